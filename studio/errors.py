@@ -1,0 +1,29 @@
+"""What a user did wrong, said so that he can put it right."""
+
+from __future__ import annotations
+
+import math
+
+
+class InputError(ValueError):
+    """An input that cannot be used. The message names the input, its value and what would be right."""
+
+    def __init__(self, name: str, value: object, wanted: str):
+        shown = repr(value)
+        if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log
+            shown = f"{shown[:100]}... ({len(shown)} characters)"
+        super().__init__(f"{name} is {shown}; wanted: {wanted}.")
+        self.name = name
+
+
+class ModelFilesError(InputError):
+    """A model folder that cannot be loaded: which file, what is wrong with it, how to get a good one."""
+
+
+def require_number(name: str, value: float, low: float, high: float) -> float:
+    """`value` if it is a finite number in low..high; InputError otherwise (NaN passes ComfyUI's own min and max)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(name, value, f"a finite number from {low} to {high}")
+    if not low <= value <= high:
+        raise InputError(name, value, f"a number from {low} to {high}")
+    return value

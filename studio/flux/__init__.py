@@ -1,0 +1,1 @@
+"""FLUX models as diffusers has them: facts, files, text, steps, pictures."""
