@@ -63,7 +63,12 @@ ENGLISH = {
     "marble": ["on marble", "on a marble surface", "on a white marble slab", "on a marble countertop"],
     "studio": ["in a studio", "in a photo studio", "on a grey studio backdrop", "against a plain studio background"],
     "beach": ["on a beach", "on the beach", "on the sand by the sea", "on a sunny beach"],
-    "night street": ["on a night street", "on a street at night", "in a city street at night", "in a neon night street"],
+    "night street": [
+        "on a night street",
+        "on a street at night",
+        "in a city street at night",
+        "in a neon night street",
+    ],
     "café": ["in a café", "in a cafe", "in a coffee shop", "on a café counter"],
 }
 KOREAN = {
@@ -140,7 +145,7 @@ def _step(values: np.ndarray, at: float, softness: float = 0.01) -> np.ndarray:
 
 def _glow(picture: np.ndarray, x: float, y: float, radius: float, colour, strength: float) -> None:
     """Add a round light to the picture in place."""
-    spot = np.exp(-(((XX - x) ** 2 + (YY - y) ** 2) / radius**2) ** 2)
+    spot = np.exp(-((((XX - x) ** 2 + (YY - y) ** 2) / radius**2) ** 2))
     picture += spot[..., None] * np.asarray(colour, np.float32) * strength
 
 

@@ -19,7 +19,9 @@ def test_a_picture_is_a_function_of_triple_and_seed():
     assert not np.array_equal(first, mp.draw(triple, 4))
 
 
-@pytest.mark.parametrize(("field", "values"), [("colour", mp.COLOURS), ("product", mp.PRODUCTS), ("setting", mp.SETTINGS)])
+@pytest.mark.parametrize(
+    ("field", "values"), [("colour", mp.COLOURS), ("product", mp.PRODUCTS), ("setting", mp.SETTINGS)]
+)
 def test_every_value_of_a_field_looks_different(field, values):
     """The mean picture of a value, over seeds and the other fields, is far from that of every other value."""
     means = []
@@ -47,7 +49,9 @@ def test_held_out_triples_are_a_hundred_and_never_trained():
 
 
 def test_captions_are_repeatable_and_plain_prompts_distinct():
-    assert [mp.caption(t, random.Random(5)) for t in mp.TRIPLES] == [mp.caption(t, random.Random(5)) for t in mp.TRIPLES]
+    assert [mp.caption(t, random.Random(5)) for t in mp.TRIPLES] == [
+        mp.caption(t, random.Random(5)) for t in mp.TRIPLES
+    ]
     for korean in (False, True):
         assert len({mp.plain_prompt(t, korean) for t in mp.TRIPLES}) == len(mp.TRIPLES)
     assert mp.plain_prompt(mp.Triple("red", "mug", "wooden table")) == "a red mug on a wooden table"

@@ -1,0 +1,38 @@
+"""What a running node tells its user, and how it hears Cancel."""
+
+from __future__ import annotations
+
+import logging
+
+import comfy.model_management as mm
+import comfy.utils
+from server import PromptServer
+
+log = logging.getLogger(__name__)
+
+
+def check_cancel() -> None:
+    """Raise ComfyUI's InterruptProcessingException (a BaseException) if the user has cancelled."""
+    mm.throw_exception_if_processing_interrupted()
+
+
+def say(text: str, node_id: str | None) -> None:
+    """A line for the log, and under the node in the editor."""
+    log.info("Storefront: %s", text)
+    server = getattr(PromptServer, "instance", None)
+    if node_id and server is not None:
+        server.send_progress_text(text, node_id)
+
+
+class Stages:
+    """A progress bar over named stages; every step also listens for Cancel."""
+
+    def __init__(self, total: int):
+        self._bar = comfy.utils.ProgressBar(total)
+        self._total = total
+        self._done = 0
+
+    def next(self) -> None:
+        check_cancel()
+        self._done += 1
+        self._bar.update_absolute(self._done, self._total)

@@ -1,0 +1,143 @@
+"""ComfyUI's sampling core over diffusers' noise levels, on any FLUX.1 MODEL, ours or stock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import comfy.sample
+import comfy.samplers
+import latent_preview
+import node_helpers
+import torch
+
+from ..studio.errors import InputError, require_number
+from ..studio.flux import noise, schedule
+from .model_socket import scheduler_config_of, takes_plain_latents
+
+
+class _TimeIsUp(Exception):
+    """Carries the prediction of the clean picture [B, C, H, W], in model space, out of ComfyUI's loop."""
+
+    def __init__(self, prediction: torch.Tensor, steps: int):
+        super().__init__()
+        self.prediction, self.steps = prediction, steps
+
+
+def sample(
+    model: Any,
+    positive: list,
+    negative: list | None,
+    latent: dict[str, Any],
+    *,
+    seed: int,
+    steps: int,
+    guidance: float,
+    cfg: float,
+    strength: float,
+    time_limit: float,
+) -> tuple[dict[str, Any], str]:
+    """LATENT of prompts x pictures, and a note on what had to be done ("" if nothing).
+
+    Picture i has the seed `seed + i` (or + its batch_index). Raises InputError naming the input that does not fit.
+    """
+    require_number("guidance", guidance, 0, 100)
+    require_number("cfg", cfg, 0, 100)
+    require_number("time_limit", time_limit, 0, 86_400)
+    config = scheduler_config_of(model)
+    if not takes_plain_latents(model):
+        raise InputError("model", "an edition with extra input channels", "FLUX.1 dev, schnell or alike")
+    if cfg > 1 and not negative:
+        raise InputError("negative", None, "a CONDITIONING, because cfg is more than 1")
+    prompts = _batch_of("positive", positive)
+    samples, indexes = _pictures(model, latent, prompts)
+    count, _, height, width = samples.shape
+    levels = schedule.sigmas(config, steps, strength, height, width, _patched_shift(model))
+
+    positive = _prepared(positive, guidance, prompts, count)
+    negative = _prepared(negative or positive, guidance, _batch_of("negative", negative or positive), count)
+    mask = latent.get("noise_mask")
+    if mask is not None:
+        mask = _repeated("noise_mask", noise.latent_mask(mask, height, width), count)
+    report_step = latent_preview.prepare_callback(model, len(levels) - 1)
+    deadline = time.monotonic() + time_limit if time_limit else None
+
+    def after_step(step: int, prediction: torch.Tensor, x: torch.Tensor, total: int) -> None:
+        report_step(step, prediction, x, total)
+        if deadline is not None and time.monotonic() >= deadline and step + 1 < total:
+            raise _TimeIsUp(prediction, step + 1)
+
+    note = ""
+    try:
+        out = comfy.sample.sample_custom(
+            model,
+            noise.picture_noise(samples.shape[1:], seed, indexes),
+            cfg,
+            comfy.samplers.ksampler("euler"),
+            levels,
+            positive,
+            negative,
+            samples,
+            noise_mask=mask,
+            callback=after_step,
+            disable_pbar=True,
+            seed=seed,
+        )
+    except _TimeIsUp as stop:
+        out = model.model.process_latent_out(stop.prediction.float()).cpu()
+        note = f"time limit of {time_limit:g} s reached after {stop.steps} of {len(levels) - 1} steps"
+    result = {key: value for key, value in latent.items() if key not in ("batch_index", "downscale_ratio_spacial")}
+    return {**result, "samples": out}, note
+
+
+def _batch_of(name: str, conditioning: list) -> int:
+    sizes = {entry[0].shape[0] for entry in conditioning}
+    if not sizes:
+        raise InputError(name, [], "at least one prompt")
+    largest = max(sizes)
+    if any(largest % size for size in sizes):
+        raise InputError(name, f"prompts in batches of {sorted(sizes)}", "batches of one size, or of 1")
+    return largest
+
+
+def _pictures(model: Any, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
+    """Raw latents [prompts x pictures, C, H, W] and the index of each that is added to the seed."""
+    samples = latent["samples"]
+    if not isinstance(samples, torch.Tensor) or samples.is_nested or samples.ndim != 4 or 0 in samples.shape:
+        shape = list(samples.shape) if isinstance(samples, torch.Tensor) else type(samples).__name__
+        raise InputError("latent", f"samples of shape {shape}", "[batch, 16, height, width]")
+    samples = comfy.sample.fix_empty_latent_channels(model, samples)
+    channels = model.get_model_object("latent_format").latent_channels
+    if samples.ndim != 4 or samples.shape[1] != channels:
+        raise InputError("latent", f"samples with {samples.shape[1]} channels", f"{channels} channels, as FLUX.1's VAE makes")
+    if not torch.isfinite(samples).all():
+        raise InputError("latent", "samples with NaN or infinite values", "finite numbers")
+    indexes = list(latent.get("batch_index") or range(samples.shape[0]))
+    step = max(indexes) + 1
+    return samples.repeat(prompts, 1, 1, 1), [prompt * step + index for prompt in range(prompts) for index in indexes]
+
+
+def _patched_shift(model: Any) -> float | None:
+    """The shift of a ModelSamplingFlux node, which is mu of diffusers' time shift; None where there is none."""
+    patched = model.object_patches.get("model_sampling")
+    return None if patched is None else getattr(patched, "shift", None)
+
+
+def _prepared(conditioning: list, guidance: float, prompts: int, count: int) -> list:
+    """One row for each picture, prompt by prompt, with the guidance of those that bring none of their own."""
+    rows = []
+    for sequence, options in conditioning:
+        options = {"guidance": guidance, **options}
+        if prompts > 1:
+            sequence = _repeated("positive", sequence, count)
+            if options.get("pooled_output") is not None:
+                options["pooled_output"] = _repeated("positive", options["pooled_output"], count)
+        rows.append([sequence, options])
+    return node_helpers.conditioning_set_values(rows, {})
+
+
+def _repeated(name: str, tensor: torch.Tensor, count: int) -> torch.Tensor:
+    """Rows in order, each as often as it takes to make `count`. Raises InputError where that does not come out."""
+    if count % tensor.shape[0]:
+        raise InputError(name, f"a batch of {tensor.shape[0]}", f"a batch that divides the {count} pictures")
+    return tensor.repeat_interleave(count // tensor.shape[0], dim=0)

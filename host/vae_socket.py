@@ -1,0 +1,106 @@
+"""ComfyUI's VAE around a diffusers AutoencoderKL, and decoding that gets by with less memory where it must."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.sd
+import torch
+
+from ..studio.errors import InputError
+from . import memory
+
+TILE_SIZES = (64, 32, 16)  # latent cells; each a try after the one before ran out of memory
+
+
+class DiffusersVae(torch.nn.Module):
+    def __init__(self, vae: torch.nn.Module, device: torch.device):
+        super().__init__()
+        self.vae, self.device = vae, device
+
+    @torch.no_grad()
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels [B, 3, H, W] in -1..1 -> raw latents [B, 16, H/8, W/8], the mean."""
+        return self.vae.encode(pixels).latent_dist.mode()  # type: ignore[operator]
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor, **_: Any) -> torch.Tensor:
+        """Raw latents [B, 16, H, W] -> pixels [B, 3, 8H, 8W] in about -1..1."""
+        return self.vae.decode(latents, return_dict=False)[0]  # type: ignore[operator]
+
+
+def make_vae(module: torch.nn.Module, dtype: torch.dtype) -> comfy.sd.VAE:
+    device, offload = mm.vae_device(), mm.vae_offload_device()
+    vae = _empty_vae()
+    vae.first_stage_model = DiffusersVae(memory.adopt(module), offload)
+    vae.latent_channels = int(module.config.latent_channels)  # type: ignore[union-attr]
+    vae.device, vae.vae_dtype, vae.output_device = device, dtype, mm.intermediate_device()
+    vae.patcher = memory.patcher(vae.first_stage_model, device, offload)
+    return vae
+
+
+def _empty_vae() -> comfy.sd.VAE:
+    """A VAE with every default set and no module. ComfyUI warns of the missing weights, which here is no news."""
+    quiet = logging.getLogger()
+    silence = _Without("No VAE weights detected")
+    quiet.addFilter(silence)
+    try:
+        return comfy.sd.VAE(sd={})
+    finally:
+        quiet.removeFilter(silence)
+
+
+class _Without(logging.Filter):
+    def __init__(self, text: str):
+        super().__init__()
+        self._text = text
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self._text not in record.getMessage()
+
+
+def require_channels(vae: Any, samples: torch.Tensor) -> None:
+    if samples.ndim != 4 or samples.shape[1] != vae.latent_channels:
+        raise InputError(
+            "latent", f"samples of shape {list(samples.shape)}", f"[batch, {vae.latent_channels}, height, width] for this VAE"
+        )
+
+
+def decode(vae: Any, samples: torch.Tensor, tiling: str) -> tuple[torch.Tensor, str]:
+    """IMAGE [B, 8H, 8W, 3] in 0..1 and a note on what had to be done ("" if nothing)."""
+    require_channels(vae, samples)
+    if tiling == "on":
+        return _decode_tiled(vae, samples, TILE_SIZES)
+    try:
+        return _decode_whole(vae, samples), ""
+    except Exception as error:
+        if tiling == "off" or not mm.is_oom(error):
+            raise
+    mm.soft_empty_cache()  # outside of the handler: the exception holds the tensors that filled the memory
+    picture, note = _decode_tiled(vae, samples, TILE_SIZES)
+    return picture, f"out of memory, decoded {note}"
+
+
+def _decode_whole(vae: Any, samples: torch.Tensor) -> torch.Tensor:
+    """`comfy.sd.VAE.decode` without its own fallback, so that the report can say what happened."""
+    rows = []
+    for row in samples.split(1):
+        needed = vae.memory_used_decode(row.shape, vae.vae_dtype)
+        mm.load_models_gpu([vae.patcher], memory_required=needed)
+        pixels = vae.first_stage_model.decode(row.to(vae.device, vae.vae_dtype))
+        rows.append(vae.process_output(pixels.to(vae.output_device, torch.float32, copy=True)))
+    return torch.cat(rows).movedim(1, -1)
+
+
+def _decode_tiled(vae: Any, samples: torch.Tensor, sizes: tuple[int, ...]) -> tuple[torch.Tensor, str]:
+    size = sizes[0]
+    try:
+        picture = vae.decode_tiled(samples, tile_x=size, tile_y=size, overlap=size // 4)
+        return picture, f"in tiles of {size * 8} px"
+    except Exception as error:
+        if len(sizes) == 1 or not mm.is_oom(error):
+            raise
+    mm.soft_empty_cache()
+    return _decode_tiled(vae, samples, sizes[1:])

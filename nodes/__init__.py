@@ -1,0 +1,20 @@
+"""Every node of the pack."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
+
+NODES: list[type[io.ComfyNode]] = [
+    StorefrontLoadModel,
+    StorefrontEncode,
+    StorefrontCanvas,
+    StorefrontSample,
+    StorefrontDecode,
+]
+
+
+class StorefrontExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

@@ -1,0 +1,246 @@
+"""FLUX in five nodes: load, encode, canvas, sample, decode."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio import canvas
+
+CATEGORY = "Storefront/FLUX"
+
+
+class StorefrontLoadModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import memory, model_files
+
+        return io.Schema(
+            node_id="StorefrontLoadModel",
+            display_name="Load FLUX Model (Storefront)",
+            category=CATEGORY,
+            description="Opens a FLUX.1 in diffusers layout from models/diffusers, or the bundled flux-micro.",
+            search_aliases=["flux", "diffusers loader", "checkpoint"],
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=list(model_files.folders()),
+                    default=model_files.BUNDLED,
+                    tooltip="A folder in models/diffusers. flux-micro comes with the pack: it draws 64 px miniatures.",
+                ),
+                io.Combo.Input(
+                    "weight_dtype",
+                    options=memory.WEIGHT_DTYPES,
+                    default="auto",
+                    tooltip="auto: bf16 where the device is good at it, else fp32. fp8 storage halves the transformer.",
+                ),
+            ],
+            outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, model: str, weight_dtype: str = "auto") -> io.NodeOutput:
+        from ..host import model_files, progress
+
+        loaded, checkpoint = model_files.load(model, weight_dtype)
+        progress.say(
+            f"{model}: licence {checkpoint.licence.name}; {checkpoint.licence.commercial}.", cls.hidden.unique_id
+        )
+        return io.NodeOutput(*loaded)
+
+
+class StorefrontEncode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import clip_socket
+
+        return io.Schema(
+            node_id="StorefrontEncode",
+            display_name="Encode Prompt (Storefront)",
+            category=CATEGORY,
+            description="Turns words into conditioning. Says which words did not fit.",
+            search_aliases=["prompt", "text encode", "clip text encode flux"],
+            inputs=[
+                io.Clip.Input("clip"),
+                io.String.Input("prompt", multiline=True, dynamic_prompts=True),
+                io.String.Input(
+                    "prompt_2",
+                    multiline=True,
+                    dynamic_prompts=True,
+                    default="",
+                    tooltip="Another text for the sequence encoder (T5). Empty: the same as prompt.",
+                ),
+                io.Int.Input(
+                    "max_tokens",
+                    default=0,
+                    min=0,
+                    max=clip_socket.MAX_TOKENS,
+                    tooltip="Length the sequence encoder pads and cuts to. 0: the model's own.",
+                ),
+                io.Boolean.Input(
+                    "one_prompt_per_line", default=False, tooltip="Each line is a prompt of its own: a batch of pictures."
+                ),
+            ],
+            outputs=[io.Conditioning.Output()],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, clip, prompt: str, prompt_2: str = "", max_tokens: int = 0, one_prompt_per_line: bool = False
+    ) -> io.NodeOutput:
+        from ..host import clip_socket, progress
+        from ..studio.flux import encode
+
+        pairs = encode.pair_prompts(prompt, prompt_2, one_prompt_per_line)
+        conditioning, notes = clip_socket.encode_prompts(clip, pairs, max_tokens)
+        if notes:
+            progress.say("; ".join(notes[:4]), cls.hidden.unique_id)
+        return io.NodeOutput(conditioning)
+
+
+class StorefrontCanvas(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontCanvas",
+            display_name="Ad Canvas (Storefront)",
+            category=CATEGORY,
+            description="An empty latent in an advertisement format.",
+            search_aliases=["empty latent", "resolution", "aspect ratio", "banner", "story"],
+            inputs=[
+                io.Combo.Input("format", options=[canvas.CUSTOM, *canvas.FORMATS], default="1:1 feed"),
+                io.Int.Input(
+                    "width",
+                    default=1024,
+                    min=canvas.SMALLEST,
+                    max=canvas.LARGEST,
+                    tooltip="Pixels, for the custom format; rounded to the nearest multiple of 16.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=1024,
+                    min=canvas.SMALLEST,
+                    max=canvas.LARGEST,
+                    tooltip="Pixels, for the custom format; rounded to the nearest multiple of 16.",
+                ),
+                io.Int.Input("batch_size", default=1, min=1, max=64),
+            ],
+            outputs=[io.Latent.Output(), io.Int.Output("WIDTH"), io.Int.Output("HEIGHT")],
+        )
+
+    @classmethod
+    def execute(cls, format: str, width: int = 1024, height: int = 1024, batch_size: int = 1) -> io.NodeOutput:
+        from ..studio.flux.noise import empty_latent
+
+        size = canvas.canvas_size(format, width, height)
+        return io.NodeOutput({"samples": empty_latent(size, batch_size)}, size.width, size.height)
+
+
+class StorefrontSample(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..studio.flux.schedule import MAX_STEPS
+
+        return io.Schema(
+            node_id="StorefrontSample",
+            display_name="FLUX Sampler (Storefront)",
+            category=CATEGORY,
+            description="Draws with diffusers' noise levels on ComfyUI's sampler: equal to diffusers, seed for seed.",
+            search_aliases=["ksampler", "denoise", "inpaint", "img2img"],
+            inputs=[
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative", optional=True, tooltip="What to steer away from; used when cfg > 1."),
+                io.Latent.Input("latent", tooltip="A canvas, or an encoded picture; its noise mask is honoured."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True),
+                io.Int.Input("steps", default=20, min=1, max=MAX_STEPS),
+                io.Float.Input(
+                    "guidance",
+                    default=3.5,
+                    min=0,
+                    max=100,
+                    step=0.1,
+                    tooltip="Embedded guidance. A FluxGuidance node's value goes before this one.",
+                ),
+                io.Float.Input("cfg", default=1.0, min=0, max=100, step=0.1, tooltip="True CFG; 1 = off, twice as slow above."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0,
+                    max=1,
+                    step=0.01,
+                    tooltip="How much of the input picture is repainted. 1 = start from noise (diffusers' meaning).",
+                ),
+                io.Float.Input(
+                    "time_limit",
+                    default=0,
+                    min=0,
+                    max=86_400,
+                    step=1,
+                    tooltip="Seconds; 0 = none. At the limit the current prediction is returned.",
+                ),
+            ],
+            outputs=[io.Latent.Output()],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        positive,
+        latent,
+        seed: int,
+        steps: int,
+        guidance: float = 3.5,
+        cfg: float = 1.0,
+        strength: float = 1.0,
+        time_limit: float = 0,
+        negative=None,
+    ) -> io.NodeOutput:
+        from ..host import progress, sampling
+
+        out, note = sampling.sample(
+            model,
+            positive,
+            negative,
+            latent,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            cfg=cfg,
+            strength=strength,
+            time_limit=time_limit,
+        )
+        if note:
+            progress.say(note, cls.hidden.unique_id)
+        return io.NodeOutput(out)
+
+
+class StorefrontDecode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontDecode",
+            display_name="Decode Picture (Storefront)",
+            category=CATEGORY,
+            description="Latents to a picture; in tiles where the memory does not suffice, and then says so.",
+            search_aliases=["vae decode"],
+            inputs=[
+                io.Vae.Input("vae"),
+                io.Latent.Input("latent"),
+                io.Combo.Input("tiling", options=["auto", "on", "off"], default="auto"),
+            ],
+            outputs=[io.Image.Output()],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, vae, latent, tiling: str = "auto") -> io.NodeOutput:
+        from ..host import progress, vae_socket
+
+        image, note = vae_socket.decode(vae, latent["samples"], tiling)
+        if note:
+            progress.say(note, cls.hidden.unique_id)
+        return io.NodeOutput(image)

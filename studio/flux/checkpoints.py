@@ -1,0 +1,163 @@
+"""Model folders in the diffusers layout: what is in them, what is missing, and the components loaded one by one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelFilesError
+from .families import FAMILIES, Family, Licence, licence_of
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+MAX_HEADER = 100_000_000  # bytes; the limit that the safetensors library itself has
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+CLASSES = {  # component -> library, class; nothing outside this table is ever imported from a model folder
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "text_encoder_2": ("transformers", "T5EncoderModel"),
+    "tokenizer": ("transformers", "CLIPTokenizer"),
+    "tokenizer_2": ("transformers", "T5TokenizerFast"),
+    "transformer": ("diffusers", "FluxTransformer2DModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder that has passed inspection."""
+
+    folder: Path
+    family: Family
+    scheduler_config: dict[str, Any]
+    licence: Licence
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFilesError("model", str(path.name), f"a readable JSON file; {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelFilesError("model", path.name, f"a JSON object in {path}")
+    return content
+
+
+def how_to_get(folder: Path) -> str:
+    """The line that fetches a good copy; a folder named `owner--name` tells its repository."""
+    repository = folder.name.replace("--", "/") if "--" in folder.name else f"OWNER/{folder.name}"
+    return f'to get it: hf download {repository} --local-dir "{folder}"'
+
+
+def check_safetensors(path: Path) -> None:
+    """Raise ModelFilesError unless the file's size is what its header says (a broken download is shorter)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(MAX_HEADER, size - 8):
+            raise ModelFilesError("model", path.name, f"a whole safetensors file; this one ends inside its header: {path}")
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ModelFilesError("model", path.name, f"a safetensors header that can be read: {path}") from error
+    wanted = 8 + length + max(ends, default=0)
+    if size != wanted:
+        raise ModelFilesError("model", path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
+
+
+def check_weights(folder: Path, component: str) -> None:
+    """Raise ModelFilesError unless `component` has a config and whole safetensors, every shard of them."""
+    part = folder / component
+    help_line = how_to_get(folder)
+    if not (part / "config.json").is_file():
+        raise ModelFilesError("model", folder.name, f"a file {component}/config.json in it; {help_line}")
+    indexes = sorted(part.glob("*.safetensors.index.json"))
+    if indexes:
+        weight_map = read_json(indexes[0]).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise ModelFilesError("model", indexes[0].name, f"a weight_map in {indexes[0]}")
+        names = sorted({str(name) for name in weight_map.values()})
+        files = [part / name for name in names]
+        if any(file.parent != part for file in files):
+            raise ModelFilesError("model", indexes[0].name, f"shards beside the index, no paths, in {indexes[0]}")
+    else:
+        files = sorted(part.glob("*.safetensors"))
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        pickles = [file.name for file in part.iterdir() if file.suffix in PICKLES]
+        wanted = ", ".join(missing) or "a .safetensors file"
+        why = f" ({', '.join(pickles)} is a pickle, which can run code and is never opened)" if pickles else ""
+        raise ModelFilesError("model", folder.name, f"{wanted} in {component}/{why}; {help_line}")
+    for file in files:
+        check_safetensors(file)
+
+
+def inspect(folder: Path) -> Checkpoint:
+    """What stands in a diffusers folder. Reads headers and configs only, no weights.
+
+    Raises ModelFilesError that names the file, what is wrong with it and how to get a good one.
+    """
+    index_file = folder / "model_index.json"
+    if not index_file.is_file():
+        raise ModelFilesError("model", folder.name, f"a model_index.json in it; {how_to_get(folder)}")
+    index = read_json(index_file)
+    family = next((family for family in FAMILIES if index.get("_class_name") in family.pipelines), None)
+    if family is None:
+        known = ", ".join(name for family in FAMILIES for name in family.pipelines)
+        raise ModelFilesError("model", folder.name, f"one of {known}; its model_index.json says {index.get('_class_name')!r}")
+    for component in family.components:
+        check_weights(folder, component)
+    for tokenizer in family.tokenizers:
+        if not any((folder / tokenizer).glob("*.json")):
+            raise ModelFilesError("model", folder.name, f"the files of {tokenizer}/ in it; {how_to_get(folder)}")
+    scheduler_file = folder / "scheduler" / "scheduler_config.json"
+    if not scheduler_file.is_file():
+        raise ModelFilesError("model", folder.name, f"scheduler/scheduler_config.json in it; {how_to_get(folder)}")
+    return Checkpoint(folder, family, read_json(scheduler_file), licence_of(folder.name))
+
+
+def config_gaps(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
+    """Settings that the shipped config leaves out and whose class default would be another model's."""
+    wanted = checkpoint.family.required_config.get(component, {})
+    present = read_json(checkpoint.folder / component / "config.json")
+    gaps = {key: value for key, value in wanted.items() if present.get(key) is None}
+    for key, value in gaps.items():
+        log.warning("Storefront: %s/%s/config.json has no %s; using %r.", checkpoint.folder.name, component, key, value)
+    return gaps
+
+
+def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -> Any:
+    """One model (eval mode, no gradients, weights in `dtype`) or one tokenizer of the folder.
+
+    Only the classes of CLASSES, only safetensors, only local files. Raises ModelFilesError where they do not fit.
+    """
+    import importlib
+
+    library, name = CLASSES[component]
+    cls = getattr(importlib.import_module(library), name)
+    part = checkpoint.folder / component
+    if component in checkpoint.family.tokenizers:
+        return cls.from_pretrained(part, local_files_only=True)
+    options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}
+    try:
+        module = cls.from_pretrained(
+            part, local_files_only=True, use_safetensors=True, **options, **config_gaps(checkpoint, component)
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise ModelFilesError("model", f"{checkpoint.folder.name}/{component}", f"weights that fit its config; {error}") from error
+    return module.eval().requires_grad_(False)
+
+
+def preview_factors(folder: Path) -> dict[str, Any] | None:
+    """The folder's own linear map from latents to RGB (`latent_preview.json`), where it has one."""
+    path = folder / "latent_preview.json"
+    return read_json(path) if path.is_file() else None

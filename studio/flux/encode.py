@@ -1,0 +1,61 @@
+"""Text -> embeddings, as FluxPipeline makes them: CLIP's pooled output and T5's sequence, padded to a fixed length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids [B, S] of one encoder, and what did not fit into S."""
+
+    ids: torch.Tensor
+    counts: tuple[int, ...]  # tokens that each text really has, end mark included
+    cut: tuple[str, ...]  # the words of each text that were cut off
+
+
+def tokenize(tokenizer: Any, texts: list[str], length: int) -> Tokens:
+    """Padded and cut to exactly `length` tokens, as diffusers does it."""
+    ids = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    whole = [tokenizer(text).input_ids for text in texts]
+    # The last token kept is the end mark, so the first word lost is the one at length - 1.
+    cut = [tokenizer.decode(row[length - 1 : -1]) if len(row) > length else "" for row in whole]
+    return Tokens(ids, tuple(map(len, whole)), tuple(cut))
+
+
+def pooled_embedding(clip: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """CLIP's pooled output [B, P]. `ids` stand on the device to compute on."""
+    return clip(ids, output_hidden_states=False).pooler_output
+
+
+def sequence_embedding(t5: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """T5's last hidden state [B, S, D]. Pads are not masked: FLUX.1 was trained so."""
+    return t5(ids, output_hidden_states=False)[0]
+
+
+def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:
+    """The prompt as one text, or its lines that are not blank. Raises InputError where there is none."""
+    if not one_prompt_per_line:
+        return [prompt]
+    lines = [line.strip() for line in prompt.splitlines() if line.strip()]
+    if not lines:
+        raise InputError("prompt", prompt, "at least one line that is not blank, or one_prompt_per_line off")
+    return lines
+
+
+def pair_prompts(prompt: str, prompt_2: str, one_prompt_per_line: bool) -> list[tuple[str, str]]:
+    """(text for CLIP, text for T5) of each picture; an empty `prompt_2` means the same text for both."""
+    first = text_lines(prompt, one_prompt_per_line)
+    if not prompt_2.strip():
+        return [(text, text) for text in first]
+    second = text_lines(prompt_2, one_prompt_per_line)
+    if len(second) == 1:
+        second = second * len(first)
+    if len(second) != len(first):
+        raise InputError("prompt_2", f"{len(second)} lines", f"one line, or as many as prompt has ({len(first)})")
+    return list(zip(first, second, strict=True))
