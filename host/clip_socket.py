@@ -24,7 +24,9 @@ class FluxTokenizer:
     def __init__(self, clip_tokenizer: Any, t5_tokenizer: Any):
         self._clip, self._t5 = clip_tokenizer, t5_tokenizer
 
-    def tokenize_with_weights(self, text: str | list[str], return_word_ids: bool = False, max_tokens: int = 0, **_: Any):
+    def tokenize_with_weights(
+        self, text: str | list[str], return_word_ids: bool = False, max_tokens: int = 0, **_: Any
+    ):
         texts = [text] if isinstance(text, str) else text
         return {
             "l": encode.tokenize(self._clip, texts, self._clip.model_max_length),

@@ -29,6 +29,8 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     for leaf in module.modules():
         if type(leaf) in _LEAVES:
             leaf.__class__ = _LEAVES[type(leaf)]
+            if not hasattr(leaf, "bias"):  # ComfyUI's Embedding has one, which is None
+                leaf.register_parameter("bias", None)
     mm.archive_model_dtypes(module)
     return module
 

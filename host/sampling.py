@@ -109,7 +109,9 @@ def _pictures(model: Any, latent: dict[str, Any], prompts: int) -> tuple[torch.T
     samples = comfy.sample.fix_empty_latent_channels(model, samples)
     channels = model.get_model_object("latent_format").latent_channels
     if samples.ndim != 4 or samples.shape[1] != channels:
-        raise InputError("latent", f"samples with {samples.shape[1]} channels", f"{channels} channels, as FLUX.1's VAE makes")
+        raise InputError(
+            "latent", f"samples with {samples.shape[1]} channels", f"{channels} channels, as FLUX.1's VAE makes"
+        )
     if not torch.isfinite(samples).all():
         raise InputError("latent", "samples with NaN or infinite values", "finite numbers")
     indexes = list(latent.get("batch_index") or range(samples.shape[0]))

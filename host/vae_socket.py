@@ -64,7 +64,9 @@ class _Without(logging.Filter):
 def require_channels(vae: Any, samples: torch.Tensor) -> None:
     if samples.ndim != 4 or samples.shape[1] != vae.latent_channels:
         raise InputError(
-            "latent", f"samples of shape {list(samples.shape)}", f"[batch, {vae.latent_channels}, height, width] for this VAE"
+            "latent",
+            f"samples of shape {list(samples.shape)}",
+            f"[batch, {vae.latent_channels}, height, width] for this VAE",
         )
 
 

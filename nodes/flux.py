@@ -78,7 +78,9 @@ class StorefrontEncode(io.ComfyNode):
                     tooltip="Length the sequence encoder pads and cuts to. 0: the model's own.",
                 ),
                 io.Boolean.Input(
-                    "one_prompt_per_line", default=False, tooltip="Each line is a prompt of its own: a batch of pictures."
+                    "one_prompt_per_line",
+                    default=False,
+                    tooltip="Each line is a prompt of its own: a batch of pictures.",
                 ),
             ],
             outputs=[io.Conditioning.Output()],
@@ -163,7 +165,9 @@ class StorefrontSample(io.ComfyNode):
                     step=0.1,
                     tooltip="Embedded guidance. A FluxGuidance node's value goes before this one.",
                 ),
-                io.Float.Input("cfg", default=1.0, min=0, max=100, step=0.1, tooltip="True CFG; 1 = off, twice as slow above."),
+                io.Float.Input(
+                    "cfg", default=1.0, min=0, max=100, step=0.1, tooltip="True CFG; 1 = off, twice as slow above."
+                ),
                 io.Float.Input(
                     "strength",
                     default=1.0,

@@ -226,7 +226,7 @@ class Micro(torch.nn.Module):
         )  # fmt: skip
         # As in DiT: every block starts as the identity and the output as zero, which trains far faster.
         for name, parameter in self.transformer.named_parameters():
-            if "norm" in name and ".linear." in name or name.startswith("proj_out"):
+            if ("norm" in name and ".linear." in name) or name.startswith("proj_out"):
                 torch.nn.init.zeros_(parameter)
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor, guidance: torch.Tensor, texts: list[str], t5_length: int):

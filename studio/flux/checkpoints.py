@@ -63,7 +63,9 @@ def check_safetensors(path: Path) -> None:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > min(MAX_HEADER, size - 8):
-            raise ModelFilesError("model", path.name, f"a whole safetensors file; this one ends inside its header: {path}")
+            raise ModelFilesError(
+                "model", path.name, f"a whole safetensors file; this one ends inside its header: {path}"
+            )
         try:
             header = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
@@ -113,7 +115,9 @@ def inspect(folder: Path) -> Checkpoint:
     family = next((family for family in FAMILIES if index.get("_class_name") in family.pipelines), None)
     if family is None:
         known = ", ".join(name for family in FAMILIES for name in family.pipelines)
-        raise ModelFilesError("model", folder.name, f"one of {known}; its model_index.json says {index.get('_class_name')!r}")
+        raise ModelFilesError(
+            "model", folder.name, f"one of {known}; its model_index.json says {index.get('_class_name')!r}"
+        )
     for component in family.components:
         check_weights(folder, component)
     for tokenizer in family.tokenizers:
@@ -153,7 +157,9 @@ def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -
             part, local_files_only=True, use_safetensors=True, **options, **config_gaps(checkpoint, component)
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelFilesError("model", f"{checkpoint.folder.name}/{component}", f"weights that fit its config; {error}") from error
+        raise ModelFilesError(
+            "model", f"{checkpoint.folder.name}/{component}", f"weights that fit its config; {error}"
+        ) from error
     return module.eval().requires_grad_(False)
 
 

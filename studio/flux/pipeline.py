@@ -130,7 +130,15 @@ class FluxStudio:
         return (raw - config.shift_factor) * config.scaling_factor
 
     def text_to_image(
-        self, prompt: str, *, width: int, height: int, seed: int, steps: int, guidance: float = 3.5, progress: Progress | None = None
+        self,
+        prompt: str,
+        *,
+        width: int,
+        height: int,
+        seed: int,
+        steps: int,
+        guidance: float = 3.5,
+        progress: Progress | None = None,
     ) -> torch.Tensor:
         """IMAGE [1, height, width, 3] of one prompt. Sides are multiples of 16."""
         for name, side in (("width", width), ("height", height)):

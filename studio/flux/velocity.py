@@ -53,7 +53,9 @@ class FluxVelocity(torch.nn.Module):
         context: sequence embeddings [B, S, D]. y: pooled embedding [B, P]. guidance: [B] or None.
         """
         height, width = x.shape[-2:]
-        padded = torch.nn.functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate") if (height | width) & 1 else x
+        padded = (
+            torch.nn.functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate") if (height | width) & 1 else x
+        )
         rows, columns = padded.shape[-2:]
         tokens = self.transformer(
             hidden_states=pack(padded),

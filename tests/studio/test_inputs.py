@@ -1,0 +1,173 @@
+"""Sizes, schedules, prompts and model folders: what is refused, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from storefront.studio import images
+from storefront.studio.canvas import CUSTOM, FORMATS, canvas_size
+from storefront.studio.errors import InputError, ModelFilesError
+from storefront.studio.flux import checkpoints, encode, noise, schedule
+from storefront.studio.flux.families import DEV_SCHEDULER, licence_of
+
+MICRO = Path(__file__).parents[2] / "models" / "flux-micro"
+
+
+def test_every_format_is_a_multiple_of_16_of_about_a_megapixel():
+    for name, size in FORMATS.items():
+        assert size.width % 16 == size.height % 16 == 0, name
+        assert 0.85 < size.width * size.height / 2**20 < 1.1, name
+
+
+@pytest.mark.parametrize(("asked", "given"), [(16, 16), (17, 16), (23, 16), (24, 32), (1080, 1088), (16384, 16384)])
+def test_custom_sizes_are_rounded_to_the_nearest_16(asked, given):
+    assert canvas_size(CUSTOM, asked, 64).width == given
+
+
+@pytest.mark.parametrize("pixels", [0, 15, -64, 100_000])
+def test_sizes_out_of_range_are_refused_by_name(pixels):
+    with pytest.raises(InputError, match=r"height is .*16 to 16384"):
+        canvas_size(CUSTOM, 64, pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("steps", {"steps": 0}),
+        ("steps", {"steps": 10_001}),
+        ("strength", {"strength": math.nan}),
+        ("strength", {"strength": math.inf}),
+        ("strength", {"strength": 0.0}),
+        ("strength", {"strength": 1.5}),
+    ],
+)
+def test_schedules_that_cannot_be_are_refused_by_name(name, options):
+    with pytest.raises(InputError, match=f"^{name} is "):
+        schedule.sigmas(
+            DEV_SCHEDULER, **{"steps": 4, "strength": 1.0, "latent_height": 8, "latent_width": 8, **options}
+        )
+
+
+def test_a_schedule_falls_from_one_to_zero_and_strength_takes_its_tail():
+    whole = schedule.sigmas(DEV_SCHEDULER, 10, 1.0, 128, 128)
+    assert whole[0] == 1
+    assert whole[-1] == 0
+    assert (whole.diff() < 0).all()
+    assert torch.equal(schedule.sigmas(DEV_SCHEDULER, 10, 0.3, 128, 128), whole[-4:])
+
+
+def test_a_larger_picture_stays_noisy_for_longer():
+    small, large = (schedule.sigmas(DEV_SCHEDULER, 10, 1.0, side, side) for side in (32, 256))
+    assert (large[1:-1] > small[1:-1]).all()
+
+
+def test_noise_depends_on_seed_plus_index_alone():
+    batch = noise.picture_noise((16, 8, 8), 2**64 - 1, [0, 1, 2])
+    assert torch.equal(batch[1:2], noise.picture_noise((16, 8, 8), 0, [0]))
+    assert not torch.equal(batch[0], batch[1])
+
+
+def test_prompts_pair_line_by_line():
+    assert encode.pair_prompts("a\n\n b ", "", True) == [("a", "a"), ("b", "b")]
+    assert encode.pair_prompts("a\nb", "x", True) == [("a", "x"), ("b", "x")]
+    assert encode.pair_prompts("a\nb", "", False) == [("a\nb", "a\nb")]
+    with pytest.raises(InputError, match="prompt_2"):
+        encode.pair_prompts("a\nb\nc", "x\ny", True)
+    with pytest.raises(InputError, match="prompt is"):
+        encode.pair_prompts(" \n ", "", True)
+
+
+def test_pictures_survive_the_way_there_and_back():
+    levels = torch.arange(256).float().reshape(1, 16, 16, 1).expand(1, 16, 16, 3) / 255
+    assert torch.equal(images.from_pil(images.to_pil(levels)[0]), levels)
+    assert torch.allclose(images.from_channel_first(images.to_channel_first(levels)), levels, atol=1e-6)
+
+
+# --- model folders ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Path(shutil.copytree(MICRO, tmp_path / "acme--my-flux"))
+
+
+def test_the_bundled_model_is_whole_and_small():
+    checkpoint = checkpoints.inspect(MICRO)
+    assert checkpoint.licence.name == "Apache-2.0"
+    assert sum(file.stat().st_size for file in MICRO.rglob("*") if file.is_file()) <= 12_000_000
+    assert not [file for file in MICRO.rglob("*") if file.suffix in checkpoints.PICKLES]
+
+
+def test_a_missing_index_says_how_to_get_the_model(folder):
+    (folder / "model_index.json").unlink()
+    with pytest.raises(ModelFilesError, match=r"model_index\.json.*hf download acme/my-flux --local-dir"):
+        checkpoints.inspect(folder)
+
+
+def test_a_pickle_is_named_and_never_opened(folder):
+    weights = next((folder / "transformer").glob("*.safetensors"))
+    weights.rename(weights.with_name("pytorch_model.bin"))
+    with pytest.raises(ModelFilesError, match=r"pytorch_model\.bin is a pickle"):
+        checkpoints.inspect(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1000])
+def test_a_truncated_file_is_named(folder, keep):
+    weights = next((folder / "vae").glob("*.safetensors"))
+    content = weights.read_bytes()
+    weights.write_bytes(content[:keep])
+    with pytest.raises(ModelFilesError, match=weights.name):
+        checkpoints.inspect(folder)
+
+
+def test_a_missing_shard_is_named(folder):
+    weights = next((folder / "transformer").glob("*.safetensors"))
+    index = {"weight_map": {"a": weights.name, "b": "part-2.safetensors"}}
+    (folder / "transformer" / "x.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelFilesError, match=r"part-2\.safetensors"):
+        checkpoints.inspect(folder)
+
+
+def test_a_shard_outside_the_folder_is_refused(folder):
+    index = {"weight_map": {"a": "../vae/diffusion_pytorch_model.safetensors"}}
+    (folder / "transformer" / "x.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelFilesError, match="no paths"):
+        checkpoints.inspect(folder)
+
+
+def test_another_pipeline_is_refused(folder):
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    with pytest.raises(ModelFilesError, match="StableDiffusionPipeline"):
+        checkpoints.inspect(folder)
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(folder):
+    path = folder / "transformer" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "joint_attention_dim": 7}))
+    checkpoint = checkpoints.inspect(folder)
+    with pytest.raises(ModelFilesError, match="transformer"):
+        checkpoints.load_component(checkpoint, "transformer", torch.float32)
+
+
+def test_gaps_in_a_config_are_filled_in_memory_and_logged(folder, caplog):
+    path = folder / "vae" / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("shift_factor")
+    path.write_text(json.dumps(config))
+    before = path.read_bytes()
+    vae = checkpoints.load_component(checkpoints.inspect(folder), "vae", torch.float32)
+    assert vae.config.shift_factor == 0.1159
+    assert "shift_factor" in caplog.text
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("FLUX.1-dev", "Non-Commercial"), ("FLUX.1-schnell", "Apache"), ("x", "not known")]
+)
+def test_licences_of_known_models(name, part):
+    assert part in licence_of(name).name
