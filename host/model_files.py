@@ -61,7 +61,7 @@ def load(name: str, weight_dtype: str) -> tuple[Loaded, Checkpoint]:
     checkpoint = inspect(folder)
     newest = max(file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file())
     key = (str(folder), weight_dtype, newest)
-    shared = tuple(ref() for ref in _OPEN.get(key, ()))
+    shared: tuple[Any, ...] = tuple(ref() for ref in _OPEN.get(key, ()))
     if shared and all(part is not None for part in shared):
         model, clip, vae = shared
         return Loaded(model.clone(), clip.clone(), vae), checkpoint

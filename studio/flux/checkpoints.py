@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ def inspect(folder: Path) -> Checkpoint:
 
 def config_gaps(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
     """Settings that the shipped config leaves out and whose class default would be another model's."""
-    wanted = checkpoint.family.required_config.get(component, {})
+    wanted: Mapping[str, object] = checkpoint.family.required_config.get(component, {})
     present = read_json(checkpoint.folder / component / "config.json")
     gaps = {key: value for key, value in wanted.items() if present.get(key) is None}
     for key, value in gaps.items():

@@ -118,7 +118,8 @@ def test_image_to_image_and_inpaint_equal_their_pipelines(pairs, model, strength
 
 def test_prompt_2_goes_to_t5_only(pairs):
     pair = pairs["tiny"]
-    sequence, pooled, _ = pair.pipeline.encode_prompt(PROMPTS[0], prompt_2=PROMPTS[1], max_sequence_length=48)
+    with torch.no_grad():  # gradients take another path through the attention, and another rounding
+        sequence, pooled, _ = pair.pipeline.encode_prompt(PROMPTS[0], prompt_2=PROMPTS[1], max_sequence_length=48)
     text = pair.studio.encode([PROMPTS[0]], [PROMPTS[1]], 48)
     assert torch.equal(text.sequence, sequence)
     assert torch.equal(text.pooled, pooled)
