@@ -255,7 +255,7 @@ def test() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("demo", "test"))
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036, a user may start it with any Python
         sys.exit(f"Python {sys.version.split()[0]} is too old; wanted: 3.10 or newer.")
     return {"demo": demo, "test": test}[parser.parse_args().command]()
 

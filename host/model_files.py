@@ -37,8 +37,9 @@ def folders() -> dict[str, Path]:
     """Name -> folder of every diffusers folder in ComfyUI's `diffusers` paths, and the bundled flux-micro first."""
     found = {BUNDLED: _BUNDLED_FOLDER}
     for root in folder_paths.get_folder_paths("diffusers"):
-        for index in sorted(Path(root).glob("**/model_index.json")) if Path(root).is_dir() else ():
-            found.setdefault(index.parent.relative_to(root).as_posix(), index.parent)
+        for depth in ("*", "*/*"):  # NAME or OWNER/NAME; deeper would read whole disks at every /object_info
+            for index in sorted(Path(root).glob(f"{depth}/model_index.json")):
+                found.setdefault(index.parent.relative_to(root).as_posix(), index.parent)
     return found
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     import torch
 
     start = time.perf_counter()
-    import server  # noqa: F401 - ComfyUI's own imports come first, so that the pack's share is told apart
+    import server  # noqa: F401, before the pack, so that ComfyUI's own imports are not counted as its
 
     comfyui_import = time.perf_counter() - start
     from pack import import_pack
