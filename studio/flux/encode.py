@@ -48,8 +48,18 @@ def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:
     return lines
 
 
+def require_unicode(name: str, text: str) -> None:
+    """Raise InputError for half of a surrogate pair: JSON can carry one, no tokenizer can read it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(name, text[error.start : error.end], "text without halves of surrogate pairs") from error
+
+
 def pair_prompts(prompt: str, prompt_2: str, one_prompt_per_line: bool) -> list[tuple[str, str]]:
     """(text for CLIP, text for T5) of each picture; an empty `prompt_2` means the same text for both."""
+    require_unicode("prompt", prompt)
+    require_unicode("prompt_2", prompt_2)
     first = text_lines(prompt, one_prompt_per_line)
     if not prompt_2.strip():
         return [(text, text) for text in first]
