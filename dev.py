@@ -128,8 +128,6 @@ def running_comfyui(comfyui: Path, base: Path) -> Iterator[str]:
     for folder in ("user", "input", "output", "models"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     link_pack(base / "custom_nodes")
-    for asset in (ROOT / "workflows" / "assets").glob("*.jpg"):
-        shutil.copy(asset, base / "input")
     port = free_port()
     command = [str(PYTHON), "main.py", "--disable-auto-launch", "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(base)]

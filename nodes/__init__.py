@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
+from .photo import StorefrontExamplePhoto
 
 NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
@@ -12,6 +13,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontCanvas,
     StorefrontSample,
     StorefrontDecode,
+    StorefrontExamplePhoto,
 ]
 
 

@@ -1,0 +1,29 @@
+"""Photos that come with the pack, so that a workflow runs before its user has a picture of his own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import InputError
+from .images import from_pil
+
+if TYPE_CHECKING:
+    import torch
+
+_FOLDER = Path(__file__).parent.parent / "workflows" / "assets"
+
+
+def photo_names() -> list[str]:
+    """The names of the bundled photos, without their endings."""
+    return sorted(path.stem for path in _FOLDER.glob("*.jpg"))
+
+
+def photo(name: str) -> torch.Tensor:
+    """IMAGE [1, H, W, 3] of a bundled photo. Raises InputError for a name that is not in photo_names()."""
+    from PIL import Image
+
+    if name not in photo_names():
+        raise InputError("photo", name, "one of: " + ", ".join(photo_names()))
+    with Image.open(_FOLDER / f"{name}.jpg") as picture:
+        return from_pil(picture)

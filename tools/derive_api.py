@@ -1,0 +1,69 @@
+"""Derive workflows/api/NAME.json (for the prompt queue) from workflows/NAME.json (the graph). Standard library only.
+
+    python tools/derive_api.py            write the twins
+    python tools/derive_api.py --check    fail if one is out of date
+
+Works on graphs whose nodes list their widgets among their inputs, as ComfyUI's front end has saved them since 1.16.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+NOTES = {"MarkdownNote", "Note", "Reroute"}
+AFTER_GENERATE = {"fixed", "increment", "decrement", "randomize"}  # a widget of the front end alone, behind a seed
+
+
+def widget_values(node: dict[str, Any]) -> dict[str, Any]:
+    """Widget name -> value, in the order of the node's widgets. Raises ValueError where they do not pair up."""
+    names = [entry["widget"]["name"] for entry in node.get("inputs", ()) if "widget" in entry]
+    values = list(node.get("widgets_values") or ())
+    paired: dict[str, Any] = {}
+    for name in names:
+        paired[name] = values.pop(0)
+        if name in ("seed", "noise_seed") and values and values[0] in AFTER_GENERATE:
+            values.pop(0)
+    if node["type"] == "LoadImage" and values == ["image"]:  # the upload button
+        values = []
+    if values:
+        raise ValueError(f"node {node['id']} ({node['type']}) has values left over: {values}")
+    return paired
+
+
+def derive(graph: dict[str, Any]) -> dict[str, Any]:
+    """The API form of a graph without subgraphs and without muted nodes."""
+    links = {link[0]: [str(link[1]), link[2]] for link in graph["links"]}
+    prompt = {}
+    for node in sorted(graph["nodes"], key=lambda node: node["id"]):
+        if node["type"] in NOTES:
+            continue
+        inputs = widget_values(node)
+        for entry in node.get("inputs", ()):
+            if entry.get("link") is not None:
+                inputs[entry["name"]] = links[entry["link"]]
+        title = node.get("title") or node["properties"].get("Node name for S&R", node["type"])
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs, "_meta": {"title": title}}
+    return prompt
+
+
+def main() -> int:
+    stale = []
+    for path in sorted(WORKFLOWS.glob("*.json")):
+        text = json.dumps(derive(json.loads(path.read_text("utf-8"))), indent=2, ensure_ascii=False) + "\n"
+        twin = WORKFLOWS / "api" / path.name
+        if twin.is_file() and twin.read_text("utf-8") == text:
+            continue
+        stale.append(path.name)
+        if "--check" not in sys.argv:
+            twin.write_text(text, "utf-8")
+    if stale:
+        print(("out of date: " if "--check" in sys.argv else "written: ") + ", ".join(stale))
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
