@@ -1,0 +1,1 @@
+"""Where product and words go."""

@@ -1,0 +1,190 @@
+"""The plan of an advertisement: a value that travels between nodes and is written as JSON a person can edit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import InputError
+
+LARGEST = 100_000  # pixels; far above any picture, far below what breaks arithmetic
+ALIGNMENTS = ("left", "center", "right")
+
+
+class Box(NamedTuple):
+    """Pixels of the canvas, from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.height
+
+
+class Light(NamedTuple):
+    """Where the main light of a scene comes from."""
+
+    azimuth: float  # degrees clockwise as seen in the picture: 0 from the top (behind), 90 right, 180 front, 270 left
+    elevation: float  # degrees above the ground, 0 (grazing, long shadows) to 90 (overhead)
+
+
+class Scrim(NamedTuple):
+    """A veil under the words, where no text colour alone is readable."""
+
+    color: str  # "#rrggbb"
+    opacity: float  # 0 to 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    width: int  # pixels of the picture that the plan was made for
+    height: int
+    products: tuple[Box, ...]  # each the box around a product's mask, largest role first
+    ground: int  # y of the line on which the products stand
+    text: Box
+    text_color: str  # "#rrggbb"
+    text_align: str  # one of ALIGNMENTS
+    scrim: Scrim | None
+    light: Light
+    reason_en: str = ""
+    reason_ko: str = ""
+
+    def to_json(self) -> str:
+        """What `parse` reads; a person may edit it."""
+        scrim = None if self.scrim is None else self.scrim._asdict()
+        return json.dumps(
+            {
+                "canvas": {"width": self.width, "height": self.height},
+                "products": [box._asdict() for box in self.products],
+                "ground": self.ground,
+                "text": {
+                    "box": self.text._asdict(),
+                    "color": self.text_color,
+                    "align": self.text_align,
+                    "scrim": scrim,
+                },
+                "light": self.light._asdict(),
+                "reasons": {"en": self.reason_en, "ko": self.reason_ko},
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+
+    def on(self, width: int, height: int) -> Layout:
+        """The same plan for a picture of another size and the same shape.
+
+        Raises InputError where the shapes differ by more than 2 %: what is well placed in one is not in the other.
+        """
+        if (width, height) == (self.width, self.height):
+            return self
+        if abs(width / height * self.height / self.width - 1) > 0.02:
+            raise InputError(
+                "layout", f"a plan for {self.width}x{self.height}", f"a plan for a picture shaped like {width}x{height}"
+            )
+        across, down = width / self.width, height / self.height
+
+        def scaled(box: Box) -> Box:
+            x, y = round(box.x * across), round(box.y * down)
+            return Box(x, y, max(1, round(box.right * across) - x), max(1, round(box.bottom * down) - y))
+
+        return Layout(
+            width,
+            height,
+            tuple(scaled(box) for box in self.products),
+            round(self.ground * down),
+            scaled(self.text),
+            self.text_color,
+            self.text_align,
+            self.scrim,
+            self.light,
+            self.reason_en,
+            self.reason_ko,
+        )
+
+
+def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
+    """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link).
+
+    Raises InputError that names the field.
+    """
+    if isinstance(value, Layout):
+        return value
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise InputError("layout", value, "JSON as StorefrontPlanLayout writes it") from None
+    if not isinstance(value, Mapping):
+        raise InputError("layout", value, "a layout of StorefrontPlanLayout, or its JSON")
+    canvas, text, light = (_mapping(value, part) for part in ("canvas", "text", "light"))
+    width = _number(canvas, "canvas.width", 1, LARGEST)
+    height = _number(canvas, "canvas.height", 1, LARGEST)
+    products = value.get("products")
+    if not isinstance(products, (list, tuple)) or len(products) > 64:
+        raise InputError("layout: products", products, "a list of at most 64 boxes")
+    align = text.get("align")
+    if align not in ALIGNMENTS:
+        raise InputError("layout: text.align", align, "one of: " + ", ".join(ALIGNMENTS))
+    scrim = text.get("scrim")
+    if scrim is not None:
+        scrim = _mapping(text, "text.scrim")
+        scrim = Scrim(require_color("layout: text.scrim.color", scrim.get("color")), _number(scrim, "opacity", 0, 1))
+    reasons = value.get("reasons")
+    reasons = reasons if isinstance(reasons, Mapping) else {}
+    return Layout(
+        int(width),
+        int(height),
+        tuple(_box(box, f"products[{index}]", width, height) for index, box in enumerate(products)),
+        int(_number(value, "ground", 0, height)),
+        _box(text.get("box"), "text.box", width, height),
+        require_color("layout: text.color", text.get("color")),
+        str(align),
+        scrim,
+        Light(_number(light, "light.azimuth", -360, 360), _number(light, "light.elevation", 0, 90)),
+        str(reasons.get("en", "")),
+        str(reasons.get("ko", "")),
+    )
+
+
+def require_color(name: str, value: Any) -> str:
+    """A colour as "#rrggbb" in lower case. Raises InputError for anything but #rgb and #rrggbb."""
+    if not isinstance(value, str) or not re.fullmatch(r"#(?:[0-9a-fA-F]{3}){1,2}", value.strip()):
+        raise InputError(name, value, "a colour such as #1a2b3c")
+    digits = value.strip()[1:].lower()
+    return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
+
+
+def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = parent.get(name.rsplit(".", 1)[-1])
+    if not isinstance(value, Mapping):
+        raise InputError(f"layout: {name}", value, "an object with its fields")
+    return value
+
+
+def _number(parent: Mapping[str, Any], name: str, low: float, high: float) -> float:
+    value = parent.get(name.rsplit(".", 1)[-1])
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise InputError(f"layout: {name}", value, f"a number from {low:g} to {high:g}")
+    return value
+
+
+def _box(value: Any, name: str, width: float, height: float) -> Box:
+    if not isinstance(value, Mapping):
+        raise InputError(f"layout: {name}", value, "an object with x, y, width, height")
+    box = Box(
+        *(round(_number(value, f"{name}.{side}", -LARGEST, LARGEST)) for side in ("x", "y")),
+        *(round(_number(value, f"{name}.{side}", 1, LARGEST)) for side in ("width", "height")),
+    )
+    if box.x >= width or box.y >= height or box.right <= 0 or box.bottom <= 0:
+        raise InputError(f"layout: {name}", tuple(box), f"a box that touches the canvas of {width:g}x{height:g}")
+    return box

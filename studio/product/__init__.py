@@ -1,0 +1,1 @@
+"""The product: cut out, matted, placed, lit."""

@@ -1,0 +1,1 @@
+"""Words as pixels: fonts, line breaking, drawing."""

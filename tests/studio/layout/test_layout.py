@@ -1,0 +1,88 @@
+"""A layout survives being written, edited and read; what is wrong with an edited one is named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from storefront.studio.errors import InputError
+from storefront.studio.layout.layout import Box, Layout, Light, Scrim, parse, require_color
+
+PLAN = Layout(
+    1000,
+    800,
+    (Box(100, 200, 300, 400), Box(500, 350, 200, 250)),
+    600,
+    Box(40, 40, 600, 120),
+    "#ffffff",
+    "left",
+    Scrim("#000000", 0.4),
+    Light(300, 45),
+    "Free space on the left.",
+    "왼쪽이 비어 있어요.",
+)
+
+
+def edited(path: str, value) -> dict:
+    whole = json.loads(PLAN.to_json())
+    *parents, last = path.split(".")
+    part = whole
+    for name in parents:
+        part = part[int(name) if name.isdigit() else name]
+    part[last] = value
+    return whole
+
+
+def test_json_and_back():
+    assert parse(PLAN.to_json()) == PLAN
+    assert parse(json.loads(PLAN.to_json())) == PLAN
+    assert "왼쪽" in PLAN.to_json()
+
+
+def test_scaling_keeps_proportions_and_refuses_another_shape():
+    double = PLAN.on(2000, 1600)
+    assert double.products[0] == Box(200, 400, 600, 800)
+    assert (double.ground, double.text) == (1200, Box(80, 80, 1200, 240))
+    assert PLAN.on(1000, 800) is PLAN
+    with pytest.raises(InputError, match="800x1000"):
+        PLAN.on(800, 1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("canvas.width", 0, "canvas.width"),
+        ("canvas.height", 10**9, "canvas.height"),
+        ("canvas.width", None, "canvas.width"),
+        ("canvas", [1, 2], "canvas"),
+        ("products", "many", "products"),
+        ("products.0.x", float("nan"), r"products\[0\].x"),
+        ("products.0.width", -5, r"products\[0\].width"),
+        ("products.1.x", 5000, r"products\[1\]"),
+        ("products.1.y", "12", r"products\[1\].y"),
+        ("text.box", None, "text.box"),
+        ("text.color", "red; rm", "text.color"),
+        ("text.align", "top", "text.align"),
+        ("text.scrim", 7, "text.scrim"),
+        ("text.scrim.opacity", 2, "opacity"),
+        ("ground", True, "ground"),
+        ("light.elevation", float("inf"), "light.elevation"),
+    ],
+)
+def test_a_wrong_field_is_named(path, value, named):
+    with pytest.raises(InputError, match=named):
+        parse(edited(path, value))
+
+
+@pytest.mark.parametrize("value", ["", "[1]", "{", None, 5, "[" * 100_000, "{}"])
+def test_what_is_no_layout_is_refused(value):
+    with pytest.raises(InputError, match="layout"):
+        parse(value)
+
+
+def test_colours():
+    assert require_color("c", "#AbC") == "#aabbcc"
+    assert require_color("c", " #012345 ") == "#012345"
+    for wrong in ("red", "#12345", "", None, "#gggggg"):
+        with pytest.raises(InputError, match="c is"):
+            require_color("c", wrong)
