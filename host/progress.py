@@ -20,8 +20,12 @@ def say(text: str, node_id: str | None) -> None:
     """A line for the log, and under the node in the editor."""
     log.info("Storefront: %s", text)
     server = getattr(PromptServer, "instance", None)
-    if node_id and server is not None:
-        server.send_progress_text(text, node_id)
+    if not node_id or server is None:
+        return
+    # Only to a client that said what it can read, as the editor does: client libraries take every binary message for a
+    # picture.
+    if server.sockets_metadata.get(server.client_id, {}).get("feature_flags"):
+        server.send_progress_text(text, node_id, server.client_id)
 
 
 class Stages:

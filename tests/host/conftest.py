@@ -24,12 +24,17 @@ OLDEST = str(dev.CACHE / "ComfyUI-0.20.1")
 
 
 @pytest.fixture(scope="session", params=[NEWEST, OLDEST], ids=["newest", "0.20.1"])
-def comfyui(request, tmp_path_factory):
+def comfyui_folder(request):
     if not (Path(request.param) / "main.py").is_file():
         pytest.skip(f"!!! NO COMFYUI IN {request.param}: NOTHING BELOW WAS TESTED ON IT !!!")
+    return Path(request.param)
+
+
+@pytest.fixture(scope="session")
+def comfyui(comfyui_folder, tmp_path_factory):
     base = tmp_path_factory.mktemp("base")
     make_models(base / "models")
-    with dev.running_comfyui(Path(request.param), base) as url:
+    with dev.running_comfyui(comfyui_folder, base) as url:
         yield ComfyUI(url, base)
 
 

@@ -124,6 +124,25 @@ def test_progress_and_previews_reach_the_client(comfyui):
     assert previews >= 1
 
 
+@pytest.mark.parametrize("editor", [True, False])
+def test_notes_reach_the_editor_and_only_it(comfyui, editor):
+    """A client that did not say what it can read would take the note for a picture."""
+    with comfyui.listening() as (socket, client):
+        if editor:
+            socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        prompt = "red " * 200 + str(editor)
+        comfyui.queue(text_to_image(Encode={"prompt": prompt}), client_id=client)
+        notes = []
+        while True:
+            message = socket.recv()
+            if isinstance(message, bytes):
+                notes.append(message)
+            elif (m := json.loads(message))["type"] == "executing" and m["data"]["node"] is None:
+                break
+    assert any(b"cut off" in note for note in notes) == editor
+    assert bool(notes) == editor
+
+
 def test_cancel_stops_within_a_step_and_the_next_prompt_works(comfyui):
     with comfyui.listening() as (socket, client):
         prompt_id = comfyui.queue(text_to_image(Sample={"steps": 9999, "seed": 5}), client_id=client)

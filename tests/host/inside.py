@@ -1,0 +1,244 @@
+"""What only a ComfyUI process can measure of itself: `python tests/host/inside.py COMFYUI_FOLDER` prints JSON.
+
+Run by test_inside.py. Every figure is the outcome of the real classes of that ComfyUI, on the CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, sys.argv[1])
+sys.path.insert(0, str(ROOT / "tools"))
+sys.argv = ["inside", "--cpu", "--base-directory", tempfile.mkdtemp()]
+
+import comfy.options
+
+comfy.options.enable_args_parsing()
+
+import utils.install_util  # noqa: F401, before ComfyUI 0.20's nodes.py puts comfy/, which has a utils.py, on the path
+import server  # noqa: F401
+
+import comfy.model_base
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.sd
+import comfy.supported_models
+import torch
+from pack import import_pack
+
+import_pack()
+
+from storefront.host import clip_socket, model_files, sampling, vae_socket
+from storefront.studio import examples
+from storefront.studio.errors import InputError
+
+CPU = torch.device("cpu")
+LATENT = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def half_resident(patcher, compute) -> dict:
+    """How far a module with half of its weights resident computes from the whole one, and how much was resident."""
+    mm.load_models_gpu([patcher])
+    whole = compute()
+    mm.unload_all_models()
+    patcher.load(device_to=CPU, lowvram_model_memory=patcher.model_size() // 2)
+    resident = patcher.loaded_size() / patcher.model_size()
+    half = compute()
+    patcher.unpatch_model(CPU)
+    return {"difference": difference(whole, half), "resident": resident}
+
+
+@torch.no_grad()
+def partial_loading(loaded) -> dict:
+    (conditioning,) = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)[0]
+    model = loaded.model.model
+
+    def velocity() -> torch.Tensor:
+        cross, pooled = conditioning[0], conditioning[1]["pooled_output"]
+        return model.apply_model(LATENT, torch.tensor([0.7]), c_crossattn=cross, y=pooled, guidance=torch.tensor([3.5]))
+
+    tokens = loaded.clip.tokenize("a red mug")
+    encoders = loaded.clip.cond_stage_model
+    return {
+        "MODEL": half_resident(loaded.model, velocity),
+        "CLIP": half_resident(loaded.clip.patcher, lambda: encoders.encode_token_weights(tokens)[0]),
+        "VAE": half_resident(loaded.vae.patcher, lambda: loaded.vae.first_stage_model.decode(LATENT)),
+    }
+
+
+def stock_flux_clip():
+    """ComfyUI's own FLUX text encoders with few layers and random weights."""
+    import comfy.text_encoders.flux as flux
+    from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+
+    torch.manual_seed(0)
+    clip = CLIPTextModel(
+        CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12, num_hidden_layers=2)
+    )
+    t5 = T5EncoderModel(
+        T5Config(d_model=64, num_layers=2, d_ff=128, num_heads=4, d_kv=16, feed_forward_proj="gated-gelu")
+    )
+    layers = {"num_hidden_layers": 2, "num_layers": 2}
+    small = {"d_model": 64, "num_layers": 2, "d_ff": 128, "num_heads": 4, "d_kv": 16}
+    target = type("Target", (), {"params": {}, "clip": flux.flux_clip(), "tokenizer": flux.FluxTokenizer})
+    stock = comfy.sd.CLIP(
+        target, model_options={"clip_l_model_config": layers, "t5xxl_model_config": small, "dtype": torch.float32}
+    )
+    # transformers 5 dropped the "text_model." in front of the names; ComfyUI wants it.
+    names = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in clip.state_dict().items()}
+    stock.cond_stage_model.load_sd(names)
+    stock.cond_stage_model.load_sd(t5.state_dict())
+    return stock
+
+
+def stock_clip() -> dict:
+    clip = stock_flux_clip()
+    (ours,), _ = clip_socket.encode_prompts(clip, [("a red mug", "on marble")], 0)
+    tokens = clip.tokenize("a red mug")
+    tokens["t5xxl"] = clip.tokenize("on marble")["t5xxl"]
+    sequence, pooled = clip.encode_from_tokens(tokens, return_pooled=True)
+    (batch,), _ = clip_socket.encode_prompts(clip, [("a red mug", "a red mug"), ("a box " * 300, "a box " * 300)], 0)
+    refused = ""
+    try:
+        clip_socket.encode_prompts(clip, [("a", "a")], 100)
+    except InputError as error:
+        refused = str(error)
+    return {
+        "sequence": difference(ours[0], sequence),
+        "pooled": difference(ours[1]["pooled_output"], pooled),
+        "spread": float(sequence.std()),
+        "batch": list(batch[0].shape),
+        "refused": refused,
+    }
+
+
+@torch.no_grad()
+def stock_vae() -> dict:
+    """A stock VAE of FLUX.1's real shape with random weights, against diffusers."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    kind = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "latent_channels": 16}
+    reference = AutoencoderKL(
+        **kind,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    ).eval()
+    vae = comfy.sd.VAE(sd=reference.state_dict(), dtype=torch.float32)
+    image, note = vae_socket.decode(vae, LATENT, "auto")
+    expected = (reference.decode(LATENT).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+    wrong = ""
+    try:
+        vae_socket.decode(vae, torch.zeros(1, 4, 8, 8), "auto")
+    except InputError as error:
+        wrong = str(error)
+    return {
+        "difference": difference(image, expected),
+        "spread": float(expected.std()),
+        "note": note,
+        "wrong": wrong,
+    }
+
+
+def other_model(loaded) -> str:
+    """The refusal that a MODEL of another family gets."""
+    unet = {
+        "image_size": 32,
+        "in_channels": 4,
+        "out_channels": 4,
+        "model_channels": 32,
+        "num_res_blocks": [1, 1],
+        "channel_mult": [1, 2],
+        "transformer_depth": [0, 0],
+        "transformer_depth_output": [0, 0, 0, 0],
+        "transformer_depth_middle": 0,
+        "context_dim": 32,
+        "num_heads": 4,
+        "use_spatial_transformer": True,
+        "dtype": torch.float32,
+    }
+    model = comfy.model_base.BaseModel(comfy.supported_models.SD15(unet), device=CPU)
+    patcher = comfy.model_patcher.ModelPatcher(model, CPU, CPU)
+    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)
+    options = {"seed": 0, "steps": 1, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
+    try:
+        sampling.sample(patcher, conditioning, None, {"samples": torch.zeros(1, 4, 8, 8)}, **options)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def memory_runs_out(loaded) -> dict:
+    """Decoding with a VAE whose device holds no more than 40 x 40 cells: in tiles, and the same picture but for seams."""
+    photo = torch.nn.functional.interpolate(examples.photo("coffee").movedim(-1, 1), (576, 576)).movedim(1, -1)
+    latent = loaded.vae.encode(photo)
+    whole, _ = vae_socket.decode(loaded.vae, latent, "off")
+    decoder = loaded.vae.first_stage_model
+    decode = decoder.decode
+
+    def small_device(latents: torch.Tensor, **options) -> torch.Tensor:
+        if latents.shape[-1] > 40 or latents.shape[-2] > 40:
+            raise mm.OOM_EXCEPTION("no room")
+        return decode(latents, **options)
+
+    decoder.decode = small_device
+    try:
+        tiled, note = vae_socket.decode(loaded.vae, latent, "auto")
+        try:
+            vae_socket.decode(loaded.vae, latent, "off")
+            refused = False
+        except mm.OOM_EXCEPTION:
+            refused = True
+    finally:
+        del decoder.decode
+    return {"note": note, "mean difference": float((whole - tiled).abs().mean()), "off raises": refused}
+
+
+def cancel_while_loading() -> str:
+    mm.interrupt_current_processing(True)
+    try:
+        model_files.load(model_files.BUNDLED, "fp16")
+    except BaseException as error:
+        return type(error).__name__
+    finally:
+        mm.interrupt_current_processing(False)
+    return ""
+
+
+def sharing(loaded) -> dict:
+    again, _ = model_files.load(model_files.BUNDLED, "fp32")
+    other, _ = model_files.load(model_files.BUNDLED, "bf16")
+    return {
+        "same weights": again.model.model is loaded.model.model
+        and again.clip.cond_stage_model is loaded.clip.cond_stage_model
+        and again.vae is loaded.vae,
+        "own patches": again.model is not loaded.model,
+        "other dtype apart": other.model.model is not loaded.model.model,
+    }
+
+
+def main() -> None:
+    loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
+    figures = {
+        "partial loading": partial_loading(loaded),
+        "stock CLIP": stock_clip(),
+        "stock VAE": stock_vae(),
+        "other model": other_model(loaded),
+        "memory runs out": memory_runs_out(loaded),
+        "cancel while loading": cancel_while_loading(),
+        "sharing": sharing(loaded),
+    }
+    print("FIGURES " + json.dumps(figures))
+
+
+main()

@@ -1,0 +1,53 @@
+"""Node ids, input ids, their order, types and defaults, as clients see them, against a stored snapshot.
+
+They stand in every saved workflow, so a change must be meant: after adding a node or an input, write the snapshot
+anew with `STOREFRONT_WRITE_SNAPSHOT=1 python -m pytest tests/host/test_object_info.py` and read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+SNAPSHOT = Path(__file__).with_name("object_info.json")
+DEPENDS_ON_THE_MACHINE = {
+    ("StorefrontLoadModel", "model"),
+    ("StorefrontRemoveBackground", "model"),
+    ("StorefrontTextOverlay", "font"),
+}
+
+
+def described(info: dict) -> dict:
+    """What must not change by accident: no texts, which may be improved."""
+    nodes = {}
+    for node_id, node in sorted(info.items()):
+        if not node_id.startswith("Storefront"):
+            continue
+        inputs = {}
+        for group in ("required", "optional"):
+            for name in node["input_order"].get(group, ()):
+                kind, options = (*node["input"][group][name], {})[:2]
+                if isinstance(kind, list):  # how ComfyUI 0.20 writes a combo
+                    kind, options = "COMBO", {**options, "options": kind}
+                kept = {key: options[key] for key in ("default", "min", "max", "options") if key in options}
+                if (node_id, name) in DEPENDS_ON_THE_MACHINE:
+                    kept.pop("options", None)
+                inputs[name] = {"type": kind, "required": group == "required", **kept}
+        nodes[node_id] = {"inputs": inputs, "outputs": list(zip(node["output"], node["output_name"], strict=True))}
+    return json.loads(json.dumps(nodes))
+
+
+def test_ids_are_permanent(comfyui):
+    now = described(comfyui.get("/object_info"))
+    if os.environ.get("STOREFRONT_WRITE_SNAPSHOT"):
+        SNAPSHOT.write_text(json.dumps(now, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    assert now == json.loads(SNAPSHOT.read_text("utf-8"))
+
+
+def test_every_node_has_a_description_a_category_and_a_tooltip_where_the_name_does_not_tell(comfyui):
+    for node_id, node in comfyui.get("/object_info").items():
+        if node_id.startswith("Storefront"):
+            assert len(node["description"]) > 20, node_id
+            assert node["category"].split("/")[0] == "Storefront"
+            assert node["display_name"].endswith("(Storefront)")

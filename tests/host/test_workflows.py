@@ -1,0 +1,57 @@
+"""Every bundled workflow, queued through a client library that is not ours, as somebody else's program would."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper
+from comfyui import ROOT
+from PIL import Image
+
+pytestmark = pytest.mark.usefixtures("no_traceback")
+
+WORKFLOWS = sorted((ROOT / "workflows" / "api").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_runs_at_once(comfyui, path):
+    pictures = ComfyApiWrapper(comfyui.url).queue_and_wait_images(ComfyWorkflowWrapper(str(path)), "SaveImage")
+    assert pictures
+    for content in pictures.values():
+        assert np.asarray(Image.open(io.BytesIO(content))).std() > 20  # neither black nor one grey
+
+
+def test_a_parameter_set_by_name_changes_the_picture(comfyui):
+    api = ComfyApiWrapper(comfyui.url)
+    workflow = ComfyWorkflowWrapper(str(ROOT / "workflows" / "api" / "text_to_image.json"))
+    drawn = []
+    for prompt in ("a red mug on marble", "a blue mug on marble"):
+        workflow.set_node_param("StorefrontEncode", "prompt", prompt)
+        drawn += api.queue_and_wait_images(workflow, "SaveImage").values()
+    assert drawn[0] != drawn[1]
+
+
+def test_the_photo_shows_through_at_low_strength(comfyui):
+    """The cup's red is where it is in the photo, and the darker the less is repainted."""
+    api = ComfyApiWrapper(comfyui.url)
+    workflow = ComfyWorkflowWrapper(str(ROOT / "workflows" / "api" / "image_to_image.json"))
+    photo = Image.open(ROOT / "workflows" / "assets" / "coffee.jpg").convert("L").crop((100, 0, 500, 400))
+    wanted = np.asarray(photo.resize((64, 64)), float).ravel()
+    likeness = []
+    for strength in (0.3, 0.9):
+        workflow.set_node_param("StorefrontSample", "strength", strength)
+        (content,) = api.queue_and_wait_images(workflow, "SaveImage").values()
+        drawn = np.asarray(Image.open(io.BytesIO(content)).convert("L"), float).ravel()
+        likeness.append(np.corrcoef(wanted, drawn)[0, 1])
+    assert likeness[0] > likeness[1] + 0.1
+
+
+def test_they_are_listed_in_the_template_browser(comfyui):
+    listed = comfyui.get("/workflow_templates")["storefront"]
+    assert {path.stem for path in WORKFLOWS} == set(listed)
+    for name in listed:
+        assert comfyui.get(f"/api/workflow_templates/storefront/{name}.json")["nodes"]
+    assert json.loads((ROOT / "workflows" / "text_to_image.json").read_text("utf-8"))["nodes"]

@@ -1,0 +1,30 @@
+"""Every node that ComfyUI shows has help in English and Korean, and Korean names for its widgets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NODES = json.loads((ROOT / "tests" / "host" / "object_info.json").read_text("utf-8"))
+KOREAN = json.loads((ROOT / "locales" / "ko" / "nodeDefs.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_help_names_every_input(node_id, language):
+    text = (ROOT / "js" / "docs" / node_id / f"{language}.md").read_text("utf-8")
+    assert [name for name in NODES[node_id]["inputs"] if f"`{name}`" not in text and f"`{name}" not in text] == []
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_korean_names_belong_to_inputs_that_exist(node_id):
+    assert set(KOREAN[node_id]["inputs"]) == set(NODES[node_id]["inputs"])
+    assert KOREAN[node_id]["display_name"].endswith("(Storefront)")
+    assert KOREAN[node_id]["description"]
+
+
+def test_no_help_of_nodes_that_are_gone():
+    assert {path.name for path in (ROOT / "js" / "docs").iterdir()} == set(NODES) == set(KOREAN)
