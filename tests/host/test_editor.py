@@ -1,0 +1,100 @@
+"""The graph editor in a real browser: templates open, help shows, Korean names show, Run draws."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import pytest
+from comfyui import ROOT
+
+pytestmark = pytest.mark.usefixtures("no_traceback")
+
+GRAPHS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1700,1050",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("!!! NO CHROMIUM AND CHROMEDRIVER ON THIS MACHINE: THE EDITOR WAS NOT TESTED !!!")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in FLAGS:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(driver))
+    yield driver
+    driver.quit()
+
+
+def until(question, patience: float = 60):
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if answer := question():
+            return answer
+        time.sleep(0.3)
+    raise TimeoutError(f"not within {patience} s")
+
+
+def open_template(browser, comfyui, name: str) -> list[dict]:
+    """The graph's nodes, once the editor has read the template in the place of the graph it had open before."""
+    wanted = json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))["nodes"]
+    browser.get(f"{comfyui.url}/?template={name}&source=storefront")
+    look = "return (window.app?.graph?._nodes ?? []).map(n => ({type: n.type, title: n.title, bad: n.has_errors}))"
+
+    def whole() -> list[dict] | None:
+        nodes = browser.execute_script(look)
+        return nodes if sorted(n["type"] for n in nodes) == sorted(n["type"] for n in wanted) else None
+
+    return until(whole)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_template_opens_whole_and_exports_its_twin(comfyui, browser, name):
+    nodes = open_template(browser, comfyui, name)
+    assert not any(node["bad"] for node in nodes)
+    exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
+    twin = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
+    assert {k: (v["class_type"], v["inputs"]) for k, v in exported.items()} == {
+        k: (v["class_type"], v["inputs"]) for k, v in twin.items()
+    }
+
+
+def test_run_draws_the_picture(comfyui, browser):
+    open_template(browser, comfyui, "text_to_image")
+    before = len(comfyui.get("/history"))
+    browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
+    until(lambda: len(comfyui.get("/history")) > before)
+    assert until(lambda: browser.execute_script("return window.app.graph._nodes.some(n => n.imgs?.length)"))
+
+
+def test_korean_names(comfyui, browser):
+    comfyui.get("/api/settings/Comfy.Locale", "ko")
+    try:
+        nodes = open_template(browser, comfyui, "text_to_image")
+        assert "FLUX 샘플러 (Storefront)" in [node["title"] for node in nodes]
+    finally:
+        comfyui.get("/api/settings/Comfy.Locale", "en")
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_help_is_served(comfyui, language):
+    from urllib.request import urlopen
+
+    with urlopen(f"{comfyui.url}/extensions/storefront/docs/StorefrontSample/{language}.md") as answer:
+        assert "`strength`" in answer.read().decode()
