@@ -7,6 +7,7 @@ names; else the one whose custom_nodes this folder stands in; else ~/.cache/stor
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import hashlib
 import json
@@ -171,22 +172,44 @@ def get_json(url: str, body: object = None) -> dict:
         sys.exit(f"ComfyUI refused: {error.read().decode(errors='replace')[:2000]}")
 
 
+def messages(url: str, client: str, patience: float) -> Iterator[dict]:
+    """ComfyUI's messages to `client`. As much of WebSocket (RFC 6455) as its whole text messages need."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=patience) as connection:
+        key = base64.b64encode(os.urandom(16)).decode()
+        connection.sendall(
+            f"GET /ws?clientId={client} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        reader = connection.makefile("rb")
+        while reader.readline().strip():
+            pass
+        while len(head := reader.read(2)) == 2:
+            length = head[1] & 127
+            if length > 125:
+                length = int.from_bytes(reader.read(2 if length == 126 else 8), "big")
+            body = reader.read(length)
+            if head[0] == 0x81:
+                yield json.loads(body)
+
+
 def queue_and_wait(url: str, workflow: dict, patience: float = 600) -> dict:
-    """The outputs of a workflow, by node id. Shows ComfyUI's own count of what is left while it waits."""
-    prompt_id = get_json(f"{url}/prompt", {"prompt": workflow})["prompt_id"]
-    deadline, dots = time.monotonic() + patience, 0
-    while time.monotonic() < deadline:
-        history = get_json(f"{url}/history/{prompt_id}").get(prompt_id)
-        if history:
+    """The outputs of a workflow, by node id. Shows each node's progress while it waits."""
+    client = os.urandom(8).hex()
+    stream = messages(url, client, patience)
+    next(stream)  # connected: from here on no message can be missed
+    prompt_id = get_json(f"{url}/prompt", {"prompt": workflow, "client_id": client})["prompt_id"]
+    for message in stream:
+        kind, data = message["type"], message["data"]
+        if kind == "progress":
+            name = workflow[data["node"]]["class_type"]
+            print(f"\r{name}: {data['value']} of {data['max']}".ljust(60), end="", flush=True)
+        elif kind == "execution_error":
+            sys.exit(f"\n{data['node_type']} failed: {data['exception_message']}")
+        elif kind == "executing" and data["node"] is None:
             say("")
-            for kind, message in history["status"]["messages"]:
-                if kind == "execution_error":
-                    sys.exit(f"{message['node_type']} failed: {message['exception_message']}")
-            return history["outputs"]
-        dots += 1
-        print(f"\rdrawing{'.' * (dots % 20):20}", end="", flush=True)
-        time.sleep(0.3)
-    sys.exit(f"no picture within {patience:g} s")
+            return get_json(f"{url}/history/{prompt_id}")[prompt_id]["outputs"]
+    sys.exit("\nComfyUI hung up.")
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
