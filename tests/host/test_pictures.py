@@ -299,6 +299,19 @@ def test_our_sampler_on_a_stock_model_equals_ours(comfyui):
     assert (ours - theirs).abs().max() < 1e-3
 
 
+def test_unload_models_frees_ours_and_the_next_prompt_loads_them_again(comfyui):
+    def loads() -> int:
+        return comfyui.log().count("Requested to load DiffusersFlux")
+
+    before, first = comfyui.run(text_to_image()).pixels(), loads()
+    comfyui.run(text_to_image(Sample={"seed": 8}))
+    assert loads() == first  # still loaded
+    comfyui.get("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(2)  # the executor looks for it once a second
+    assert (comfyui.run(text_to_image()).pixels() == before).all()
+    assert loads() == first + 1
+
+
 def test_the_log_knows_the_licence(comfyui):
     comfyui.run(text_to_image(LoadModel={"weight_dtype": "fp32"}))
     assert "flux-micro: licence Apache-2.0" in comfyui.log()
