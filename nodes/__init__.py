@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .photo import StorefrontExamplePhoto
+from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
@@ -14,6 +15,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontSample,
     StorefrontDecode,
     StorefrontExamplePhoto,
+    StorefrontTextOverlay,
 ]
 
 

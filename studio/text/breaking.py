@@ -1,0 +1,158 @@
+"""Where a line may break: Korean words whole, Chinese and Japanese by character with their line-edge rules, Latin words
+whole and without hyphens. After UAX #14 and JIS X 4051, as far as headlines need them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from .markup import Run, Style
+
+NOT_FIRST = set(
+    "、。，．・：；？！)」』】〕〉》’”ー々ゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ…‥,.!?:;%]}~％）｝］〟»›°℃"
+)
+NOT_LAST = set("(「『【〔〈《‘“[{（｛［〝«‹₩￦$€£¥#@")
+RIGHT_TO_LEFT = {"R", "AL"}
+# Scripts whose letters join, reorder or stack: Arabic and Hebrew, Indic, Thai to Khmer, Mongolian.
+COMPLEX = re.compile("[\u0590-\u08ff\u0900-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u18af\ufb1d-\ufdff\ufe70-\ufeff]")
+
+
+class Cluster(NamedTuple):
+    """What a reader takes for one character, with the marks that sit on it."""
+
+    text: str
+    style: Style
+
+
+class Unit(NamedTuple):
+    """Clusters that stay on one line, and the space after them."""
+
+    clusters: tuple[Cluster, ...]
+    space: tuple[Cluster, ...]
+
+
+def is_ideograph(character: str) -> bool:
+    """Characters between which a line may break: Han, kana; not Hangul, whose words stay whole."""
+    point = ord(character)
+    return (
+        0x2E80 <= point <= 0x30FF
+        or 0x31F0 <= point <= 0x9FFF
+        or 0xF900 <= point <= 0xFAFF
+        or 0xFF01 <= point <= 0xFF9F
+        or 0x20000 <= point <= 0x3FFFF
+    )
+
+
+def is_right_to_left(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text)
+
+
+def clusters_of(runs: Sequence[Run]) -> list[Cluster]:
+    """Characters with their combining marks; joiners bind what is on both sides."""
+    clusters: list[Cluster] = []
+    for text, style in runs:
+        for character in text:
+            joined = clusters and clusters[-1].text[-1] == "\u200d"
+            if clusters and (joined or unicodedata.category(character) in ("Mn", "Me", "Mc") or character == "\u200d"):
+                clusters[-1] = Cluster(clusters[-1].text + character, clusters[-1].style)
+            else:
+                clusters.append(Cluster(character, style))
+    return clusters
+
+
+def may_break(before: str, after: str) -> bool:
+    """Whether a line may end between two neighbouring clusters, neither of them a space."""
+    if after[0] in NOT_FIRST or before[-1] in NOT_LAST:
+        return False
+    if is_ideograph(before[-1]) or is_ideograph(after[0]):
+        return True
+    return before[-1] in "-–—/" and not after[0].isdigit()
+
+
+def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
+    """The parts of one line of the text that may stand on lines of their own."""
+    units: list[Unit] = []
+    word: list[Cluster] = []
+    space: list[Cluster] = []
+    for cluster in clusters:
+        if cluster.text == " ":
+            space.append(cluster)
+            continue
+        if word and (space or may_break(word[-1].text, cluster.text)):
+            units.append(Unit(tuple(word), tuple(space)))
+            word, space = [], []
+        elif space:  # spaces that begin a line are kept: somebody typed them
+            word, space = [*space], []
+        word.append(cluster)
+    if word:
+        units.append(Unit(tuple(word), ()))
+    return units
+
+
+def wrap(
+    units: Sequence[Unit], width: float, measure: Callable[[Sequence[Cluster]], float], split_words: bool
+) -> list[list[Unit]] | None:
+    """Lines no wider than `width`, balanced. None where a word does not fit and words may not be split."""
+    widths = [measure(unit.clusters) for unit in units]
+    if split_words and any(each > width for each in widths):
+        units = [part for unit, each in zip(units, widths) for part in (_split(unit) if each > width else [unit])]
+        widths = [measure(unit.clusters) for unit in units]
+    spaces = [measure(unit.space) if unit.space else 0.0 for unit in units]
+    count = _greedy_count(widths, spaces, width)
+    if count is None:
+        return None
+    leading = [_leads_on(unit) for unit in units]
+    return [list(units[a:b]) for a, b in _even(widths, spaces, leading, width, count)]
+
+
+def _split(unit: Unit) -> list[Unit]:
+    parts = [Unit((cluster,), ()) for cluster in unit.clusters]
+    parts[-1] = Unit(parts[-1].clusters, unit.space)
+    return parts
+
+
+def _greedy_count(widths: Sequence[float], spaces: Sequence[float], limit: float) -> int | None:
+    """The fewest lines; None where a unit is wider than a line."""
+    lines, filled = 1, 0.0
+    for index, width in enumerate(widths):
+        if width > limit:
+            return None
+        if filled and filled + spaces[index - 1] + width > limit:
+            lines, filled = lines + 1, width
+        else:
+            filled += (spaces[index - 1] if filled else 0.0) + width
+    return lines
+
+
+def _leads_on(unit: Unit) -> bool:
+    """A Korean word of one syllable (전, 새, 첫, 한) belongs to the word after it: a line had better not end with it."""
+    return len(unit.clusters) == 1 and "가" <= unit.clusters[0].text[0] <= "힣"
+
+
+def _even(
+    widths: Sequence[float], spaces: Sequence[float], leading: Sequence[bool], limit: float, count: int
+) -> list[tuple[int, int]]:
+    """`count` lines no wider than `limit` whose squared widths add up to the least: no line is left with one word
+    where the others can share. A line that ends with a word of `leading` costs a quarter of a full line more."""
+    total = len(widths)
+    best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]  # after each line: end -> (cost, start of the line)
+    for _ in range(count):
+        reached: dict[int, tuple[float, int]] = {}
+        for start, (cost, _before) in best[-1].items():
+            length = 0.0
+            for end in range(start + 1, total + 1):
+                length += widths[end - 1] + (spaces[end - 2] if end - 1 > start else 0.0)
+                if length > limit:
+                    break
+                loose = limit**2 / 4 if leading[end - 1] and end < total else 0.0
+                if end not in reached or cost + length**2 + loose < reached[end][0]:
+                    reached[end] = (cost + length**2 + loose, start)
+        best.append(reached)
+    lines, end = [], total
+    for line in reversed(best[1:]):
+        start = line[end][1]
+        lines.append((start, end))
+        end = start
+    return lines[::-1]

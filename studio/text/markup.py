@@ -1,0 +1,90 @@
+"""Light markup for runs in one text: `[b]50%[/b]`, `[size=150]`, `[color=#ff3300]`, `[weight=900]`.
+
+Only these tags are markup, so that "[한정] 특가" needs no escape; a backslash before a tag keeps it as text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from ..errors import InputError, require_number
+from ..layout.layout import require_color
+
+LONGEST = 5000  # characters; more is no advertisement
+TAG = re.compile(r"(\\?)\[(/?)(b|size|color|weight)(?:=([^\]\n]{1,20}))?\]")
+DROPPED = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufe0e\ufe0f\ufeff]")
+
+
+class Style(NamedTuple):
+    size: float = 1.0  # times the text's size
+    weight: int | None = None  # 100..900; None: the text's
+    color: str | None = None  # "#rrggbb"; None: the text's
+
+
+class Run(NamedTuple):
+    text: str
+    style: Style
+
+
+def clean(text: str) -> str:
+    """Text in composed form (NFC; decomposed Hangul falls apart without it), line ends as "\\n", tabs as spaces.
+
+    Raises InputError for an empty or endless text, and for control characters and lone surrogates.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise InputError("text", text, "words to write")
+    if len(text) > LONGEST:
+        raise InputError("text", text, f"at most {LONGEST} characters")
+    text = DROPPED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " "))
+    bad = sorted({c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn")})
+    if bad:
+        raise InputError("text", " ".join(f"U+{ord(c):04X}" for c in bad), "text without control characters")
+    return unicodedata.normalize("NFC", text).strip("\n")
+
+
+def parse(text: str) -> list[Run]:
+    """A cleaned text -> runs. Raises InputError that names a tag which is not closed, not open or has a wrong value."""
+    runs: list[Run] = []
+    open_tags: list[tuple[str, Style]] = [("", Style())]
+    position = 0
+
+    def add(part: str) -> None:
+        if part:
+            runs.append(Run(part, open_tags[-1][1]))
+
+    for match in TAG.finditer(text):
+        escape, closing, name, value = match.groups()
+        add(text[position : match.start()])
+        position = match.end()
+        if escape:
+            add(match.group()[1:])
+        elif closing:
+            if open_tags[-1][0] != name:
+                raise InputError("text", match.group(), f"[/{name}] only after the [{name}] that it closes")
+            open_tags.pop()
+        else:
+            open_tags.append((name, _styled(open_tags[-1][1], name, value)))
+    if len(open_tags) > 1:
+        raise InputError("text", f"[{open_tags[-1][0]}]", f"[/{open_tags[-1][0]}] after it")
+    add(text[position:])
+    if not "".join(run.text for run in runs).strip():
+        raise InputError("text", text, "words to write")
+    return runs
+
+
+def _styled(style: Style, name: str, value: str | None) -> Style:
+    if name == "b":
+        return style._replace(weight=800)
+    if name == "color":
+        return style._replace(color=require_color("text: [color]", value))
+    try:
+        number = float((value or "").rstrip("%"))
+    except ValueError:
+        raise InputError(
+            f"text: [{name}]", value, f"a number, as in [{name}={150 if name == 'size' else 700}]"
+        ) from None
+    if name == "size":
+        return style._replace(size=require_number("text: [size]", number, 20, 400) / 100)
+    return style._replace(weight=round(require_number("text: [weight]", number, 100, 900)))

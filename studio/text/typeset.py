@@ -1,0 +1,288 @@
+"""Words to lines of a size that fits a box, each glyph with its font and place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import InputError
+from . import breaking, fonts, markup
+from .breaking import Cluster
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+SMALLEST = 8.0  # pixels an em; below it Hangul is no longer readable
+REFERENCE = 256  # pixels an em, at which widths are measured once and scaled
+
+# Turned by a quarter in vertical writing, or moved to the cell's upper right (JLREQ 2.1, 3.1).
+TURNED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|/＝")
+RAISED = set("、。，．,.")
+
+
+class Setting(NamedTuple):
+    """How the words are set; sizes in pixels or in em of the text's size."""
+
+    weight: int = 700  # 100..900
+    size: float = 0.0  # pixels an em; 0: the largest that fits
+    largest: float = 0.0  # pixels; the limit of "largest that fits"; 0: none
+    leading: float = 1.25  # em from baseline to baseline
+    tracking: float = 0.0  # em added after each character
+    align: str = "center"  # left, center, right; in vertical writing top, center, bottom
+    vertical: bool = False
+
+
+class Glyphs(NamedTuple):
+    """A piece drawn in one go: its text, font, colour (None: the text's own), and its origin on the baseline."""
+
+    text: str
+    font: ImageFont.FreeTypeFont
+    color: str | None
+    x: float
+    y: float
+    turned: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    glyphs: tuple[Glyphs, ...]
+    size: float  # pixels an em
+    left: float  # the ink's box, in the coordinates of the glyphs
+    top: float
+    right: float
+    bottom: float
+    lines: int
+
+
+class _Line(NamedTuple):
+    """A line at the origin: its pieces, and the box of its ink."""
+
+    glyphs: list[Glyphs]
+    left: float
+    right: float
+    top: float
+    bottom: float
+    scale: float  # of its largest run
+
+
+class Typesetter:
+    """One text in one typeface: measured once, set at any size."""
+
+    def __init__(self, text: str, typeface: fonts.Typeface, setting: Setting):
+        self._typeface, self._setting = typeface, setting
+        cleaned = markup.clean(text)
+        self._paragraphs = _paragraphs(breaking.clusters_of(markup.parse(cleaned)))
+        self._widths: dict[tuple[Cluster, ...], float] = {}
+        self._require_glyphs()
+        self._require_shaping(cleaned)
+
+    def _require_glyphs(self) -> None:
+        lacking = []
+        for paragraph in self._paragraphs:
+            for text, style in paragraph:
+                if text not in lacking and self._typeface.file_for(text, style.weight or self._setting.weight) is None:
+                    lacking.append(text)
+        if lacking:
+            shown = " ".join(f"{text} (U+{ord(text[0]):04X})" for text in lacking[:10])
+            raise InputError("text", shown, "characters that an installed font has; put one into models/fonts")
+
+    def _require_shaping(self, text: str) -> None:
+        if not breaking.COMPLEX.search(text):
+            return
+        if not fonts.has_complex_shaping():
+            raise InputError("text", text, "a script that needs no shaping, since Pillow has no raqm and fribidi here")
+        if self._setting.tracking or self._setting.vertical:
+            raise InputError("tracking", self._setting.tracking, "0, and horizontal writing: this script joins letters")
+        for paragraph in self._paragraphs:
+            line = "".join(cluster.text for cluster in paragraph)
+            if breaking.is_right_to_left(line) and len(self._pieces(paragraph)) > 1:
+                raise InputError("text", line, "no markup, and one font for all of a right-to-left line")
+
+    def _pieces(self, clusters: Sequence[Cluster]) -> list[tuple[str, fonts.FontFile, markup.Style]]:
+        """Neighbours of one font and style, joined; one by one where they are spaced or written downwards."""
+        line = "".join(cluster.text for cluster in clusters)
+        if breaking.is_right_to_left(line):  # reordering needs the whole line in one font
+            whole = self._typeface.file_for(line, self._setting.weight)
+            if whole is not None and len({cluster.style for cluster in clusters}) == 1:
+                return [(line, whole, clusters[0].style)]
+        apart = bool(self._setting.tracking) or self._setting.vertical
+        pieces: list[tuple[str, fonts.FontFile, markup.Style]] = []
+        for text, style in clusters:
+            file = self._typeface.file_for(text, style.weight or self._setting.weight)
+            assert file is not None  # _require_glyphs
+            if pieces and not apart and pieces[-1][1:] == (file, style):
+                pieces[-1] = (pieces[-1][0] + text, file, style)
+            else:
+                pieces.append((text, file, style))
+        return pieces
+
+    def _font(self, file: fonts.FontFile, style: markup.Style, size: float) -> ImageFont.FreeTypeFont:
+        return fonts.sized(file, round(size * style.size, 2), style.weight or self._setting.weight)
+
+    def _measure(self, clusters: Sequence[Cluster]) -> float:
+        """Length in em."""
+        key = tuple(clusters)
+        if key not in self._widths:
+            length = 0.0
+            for text, file, style in self._pieces(clusters):
+                if self._setting.vertical:
+                    length += style.size * (_downward(text) + self._setting.tracking)
+                else:
+                    length += self._font(file, style, REFERENCE).getlength(text) / REFERENCE
+                    length += self._setting.tracking * style.size
+            self._widths[key] = length
+        return self._widths[key]
+
+    def _wrap(self, length: float, size: float, split_words: bool) -> list[list[Cluster]] | None:
+        """Lines that fit `length` pixels at `size`."""
+        lines: list[list[Cluster]] = []
+        for paragraph in self._paragraphs:
+            units = breaking.units_of(paragraph)
+            wrapped = breaking.wrap(units, length / size, self._measure, split_words) if units else [[]]
+            if wrapped is None:
+                return None
+            for line in wrapped:
+                clusters = [cluster for unit in line for cluster in (*unit.clusters, *unit.space)]
+                while clusters and clusters[-1].text == " ":
+                    clusters.pop()
+                lines.append(clusters)
+        return lines
+
+    def fit(self, width: float, height: float) -> Block:
+        """The text in a box of `width` x `height` pixels. Raises InputError where it does not fit.
+
+        At a fixed size words wider than the box are broken; the largest size that fits breaks none, unless only the
+        smallest one would do otherwise.
+        """
+        size = self._setting.size
+        if size:
+            block = self._set(width, height, size, split_words=True)
+            if block is None:
+                raise InputError("size", size, f"a size at which the text fits {width:.0f} x {height:.0f} pixels")
+            return block
+        largest = min(self._setting.largest or height * 2, height * 2)
+        for split_words in (False, True):
+            block = self._largest(width, height, largest, split_words)
+            if block is not None:
+                return block
+        raise InputError(
+            "text",
+            "".join(cluster.text for paragraph in self._paragraphs for cluster in paragraph),
+            f"words that fit {width:.0f} x {height:.0f} pixels at {SMALLEST:g} pixels an em; shorten it or enlarge the box",
+        )
+
+    def _largest(self, width: float, height: float, largest: float, split_words: bool) -> Block | None:
+        """The block at the largest size that fits, to within about a per cent; None if not even the smallest does."""
+        low, high = SMALLEST, max(SMALLEST, largest)
+        while high - low > max(0.5, low * 0.01):  # by measured lengths alone, without drawing
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._roughly_fits(width, height, middle, split_words) else (low, middle)
+        block, size = None, low
+        for _ in range(24):
+            block = self._set(width, height, size, split_words)
+            if block is not None or size == SMALLEST:
+                break
+            size = max(SMALLEST, size * 0.97)
+        if block is None:
+            return None
+        room = min(width / max(1.0, block.right - block.left), height / max(1.0, block.bottom - block.top))
+        larger = self._set(width, height, min(largest, block.size * room * 0.998), split_words) if room > 1.01 else None
+        return block if larger is None or larger.size < block.size else larger
+
+    def _roughly_fits(self, width: float, height: float, size: float, split_words: bool) -> bool:
+        vertical = self._setting.vertical
+        lines = self._wrap(height if vertical else width, size, split_words)
+        if lines is None:
+            return False
+        scales = [max((cluster.style.size for cluster in line), default=1.0) for line in lines]
+        across = (0.8 * scales[0] + self._setting.leading * sum(scales[1:])) * size
+        return across <= (width if vertical else height)
+
+    def _set(self, width: float, height: float, size: float, split_words: bool) -> Block | None:
+        """None where it does not fit."""
+        vertical = self._setting.vertical
+        lines = self._wrap(height if vertical else width, size, split_words)
+        if lines is None or len(lines) * size * 0.5 > (width if vertical else height):
+            return None
+        block = (_columns if vertical else _rows)([self._line(line, size) for line in lines], size, self._setting)
+        fits = block.right - block.left <= width + 0.5 and block.bottom - block.top <= height + 0.5
+        return block if fits else None
+
+    def _line(self, clusters: Sequence[Cluster], size: float) -> _Line:
+        if self._setting.vertical:
+            return self._column(clusters, size)
+        glyphs: list[Glyphs] = []
+        x, left, right, top, bottom, scale = 0.0, 0.0, 0.0, 0.0, 0.0, 1.0 if not clusters else 0.0
+        for text, file, style in self._pieces(clusters):
+            font = self._font(file, style, size)
+            box = font.getbbox(text, anchor="ls")
+            if not glyphs:
+                left = box[0]
+            right, top, bottom = x + box[2], min(top, box[1]), max(bottom, box[3])
+            glyphs.append(Glyphs(text, font, style.color, x, 0.0))
+            x += font.getlength(text) + self._setting.tracking * size * style.size
+            scale = max(scale, style.size)
+        return _Line(glyphs, left, right, top, bottom, scale)
+
+    def _column(self, clusters: Sequence[Cluster], size: float) -> _Line:
+        """Downwards from the origin, each character centred on x = 0."""
+        glyphs: list[Glyphs] = []
+        y, wide, scale = 0.0, 0.0, 1.0 if not clusters else 0.0
+        for text, file, style in self._pieces(clusters):
+            em = size * style.size
+            font = self._font(file, style, size)
+            box = font.getbbox(text, anchor="ls")
+            middle = y + em / 2
+            if text in RAISED:
+                glyphs.append(Glyphs(text, font, style.color, em / 2 - box[2], y + em * 0.3 - box[1]))
+            else:
+                x, base = -(box[0] + box[2]) / 2, middle - (box[1] + box[3]) / 2
+                glyphs.append(Glyphs(text, font, style.color, x, base, text in TURNED))
+            y += em * (_downward(text) + self._setting.tracking)
+            wide, scale = max(wide, em), max(scale, style.size)
+        return _Line(glyphs, -wide / 2, wide / 2, 0.0, y, scale)
+
+
+def _downward(text: str) -> float:
+    """What a character takes of a column, in em."""
+    return 0.4 if text == " " else 1.0
+
+
+def _paragraphs(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
+    lines: list[list[Cluster]] = [[]]
+    for cluster in clusters:
+        if cluster.text == "\n":
+            lines.append([])
+        else:
+            lines[-1].append(cluster)
+    return lines
+
+
+def _rows(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
+    """Lines under one another, aligned by their ink, so that edges look straight."""
+    width = max(line.right - line.left for line in lines)
+    share = {"left": 0.0, "center": 0.5, "right": 1.0}[setting.align]
+    glyphs, baseline, top, bottom = [], 0.0, 0.0, 0.0
+    for index, line in enumerate(lines):
+        if index:
+            baseline += setting.leading * size * (line.scale or 1.0)
+        shift = (width - (line.right - line.left)) * share - line.left
+        glyphs += [glyph._replace(x=glyph.x + shift, y=baseline) for glyph in line.glyphs]
+        if line.glyphs:
+            top, bottom = min(top, baseline + line.top), max(bottom, baseline + line.bottom)
+    return Block(tuple(glyphs), size, 0.0, top, width, bottom, len(lines))
+
+
+def _columns(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
+    """Columns from right to left."""
+    height = max(line.bottom for line in lines)
+    share = {"left": 0.0, "center": 0.5, "right": 1.0}[setting.align]
+    glyphs, x, left, right = [], 0.0, 0.0, 0.0
+    for index, line in enumerate(lines):
+        if index:
+            x -= setting.leading * size * (line.scale or 1.0)
+        shift = (height - line.bottom) * share
+        glyphs += [glyph._replace(x=glyph.x + x, y=glyph.y + shift) for glyph in line.glyphs]
+        left, right = min(left, x + line.left), max(right, x + line.right)
+    return Block(tuple(glyphs), size, left, 0.0, right, height, len(lines))

@@ -1,0 +1,216 @@
+"""Cleaning, markup, line breaking and fonts: what happens to words before anything is drawn."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from storefront.studio.errors import InputError
+from storefront.studio.text import breaking, fonts, markup, typeset
+from storefront.studio.text.markup import Run, Style
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return fonts.Typeface({fonts.BUNDLED: fonts.all_families()[fonts.BUNDLED]}, fonts.BUNDLED)
+
+
+# --- cleaning and markup ----------------------------------------------------------------------------------------------
+
+
+def test_decomposed_hangul_is_composed():
+    assert markup.clean(unicodedata.normalize("NFD", "할인")) == "할인"
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "a\x00b", "\x1b[31m", "\ud83d", "x" * 5001, None, "\ue000"])
+def test_what_is_no_text_is_refused(text):
+    with pytest.raises(InputError, match="text is"):
+        markup.clean(text)
+
+
+def test_line_ends_and_tabs():
+    assert markup.clean("a\r\nb\rc\td") == "a\nb\nc d"
+
+
+def test_runs_nest():
+    assert markup.parse("오늘 [size=150][color=#f30]50%[/color][/size] 할인") == [
+        Run("오늘 ", Style()),
+        Run("50%", Style(1.5, None, "#ff3300")),
+        Run(" 할인", Style()),
+    ]
+
+
+def test_other_brackets_are_text_and_a_backslash_keeps_a_tag():
+    assert markup.parse("[한정] [b]특가[/b] \\[b]") == [
+        Run("[한정] ", Style()),
+        Run("특가", Style(weight=800)),
+        Run(" ", Style()),
+        Run("[b]", Style()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[b]x", "x[/b]", "[b][size=120]x[/b][/size]", "[size=9000]x[/size]", "[size=nan]x[/size]", "[size]x[/size]"],
+)
+def test_broken_markup_is_named(text):
+    with pytest.raises(InputError, match=r"\[/?(b|size)"):
+        markup.parse(text)
+
+
+def test_a_colour_that_is_none():
+    with pytest.raises(InputError, match="color"):
+        markup.parse("[color=rot]x[/color]")
+
+
+# --- breaking ---------------------------------------------------------------------------------------------------------
+
+
+def lines(text: str, width: float, split_words: bool = False) -> list[str] | None:
+    """Wrapped with every character one wide."""
+    units = breaking.units_of(breaking.clusters_of([Run(text, Style())]))
+    wrapped = breaking.wrap(units, width, lambda clusters: float(len(clusters)), split_words)
+    if wrapped is None:
+        return None
+    return ["".join(c.text for unit in line for c in (*unit.clusters, *unit.space)).rstrip() for line in wrapped]
+
+
+def test_korean_words_stay_whole():
+    assert lines("갓 구운 크루아상을 만나 보세요", 8) == ["갓 구운", "크루아상을", "만나 보세요"]
+
+
+def test_a_word_of_one_syllable_goes_with_the_next():
+    assert lines("오늘만 전 품목 할인", 8) == ["오늘만", "전 품목 할인"]
+    assert lines("갓 내린 한 잔의 여유", 8) == ["갓 내린", "한 잔의 여유"]
+
+
+def test_japanese_breaks_by_character_but_not_before_a_full_stop_or_after_a_bracket():
+    for width in range(4, 9):  # ニュー。 is four
+        for line in lines("東京の「春」、新メニュー。登場！", width)[1:]:
+            assert line[0] not in breaking.NOT_FIRST
+        for line in lines("東京の「春」、新メニュー。登場！", width)[:-1]:
+            assert line[-1] not in breaking.NOT_LAST
+
+
+def test_a_word_wider_than_the_line_is_broken_only_where_allowed():
+    assert lines("abcdefgh", 3) is None
+    assert lines("abcdefgh", 3, split_words=True) == ["abc", "def", "gh"] or len(lines("abcdefgh", 3, True)) == 3
+
+
+def test_lines_share_so_that_none_is_left_with_one_word():
+    text = "up to 70% off everything in store"
+    assert len(lines(text, 19)) == 2
+    assert min(len(line) for line in lines(text, 20)) >= 13
+
+
+@pytest.mark.parametrize("width", range(4, 40, 3))
+def test_nothing_is_lost_and_no_line_is_too_wide(width):
+    text = "가나다 라마 ABC 12,000원 up-to-date 「東京」 (괄호) 끝."
+    result = lines(text, width, split_words=True)
+    assert all(len(line) <= width for line in result)
+    assert "".join(result).replace(" ", "") == text.replace(" ", "")
+
+
+def test_marks_and_joiners_stay_with_their_letter():
+    assert [c.text for c in breaking.clusters_of([Run("e\u0301a\u200db", Style())])] == ["e\u0301", "a\u200db"]
+
+
+# --- fonts ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_bundled_family_has_every_hangul_syllable_in_three_weights():
+    files = fonts.all_families()[fonts.BUNDLED]
+    assert [file.weight for file in files] == [400, 700, 900]
+    for file in files:
+        assert set(range(0xAC00, 0xD7A4)) <= fonts.coverage(file.path, file.face)
+
+
+@pytest.mark.parametrize(
+    ("stem", "name", "weight"),
+    [
+        ("Pretendard-Bold", "Pretendard", 700),
+        ("NanumGothicExtraBold", "NanumGothic", 800),
+        ("NotoSansKR-VariableFont_wght", "NotoSansKR", 400),
+        ("NotoSansKR[wght]", "NotoSansKR", 400),
+        ("Bold", "Bold", 400),
+        ("MyFont", "MyFont", 400),
+    ],
+)
+def test_family_and_weight_by_the_file_name(stem, name, weight):
+    assert fonts.split_name(stem) == (name, weight)
+
+
+@pytest.mark.parametrize("name", ["../Pretendard", "/usr/share/fonts/x.ttf", "Nothing", ""])
+def test_a_font_that_is_not_listed_is_refused(name):
+    with pytest.raises(InputError, match="font is"):
+        fonts.Typeface(fonts.all_families(), name)
+
+
+def test_a_file_that_is_no_font_is_named(tmp_path):
+    (tmp_path / "Broken-Bold.ttf").write_bytes(b"no font at all")
+    families = fonts.all_families([tmp_path])
+    assert "Broken" in families
+    with pytest.raises(InputError, match=r"Broken-Bold\.ttf"):
+        typeset.Typesetter("가", fonts.Typeface(families, "Broken"), typeset.Setting()).fit(100, 100)
+
+
+def test_a_missing_glyph_comes_from_the_next_font_that_has_it(tmp_path):
+    """A family without Hangul in front of the bundled one: Latin from the first, Hangul from the second."""
+    from fontTools import subset
+    from fontTools.ttLib import TTFont
+
+    bundled = fonts.all_families()[fonts.BUNDLED][0].path
+    font = TTFont(bundled)
+    only_latin = subset.Subsetter()
+    only_latin.populate(unicodes=range(0x20, 0x7F))
+    only_latin.subset(font)
+    font.save(tmp_path / "Latin-Regular.otf")
+    face = fonts.Typeface(fonts.all_families([tmp_path]), "Latin")
+    assert face.file_for("A", 400).path.name == "Latin-Regular.otf"
+    assert face.file_for("가", 400).path.name == "Pretendard-Regular.otf"
+    block = typeset.Typesetter("A가", face, typeset.Setting()).fit(300, 100)
+    assert len(block.glyphs) == 2
+
+
+def test_characters_that_no_font_has_are_named(bundled):
+    with pytest.raises(InputError, match=r"𓀀 \(U\+13000\)"):
+        typeset.Typesetter("값 𓀀", bundled, typeset.Setting())
+
+
+# --- setting ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["할인", "갓 구운 크루아상을 만나 보세요", "A", "SUMMER SALE up to 70% off"])
+@pytest.mark.parametrize(("width", "height"), [(800, 300), (300, 800), (900, 90)])
+@pytest.mark.parametrize("vertical", [False, True])
+def test_the_largest_size_fits_and_a_tenth_more_does_not(bundled, text, width, height, vertical):
+    setting = typeset.Setting(vertical=vertical)
+    block = typeset.Typesetter(text, bundled, setting).fit(width, height)
+    assert block.right - block.left <= width + 1
+    assert block.bottom - block.top <= height + 1
+    try:
+        larger = typeset.Typesetter(text, bundled, setting._replace(size=block.size * 1.12)).fit(width, height)
+    except InputError:
+        return
+    assert larger.lines > block.lines or any(len(part) < 3 for part in text.split())
+
+
+def test_a_text_that_cannot_fit_is_refused(bundled):
+    with pytest.raises(InputError, match="shorten it"):
+        typeset.Typesetter("긴 글 " * 500, bundled, typeset.Setting()).fit(200, 50)
+    with pytest.raises(InputError, match="size is 200"):
+        typeset.Typesetter("긴 글", bundled, typeset.Setting(size=200)).fit(100, 100)
+
+
+def test_explicit_line_breaks_are_kept(bundled):
+    assert typeset.Typesetter("하나\n\n둘", bundled, typeset.Setting()).fit(500, 500).lines == 3
+
+
+def test_arabic_is_shaped_as_a_whole(bundled):
+    families = fonts.all_families()
+    if fonts.Typeface(families, fonts.BUNDLED).file_for("مرحبا", 400) is None:
+        with pytest.raises(InputError, match=r"U\+06"):
+            typeset.Typesetter("مرحبا", bundled, typeset.Setting())
+    else:
+        block = typeset.Typesetter("مرحبا", fonts.Typeface(families, fonts.BUNDLED), typeset.Setting()).fit(300, 100)
+        assert len(block.glyphs) == 1
