@@ -1,0 +1,108 @@
+"""Linear light, CIELAB, CIEDE2000, and a product's light brought to that of a scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BRAND = 0.25  # how much of the match a saturated colour takes: brand colours stay
+EXPOSURE = (0.6, 1.5)  # limits of the change in brightness
+CAST = (0.75, 1.33)  # limits of the change of a channel
+
+
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """sRGB in 0..1 -> linear light (IEC 61966-2-1)."""
+    import numpy as np
+
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear light -> sRGB in 0..1 (IEC 61966-2-1); clipped."""
+    import numpy as np
+
+    linear = np.clip(linear, 0, 1)
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+def to_lab(srgb: np.ndarray) -> np.ndarray:
+    """sRGB [..., 3] -> CIELAB under D65 (CIE 15:2004)."""
+    import numpy as np
+
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
+    ratio = to_linear(srgb) @ matrix.T / np.array([0.95047, 1.0, 1.08883])
+    f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
+
+
+def delta_e_2000(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """CIEDE2000 of two CIELAB arrays [..., 3] (CIE 142-2001; after Sharma, Wu and Dalal 2005, equations 2 to 22)."""
+    import numpy as np
+
+    l1, a1, b1 = np.moveaxis(first, -1, 0)
+    l2, a2, b2 = np.moveaxis(second, -1, 0)
+    chroma = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
+    g = 0.5 * (1 - np.sqrt(chroma**7 / (chroma**7 + 25.0**7)))
+    a1, a2 = a1 * (1 + g), a2 * (1 + g)
+    c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
+    h1, h2 = np.degrees(np.arctan2(b1, a1)) % 360, np.degrees(np.arctan2(b2, a2)) % 360
+    both = c1 * c2 != 0
+    turn = np.where(both, (h2 - h1 + 180) % 360 - 180, 0.0)
+    dl, dc, dh = l2 - l1, c2 - c1, 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn) / 2)
+    lm, cm = (l1 + l2) / 2, (c1 + c2) / 2
+    hm = np.where(
+        both,
+        np.where(np.abs(h1 - h2) <= 180, (h1 + h2) / 2, (h1 + h2 + np.where(h1 + h2 < 360, 360, -360)) / 2),
+        h1 + h2,
+    )
+    t = (
+        1
+        - 0.17 * np.cos(np.radians(hm - 30))
+        + 0.24 * np.cos(np.radians(2 * hm))
+        + 0.32 * np.cos(np.radians(3 * hm + 6))
+        - 0.20 * np.cos(np.radians(4 * hm - 63))
+    )
+    sl = 1 + 0.015 * (lm - 50) ** 2 / np.sqrt(20 + (lm - 50) ** 2)
+    sc, sh = 1 + 0.045 * cm, 1 + 0.015 * cm * t
+    rotation = -2 * np.sqrt(cm**7 / (cm**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hm - 275) / 25) ** 2))))
+    return np.sqrt((dl / sl) ** 2 + (dc / sc) ** 2 + (dh / sh) ** 2 + rotation * (dc / sc) * (dh / sh))
+
+
+def saturation(rgb: np.ndarray) -> np.ndarray:
+    """HSV saturation [...] of [..., 3] in 0..1."""
+    import numpy as np
+
+    high = rgb.max(-1)
+    return np.where(high > 1e-6, (high - rgb.min(-1)) / np.maximum(high, 1e-6), 0.0)
+
+
+def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amount: float) -> np.ndarray:
+    """A product [H, W, 3] (sRGB, straight) in the light of a scene [N, 3]; amount 0 (unchanged) to 1.
+
+    Its greys take the scene's cast (grey world, von Kries gains in linear light) and part of the scene's brightness;
+    saturated colours, which are the brand's, only a quarter of that.
+    """
+    import numpy as np
+
+    if amount == 0:
+        return product
+    linear, around = to_linear(product), to_linear(scene).reshape(-1, 3).mean(0)
+    solid = alpha > 0.9
+    grey = solid & (saturation(product) < 0.35)
+    seen = linear[grey if grey.sum() > 64 else solid]
+    if not len(seen):
+        return product
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    cast = around / max(1e-4, float(around @ weights))
+    own = seen.mean(0) / max(1e-4, float(seen.mean(0) @ weights))
+    gains = np.clip((cast / np.maximum(own, 1e-3)) ** 0.5, *CAST)
+    exposure = np.clip((float(around @ weights) / max(1e-4, float(seen.mean(0) @ weights))) ** 0.4, *EXPOSURE)
+    # Smooth in saturation, so that no edge appears where a colour fades into grey.
+    kept = np.clip((saturation(product) - 0.2) / 0.35, 0, 1)
+    kept = kept * kept * (3 - 2 * kept)
+    share = amount * (1 - (1 - BRAND) * kept)
+    return to_srgb(linear * (gains * exposure).astype(np.float32) ** share[..., None].astype(np.float32))

@@ -1,0 +1,399 @@
+"""A cut-out product on a background: sized, turned, shadowed, in the scene's light, without a halo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import InputError, require_number
+from ..layout import contrast
+from ..layout.layout import Box, Layout, Light
+from ..layout.light import estimate_light
+from . import color, shadow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+AUTO = "auto"
+ANCHORS = (
+    "top left",
+    "top center",
+    "top right",
+    "middle left",
+    "center",
+    "middle right",
+    "bottom left",
+    "bottom center",
+    "bottom right",
+)
+EACH, TOGETHER = "each on its own background", "all in one picture"
+OF_PICTURE, OF_PHOTO = "% of the picture", "% of the photo's own pixels"
+LIGHTS = {  # the azimuth of Light
+    "from the layout or the picture": None,
+    "top left": 315.0,
+    "top": 0.0,
+    "top right": 45.0,
+    "left": 270.0,
+    "right": 90.0,
+    "front left": 225.0,
+    "front right": 135.0,
+}
+FAINT = 0.02  # alpha; less is no part of the product's box
+
+
+@dataclass(frozen=True)
+class Placement:
+    anchor: str = AUTO  # auto: the layout's box, else bottom center; or one of ANCHORS
+    scale: float = 0.0  # %; 0: the layout's box, else 60 % of the picture
+    scale_of: str = OF_PICTURE
+    offset_x: float = 0.0  # % of the picture, to the right
+    offset_y: float = 0.0  # downwards
+    rotation: float = 0.0  # degrees, counter-clockwise
+    flip: bool = False
+    shadow: str = shadow.BOTH
+    shadow_opacity: float = 0.6
+    shadow_softness: float = 0.5
+    light: str = next(iter(LIGHTS))
+    light_height: float = 0.0  # degrees above the ground; 0: the layout's, else the picture's
+    reflection: float = 0.0  # opacity
+    color_match: float = 0.4
+
+    def __post_init__(self) -> None:
+        choices = {
+            "anchor": (AUTO, *ANCHORS),
+            "scale_of": (OF_PICTURE, OF_PHOTO),
+            "shadow": shadow.KINDS,
+            "light": tuple(LIGHTS),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(name, getattr(self, name), "one of: " + ", ".join(allowed))
+        for name, (low, high) in RANGES.items():
+            require_number(name, getattr(self, name), low, high)
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "scale": (0, 1000),
+    "offset_x": (-100, 100),
+    "offset_y": (-100, 100),
+    "rotation": (-360, 360),
+    "shadow_opacity": (0, 1),
+    "shadow_softness": (0, 1),
+    "light_height": (0, 90),
+    "reflection": (0, 1),
+    "color_match": (0, 1),
+}
+
+
+class Placed(NamedTuple):
+    image: torch.Tensor  # IMAGE [B, H, W, 3]
+    mask: torch.Tensor  # MASK [B, H, W], the products' alpha
+    shadow: torch.Tensor  # MASK [B, H, W], the shadows' opacity
+    layout: Layout  # of the first picture: where the products really stand
+
+
+class Product(NamedTuple):
+    """A cut-out, cropped to its matte."""
+
+    rgb: np.ndarray  # [h, w, 3] sRGB in 0..1, straight
+    alpha: np.ndarray  # [h, w] in 0..1
+
+
+class _Sprite(NamedTuple):
+    """A product at its final size, in linear light and premultiplied, and where its corner stands in the picture."""
+
+    light: np.ndarray  # [h, w, 3]
+    alpha: np.ndarray  # [h, w]
+    x: int
+    y: int
+    exact: np.ndarray | None  # [h, w, 3] sRGB, where nothing was resampled or recoloured
+
+
+def place(
+    background: torch.Tensor,
+    product: torch.Tensor,
+    mask: torch.Tensor,
+    placement: Placement,
+    layout: Layout | None = None,
+    together: bool = False,
+) -> Placed:
+    """Products [P, h, w, 3] with mattes [P or 1, h, w] on backgrounds [B, H, W, 3].
+
+    One by one: P and B are equal, or one of them is 1. Together: all of them on every background, side by side or in
+    the layout's boxes. Raises InputError for counts and sizes that do not go together, and for an empty matte.
+    """
+    import numpy as np
+    import torch
+
+    backgrounds = require_picture("background", background)
+    products = cut_outs(product, mask)
+    if together:
+        jobs = [(index, products) for index in range(len(backgrounds))]
+    elif 1 in (len(backgrounds), len(products)) or len(backgrounds) == len(products):
+        count = max(len(backgrounds), len(products))
+        jobs = [
+            (index if len(backgrounds) > 1 else 0, [products[index if len(products) > 1 else 0]])
+            for index in range(count)
+        ]
+    else:
+        raise InputError(
+            "product", f"{len(products)} products on {len(backgrounds)} backgrounds", "as many, or one of either"
+        )
+    height, width = backgrounds.shape[1:3]
+    layout = None if layout is None else layout.on(width, height)
+    done = [_compose(backgrounds[index], group, placement, layout) for index, group in jobs]
+    pictures, mattes, shadows, layouts = zip(*done)
+    stack = [torch.from_numpy(np.stack(part)) for part in (pictures, mattes, shadows)]
+    return Placed(*stack, layouts[0])
+
+
+def require_picture(name: str, image: torch.Tensor) -> np.ndarray:
+    """IMAGE as an array [B, H, W, 3] in 0..1. Raises InputError for another shape, an empty batch, NaN."""
+    import torch
+
+    if not isinstance(image, torch.Tensor) or image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
+        shape = list(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
+        raise InputError(name, f"shape {shape}", "[batch, height, width, 3]")
+    if not torch.isfinite(image.sum()):
+        raise InputError(name, "pixels that are NaN or infinite", "finite numbers")
+    image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]
+    return image.float().clamp(0, 1).cpu().numpy()
+
+
+def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
+    """Products with their mattes, each cropped to what is not transparent. Raises InputError where they do not match."""
+    import numpy as np
+    import torch
+
+    pictures = require_picture("product", product)
+    mask = mask[None] if isinstance(mask, torch.Tensor) and mask.ndim == 2 else mask
+    if not isinstance(mask, torch.Tensor) or mask.ndim != 3 or 0 in mask.shape or not torch.isfinite(mask.sum()):
+        shape = list(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+        raise InputError("product_mask", f"shape {shape}", "finite numbers of shape [batch, height, width]")
+    if mask.shape[1:] != pictures.shape[1:3] or len(mask) not in (1, len(pictures)):
+        raise InputError(
+            "product_mask",
+            f"{len(mask)} of {mask.shape[2]}x{mask.shape[1]}",
+            f"{len(pictures)} (or 1) of {pictures.shape[2]}x{pictures.shape[1]}, as the product",
+        )
+    mattes = mask.float().clamp(0, 1).cpu().numpy()
+    products = []
+    for index, picture in enumerate(pictures):
+        alpha = mattes[index if len(mattes) > 1 else 0]
+        rows, columns = np.flatnonzero((alpha > FAINT).any(1)), np.flatnonzero((alpha > FAINT).any(0))
+        if not len(rows):
+            raise InputError("product_mask", f"empty (picture {index})", "a mask with a product in it (1 = product)")
+        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        products.append(Product(picture[part], alpha[part]))
+    return products
+
+
+def _compose(
+    background: np.ndarray, products: Sequence[Product], placement: Placement, layout: Layout | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Layout]:
+    import numpy as np
+
+    height, width = background.shape[:2]
+    light = _light(background, placement, layout)
+    boxes = target_boxes(products, placement, layout, width, height)
+    out = color.to_linear(background)
+    matte = np.zeros((height, width), np.float32)
+    dark = np.zeros((height, width), np.float32)
+    touched = np.zeros((height, width), bool)
+    exact: list[_Sprite] = []
+    stands = []
+    sprites = [_sprite(p, box, background, placement) for p, box in zip(products, boxes)]
+    for sprite in sorted(sprites, key=lambda s: s.y + s.alpha.shape[0]):  # the nearer one stands in front
+        _ground(out, dark, touched, sprite, light, placement)
+        here, inner = _overlap(sprite.alpha.shape, sprite.x, sprite.y, height, width)
+        rest = 1 - sprite.alpha[inner]
+        out[here] = out[here] * rest[..., None] + sprite.light[inner]
+        matte[here] = matte[here] * rest + sprite.alpha[inner]
+        touched[here] |= sprite.alpha[inner] > 0
+        exact = [*exact, sprite] if sprite.exact is not None else exact
+    picture = np.where(touched[..., None], color.to_srgb(out), background).astype(np.float32)
+    if len(exact) == len(sprites) == 1:
+        (sprite,) = exact
+        here, inner = _overlap(sprite.alpha.shape, sprite.x, sprite.y, height, width)
+        assert sprite.exact is not None
+        solid = sprite.alpha[inner] >= 1
+        picture[here][solid] = sprite.exact[inner][solid]
+    for sprite in sprites:
+        stands.append(_clipped(Box(sprite.x, sprite.y, sprite.alpha.shape[1], sprite.alpha.shape[0]), width, height))
+    return picture, matte, dark, _as_layout(tuple(stands), light, layout, width, height, picture)
+
+
+def _light(background: np.ndarray, placement: Placement, layout: Layout | None) -> Light:
+    found = layout.light if layout is not None else estimate_light(background)
+    azimuth = LIGHTS[placement.light]
+    return Light(found.azimuth if azimuth is None else azimuth, placement.light_height or found.elevation)
+
+
+def target_boxes(
+    products: Sequence[Product], placement: Placement, layout: Layout | None, width: int, height: int
+) -> list[Box]:
+    """Where each product (after its rotation) stands. Larger than the picture shrinks to fit."""
+    sizes = [_turned_size(product.alpha.shape, placement.rotation) for product in products]
+    planned = layout.products if layout is not None and placement.anchor == AUTO else ()
+    if planned and len(planned) < len(products):
+        raise InputError("layout", f"{len(planned)} product boxes", f"a plan for {len(products)} products")
+    share = 1 / len(products)  # of the picture's width, where no layout gives each its box
+    boxes = []
+    for index, (wide, high) in enumerate(sizes):
+        if placement.scale and placement.scale_of == OF_PHOTO:
+            factor = min(placement.scale / 100, width / wide, height / high)
+        elif planned and not placement.scale:
+            factor = min(planned[index].width / wide, planned[index].height / high)
+        else:
+            percent = (placement.scale or 60) / 100
+            factor = min(width * share * percent / wide, height * percent / high, width / wide, height / high)
+        w, h = max(1, round(wide * factor)), max(1, round(high * factor))
+        if planned:
+            box = planned[index]
+            x, y = box.x + (box.width - w) / 2, float(box.bottom - h)
+        else:
+            name = "bottom center" if placement.anchor == AUTO else placement.anchor
+            across = 0.0 if "left" in name else 1.0 if "right" in name else 0.5
+            down = 0.0 if "top" in name else 1.0 if "bottom" in name else 0.5
+            lane = width * share
+            x, y = lane * index + (lane - w) * across, (height - h) * down
+            if placement.anchor == AUTO:
+                y -= height * 0.08  # the ground in front of it
+        boxes.append(
+            Box(round(x + width * placement.offset_x / 100), round(y + height * placement.offset_y / 100), w, h)
+        )
+    for box in boxes:
+        if box.x >= width or box.y >= height or box.right <= 0 or box.bottom <= 0:
+            raise InputError(
+                "offset_x, offset_y",
+                (placement.offset_x, placement.offset_y),
+                "an offset that leaves the product in sight",
+            )
+    return boxes
+
+
+def _turned_size(shape: tuple[int, ...], degrees: float) -> tuple[float, float]:
+    turn = math.radians(degrees)
+    c, s = abs(math.cos(turn)), abs(math.sin(turn))
+    return shape[1] * c + shape[0] * s, shape[1] * s + shape[0] * c
+
+
+def _sprite(product: Product, box: Box, background: np.ndarray, placement: Placement) -> _Sprite:
+    """The product resampled premultiplied, in linear light: colours of transparent pixels never bleed in."""
+    import numpy as np
+
+    rgb, alpha = product
+    if placement.flip:
+        rgb, alpha = rgb[:, ::-1], alpha[:, ::-1]
+    part, _ = _overlap(alpha.shape, box.x, box.y, *background.shape[:2])
+    scene = background[_grown(part, box, background.shape)]
+    matched = color.match_light(rgb, alpha, scene, placement.color_match)
+    light = color.to_linear(matched) * alpha[..., None]
+    same = abs(placement.rotation) % 360 < 1e-6 and alpha.shape == (box.height, box.width)
+    if same:
+        exact = rgb if placement.color_match == 0 else None
+        return _Sprite(np.ascontiguousarray(light), np.ascontiguousarray(alpha), box.x, box.y, exact)
+    planes = [_resampled(plane, box, placement.rotation) for plane in (*np.moveaxis(light, -1, 0), alpha)]
+    alpha = np.clip(planes[3], 0, 1)
+    light = np.clip(np.stack(planes[:3], -1), 0, alpha[..., None])
+    return _Sprite(light, alpha, box.x, box.y, None)
+
+
+def _grown(part: tuple[slice, slice], box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The scene around a box, half of its size to each side: what lights the product."""
+    rows, columns = part
+    return (
+        slice(max(0, rows.start - box.height // 2), min(shape[0], rows.stop + box.height // 2)),
+        slice(max(0, columns.start - box.width // 2), min(shape[1], columns.stop + box.width // 2)),
+    )
+
+
+def _resampled(plane: np.ndarray, box: Box, rotation: float) -> np.ndarray:
+    """Turned, then Lanczos to the box's size, with area averaging when it shrinks."""
+    import numpy as np
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    if abs(rotation) % 360 > 1e-6:
+        picture = picture.rotate(rotation, Image.Resampling.BICUBIC, expand=True)
+    return np.asarray(picture.resize((box.width, box.height), Image.Resampling.LANCZOS), np.float32)
+
+
+def _overlap(
+    shape: tuple[int, ...], x: int, y: int, height: int, width: int
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """What a piece at (x, y) covers of the picture, and which part of the piece that is."""
+    rows = slice(max(0, y), max(0, min(height, y + shape[0])))
+    columns = slice(max(0, x), max(0, min(width, x + shape[1])))
+    return (rows, columns), (slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))
+
+
+def _ground(
+    out: np.ndarray, dark: np.ndarray, touched: np.ndarray, sprite: _Sprite, light: Light, placement: Placement
+) -> None:
+    """Reflection and shadow under one product, in place."""
+    import numpy as np
+
+    if not (placement.reflection or (placement.shadow != shadow.NONE and placement.shadow_opacity)):
+        return
+    height, width = out.shape[:2]
+    pad = shadow.reach(sprite.alpha.shape[0])
+    # The product, and of the picture around it what the shadow can reach.
+    tall, wide = sprite.alpha.shape
+    left, top = min(0, max(-pad, -sprite.x)), min(0, max(-pad, -sprite.y))
+    right, bottom = max(wide, min(wide + pad, width - sprite.x)), max(tall, min(tall + pad, height - sprite.y))
+    room = np.zeros((bottom - top, right - left), np.float32)
+    inside = (slice(-top, -top + tall), slice(-left, -left + wide))
+    room[inside] = sprite.alpha
+    here, inner = _overlap(room.shape, sprite.x + left, sprite.y + top, height, width)
+    if placement.reflection:
+        strength, base = shadow.reflection(room)
+        whole = np.zeros((*room.shape, 3), np.float32)
+        whole[inside] = sprite.light
+        seen = strength[inner][..., None] * placement.reflection
+        mirrored = shadow.mirror(whole, base)[inner] / np.maximum(shadow.mirror(room, base)[inner], 1e-3)[..., None]
+        out[here] = out[here] * (1 - seen) + np.clip(mirrored, 0, 1) * seen
+        touched[here] |= seen[..., 0] > 0
+    opacity = shadow.shadow(room, placement.shadow, light, placement.shadow_softness)[inner] * placement.shadow_opacity
+    opacity[opacity < 0.5 / 255] = 0
+    out[here] *= 1 - opacity[..., None]
+    dark[here] = 1 - (1 - dark[here]) * (1 - opacity)
+    touched[here] |= opacity > 0
+
+
+def _clipped(box: Box, width: int, height: int) -> Box:
+    x, y = max(0, box.x), max(0, box.y)
+    return Box(x, y, min(width, box.right) - x, min(height, box.bottom) - y)
+
+
+def _as_layout(
+    stands: tuple[Box, ...], light: Light, layout: Layout | None, width: int, height: int, picture: np.ndarray
+) -> Layout:
+    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free."""
+    ground = min(height, max(box.bottom for box in stands))
+    if layout is not None:
+        return replace(layout, products=stands, ground=ground, light=light)
+    text = _free_band(stands, width, height)
+    under = picture[text.y : text.bottom, text.x : text.right].reshape(-1, 3)
+    shade, _ = contrast.best_color(under[:: max(1, len(under) // 4096)])
+    return Layout(width, height, stands, ground, text, shade, "center", None, light)
+
+
+def _free_band(stands: tuple[Box, ...], width: int, height: int) -> Box:
+    """The largest of the bands above, below and beside all products, inside a margin of 5 %."""
+    edge = round(min(width, height) * 0.05)
+    left, top = min(box.x for box in stands), min(box.y for box in stands)
+    right, bottom = max(box.right for box in stands), max(box.bottom for box in stands)
+    bands = [
+        (edge, edge, width - edge, top - edge),
+        (edge, bottom + edge, width - edge, height - edge),
+        (edge, edge, left - edge, height - edge),
+        (right + edge, edge, width - edge, height - edge),
+    ]
+    x, y, x2, y2 = max(bands, key=lambda band: max(0, band[2] - band[0]) * max(0, band[3] - band[1]))
+    if x2 - x < 1 or y2 - y < 1:  # the product fills the picture: the words go over its upper part
+        return Box(0, 0, width, max(1, height // 4))
+    return Box(x, y, x2 - x, y2 - y)

@@ -1,0 +1,147 @@
+"""Shadows and reflections of a product that stands on the ground, as opacities to darken a scene with."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..layout.layout import Light
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NONE, DROP, CONTACT, CAST, BOTH = "none", "drop", "contact", "cast", "contact + cast"
+KINDS = (NONE, DROP, CONTACT, CAST, BOTH)
+
+GROUND = 0.38  # how far the ground is foreshortened: the usual product photo looks down at about 20 degrees
+LONGEST = 1.1  # of the product's height: a low light would throw the shadow out of the picture
+THINNEST = 0.1  # of the product's height: light from exactly the side still leaves a shadow as deep as the product
+
+
+def shadow(alpha: np.ndarray, kind: str, light: Light, softness: float) -> np.ndarray:
+    """Opacity [H, W] in 0..1 of the shadow of a product whose matte `alpha` [H, W] stands at its place in the picture.
+
+    `softness` 0 (hard sun) to 1 (overcast). The ground line is the lowest solid row of the matte.
+    """
+    import numpy as np
+
+    rows = np.flatnonzero((alpha > 0.5).any(1))
+    if kind == NONE or not len(rows):
+        return np.zeros_like(alpha)
+    base, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
+    if kind == DROP:
+        return _drop(alpha, tall, light, softness)
+    contact = _contact(alpha, base, tall, softness) if kind in (CONTACT, BOTH) else 0.0
+    cast = _cast(alpha, base, tall, light, softness) if kind in (CAST, BOTH) else 0.0
+    return np.clip(1 - (1 - 0.85 * np.asarray(contact)) * (1 - 0.75 * np.asarray(cast)), 0, 1).astype(np.float32)
+
+
+def reach(tall: int) -> int:
+    """Pixels beyond a product of height `tall` that its shadow may darken."""
+    return math.ceil(tall * (LONGEST + 0.35))
+
+
+def _drop(alpha: np.ndarray, tall: int, light: Light, softness: float) -> np.ndarray:
+    """The matte moved away from the light and blurred, as paper on a wall."""
+    away = math.radians(light.azimuth)
+    far = tall * 0.045
+    moved = _shifted(alpha, round(-math.sin(away) * far), round(math.cos(away) * far))
+    return _blurred(moved, max(1.0, tall * (0.01 + 0.05 * softness)))
+
+
+def _contact(alpha: np.ndarray, base: int, tall: int, softness: float) -> np.ndarray:
+    """Dark where the product meets the ground: along its lowest edge, and only where that edge is near the ground."""
+    import numpy as np
+
+    height = alpha.shape[0]
+    solid = alpha > 0.5
+    lowest = height - np.argmax(solid[::-1], 0)  # one below the last solid row of each column
+    lowest[~solid.any(0)] = 0
+    lift = (base - lowest) / tall  # of the product's height
+    near = np.where(lowest > 0, np.clip(1 - lift / 0.14, 0, 1), 0.0)
+    rows = np.arange(height)[:, None]
+    thick = max(1.5, tall * 0.022)
+    line = np.exp(-(((rows - lowest) / thick) ** 2)) * near
+    tight = _blurred(line.astype(np.float32), max(0.7, tall * 0.006))
+    wide = _blurred(line.astype(np.float32), max(2.0, tall * (0.025 + 0.03 * softness)))
+    return np.clip(0.75 * tight + 1.1 * wide, 0, 1)
+
+
+def _cast(alpha: np.ndarray, base: int, tall: int, light: Light, softness: float) -> np.ndarray:
+    """The matte laid on the ground, away from the light; softer the farther from the base."""
+    import numpy as np
+    from PIL import Image
+
+    azimuth = math.radians(light.azimuth)
+    length = min(LONGEST, 1 / max(0.2, math.tan(math.radians(max(5.0, light.elevation)))))
+    across = -math.sin(azimuth) * length
+    down = math.cos(azimuth) * length * GROUND
+    if abs(down) < THINNEST:
+        down = math.copysign(THINNEST, down)
+    # A point h above the base falls to (x + across h, base + down h); PIL wants the inverse.
+    transform = (1, across / down, -across / down * base, 0, -1 / down, base + base / down)
+    size = (alpha.shape[1], alpha.shape[0])
+    laid = np.asarray(
+        Image.fromarray(alpha).transform(size, Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR), np.float32
+    )
+    # The part of each level of blur, by the height that throws the shadow there.
+    high = np.clip((np.arange(alpha.shape[0])[:, None] - base) / down / tall, 0, 1)
+    high = np.broadcast_to(high, alpha.shape)
+    levels = [max(0.8, tall * share * (0.25 + softness)) for share in (0.006, 0.035, 0.09)]
+    near, middle, far = (_blurred(laid, radius) for radius in levels)
+    first = np.clip(high / 0.4, 0, 1)
+    second = np.clip((high - 0.4) / 0.6, 0, 1)
+    soft = (near * (1 - first) + middle * first) * (1 - second) + far * second
+    return soft * (1 - 0.55 * high)  # light from the sky fills it towards the tip
+
+
+def reflection(alpha: np.ndarray) -> tuple[np.ndarray, int]:
+    """Opacity [H, W] of the mirror image below the base, and the row about which the picture is mirrored."""
+    import numpy as np
+
+    rows = np.flatnonzero((alpha > 0.5).any(1))
+    if not len(rows):
+        return np.zeros_like(alpha), 0
+    base, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
+    mirrored = mirror(alpha, base)
+    depth = (np.arange(alpha.shape[0])[:, None] - base) / (0.45 * tall)
+    return mirrored * np.where(depth >= 0, np.clip(1 - depth, 0, 1) ** 1.5, 0).astype(np.float32), base
+
+
+def mirror(picture: np.ndarray, base: int) -> np.ndarray:
+    """Rows below `base` show those above it, upside down; nothing above."""
+    import numpy as np
+
+    out = np.zeros_like(picture)
+    count = min(base, picture.shape[0] - base)
+    out[base : base + count] = picture[base - count : base][::-1]
+    return out
+
+
+def _shifted(mask: np.ndarray, right: int, down: int) -> np.ndarray:
+    import numpy as np
+
+    height, width = mask.shape
+    out = np.zeros_like(mask)
+    if abs(right) < width and abs(down) < height:
+        out[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = mask[
+            max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
+        ]
+    return out
+
+
+def _blurred(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Gaussian blur; a wide one at a lower resolution, where nobody sees the difference."""
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    factor = max(1, int(radius // 4))
+    picture = Image.fromarray((np.clip(mask, 0, 1) * 255).round().astype(np.uint8))
+    if factor > 1:
+        picture = picture.resize(
+            (max(1, picture.width // factor), max(1, picture.height // factor)), Image.Resampling.BOX
+        )
+    picture = picture.filter(ImageFilter.GaussianBlur(radius / factor))
+    if factor > 1:
+        picture = picture.resize((mask.shape[1], mask.shape[0]), Image.Resampling.BICUBIC)
+    return np.asarray(picture, np.float32) / 255
