@@ -6,6 +6,7 @@ diffusers' VAEs have them; `MASK` is float32 [B, H, W] in 0..1.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .errors import InputError
@@ -29,7 +30,7 @@ def to_pil(image: torch.Tensor) -> list[Image.Image]:
     """IMAGE [B, H, W, 3] in 0..1 -> B Pillow pictures, each level rounded to the nearest."""
     from PIL import Image
 
-    levels = (image.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    levels = image.clamp(0, 1).mul_(255).round_().byte().cpu().numpy()
     return [Image.fromarray(picture) for picture in levels]
 
 
@@ -54,7 +55,9 @@ def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
         raise InputError(name, shape, "a picture [batch, height, width, 3 channels]")
     if 0 in image.shape:
         raise InputError(name, list(image.shape), "at least one picture of at least one pixel")
-    if not bool(torch.isfinite(image).all()):
-        raise InputError(name, "NaN or infinity", "pixels that are numbers from 0 to 1")
     image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]
-    return image.float().clamp(0, 1).cpu()
+    image = image.float().cpu()
+    darkest, brightest = map(float, torch.aminmax(image))  # one pass; NaN is passed on
+    if not (math.isfinite(darkest) and math.isfinite(brightest)):
+        raise InputError(name, "NaN or infinity", "pixels that are numbers from 0 to 1")
+    return image if darkest >= 0 and brightest <= 1 else image.clamp(0, 1)

@@ -5,8 +5,11 @@ and the mean of what is surely background. Its alpha is where it lies between th
 which the two differ most for their spread (Fisher's linear discriminant), and weighed against what the coarser level
 believed: a clear difference of colour decides, an unclear one leaves the decision to the network. The coarsest level
 also asks how often a colour occurs in the whole product and in the whole background, as the network is wrong in
-patches there, not only along the edge. The product's colours follow from the same two means by equation 4 of Forte,
-Approximate Fast Foreground Colour Estimation (2021).
+patches there, not only along the edge.
+
+The product's colour F under a pixel I with alpha a is then the least change to the mean colours of product and
+background nearby that explains it: |F - F'|^2 + |B - B'|^2 at its least under I = a F + (1 - a) B, as in Forte,
+Approximate Fast Foreground Colour Estimation (2021), whose blurred means it uses, with the exact solution for its step.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ class Trust(NamedTuple):
 
     below: float  # an alpha below this is background, if its neighbourhood agrees
     above: float  # an alpha above this is product
-    margin: int  # pixels of half this level's resolution that a sure pixel keeps from an unsure one
+    margin: int  # pixels of a quarter of this level's resolution that a sure pixel keeps from an unsure one
     radius: int  # windows of the colour means, in pixels of a quarter of this level's resolution
     noise: float  # variance of a colour in 0..1 that is there even in an even surface
     prior: float  # variance of the coarser level's alpha where it is one half
@@ -43,12 +46,15 @@ class Side(NamedTuple):
     covariance: torch.Tensor  # [1, 6, h, w]: rr, rg, rb, gg, gb, bb
 
 
+FIRST, SECOND = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
+
 # Measured by tests/bench/cutout.py.
-COARSE = Trust(0.03, 0.95, 4, 2, 0.0005, 0.09, 0.9, 1 / 30, 1.0)
-FINE = Trust(0.2, 0.9, 2, 1, 0.001, 0.25, 0.9, 1 / 200, 1.0)
+COARSE = Trust(0.03, 0.98, 1, 4, 0.0003, 0.04, 0.99, 1 / 20, 0.3)
+FINE = Trust(0.04, 0.96, 0, 4, 0.0005, 0.16, 0.98, 1 / 100, 3)
 BINS = 24  # a side of the histograms of whole product and whole background
 RARE = 0.001  # share of a side's pixels in a bin at which its word counts half
-HISTOGRAM = 0.01  # the variance of an alpha read from a common colour
+HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
+PURE = 6  # the power of alpha (of 1 - alpha) by which a pixel counts as the product's (the background's) colour
 VEIL = 0.03  # alphas so near 0 or 1 are noise
 CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
 
@@ -57,23 +63,23 @@ def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
     """The alpha and the foreground colours of `picture` [H, W, 3] in 0..1, for a network's `mask` [h, w] in 0..1."""
     import torch.nn.functional as F
 
-    levels = [picture.movedim(-1, 0)[None]]
+    levels = [picture.movedim(-1, 0)[None].contiguous()]
     while max(levels[-1].shape[-2:]) > 1.6 * max(mask.shape):
         levels.append(_half(levels[-1]))
-    alpha, coarse = (
-        F.interpolate(mask[None, None], size=level.shape[-2:], mode="bilinear")
-        for level in (levels[-1], _half(levels[-1]))
-    )
+    solved = len(levels)
+    alpha = F.interpolate(mask[None, None], size=levels[-1].shape[-2:], mode="bilinear")
     counted: tuple[torch.Tensor, torch.Tensor] | None = _histograms(levels[-1], alpha)
+    levels.append(_half(levels[-1]))
+    levels.append(_half(levels[-1]))
     trust = COARSE
-    for image, half in reversed(list(zip(levels, [*levels[1:], _half(levels[-1])]))):
-        if trust is FINE:
-            coarse, alpha = alpha, _double(alpha)[..., : image.shape[-2], : image.shape[-1]]
-        product, background, unsure = _sides(half, coarse, trust)
-        alpha = _solve(image, alpha, product, background, unsure, trust, counted)
+    for index in reversed(range(solved)):
+        product, background, unsure = _sides(levels[index + 2], _half(_half(alpha)), trust)
+        alpha = _solve(levels[index], alpha, product, background, unsure, trust, counted)
+        if index:
+            alpha = _double(alpha)[..., : levels[index - 1].shape[-2], : levels[index - 1].shape[-1]]
         counted, trust = None, FINE
     alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clamp(0, 1)
-    return Matte(alpha[0, 0], _foreground(levels[0], alpha, product.mean, background.mean)[0].movedim(0, -1))
+    return Matte(alpha[0, 0], _foreground(levels[0], levels[1], alpha)[0].movedim(0, -1))
 
 
 def unrefined(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
@@ -85,9 +91,28 @@ def unrefined(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
 
 
 def _half(x: torch.Tensor) -> torch.Tensor:
+    """Means of 2 x 2; an odd last row or column counts twice. (avg_pool2d takes five times as long on a CPU.)"""
     import torch.nn.functional as F
 
-    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+    height, width = x.shape[-2:]
+    if height % 2 or width % 2:
+        x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+    return (x[..., ::2, ::2] + x[..., 1::2, ::2]).add_(x[..., ::2, 1::2]).add_(x[..., 1::2, 1::2]).mul_(0.25)
+
+
+def _box(x: torch.Tensor, radius: int) -> torch.Tensor:
+    """Means over squares of 2 * radius + 1, as if the edge pixels went on."""
+    import torch.nn.functional as F
+
+    side = 2 * radius + 1
+    x = F.pad(x, (radius, radius, radius, radius), mode="replicate")
+    rows = x[..., : x.shape[-2] - side + 1, :].clone()
+    for start in range(1, side):
+        rows += x[..., start : start + rows.shape[-2], :]
+    out = rows[..., : x.shape[-1] - side + 1].clone()
+    for start in range(1, side):
+        out += rows[..., start : start + out.shape[-1]]
+    return out.mul_(1 / side**2)
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:
@@ -121,27 +146,24 @@ def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor,
     return product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12)
 
 
-def _sides(half: torch.Tensor, coarse: torch.Tensor, trust: Trust) -> tuple[Side, Side, torch.Tensor]:
-    """Product and background as they are where they are sure, and [1, 1, h, w] of half the resolution: 1 = unsure."""
-    product = 1 - _widened((coarse < trust.above).float(), trust.margin)
-    background = 1 - _widened((coarse > trust.below).float(), trust.margin)
+def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> tuple[Side, Side, torch.Tensor]:
+    """Product and background as they are where they are sure, and [1, 1, h, w] of a quarter of the resolution: 1 = unsure."""
+    import torch
+
+    product = 1 - _widened((alpha < trust.above).float(), trust.margin)
+    background = 1 - _widened((alpha > trust.below).float(), trust.margin)
+    moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
     # A product too thin or too soft to be sure of anywhere is known by its most likely pixels.
     sides = [
-        _side(half, sure if bool(sure.any()) else likely, trust.radius)
-        for sure, likely in ((product, coarse), (background, 1 - coarse))
+        _side(moments, sure if bool(sure.any()) else likely, trust.radius)
+        for sure, likely in ((product, alpha), (background, 1 - alpha))
     ]
     return sides[0], sides[1], 1 - product - background
 
 
-def _side(image: torch.Tensor, weight: torch.Tensor, radius: int) -> Side:
-    import torch
-    import torch.nn.functional as F
-
-    first, second = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]
-    sums = _half(torch.cat([torch.ones_like(weight), image, image[:, first] * image[:, second]], 1) * weight)
-    sums = F.avg_pool2d(sums, 2 * radius + 1, 1, radius, count_include_pad=False)
-    means = _filled(sums)
-    return Side(means[:, 1:4], means[:, 4:] - means[:, 1:4][:, first] * means[:, 1:4][:, second])
+def _side(moments: torch.Tensor, weight: torch.Tensor, radius: int) -> Side:
+    means = _filled(_box(moments * weight, radius))
+    return Side(means[:, 1:4], means[:, 4:] - means[:, 1:4][:, FIRST] * means[:, 1:4][:, SECOND])
 
 
 def _filled(sums: torch.Tensor) -> torch.Tensor:
@@ -157,13 +179,13 @@ def _filled(sums: torch.Tensor) -> torch.Tensor:
     return torch.lerp(around, means, (weight * 50).clamp(max=1))
 
 
-def _sampled(coarse: torch.Tensor, index: torch.Tensor, width: int) -> torch.Tensor:
-    """[channels, pixels]: a map of a quarter of the resolution at the pixels `index` of a picture `width` wide."""
+def _sampled(coarse: torch.Tensor, scale: int, index: torch.Tensor, width: int) -> torch.Tensor:
+    """[channels, pixels]: a map of 1 / `scale` of the resolution at the pixels `index` of a picture `width` wide."""
     import torch
     import torch.nn.functional as F
 
     x, y = index % width, torch.div(index, width, rounding_mode="floor")
-    grid = torch.stack([(x + 0.5) / 2 / coarse.shape[-1] - 1, (y + 0.5) / 2 / coarse.shape[-2] - 1], -1)
+    grid = torch.stack([(x + 0.5) * 2 / scale / coarse.shape[-1] - 1, (y + 0.5) * 2 / scale / coarse.shape[-2] - 1], -1)
     return F.grid_sample(coarse, grid[None, None], padding_mode="border", align_corners=False)[0, :, 0]
 
 
@@ -183,9 +205,9 @@ def _solve(
     height, width = image.shape[-2:]
     pixels, alpha = image.flatten(2)[0], (prior > 0.5).float().flatten()
     sides = torch.cat([product.mean, background.mean, product.covariance + background.covariance], 1)
-    unsure = F.interpolate(unsure, scale_factor=2, mode="nearest")[0, 0, :height, :width]
+    unsure = F.interpolate(unsure, scale_factor=4, mode="nearest")[0, 0, :height, :width]
     for index in unsure.flatten().nonzero()[:, 0].split(CHUNK):
-        around = _sampled(sides, index, width)
+        around = _sampled(sides, 4, index, width)
         of_product, of_background, covariance = around[:3], around[3:6], around[6:]
         inverse = _inverse(covariance, trust.noise)
         apart = of_product - of_background
@@ -228,20 +250,25 @@ def _times(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return torch.stack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
 
 
-def _foreground(
-    image: torch.Tensor, alpha: torch.Tensor, product: torch.Tensor, background: torch.Tensor
-) -> torch.Tensor:
+def _foreground(image: torch.Tensor, half: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """[1, 3, H, W]: the photo's own pixels where alpha is 1, the product's colours continued where it is less."""
     import torch
-    import torch.nn.functional as F
 
     height, width = image.shape[-2:]
-    around = F.interpolate(product, scale_factor=4, mode="bilinear")[..., :height, :width]
-    foreground = torch.where(alpha == 1, image, around)
+    share = _half(alpha)
+    product, background = (_mean(half, weight**PURE) for weight in (share, 1 - share))
+    foreground = torch.where(alpha == 1, image, _double(product)[..., :height, :width])
     pixels, out = image.flatten(2)[0], foreground.view(3, -1)
     for index in ((alpha > 0) & (alpha < 1)).flatten().nonzero()[:, 0].split(CHUNK):
-        of_product, of_background = (_sampled(mean, index, width) for mean in (product, background))
+        of_product, of_background = (_sampled(mean, 2, index, width) for mean in (product, background))
         share = alpha.flatten()[index]
         rest = pixels[:, index] - share * of_product - (1 - share) * of_background
-        out[:, index] = (of_product + share * rest).clamp(0, 1)
+        out[:, index] = (of_product + share / (share**2 + (1 - share) ** 2) * rest).clamp(0, 1)
     return foreground
+
+
+def _mean(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted colour means over 3 x 3 pixels, from farther away where there is no weight: [1, 3, h, w]."""
+    import torch
+
+    return _filled(_box(torch.cat([weight, image * weight], 1), 1))[:, 1:]

@@ -32,12 +32,13 @@ def scene(product: str, background: Image.Image, side: int, seed: int) -> Scene:
     alpha = _coverage(PRODUCTS[product], side, random)
     softness = side / 1024 * random.uniform(0.4, 1.6)  # pixels; a lens focused on the product
     alpha = _blurred(alpha, softness)
-    color = _surface(side, random)
+    color = _surface(side, random) + _gloss(alpha, side, random)[..., None]
+    color = color.clip(0, 1)
     behind = np.asarray(_cover(background, side), np.float32) / 255
     behind = behind * (1 - 0.5 * _shadow(alpha, side))[..., None]
     photo = alpha[..., None] * color + (1 - alpha[..., None]) * behind
     photo += random.normal(0, 0.006, photo.shape).astype(np.float32)
-    return Scene(product, photo.clip(0, 1), alpha, color)
+    return Scene(product, photo.clip(0, 1).astype(np.float32), alpha, color.astype(np.float32))
 
 
 def photographs() -> list[Image.Image]:
@@ -89,7 +90,7 @@ def _toy(draw: ImageDraw.ImageDraw, s: float, random: np.random.Generator) -> No
     """A plush ball with hair."""
     draw.ellipse((0.28 * s, 0.3 * s, 0.72 * s, 0.74 * s), fill=255)
     for angle in random.uniform(0, 2 * np.pi, 700):
-        bend, length = random.uniform(-0.35, 0.35), random.uniform(0.24, 0.31)
+        bend, length = random.uniform(-0.35, 0.35), random.uniform(0.22, 0.27)
         inner = (0.5 + 0.2 * np.cos(angle), 0.52 + 0.2 * np.sin(angle))
         outer = (0.5 + length * np.cos(angle + bend), 0.52 + length * np.sin(angle + bend))
         draw.line([(x * s, y * s) for x, y in (inner, outer)], fill=255, width=max(1, round(0.0016 * s)))
@@ -147,6 +148,19 @@ def _surface(side: int, random: np.random.Generator) -> np.ndarray:
     light = 0.62 + 0.38 * np.cos((x - random.uniform(0.3, 0.6)) * 3.2)
     color = color * light[..., None] + 0.1 * np.exp(-(((x - 0.4) / 0.03) ** 2))[..., None]
     return color.clip(0, 1).astype(np.float32)
+
+
+def _gloss(alpha: np.ndarray, side: int, random: np.random.Generator) -> np.ndarray:
+    """What makes edges hard to find: a bright reflection along the rim on one side, a dark rim on the other."""
+    from scipy.ndimage import distance_transform_edt
+
+    depth = distance_transform_edt(alpha > 0.5).astype(np.float32) / side
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
+    facing = np.cos(np.arctan2(y, x) - random.uniform(0, 2 * np.pi))
+    inset, width = random.uniform(0.002, 0.01), random.uniform(0.002, 0.006)
+    stripe = np.exp(-(((depth - inset) / width) ** 2))
+    spots = _blurred(random.normal(0, 1, (side, side)).astype(np.float32), side / 1024 * 12)
+    return stripe * (0.6 * facing.clip(0, 1) - 0.3 * (-facing).clip(0, 1)) + 0.5 * (spots > 2.5 * spots.std())
 
 
 def _rgb(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
