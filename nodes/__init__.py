@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .photo import StorefrontExamplePhoto
 from .text import StorefrontTextOverlay
@@ -15,6 +16,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontSample,
     StorefrontDecode,
     StorefrontExamplePhoto,
+    StorefrontRemoveBackground,
     StorefrontTextOverlay,
 ]
 

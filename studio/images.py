@@ -6,7 +6,10 @@ diffusers' VAEs have them; `MASK` is float32 [B, H, W] in 0..1.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+from .errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +30,7 @@ def to_pil(image: torch.Tensor) -> list[Image.Image]:
     """IMAGE [B, H, W, 3] in 0..1 -> B Pillow pictures, each level rounded to the nearest."""
     from PIL import Image
 
-    levels = (image.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    levels = image.clamp(0, 1).mul_(255).round_().byte().cpu().numpy()
     return [Image.fromarray(picture) for picture in levels]
 
 
@@ -37,3 +40,24 @@ def from_pil(picture: Image.Image) -> torch.Tensor:
     import torch
 
     return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)[None]
+
+
+def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
+    """IMAGE [B, H, W, 3] in 0..1 from one of 1, 3 or 4 channels: grey is made three, a fourth channel is left away.
+
+    Raises InputError for an empty one, one of another shape and one whose pixels are not all finite. Values beyond 0..1
+    become 0 and 1.
+    """
+    import torch
+
+    if not isinstance(image, torch.Tensor) or image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
+        shape = list(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
+        raise InputError(name, shape, "a picture [batch, height, width, 3 channels]")
+    if 0 in image.shape:
+        raise InputError(name, list(image.shape), "at least one picture of at least one pixel")
+    image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]
+    image = image.float().cpu()
+    darkest, brightest = map(float, torch.aminmax(image))  # one pass; NaN is passed on
+    if not (math.isfinite(darkest) and math.isfinite(brightest)):
+        raise InputError(name, "NaN or infinity", "pixels that are numbers from 0 to 1")
+    return image if darkest >= 0 and brightest <= 1 else image.clamp(0, 1)

@@ -1,0 +1,114 @@
+"""The product out of its photograph."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio.product import cutout
+
+
+class StorefrontRemoveBackground(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import rembg_models
+
+        return io.Schema(
+            node_id="StorefrontRemoveBackground",
+            display_name="Remove Background (Storefront)",
+            category="Storefront/Product",
+            description="Cuts the product out: a clean edge at full resolution, no fringe of the old background.",
+            search_aliases=["rembg", "cutout", "matting", "alpha", "background removal", "transparent", "배경 제거"],
+            inputs=[
+                io.Image.Input("image"),
+                io.Combo.Input(
+                    "model",
+                    options=list(rembg_models.files()),
+                    default=rembg_models.BUNDLED,
+                    tooltip="u2netp comes with the pack. Others are listed when their .onnx lies in models/rembg. "
+                    "bria-rmbg: not for commercial use without a paid licence.",
+                ),
+                io.Boolean.Input(
+                    "refine",
+                    default=True,
+                    optional=True,
+                    tooltip="Finds the edge at full resolution and removes the old background's colour from it. "
+                    "Off: the network's own soft mask and the photo's colours.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.5,
+                    min=0.01,
+                    max=0.99,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How sure the network must be. Lower keeps more, higher cuts more away.",
+                ),
+                io.Float.Input(
+                    "grow",
+                    default=0,
+                    min=-100,
+                    max=100,
+                    step=0.5,
+                    optional=True,
+                    tooltip="Pixels that the edge moves outwards; below 0 inwards.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=0,
+                    min=0,
+                    max=200,
+                    step=0.5,
+                    optional=True,
+                    tooltip="Pixels over which the edge fades.",
+                ),
+                io.Int.Input(
+                    "straight_edges",
+                    default=0,
+                    min=0,
+                    max=200,
+                    optional=True,
+                    tooltip="For boxes and bottles: edges nearly straight over so many pixels become straight. "
+                    "Corners and curves stay. 0 = off, 16 to 40 is usual.",
+                ),
+                io.Boolean.Input(
+                    "keep_loaded",
+                    default=False,
+                    optional=True,
+                    tooltip="Keeps the network in memory for the next run. Off: it is released after each run.",
+                ),
+            ],
+            outputs=[io.Image.Output("foreground"), io.Mask.Output("alpha"), io.Image.Output("preview")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        """In place of ComfyUI's "not in list": which file is missing, and where it goes."""
+        from ..host import rembg_models
+        from ..studio.errors import InputError
+
+        try:
+            if model is not None:
+                rembg_models.find(model)
+        except InputError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        model: str,
+        refine: bool = True,
+        threshold: float = 0.5,
+        grow: float = 0.0,
+        feather: float = 0.0,
+        straight_edges: int = 0,
+        keep_loaded: bool = False,
+    ) -> io.NodeOutput:
+        from ..host import progress, rembg_models
+
+        edges = cutout.Edges(refine, threshold, grow, feather, straight_edges)
+        cut = rembg_models.cut_out(image, model, edges, keep_loaded)
+        progress.say(f"{model}: {cutout.NETWORKS[model].terms}.", cls.hidden.unique_id)
+        return io.NodeOutput(cut.foreground, cut.alpha, cutout.on_checkerboard(cut))

@@ -1,0 +1,184 @@
+"""A product out of its photograph: which pixels are it, how much of each, and in what colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import InputError, ModelFilesError
+from ..images import require_picture, to_pil
+from . import matting, outline
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CENTERED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+APACHE = "Apache-2.0"
+FREE = "free for commercial use"
+
+
+class Network(NamedTuple):
+    """A salient-object network as rembg uses it: what it wants to see, and on what terms it comes."""
+
+    side: int  # pixels; it looks at a square, whatever the picture's proportions
+    mean: tuple[float, float, float]  # subtracted from the picture in 0..1, whose brightest value is 1
+    deviation: tuple[float, float, float]  # what that is divided by
+    logits: bool  # its output still wants a sigmoid
+    room: float  # GiB that a run takes on a GPU, weights included
+    licence: str
+    commercial: str = FREE
+
+    @property
+    def terms(self) -> str:
+        return f"licence {self.licence}; {self.commercial}"
+
+
+_BIREFNET = Network(1024, *IMAGENET, logits=True, room=8, licence="MIT")
+_U2NET = Network(320, *IMAGENET, logits=False, room=1, licence=APACHE)
+# By rembg's names; the file of each is NAME.onnx. Networks that run on somebody else's computer are not in it.
+NETWORKS: dict[str, Network] = {
+    "u2netp": _U2NET,
+    "u2net": _U2NET,
+    "u2net_human_seg": _U2NET,
+    "silueta": _U2NET,
+    "isnet-general-use": Network(1024, *CENTERED, logits=False, room=3, licence=APACHE),
+    "isnet-anime": Network(1024, IMAGENET[0], CENTERED[1], logits=False, room=3, licence=APACHE),
+    "birefnet-general": _BIREFNET,
+    "birefnet-general-lite": _BIREFNET._replace(room=5),
+    "birefnet-general-fp16": _BIREFNET,
+    "birefnet-portrait": _BIREFNET,
+    "birefnet-dis": _BIREFNET,
+    "birefnet-hrsod": _BIREFNET,
+    "birefnet-cod": _BIREFNET,
+    "birefnet-massive": _BIREFNET,
+    "ben_custom": Network(1024, *CENTERED, logits=False, room=6, licence=APACHE),
+    "bria-rmbg": Network(
+        1024,
+        *IMAGENET,
+        logits=False,
+        room=6,
+        licence="BRIA RMBG-2.0 (CC BY-NC 4.0)",
+        commercial="NOT for commercial use without a paid licence from BRIA",
+    ),
+}
+
+
+class Edges(NamedTuple):
+    """What to do with the network's soft mask."""
+
+    refine: bool = True  # False: the network's mask as it is, the photo's colours as they are
+    threshold: float = 0.5  # 0.01..0.99: what the network believes less than this is background
+    grow: float = 0.0  # pixels outwards, negative: inwards; -100..100
+    feather: float = 0.0  # pixels over which the edge fades; 0..200
+    straight_edges: int = 0  # pixels along an edge over which it is made straight where it nearly is; 0..200
+
+
+class Cutout(NamedTuple):
+    foreground: torch.Tensor  # IMAGE [B, H, W, 3], straight colours: the product's own, continued beyond its edge
+    alpha: torch.Tensor  # MASK [B, H, W], 1 = product
+
+
+def cut_out(
+    images: torch.Tensor, find: Callable[[torch.Tensor], torch.Tensor], edges: Edges, between: Callable[[], None]
+) -> Cutout:
+    """Every picture of a batch cut out by itself.
+
+    `find` is `saliency` with a session; `between` is called before each picture, so that a user can cancel. Raises
+    InputError for what is no picture, for options out of range and where no product is found.
+    """
+    import torch
+
+    _check(edges)
+    pictures = require_picture("image", images)
+    foreground, alpha = torch.empty_like(pictures), torch.empty(pictures.shape[:3])
+    for index, picture in enumerate(pictures):
+        between()
+        mask = find(picture)
+        if edges.threshold != 0.5:
+            mask = _around_half(mask, edges.threshold)
+        matte = matting.refine(picture, mask) if edges.refine else matting.unrefined(picture, mask)
+        edge = outline.without_specks(matte.alpha)
+        if edges.straight_edges:
+            edge = outline.straightened(edge, edges.straight_edges)
+        if edges.grow:
+            edge = outline.grown(edge, edges.grow)
+        if edges.feather:
+            edge = outline.feathered(edge, edges.feather)
+        if not bool(edge.any()):
+            raise InputError("image", f"picture {index + 1} of {len(pictures)}", "edges that leave some of the product")
+        foreground[index], alpha[index] = matte.foreground, edge
+    return Cutout(foreground, alpha)
+
+
+def _check(edges: Edges) -> None:
+    from ..errors import require_number
+
+    require_number("threshold", edges.threshold, 0.01, 0.99)
+    require_number("grow", edges.grow, -100, 100)
+    require_number("feather", edges.feather, 0, 200)
+    require_number("straight_edges", edges.straight_edges, 0, 200)
+
+
+def _around_half(mask: torch.Tensor, threshold: float) -> torch.Tensor:
+    """`mask` bent so that `threshold` comes to lie at one half; 0 and 1 stay."""
+    import math
+
+    return mask ** (math.log(0.5) / math.log(threshold))
+
+
+def saliency(session: Any, network: Network, picture: torch.Tensor) -> torch.Tensor:
+    """How much of a product every spot of `picture` [H, W, 3] is: float32 [side, side] in 0..1.
+
+    The same numbers as rembg's session for the same network, before it rounds them to 256 levels. Raises InputError
+    where the network sees nothing that stands out: rembg would stretch its noise into a mask.
+    """
+    import numpy as np
+    import torch
+
+    first = session.get_inputs()[0]
+    seen = _as_seen(network, picture)
+    if "float16" in first.type:
+        seen = seen.astype(np.float16)
+    found = session.run([session.get_outputs()[0].name], {first.name: seen})[0].astype(np.float32)[0, 0]
+    if network.logits:
+        found = 1 / (1 + np.exp(-found))
+    low, high = float(found.min()), float(found.max())
+    if not high >= 0.5:
+        raise InputError("image", f"{picture.shape[1]} x {picture.shape[0]} pixels", "a picture with a product in it")
+    return torch.from_numpy((found - low) / (high - low))
+
+
+def _as_seen(network: Network, picture: torch.Tensor) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    square = to_pil(picture[None])[0].resize((network.side, network.side), Image.Resampling.LANCZOS)
+    values = np.asarray(square, np.float64)
+    values = (values / max(values.max(), 1e-6) - network.mean) / network.deviation
+    return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
+
+
+def open_session(path: Path, providers: list[Any]) -> Any:
+    """An onnxruntime session over a file of this machine. Raises ModelFilesError for a file that is none."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's own errors share no other base
+        raise ModelFilesError("model", path.name, f"an ONNX file that onnxruntime can read ({error})") from error
+
+
+def on_checkerboard(cutout: Cutout) -> torch.Tensor:
+    """IMAGE [B, H, W, 3]: the products before light grey squares."""
+    import torch
+
+    height, width = cutout.alpha.shape[1:]
+    side = max(4, min(height, width) // 32)
+    rows, columns = torch.arange(height) // side % 2, torch.arange(width) // side % 2
+    board = 1 - 0.2 * (rows[:, None] ^ columns).float()
+    return torch.lerp(board[None, ..., None].expand_as(cutout.foreground), cutout.foreground, cutout.alpha[..., None])

@@ -1,0 +1,110 @@
+"""What a designer does to a cut-out's edge: drop specks, straighten, grow, feather. Alphas are float32 [H, W] in 0..1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+SPECK = 0.01  # of the largest part's area
+
+
+def without_specks(alpha: torch.Tensor) -> torch.Tensor:
+    """Without the parts that are smaller than a hundredth of the largest one."""
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+    from scipy import ndimage
+
+    half = F.max_pool2d(alpha[None], 2, ceil_mode=True)[0].numpy()
+    parts, count = ndimage.label(half > 0.1)
+    if not count:
+        return torch.zeros_like(alpha)
+    areas = np.bincount(parts.ravel())[1:]
+    kept = np.concatenate([[False], areas >= SPECK * areas.max()])[parts]
+    kept = ndimage.binary_dilation(kept, iterations=2)  # the faint end of a soft edge belongs to its part
+    kept = np.repeat(np.repeat(kept, 2, 0), 2, 1)[: alpha.shape[0], : alpha.shape[1]]
+    return torch.where(torch.from_numpy(kept), alpha, 0.0)
+
+
+def grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
+    """The edge moved outwards (inwards where `pixels` is negative), as soft as it was.
+
+    Every pixel takes the alpha found `pixels` nearer to (farther from) the product, along the shortest way to its edge.
+    """
+    import numpy as np
+    import torch
+    from scipy import ndimage
+
+    solid = alpha.numpy() >= 0.5
+    if solid.all() or not solid.any():
+        return alpha
+    distance = ndimage.distance_transform_edt(~solid) - ndimage.distance_transform_edt(solid)
+    down, right = np.gradient(ndimage.gaussian_filter(distance.astype(np.float32), 1))
+    length = np.maximum(np.hypot(down, right), 1e-6)
+    y, x = np.mgrid[0 : alpha.shape[0], 0 : alpha.shape[1]].astype(np.float32)
+    where = [y - pixels * down / length, x - pixels * right / length]
+    moved = ndimage.map_coordinates(alpha.numpy(), where, order=1, mode="nearest")
+    return torch.from_numpy(moved.clip(0, 1))
+
+
+def feathered(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
+    """The edge faded over about `pixels`, half to either side."""
+    import torch
+    from scipy import ndimage
+
+    return torch.from_numpy(ndimage.gaussian_filter(alpha.numpy(), pixels / 4, mode="nearest").clip(0, 1))
+
+
+def straightened(alpha: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Edges that are nearly straight over `pixels` to either side made straight there; corners and curves stay.
+
+    In a window around each edge pixel a line is fitted to the edge (its points weighted by the alpha's gradient, total
+    least squares). Where the points lie within half a pixel of it, as the softness of the edge allows, alpha becomes
+    the logistic profile of the window's own softness across that line.
+    """
+    import numpy as np
+    from scipy import ndimage
+
+    edge = np.hypot(*np.gradient(alpha.numpy()))
+    if not edge.any():
+        return alpha
+    rows, columns = ndimage.find_objects((edge > 0).astype(np.int8))[0]
+    window = (
+        slice(max(0, rows.start - pixels), rows.stop + pixels),
+        slice(max(0, columns.start - pixels), columns.stop + pixels),
+    )
+    soft = alpha.numpy()[window].astype(np.float64)
+    down, right = np.gradient(soft)
+    edge = np.hypot(down, right)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return ndimage.uniform_filter(values, 2 * pixels + 1, mode="constant")
+
+    y, x = (axis - axis.mean() for axis in np.mgrid[0 : soft.shape[0], 0 : soft.shape[1]].astype(np.float64))
+    weight = np.maximum(mean(edge), 1e-9)
+    center_y, center_x = mean(edge * y) / weight, mean(edge * x) / weight
+    yy = mean(edge * y * y) / weight - center_y**2
+    xx = mean(edge * x * x) / weight - center_x**2
+    xy = mean(edge * x * y) / weight - center_x * center_y
+    along = 0.5 * np.arctan2(2 * xy, xx - yy)  # the fitted line's angle
+    across = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)  # variance of the points across it
+    normal_y, normal_x = np.cos(along), -np.sin(along)
+    inwards = np.sign(normal_y * mean(down) + normal_x * mean(right))
+    distance = inwards * (normal_y * (y - center_y) + normal_x * (x - center_x))
+
+    scale = np.clip(mean(soft * (1 - soft)) / weight, 0.1, None)  # of a logistic profile: its integral of a * (1 - a)
+    # What a straight edge of that softness has by itself: the logistic's variance, and a central difference's.
+    rough = np.sqrt(np.maximum(across - (np.pi * scale) ** 2 / 3 - 1 / 3, 0))
+    straight = np.clip(2 - 2 * rough, 0, 1) * (weight * (2 * pixels + 1) ** 2 > pixels)
+    straight *= np.abs(distance) < 3 + 5 * scale
+
+    def profile(distance: np.ndarray) -> np.ndarray:
+        return np.clip((1 / (1 + np.exp(-np.clip(distance / scale, -30, 30))) - 0.02) / 0.96, 0, 1)
+
+    # A line through a curve lies inside it: moved back, so that the product keeps its area.
+    distance += mean((straight > 0) * (soft - profile(distance))) / weight
+    out = alpha.clone()
+    out.numpy()[window] = soft + straight * (profile(distance) - soft)
+    return out
