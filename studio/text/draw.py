@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError, require_number
+from ..images import require_picture
 from ..layout import contrast
 from ..layout.layout import Box, Layout, require_color
 from . import fonts
@@ -140,13 +141,10 @@ def overlay(
     """
     import torch
 
-    if image.ndim != 4 or image.shape[-1] not in (3, 4) or 0 in image.shape:
-        raise InputError("image", f"shape {list(image.shape)}", "[batch, height, width, 3]")
-    if not torch.isfinite(image.sum()):  # a third of the time of asking every pixel
-        raise InputError("image", "pixels that are NaN or infinite", "finite numbers")
-    if len(texts) not in (1, len(image)):
-        raise InputError("text", f"{len(texts)} texts", f"one text, or one for each of {len(image)} pictures")
-    height, width = image.shape[1:3]
+    pictures = require_picture("image", image)
+    if len(texts) not in (1, len(pictures)):
+        raise InputError("text", f"{len(texts)} texts", f"one text, or one for each of {len(pictures)} pictures")
+    height, width = pictures.shape[1:3]
     layout = None if layout is None else layout.on(width, height)
     preset = PRESETS[design.preset]
     box = text_box(design, layout, width, height)
@@ -160,9 +158,7 @@ def overlay(
         vertical=design.vertical,
     )
     blocks = [Typesetter(text, typeface, setting).fit(*_room(design, box)) for text in texts]
-    out = image[..., :3].cpu().float().clamp(0, 1).contiguous()
-    if out.data_ptr() == image.data_ptr():
-        out = out.clone()
+    out = pictures.clone() if pictures.data_ptr() == image.data_ptr() else pictures.contiguous()
     masks, layers = torch.zeros(out.shape[:3]), torch.zeros(*out.shape[:3], 4)
     notes: list[str] = []
     for index, (picture, mask, layer) in enumerate(zip(out.numpy(), masks.numpy(), layers.numpy(), strict=True)):
