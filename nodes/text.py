@@ -122,6 +122,5 @@ class StorefrontTextOverlay(io.ComfyNode):
             fonts.Typeface(installed.families(), font),
             None if layout is None else parse(layout),
         )
-        if lettered.notes:
-            progress.say("; ".join(lettered.notes[:4]), cls.hidden.unique_id)
+        progress.say_all(lettered.notes, cls.hidden.unique_id)
         return io.NodeOutput(lettered.image, lettered.mask, lettered.layer)
