@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .photo import StorefrontExamplePhoto
+from .product import StorefrontPlaceProduct
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
@@ -17,6 +18,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontDecode,
     StorefrontExamplePhoto,
     StorefrontRemoveBackground,
+    StorefrontPlaceProduct,
     StorefrontTextOverlay,
 ]
 

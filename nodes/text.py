@@ -12,11 +12,11 @@ ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
 
 def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:
     low, high = draw.RANGES[name]
-    return io.Float.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+    return io.Float.Input(name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip)
 
 
 def _color(name: str, default: str, tooltip: str) -> io.Input:
-    return io.String.Input(name, default=default, tooltip=tooltip)
+    return io.String.Input(name, default=default, optional=True, tooltip=tooltip)
 
 
 class StorefrontTextOverlay(io.ComfyNode):
@@ -45,14 +45,23 @@ class StorefrontTextOverlay(io.ComfyNode):
                     default=fonts.BUNDLED,
                     tooltip="Pretendard comes with the pack. Others: ComfyUI's models/fonts, and installed Korean fonts.",
                 ),
-                io.Combo.Input("preset", options=list(draw.PRESETS), default="headline"),
-                io.Combo.Input("texts", options=[ONE_FOR_ALL, LINE_A_PICTURE], default=ONE_FOR_ALL),
-                io.Int.Input("weight", default=0, min=0, max=900, step=100, tooltip="100 to 900; 0 = the preset's."),
+                io.Combo.Input("preset", options=list(draw.PRESETS), default="headline", optional=True),
+                io.Combo.Input("texts", options=[ONE_FOR_ALL, LINE_A_PICTURE], default=ONE_FOR_ALL, optional=True),
+                io.Int.Input(
+                    "weight",
+                    default=0,
+                    min=0,
+                    max=900,
+                    step=100,
+                    optional=True,
+                    tooltip="100 to 900; 0 = the preset's.",
+                ),
                 _number("size", 0, 1, "Pixels; 0 = the largest that fits the box."),
                 io.Combo.Input(
                     "anchor",
                     options=[draw.AUTO, *draw.ANCHORS],
                     default=draw.AUTO,
+                    optional=True,
                     tooltip="auto: the layout's box where one is wired, else top center.",
                 ),
                 _number("width", 80, 1, "% of the picture: the box that the words fill, if no layout places it."),
@@ -60,7 +69,9 @@ class StorefrontTextOverlay(io.ComfyNode):
                 _number("offset_x", 0, 0.5, "% of the picture, to the right."),
                 _number("offset_y", 0, 0.5, "% of the picture, downwards."),
                 _number("margin", 5, 0.5, "% of the shorter side that stays free at the edges."),
-                io.Combo.Input("align", options=[draw.AUTO, "left", "center", "right"], default=draw.AUTO),
+                io.Combo.Input(
+                    "align", options=[draw.AUTO, "left", "center", "right"], default=draw.AUTO, optional=True
+                ),
                 _number("leading", 0, 0.05, "Line to line, times the size; 0 = the preset's."),
                 _number("tracking", 0, 0.01, "Space between letters, times the size."),
                 _color("color", draw.AUTO, "#rrggbb, or auto: the layout's or the one that reads best."),
@@ -79,11 +90,14 @@ class StorefrontTextOverlay(io.ComfyNode):
                     "scrim",
                     options=list(draw.SCRIMS),
                     default=draw.AUTO,
+                    optional=True,
                     tooltip="A soft veil under the words. auto: only where no colour reads well (WCAG 4.5:1).",
                 ),
                 _number("rotation", 0, 1, "Degrees, counter-clockwise."),
-                io.Combo.Input("blend", options=list(draw.BLENDS), default="normal"),
-                io.Boolean.Input("vertical", default=False, tooltip="Downwards, columns from right to left."),
+                io.Combo.Input("blend", options=list(draw.BLENDS), default="normal", optional=True),
+                io.Boolean.Input(
+                    "vertical", default=False, optional=True, tooltip="Downwards, columns from right to left."
+                ),
             ],
             outputs=[
                 io.Image.Output(),

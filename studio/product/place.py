@@ -146,8 +146,8 @@ def place(
     layout = None if layout is None else layout.on(width, height)
     done = [_compose(backgrounds[index], group, placement, layout) for index, group in jobs]
     pictures, mattes, shadows, layouts = zip(*done)
-    stack = [torch.from_numpy(np.stack(part)) for part in (pictures, mattes, shadows)]
-    return Placed(*stack, layouts[0])
+    image, matte, dark = (torch.from_numpy(np.stack(part)) for part in (pictures, mattes, shadows))
+    return Placed(image, matte, dark, layouts[0])
 
 
 def require_picture(name: str, image: torch.Tensor) -> np.ndarray:
@@ -186,7 +186,7 @@ def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
         rows, columns = np.flatnonzero((alpha > FAINT).any(1)), np.flatnonzero((alpha > FAINT).any(0))
         if not len(rows):
             raise InputError("product_mask", f"empty (picture {index})", "a mask with a product in it (1 = product)")
-        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        part: tuple[slice, slice] = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         products.append(Product(picture[part], alpha[part]))
     return products
 
@@ -209,7 +209,7 @@ def _compose(
     for sprite in sorted(sprites, key=lambda s: s.y + s.alpha.shape[0]):  # the nearer one stands in front
         _ground(out, dark, touched, sprite, light, placement)
         here, inner = _overlap(sprite.alpha.shape, sprite.x, sprite.y, height, width)
-        rest = 1 - sprite.alpha[inner]
+        rest: np.ndarray = 1 - sprite.alpha[inner]
         out[here] = out[here] * rest[..., None] + sprite.light[inner]
         matte[here] = matte[here] * rest + sprite.alpha[inner]
         touched[here] |= sprite.alpha[inner] > 0
@@ -261,7 +261,7 @@ def target_boxes(
             lane = width * share
             x, y = lane * index + (lane - w) * across, (height - h) * down
             if placement.anchor == AUTO:
-                y -= height * 0.08  # the ground in front of it
+                y -= min(y, height * 0.08)  # the ground in front of it
         boxes.append(
             Box(round(x + width * placement.offset_x / 100), round(y + height * placement.offset_y / 100), w, h)
         )
@@ -298,7 +298,9 @@ def _sprite(product: Product, box: Box, background: np.ndarray, placement: Place
         return _Sprite(np.ascontiguousarray(light), np.ascontiguousarray(alpha), box.x, box.y, exact)
     planes = [_resampled(plane, box, placement.rotation) for plane in (*np.moveaxis(light, -1, 0), alpha)]
     alpha = np.clip(planes[3], 0, 1)
-    light = np.clip(np.stack(planes[:3], -1), 0, alpha[..., None])
+    # Lanczos overshoots at an edge, colour and alpha alike: what alpha loses by clipping, colour loses too.
+    kept = alpha / np.maximum(planes[3], 1e-6)
+    light = np.clip(np.stack(planes[:3], -1) * kept[..., None], 0, alpha[..., None])
     return _Sprite(light, alpha, box.x, box.y, None)
 
 

@@ -31,8 +31,9 @@ def shadow(alpha: np.ndarray, kind: str, light: Light, softness: float) -> np.nd
     base, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
     if kind == DROP:
         return _drop(alpha, tall, light, softness)
-    contact = _contact(alpha, base, tall, softness) if kind in (CONTACT, BOTH) else 0.0
-    cast = _cast(alpha, base, tall, light, softness) if kind in (CAST, BOTH) else 0.0
+    ground = _footprint(alpha, base)
+    contact = _contact(alpha, ground, tall, softness) if kind in (CONTACT, BOTH) else 0.0
+    cast = _cast(alpha, ground, tall, light, softness) if kind in (CAST, BOTH) else 0.0
     return np.clip(1 - (1 - 0.85 * np.asarray(contact)) * (1 - 0.75 * np.asarray(cast)), 0, 1).astype(np.float32)
 
 
@@ -49,28 +50,45 @@ def _drop(alpha: np.ndarray, tall: int, light: Light, softness: float) -> np.nda
     return _blurred(moved, max(1.0, tall * (0.01 + 0.05 * softness)))
 
 
-def _contact(alpha: np.ndarray, base: int, tall: int, softness: float) -> np.ndarray:
-    """Dark where the product meets the ground: along its lowest edge, and only where that edge is near the ground."""
+def _footprint(alpha: np.ndarray, base: int) -> np.ndarray:
+    """The row of the ground under each column: one below the matte's lowest edge, as far as that edge runs on smoothly
+    from the lowest point (the rim of a saucer seen from above); beyond a jump (a handle in the air) it stays level."""
+    import numpy as np
+
+    solid = alpha > 0.5
+    lowest = alpha.shape[0] - np.argmax(solid[::-1], 0)
+    columns = np.flatnonzero(solid.any(0))
+    ground = np.full(alpha.shape[1], base)
+    start = int(columns[np.argmax(lowest[columns])])
+    for way in (range(start, columns[-1] + 1), range(start, columns[0] - 1, -1)):
+        level = base
+        for column in way:
+            if solid[:, column].any() and abs(int(lowest[column]) - level) <= 6:
+                level = int(lowest[column])
+            ground[column] = level
+        ground[way.stop :: way.step] = level  # what lies beyond the product
+    return ground
+
+
+def _contact(alpha: np.ndarray, ground: np.ndarray, tall: int, softness: float) -> np.ndarray:
+    """Dark where the product meets the ground: along its lowest edge, less where that edge rises from the ground."""
     import numpy as np
 
     height = alpha.shape[0]
-    solid = alpha > 0.5
-    lowest = height - np.argmax(solid[::-1], 0)  # one below the last solid row of each column
-    lowest[~solid.any(0)] = 0
-    lift = (base - lowest) / tall  # of the product's height
-    near = np.where(lowest > 0, np.clip(1 - lift / 0.14, 0, 1), 0.0)
+    near = np.where((alpha > 0.5).any(0), np.clip(1 - (ground.max() - ground) / (0.3 * tall), 0, 1), 0.0)
+    lowest = height - np.argmax(alpha[::-1] > 0.5, 0)
+    near = np.where(np.abs(lowest - ground) <= 2, near, 0.0)  # nothing touches the ground under a handle
     rows = np.arange(height)[:, None]
     thick = max(1.5, tall * 0.022)
-    line = np.exp(-(((rows - lowest) / thick) ** 2)) * near
-    tight = _blurred(line.astype(np.float32), max(0.7, tall * 0.006))
-    wide = _blurred(line.astype(np.float32), max(2.0, tall * (0.025 + 0.03 * softness)))
+    line = (np.exp(-(((rows - ground) / thick) ** 2)) * near).astype(np.float32)
+    tight = _blurred(line, max(0.7, tall * 0.006))
+    wide = _blurred(line, max(2.0, tall * (0.025 + 0.03 * softness)))
     return np.clip(0.75 * tight + 1.1 * wide, 0, 1)
 
 
-def _cast(alpha: np.ndarray, base: int, tall: int, light: Light, softness: float) -> np.ndarray:
-    """The matte laid on the ground, away from the light; softer the farther from the base."""
+def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softness: float) -> np.ndarray:
+    """The matte laid on the ground, away from the light; softer the farther from where it stands."""
     import numpy as np
-    from PIL import Image
 
     azimuth = math.radians(light.azimuth)
     length = min(LONGEST, 1 / max(0.2, math.tan(math.radians(max(5.0, light.elevation)))))
@@ -78,21 +96,35 @@ def _cast(alpha: np.ndarray, base: int, tall: int, light: Light, softness: float
     down = math.cos(azimuth) * length * GROUND
     if abs(down) < THINNEST:
         down = math.copysign(THINNEST, down)
-    # A point h above the base falls to (x + across h, base + down h); PIL wants the inverse.
-    transform = (1, across / down, -across / down * base, 0, -1 / down, base + base / down)
-    size = (alpha.shape[1], alpha.shape[0])
-    laid = np.asarray(
-        Image.fromarray(alpha).transform(size, Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR), np.float32
-    )
-    # The part of each level of blur, by the height that throws the shadow there.
-    high = np.clip((np.arange(alpha.shape[0])[:, None] - base) / down / tall, 0, 1)
-    high = np.broadcast_to(high, alpha.shape)
+    height, width = alpha.shape
+    rows, columns = np.nonzero(alpha > 0.5)
+    lift = np.maximum(ground[columns] - rows, 0)  # a point so high above its ground falls there:
+    x = np.rint(columns + across * lift).astype(np.int64)
+    y = np.rint(ground[columns] - 1 + down * lift).astype(np.int64)
+    seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    spot = y[seen] * width + x[seen]
+    hits = np.bincount(spot, minlength=height * width)
+    # What was thrown from how high: the mean, in heights of the product, where several points fall on one.
+    high = np.bincount(spot, lift[seen] / tall, minlength=height * width) / np.maximum(hits, 1)
+    # Columns on a slanting ground leave gaps between each other: each spot fills its neighbours.
+    laid = _widened((hits > 0).reshape(height, width).astype(np.float32))
+    high = _widened(high.reshape(height, width).astype(np.float32))
+    # The part of each level of blur, by that height. Blurring it with the shadow carries it beyond the shadow's edge.
     levels = [max(0.8, tall * share * (0.25 + softness)) for share in (0.006, 0.035, 0.09)]
     near, middle, far = (_blurred(laid, radius) for radius in levels)
-    first = np.clip(high / 0.4, 0, 1)
-    second = np.clip((high - 0.4) / 0.6, 0, 1)
+    spread = _blurred(high, levels[1]) / np.maximum(_blurred(laid, levels[1]), 1e-2)
+    first, second = np.clip(spread / 0.4, 0, 1), np.clip((spread - 0.4) / 0.6, 0, 1)
     soft = (near * (1 - first) + middle * first) * (1 - second) + far * second
-    return soft * (1 - 0.55 * high)  # light from the sky fills it towards the tip
+    return soft * (1 - 0.55 * np.clip(spread, 0, 1))  # light from the sky fills it towards the tip
+
+
+def _widened(plane: np.ndarray) -> np.ndarray:
+    """The largest value of each 3 x 3 spots."""
+    import numpy as np
+
+    padded = np.pad(plane, 1)
+    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
 
 
 def reflection(alpha: np.ndarray) -> tuple[np.ndarray, int]:

@@ -1,0 +1,334 @@
+"""Products on backgrounds: pixels kept, no halo, shadows where they belong, colours that stay."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from storefront.studio.errors import InputError
+from storefront.studio.layout.layout import Box, Layout, Light
+from storefront.studio.layout.light import STUDIO, estimate_light
+from storefront.studio.product import color, place, shadow
+from storefront.studio.product.place import OF_PHOTO, Placement
+
+BARE = Placement(shadow="none", color_match=0)
+
+
+def ground(level: float = 0.5, width: int = 200, height: int = 160, count: int = 1) -> torch.Tensor:
+    return torch.full((count, height, width, 3), level)
+
+
+def block(rgb=(0.8, 0.1, 0.1), width: int = 40, height: int = 60, edge: int = 10, count: int = 1):
+    """A solid box on a photo with another, garish background, and its matte."""
+    picture = torch.zeros(count, height + 2 * edge, width + 2 * edge, 3)
+    picture[...] = torch.tensor([0.0, 1.0, 0.0])
+    matte = torch.zeros(count, height + 2 * edge, width + 2 * edge)
+    picture[:, edge:-edge, edge:-edge] = torch.tensor(rgb)
+    matte[:, edge:-edge, edge:-edge] = 1
+    return picture, matte
+
+
+def disc(side: int = 120):
+    """A disc with a soft edge over green, the green still in the transparent pixels."""
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    distance = ((x - side / 2) ** 2 + (y - side / 2) ** 2).sqrt()
+    alpha = (side * 0.4 - distance + 0.5).clamp(0, 1)
+    picture = torch.where(alpha[..., None] > 0, torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.0, 1.0, 0.0]))
+    return picture[None], alpha[None]
+
+
+def test_at_its_own_size_every_solid_pixel_is_the_photo_s():
+    product, matte = block()
+    product[:, 10:-10, 10:-10] = torch.rand(1, 60, 40, 3, generator=torch.Generator().manual_seed(0))
+    options = Placement(scale=100, scale_of=OF_PHOTO, shadow="contact", color_match=0, anchor="center")
+    out = place.place(ground(), product, matte, options)
+    box = out.layout.products[0]
+    assert (box.width, box.height) == (40, 60)
+    assert (out.image[0, box.y : box.bottom, box.x : box.right] == product[0, 10:-10, 10:-10]).all()
+
+
+def test_what_is_not_touched_is_the_background_exactly():
+    background = torch.rand(1, 160, 200, 3, generator=torch.Generator().manual_seed(1))
+    out = place.place(background, *block(), Placement())
+    untouched = (out.mask == 0) & (out.shadow == 0)
+    assert untouched.float().mean() > 0.3
+    assert (out.image[untouched] == background[untouched]).all()
+
+
+@pytest.mark.parametrize("scale", [15, 43, 90])
+@pytest.mark.parametrize("rotation", [0, 30])
+def test_no_halo(scale, rotation):
+    """Nothing of the photo's green background shows at the edge, and nothing is brighter or darker than its parts."""
+    out = place.place(
+        ground(0.5), *disc(), Placement(scale=scale, rotation=rotation, shadow="none", color_match=0, anchor="center")
+    )
+    low = torch.tensor([0.5, 0.2, 0.1]) - 0.004
+    high = torch.tensor([0.9, 0.5, 0.5]) + 0.004
+    assert (out.image >= low).all()
+    assert (out.image <= high).all()
+
+
+def test_half_covered_pixels_are_mixed_in_linear_light():
+    product, matte = block((1.0, 1.0, 1.0))
+    matte *= 0.5
+    out = place.place(
+        ground(0.0), product, matte, Placement(scale=100, scale_of=OF_PHOTO, shadow="none", color_match=0)
+    )
+    inside = out.image[out.mask > 0.4]
+    assert torch.allclose(inside, torch.tensor(float(color.to_srgb(np.array(0.5)))), atol=1e-3)
+
+
+@pytest.mark.parametrize("anchor", place.ANCHORS)
+def test_anchors(anchor):
+    box = place.place(ground(), *block(), Placement(anchor=anchor, scale=30, shadow="none")).layout.products[0]
+    if "left" in anchor:
+        assert box.x == 0
+    if "right" in anchor:
+        assert box.right == 200
+    if "top" in anchor:
+        assert box.y == 0
+    if "bottom" in anchor:
+        assert box.bottom == 160
+    assert box.height == 48
+
+
+def test_offset_flip_and_scale():
+    box = place.place(
+        ground(), *block(), Placement(anchor="top left", scale=30, offset_x=10, offset_y=20)
+    ).layout.products
+    assert box[0][:2] == (20, 32)
+    product, matte = block()
+    product[:, 10:-10, 10:30] = torch.tensor([0.0, 0.0, 1.0])
+    flipped = place.place(ground(), product, matte, Placement(flip=True, shadow="none", color_match=0))
+    box = flipped.layout.products[0]
+    assert flipped.image[0, box.y + 20, box.right - 3, 2] > 0.9
+
+
+def test_larger_than_the_background_shrinks_to_fit():
+    box = place.place(ground(width=64, height=48), *block(), Placement(scale=1000)).layout.products[0]
+    assert box.height == 48
+    own = place.place(ground(width=30, height=30), *block(), Placement(scale=100, scale_of=OF_PHOTO)).layout.products[0]
+    assert own.height == 30
+
+
+def test_the_layout_s_box_is_taken_from_the_ground_up():
+    plan = Layout(200, 160, (Box(20, 30, 100, 90),), 120, Box(0, 0, 50, 20), "#ffffff", "left", None, Light(0, 45))
+    out = place.place(ground(), *block(), BARE, plan)
+    box = out.layout.products[0]
+    assert (box.bottom, box.height) == (120, 90)
+    assert abs(box.x + box.width / 2 - 70) <= 1
+    assert out.layout.text == plan.text
+    with pytest.raises(InputError, match="layout"):
+        place.place(ground(width=160, height=200), *block(), BARE, plan)
+    with pytest.raises(InputError, match="1 product boxes"):
+        place.place(ground(), *block(count=2), BARE, plan, together=True)
+
+
+def test_without_a_layout_the_words_get_a_band_without_products():
+    text = place.place(ground(), *block(), Placement(anchor="bottom right", scale=50)).layout.text
+    box = place.place(ground(), *block(), Placement(anchor="bottom right", scale=50)).layout.products[0]
+    assert text.bottom <= box.y or text.right <= box.x
+
+
+def test_batches():
+    product, matte = block(count=3)
+    catalogue = place.place(ground(), product, matte, BARE)
+    assert catalogue.image.shape[0] == 3
+    scenes = place.place(ground(count=2), product[:1], matte[:1], BARE)
+    assert scenes.image.shape[0] == 2
+    together = place.place(ground(), product, matte[:1], BARE, together=True)
+    assert together.image.shape[0] == 1
+    boxes = together.layout.products
+    assert len(boxes) == 3
+    assert all(a.right <= b.x for a, b in itertools.pairwise(boxes))
+    with pytest.raises(InputError, match="3 products on 2"):
+        place.place(ground(count=2), product, matte, BARE)
+
+
+# --- shadow -----------------------------------------------------------------------------------------------------------
+
+
+def weight(opacity: torch.Tensor) -> tuple[float, float]:
+    """Centre of a shadow: x, y."""
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in opacity.shape), indexing="ij")
+    total = opacity.sum()
+    return float((x * opacity).sum() / total), float((y * opacity).sum() / total)
+
+
+@pytest.mark.parametrize(("light", "side"), [("left", 1), ("right", -1), ("top left", 1), ("front right", -1)])
+def test_the_cast_shadow_falls_away_from_the_light(light, side):
+    out = place.place(ground(width=400), *block(), Placement(shadow="cast", light=light, light_height=40))
+    box = out.layout.products[0]
+    x, _ = weight(out.shadow[0])
+    assert (x - (box.x + box.width / 2)) * side > 5
+
+
+def test_the_shadow_stands_on_the_base_line_and_darkens():
+    out = place.place(ground(), *block(), Placement(shadow="contact", color_match=0))
+    box = out.layout.products[0]
+    _, y = weight(out.shadow[0])
+    assert abs(y - box.bottom) < box.height * 0.12
+    outside = out.mask[0] == 0
+    assert (out.image[0][outside] <= 0.5 + 1e-6).all()
+    assert out.image[0][outside].min() < 0.4
+
+
+def test_the_cast_shadow_is_softer_the_farther_it_is():
+    alpha = np.zeros((300, 600), np.float32)
+    alpha[100:250, 280:320] = 1
+    opacity = shadow.shadow(alpha, shadow.CAST, Light(270, 45), 0.5)
+    near, far = (np.abs(np.diff(opacity[:, x])).max() for x in (335, 435))
+    assert far < near * 0.6
+    assert opacity[:, 500:].max() < 0.35
+
+
+def test_a_low_light_throws_a_longer_shadow():
+    def length(height: float) -> float:
+        out = place.place(ground(width=400), *block(), Placement(shadow="cast", light="left", light_height=height))
+        return float(torch.nonzero(out.shadow[0].amax(0) > 0.02).max())
+
+    assert length(35) > length(60) > length(85)
+
+
+def test_kinds_and_opacity():
+    sums = {}
+    for kind in shadow.KINDS:
+        sums[kind] = float(place.place(ground(), *block(), Placement(shadow=kind)).shadow.sum())
+    assert sums["none"] == 0
+    assert min(sums[kind] for kind in shadow.KINDS if kind != "none") > 10
+    assert sums["contact + cast"] > max(sums["contact"], sums["cast"]) * 0.99
+    assert float(place.place(ground(), *block(), Placement(shadow_opacity=0)).shadow.sum()) == 0
+
+
+def test_a_handle_in_the_air_has_no_contact():
+    alpha = np.zeros((200, 300), np.float32)
+    alpha[50:180, 80:160] = 1
+    alpha[90:100, 160:200] = 1
+    opacity = shadow.shadow(alpha, shadow.CONTACT, STUDIO, 0.0)
+    assert opacity[178:186, 100:140].mean() > 0.3
+    assert opacity[:, 185:].max() < 0.05
+
+
+def test_the_reflection_mirrors_the_product_and_fades():
+    background = ground(0.2, 200, 260)
+    product, matte = block((0.9, 0.9, 0.1))
+    out = place.place(
+        background, product, matte, Placement(anchor="center", shadow="none", color_match=0, reflection=0.5)
+    )
+    box = out.layout.products[0]
+    column = out.image[0, box.bottom + 1 : box.bottom + 30, box.x + box.width // 2, 0]
+    assert column[0] > 0.4
+    assert (column.diff() <= 1e-3).all()
+    assert column[-1] < column[0] - 0.1
+
+
+# --- light and colour -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("azimuth", [0, 45, 90, 135, 180, 225, 270, 315])
+def test_the_light_of_a_gradient_is_found(azimuth):
+    y, x = np.mgrid[-1:1:120j, -1:1:160j]
+    turn = np.radians(azimuth)
+    picture = np.repeat((0.5 + 0.3 * (x * np.sin(turn) - y * np.cos(turn)))[..., None], 3, -1).clip(0, 1)
+    found = estimate_light(picture)
+    assert abs((found.azimuth - azimuth + 180) % 360 - 180) < 15
+
+
+def test_a_flat_picture_is_lit_as_in_a_studio():
+    assert estimate_light(np.full((64, 64, 3), 0.4)) == STUDIO
+
+
+def test_ciede2000_against_published_pairs():
+    """Sharma, Wu and Dalal 2005, table 1: rows 1, 7, 9, 13, 17, 20, 25, 31."""
+    pairs = [
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, 0, 0), (50, -1, 2), 2.3669),
+        ((50, 2.49, -0.001), (50, -2.49, 0.0009), 7.1792),
+        ((50, -0.001, 2.49), (50, 0.0009, -2.49), 4.8045),
+        ((50, 2.5, 0), (73, 25, -18), 27.1492),
+        ((50, 2.5, 0), (58, 24, 15), 19.4535),
+        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+        ((22.7233, 20.0904, -46.694), (23.0331, 14.973, -42.5619), 2.0373),
+    ]
+    for first, second, expected in pairs:
+        assert abs(float(color.delta_e_2000(np.array(first, float), np.array(second, float))) - expected) < 1e-4
+
+
+@pytest.mark.parametrize("scene", [(0.9, 0.75, 0.5), (0.15, 0.18, 0.35), (0.5, 0.6, 0.5), (0.95, 0.95, 0.95)])
+def test_brand_colours_stay_while_greys_take_the_scene_s_light(scene):
+    random = np.random.default_rng(0)
+    brand = np.array([[0.85, 0.1, 0.12], [0.05, 0.3, 0.7], [0.95, 0.75, 0.05], [0.1, 0.5, 0.25]])
+    product = np.concatenate([brand[random.integers(0, 4, 400)], np.repeat(random.uniform(0.3, 0.9, (400, 1)), 3, -1)])
+    product = product.reshape(20, 40, 3).astype(np.float32)
+    matched = color.match_light(
+        product, np.ones((20, 40), np.float32), np.tile(scene, (100, 1)), Placement().color_match
+    )
+    moved = color.delta_e_2000(color.to_lab(product), color.to_lab(matched))
+    saturated = color.saturation(product) > 0.5
+    assert moved[saturated].mean() <= 5
+    if max(scene) - min(scene) > 0.15:
+        assert moved[~saturated].mean() > moved[saturated].mean()
+    unchanged = color.match_light(product, np.ones((20, 40), np.float32), np.tile(scene, (100, 1)), 0)
+    assert (unchanged == product).all()
+
+
+def test_linear_light_and_back():
+    values = np.linspace(0, 1, 1001)
+    assert np.abs(color.to_srgb(color.to_linear(values)) - values).max() < 1e-6
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        ("product_mask", {"mask": torch.zeros(1, 80, 60)}),
+        ("product_mask", {"mask": torch.ones(1, 20, 20)}),
+        ("product_mask", {"mask": torch.ones(5, 80, 60)}),
+        ("product_mask", {"mask": torch.full((1, 80, 60), float("nan"))}),
+        ("background", {"background": torch.zeros(0, 8, 8, 3)}),
+        ("background", {"background": torch.full((1, 8, 8, 3), float("inf"))}),
+        ("product", {"product": torch.zeros(1, 80, 60, 2)}),
+        ("product", {"product": torch.full((1, 80, 60, 3), float("nan"))}),
+    ],
+)
+def test_a_picture_or_mask_that_does_not_fit_is_named(named, change):
+    product, mask = block()
+    arguments = {"background": ground(), "product": product, "mask": mask, "placement": Placement(), **change}
+    with pytest.raises(InputError, match=f"^{named} is"):
+        place.place(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("named", "values"),
+    [
+        ("scale", {"scale": float("nan")}),
+        ("scale", {"scale": -1}),
+        ("rotation", {"rotation": float("inf")}),
+        ("shadow", {"shadow": "huge"}),
+        ("anchor", {"anchor": "here"}),
+        ("light", {"light": "inside"}),
+        ("color_match", {"color_match": 2}),
+    ],
+)
+def test_a_wrong_setting_is_named(named, values):
+    with pytest.raises(InputError, match=f"^{named} is"):
+        Placement(**values)
+
+
+def test_out_of_sight_is_refused():
+    with pytest.raises(InputError, match="offset_x"):
+        place.place(ground(), *block(), Placement(anchor="top left", scale=20, offset_x=100))
+
+
+def test_extremes_work():
+    product, matte = block()
+    assert place.place(ground(width=1, height=1), product, matte, Placement()).image.shape == (1, 1, 1, 3)
+    assert place.place(ground(), product, torch.ones_like(matte), Placement()).image.isfinite().all()
+    grey, alpha = torch.rand(1, 30, 30, 1), torch.ones(1, 30, 30)
+    assert place.place(ground(), grey, alpha, Placement()).image.shape == (1, 160, 200, 3)
+    wide = torch.rand(1, 100, 8000, 3)
+    assert place.place(wide, product, matte, Placement(anchor="bottom left", offset_y=30)).image.isfinite().all()
