@@ -46,7 +46,16 @@ SYSTEM_NAMES = re.compile(
     re.I,
 )
 # Asked first for what the chosen font lacks: wide coverage, and shapes that go with a sans serif headline.
-FALLBACKS = (BUNDLED, "NotoSansCJK", "NotoSansKR", "AppleSDGothicNeo", "malgun", "NanumGothic", "NotoSans", "DejaVuSans")
+FALLBACKS = (
+    BUNDLED,
+    "NotoSansCJK",
+    "NotoSansKR",
+    "AppleSDGothicNeo",
+    "malgun",
+    "NanumGothic",
+    "NotoSans",
+    "DejaVuSans",
+)
 KOREAN_IN_COLLECTION = re.compile(r"^noto(sans|serif)cjk", re.I)  # .ttc in the order JP, KR, SC, TC, HK
 
 
@@ -139,6 +148,15 @@ def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
     if axes := variation_axes(file.path, file.face):
         font.set_variation_by_axes([min(max(weight, a.low), a.high) if a.tag == "wght" else a.default for a in axes])
     return font
+
+
+@lru_cache(maxsize=4096)
+def is_blank(file: FontFile, text: str) -> bool:
+    """Whether the font draws nothing for a character that is no space: an empty glyph is as bad as a missing one."""
+    if not {ord(character) for character in text if not character.isspace()} - INVISIBLE:
+        return False
+    left, top, right, bottom = sized(file, 32.0, file.weight).getbbox(text)
+    return right <= left or bottom <= top
 
 
 class Axis(NamedTuple):
