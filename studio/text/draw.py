@@ -230,6 +230,8 @@ def _share(name: str, start: str, end: str) -> float:
 def _alignment(design: Design, layout: Layout | None) -> str:
     if design.align != AUTO:
         return design.align
+    if design.vertical:
+        return "left"  # columns hang from the top
     if design.anchor == AUTO:
         return "center" if layout is None else layout.text_align
     return "left" if "left" in design.anchor else "right" if "right" in design.anchor else "center"
@@ -264,7 +266,7 @@ class _Canvas:
 
     def put(self, mask: np.ndarray, color: str) -> None:
         """`color` over what is there, where `mask` [H, W] in 0..1 is."""
-        rest = 1 - mask
+        rest: np.ndarray = 1 - mask
         self.alpha *= rest
         self.alpha += mask
         for plane, level in zip(self.rgb, contrast.rgb_of(color).astype(mask.dtype)):
@@ -398,7 +400,7 @@ def _lay_down(
     base, own = picture[rows, columns], layer[rows, columns]
     alpha = canvas.alpha[inner]
     own[..., 3] = alpha * design.opacity
-    rest = 1 - own[..., 3]
+    rest: np.ndarray = 1 - own[..., 3]
     divisor = np.maximum(alpha, 1e-6)
     for channel, plane in enumerate(canvas.rgb[(slice(None), *inner)]):
         np.minimum(plane / divisor, 1, out=own[..., channel])
