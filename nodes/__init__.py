@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
+from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .text import StorefrontTextOverlay
@@ -18,6 +19,8 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontDecode,
     StorefrontExamplePhoto,
     StorefrontRemoveBackground,
+    StorefrontPlanLayout,
+    StorefrontEditLayout,
     StorefrontPlaceProduct,
     StorefrontTextOverlay,
 ]

@@ -86,9 +86,9 @@ class StorefrontTextOverlay(io.ComfyNode):
                 _number("margin", 5, 0.5, "% of the shorter side that stays free at the edges."),
                 _choice(
                     "safe_area",
-                    draw.SAFE_AREAS,
-                    "none",
-                    "Keeps clear of what a story's or reel's own buttons cover, and of a video's edges.",
+                    (draw.NO_SAFE_AREA, *draw.SAFE_AREAS),
+                    draw.NO_SAFE_AREA,
+                    "Keeps clear of what a story's own buttons, a video's player or a print's trim take.",
                 ),
                 _choice(
                     "align",

@@ -12,8 +12,20 @@ from typing import TYPE_CHECKING
 from .errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from PIL import Image
+
+
+def require_mask(name: str, mask: torch.Tensor) -> np.ndarray:
+    """MASK [B, H, W] or [H, W] as an array [B, H, W] in 0..1, clipped. Raises InputError that names the input."""
+    import torch
+
+    mask = mask[None] if isinstance(mask, torch.Tensor) and mask.ndim == 2 else mask
+    if not isinstance(mask, torch.Tensor) or mask.ndim != 3 or 0 in mask.shape or not torch.isfinite(mask.sum()):
+        shape = list(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+        raise InputError(name, f"shape {shape}", "finite numbers of shape [batch, height, width]")
+    return mask.float().clamp(0, 1).cpu().numpy()
 
 
 def to_channel_first(image: torch.Tensor) -> torch.Tensor:

@@ -93,7 +93,7 @@ def cut_out(
 
     _check(edges)
     pictures = require_picture("image", images)
-    foreground, alpha = torch.empty_like(pictures), torch.empty(pictures.shape[:3])
+    done: list[Cutout] = []
     for index, picture in enumerate(pictures):
         between()
         mask = find(picture)
@@ -109,8 +109,10 @@ def cut_out(
             edge = outline.feathered(edge, edges.feather)
         if not bool(edge.any()):
             raise InputError("image", f"picture {index + 1} of {len(pictures)}", "edges that leave some of the product")
-        foreground[index], alpha[index] = matte.foreground, edge
-    return Cutout(foreground, alpha)
+        done.append(Cutout(matte.foreground[None], edge[None]))
+    if len(done) == 1:  # no copy of a large picture
+        return done[0]
+    return Cutout(torch.cat([one.foreground for one in done]), torch.cat([one.alpha for one in done]))
 
 
 def _check(edges: Edges) -> None:

@@ -39,11 +39,12 @@ class Trust(NamedTuple):
     novelty: float  # squared deviations after which a colour counts as belonging to neither side
 
 
-class Side(NamedTuple):
-    """The product's or the background's colours around every pixel, at a quarter of a level's resolution."""
+class Sides(NamedTuple):
+    """The colours of product and background around every pixel, at a quarter of a level's resolution."""
 
-    mean: torch.Tensor  # [1, 3, h, w]
-    covariance: torch.Tensor  # [1, 6, h, w]: rr, rg, rb, gg, gb, bb
+    means: torch.Tensor  # [1, 6, h, w]: of the product, of the background
+    covariance: torch.Tensor  # [1, 6, h, w], the sum of both: rr, rg, rb, gg, gb, bb
+    unsure: torch.Tensor  # [1, 1, h, w]: 1 where a pixel may be either, else 0
 
 
 FIRST, SECOND = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
@@ -55,31 +56,53 @@ BINS = 24  # a side of the histograms of whole product and whole background
 RARE = 0.001  # share of a side's pixels in a bin at which its word counts half
 HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
 PURE = 6  # the power of alpha (of 1 - alpha) by which a pixel counts as the product's (the background's) colour
+MARGIN = 0.06  # of the picture's side: what is looked at around the product
 VEIL = 0.03  # alphas so near 0 or 1 are noise
 CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
 
 
 def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
     """The alpha and the foreground colours of `picture` [H, W, 3] in 0..1, for a network's `mask` [h, w] in 0..1."""
+    import torch
     import torch.nn.functional as F
 
-    levels = [picture.movedim(-1, 0)[None].contiguous()]
-    while max(levels[-1].shape[-2:]) > 1.6 * max(mask.shape):
+    height, width = picture.shape[:2]
+    halvings = 0
+    while max(height, width) > 1.6 * max(mask.shape) * 2**halvings:
+        halvings += 1
+    step = 2**halvings
+    alpha = F.interpolate(mask[None, None], size=(-(-height // step), -(-width // step)), mode="bilinear")
+    rows, columns = (_around(alpha[0, 0], axis) for axis in (1, 0))
+    inside = tuple(slice(part.start * step, part.stop * step) for part in (rows, columns))
+    alpha = alpha[..., rows, columns]
+
+    levels = [picture[inside].movedim(-1, 0)[None].contiguous()]
+    for _ in range(halvings + 2):
         levels.append(_half(levels[-1]))
-    solved = len(levels)
-    alpha = F.interpolate(mask[None, None], size=levels[-1].shape[-2:], mode="bilinear")
-    counted: tuple[torch.Tensor, torch.Tensor] | None = _histograms(levels[-1], alpha)
-    levels.append(_half(levels[-1]))
-    levels.append(_half(levels[-1]))
+    counted: tuple[torch.Tensor, torch.Tensor] | None = _histograms(levels[halvings], alpha)
     trust = COARSE
-    for index in reversed(range(solved)):
-        product, background, unsure = _sides(levels[index + 2], _half(_half(alpha)), trust)
-        alpha = _solve(levels[index], alpha, product, background, unsure, trust, counted)
+    for index in reversed(range(halvings + 1)):
+        sides = _sides(levels[index + 2], _half(_half(alpha)), trust)
+        alpha = _solve(levels[index], alpha, sides, trust, counted)
         if index:
             alpha = _double(alpha)[..., : levels[index - 1].shape[-2], : levels[index - 1].shape[-1]]
         counted, trust = None, FINE
     alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clamp(0, 1)
-    return Matte(alpha[0, 0], _foreground(levels[0], levels[1], alpha)[0].movedim(0, -1))
+    colors = _foreground(levels[0], levels[1], alpha)[0].movedim(0, -1)
+    whole = torch.zeros(height, width)
+    whole[inside] = alpha[0, 0]
+    foreground = colors[0, 0].expand(height, width, 3).contiguous()
+    foreground[inside] = colors
+    return Matte(whole, foreground)
+
+
+def _around(alpha: torch.Tensor, axis: int) -> slice:
+    """Where along the other axis of [h, w] there is any product, with enough room for the background's colours."""
+    found = (alpha > COARSE.below).any(axis).nonzero()
+    room = MARGIN * alpha.shape[1 - axis] + 8
+    if not len(found):
+        return slice(0, alpha.shape[1 - axis])
+    return slice(max(0, int(found[0] - room)), min(alpha.shape[1 - axis], int(found[-1] + room + 1)))
 
 
 def unrefined(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
@@ -146,24 +169,18 @@ def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor,
     return product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12)
 
 
-def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> tuple[Side, Side, torch.Tensor]:
-    """Product and background as they are where they are sure, and [1, 1, h, w] of a quarter of the resolution: 1 = unsure."""
+def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
+    """Product and background as they are where they are sure, for a level's picture and alpha at a quarter of its size."""
     import torch
 
     product = 1 - _widened((alpha < trust.above).float(), trust.margin)
     background = 1 - _widened((alpha > trust.below).float(), trust.margin)
-    moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
     # A product too thin or too soft to be sure of anywhere is known by its most likely pixels.
-    sides = [
-        _side(moments, sure if bool(sure.any()) else likely, trust.radius)
-        for sure, likely in ((product, alpha), (background, 1 - alpha))
-    ]
-    return sides[0], sides[1], 1 - product - background
-
-
-def _side(moments: torch.Tensor, weight: torch.Tensor, radius: int) -> Side:
-    means = _filled(_box(moments * weight, radius))
-    return Side(means[:, 1:4], means[:, 4:] - means[:, 1:4][:, FIRST] * means[:, 1:4][:, SECOND])
+    weights = [product if bool(product.any()) else alpha, background if bool(background.any()) else 1 - alpha]
+    moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
+    _, means, products = _filled(_box(moments * torch.cat(weights), trust.radius)).split([1, 3, 6], 1)
+    covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0, keepdim=True)
+    return Sides(means.flatten(0, 1)[None], covariance, 1 - product - background)
 
 
 def _filled(sums: torch.Tensor) -> torch.Tensor:
@@ -192,9 +209,7 @@ def _sampled(coarse: torch.Tensor, scale: int, index: torch.Tensor, width: int) 
 def _solve(
     image: torch.Tensor,
     prior: torch.Tensor,
-    product: Side,
-    background: Side,
-    unsure: torch.Tensor,
+    sides: Sides,
     trust: Trust,
     counted: tuple[torch.Tensor, torch.Tensor] | None,
 ) -> torch.Tensor:
@@ -204,10 +219,10 @@ def _solve(
 
     height, width = image.shape[-2:]
     pixels, alpha = image.flatten(2)[0], (prior > 0.5).float().flatten()
-    sides = torch.cat([product.mean, background.mean, product.covariance + background.covariance], 1)
-    unsure = F.interpolate(unsure, scale_factor=4, mode="nearest")[0, 0, :height, :width]
+    known = torch.cat([sides.means, sides.covariance], 1)
+    unsure = F.interpolate(sides.unsure, scale_factor=4, mode="nearest")[0, 0, :height, :width]
     for index in unsure.flatten().nonzero()[:, 0].split(CHUNK):
-        around = _sampled(sides, 4, index, width)
+        around = _sampled(known, 4, index, width)
         of_product, of_background, covariance = around[:3], around[3:6], around[6:]
         inverse = _inverse(covariance, trust.noise)
         apart = of_product - of_background
@@ -253,22 +268,17 @@ def _times(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
 def _foreground(image: torch.Tensor, half: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """[1, 3, H, W]: the photo's own pixels where alpha is 1, the product's colours continued where it is less."""
     import torch
+    import torch.nn.functional as F
 
     height, width = image.shape[-2:]
     share = _half(alpha)
-    product, background = (_mean(half, weight**PURE) for weight in (share, 1 - share))
-    foreground = torch.where(alpha == 1, image, _double(product)[..., :height, :width])
+    weights = torch.cat([share, 1 - share]) ** PURE
+    means = _filled(_box(torch.cat([weights, half * weights], 1), 1))[:, 1:].flatten(0, 1)[None]
+    foreground = torch.where(alpha == 1, image, F.interpolate(means[:, :3], scale_factor=2)[..., :height, :width])
     pixels, out = image.flatten(2)[0], foreground.view(3, -1)
     for index in ((alpha > 0) & (alpha < 1)).flatten().nonzero()[:, 0].split(CHUNK):
-        of_product, of_background = (_sampled(mean, 2, index, width) for mean in (product, background))
+        of_product, of_background = _sampled(means, 2, index, width).split(3)
         share = alpha.flatten()[index]
         rest = pixels[:, index] - share * of_product - (1 - share) * of_background
         out[:, index] = (of_product + share / (share**2 + (1 - share) ** 2) * rest).clamp(0, 1)
     return foreground
-
-
-def _mean(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Weighted colour means over 3 x 3 pixels, from farther away where there is no weight: [1, 3, h, w]."""
-    import torch
-
-    return _filled(_box(torch.cat([weight, image * weight], 1), 1))[:, 1:]

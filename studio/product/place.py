@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError, require_number
+from ..images import require_mask, require_picture
 from ..layout import contrast
 from ..layout.layout import Box, Layout, Light
 from ..layout.light import estimate_light
@@ -128,7 +129,7 @@ def place(
     import numpy as np
     import torch
 
-    backgrounds = require_picture("background", background)
+    backgrounds = require_picture("background", background).numpy()
     products = cut_outs(product, mask)
     if together:
         jobs = [(index, products) for index in range(len(backgrounds))]
@@ -150,36 +151,18 @@ def place(
     return Placed(image, matte, dark, layouts[0])
 
 
-def require_picture(name: str, image: torch.Tensor) -> np.ndarray:
-    """IMAGE as an array [B, H, W, 3] in 0..1. Raises InputError for another shape, an empty batch, NaN."""
-    import torch
-
-    if not isinstance(image, torch.Tensor) or image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
-        shape = list(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
-        raise InputError(name, f"shape {shape}", "[batch, height, width, 3]")
-    if not torch.isfinite(image.sum()):
-        raise InputError(name, "pixels that are NaN or infinite", "finite numbers")
-    image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]
-    return image.float().clamp(0, 1).cpu().numpy()
-
-
 def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
     """Products with their mattes, each cropped to what is not transparent. Raises InputError where they do not match."""
     import numpy as np
-    import torch
 
-    pictures = require_picture("product", product)
-    mask = mask[None] if isinstance(mask, torch.Tensor) and mask.ndim == 2 else mask
-    if not isinstance(mask, torch.Tensor) or mask.ndim != 3 or 0 in mask.shape or not torch.isfinite(mask.sum()):
-        shape = list(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
-        raise InputError("product_mask", f"shape {shape}", "finite numbers of shape [batch, height, width]")
-    if mask.shape[1:] != pictures.shape[1:3] or len(mask) not in (1, len(pictures)):
+    pictures = require_picture("product", product).numpy()
+    mattes = require_mask("product_mask", mask)
+    if mattes.shape[1:] != pictures.shape[1:3] or len(mattes) not in (1, len(pictures)):
         raise InputError(
             "product_mask",
-            f"{len(mask)} of {mask.shape[2]}x{mask.shape[1]}",
+            f"{len(mattes)} of {mattes.shape[2]}x{mattes.shape[1]}",
             f"{len(pictures)} (or 1) of {pictures.shape[2]}x{pictures.shape[1]}, as the product",
         )
-    mattes = mask.float().clamp(0, 1).cpu().numpy()
     products = []
     for index, picture in enumerate(pictures):
         alpha = mattes[index if len(mattes) > 1 else 0]

@@ -11,7 +11,7 @@ from ..errors import InputError, require_number
 from ..images import require_picture
 from ..layout import contrast
 from ..layout.layout import Box, Layout, Scrim, require_color
-from ..layout.safe_area import SAFE_AREAS
+from ..layout.plan import SAFE_AREAS
 from . import fonts, markup
 from .typeset import Block, Glyphs, Setting, Typesetter
 
@@ -33,6 +33,7 @@ ANCHORS = (
     "bottom right",
 )
 BLENDS = ("normal", "multiply", "screen", "overlay", "soft light")
+NO_SAFE_AREA = "none"
 SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
 LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
@@ -75,7 +76,7 @@ class Design:
     offset_x: float = 0.0  # % of the picture
     offset_y: float = 0.0
     margin: float = 5.0  # % of the picture's shorter side, kept free
-    safe_area: str = "none"  # one of SAFE_AREAS; where it asks for more than the margin, it rules
+    safe_area: str = NO_SAFE_AREA  # or a format of SAFE_AREAS; where it asks for more than the margin, it rules
     color: str = AUTO
     opacity: float = 1.0
     outline: float = 0.0  # em
@@ -97,7 +98,7 @@ class Design:
             "preset": tuple(PRESETS),
             "align": (AUTO, "left", "center", "right"),
             "anchor": (AUTO, *ANCHORS),
-            "safe_area": tuple(SAFE_AREAS),
+            "safe_area": (NO_SAFE_AREA, *SAFE_AREAS),
             "scrim": SCRIMS,
             "blend": BLENDS,
         }
@@ -206,9 +207,10 @@ def text_box(design: Design, layout: Layout | None, width: int, height: int) -> 
         x, y, wide, high = map(float, layout.text)
     else:
         name = "top center" if design.anchor == AUTO else design.anchor
-        edge, insets = min(width, height) * design.margin / 100, SAFE_AREAS[design.safe_area]
-        left, right = (max(edge, width * inset / 100) for inset in (insets.left, insets.right))
-        top, bottom = (max(edge, height * inset / 100) for inset in (insets.top, insets.bottom))
+        left = top = right = bottom = min(width, height) * design.margin / 100
+        if safe := SAFE_AREAS.get(design.safe_area):
+            left, right = max(left, width * safe.left), max(right, width * safe.right)
+            top, bottom = max(top, height * safe.top), max(bottom, height * safe.bottom)
         free_width, free_height = width - left - right, height - top - bottom
         wide = min(width * design.width / 100, free_width)
         high = min(height * design.height / 100, free_height)

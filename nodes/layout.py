@@ -1,0 +1,99 @@
+"""Where product and words go, planned and edited."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio import canvas
+from ..studio.layout import plan
+
+LAYOUT = io.Custom("STOREFRONT_LAYOUT")
+CATEGORY = "Storefront/Layout"
+
+
+class StorefrontPlanLayout(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontPlanLayout",
+            display_name="Plan Layout (Storefront)",
+            category=CATEGORY,
+            description="Finds where the product stands, how large, and where the words can be read. Says why.",
+            search_aliases=["composition", "saliency", "placement", "safe area", "레이아웃"],
+            inputs=[
+                io.Image.Input("background"),
+                io.Mask.Input(
+                    "product_mask",
+                    optional=True,
+                    tooltip="1 = product; a batch is several products. Not wired: only the words are placed.",
+                ),
+                io.String.Input("headline", multiline=True, default="", tooltip="The words to make room for."),
+                io.Combo.Input(
+                    "format",
+                    options=[plan.AS_PICTURE, *canvas.FORMATS],
+                    default=plan.AS_PICTURE,
+                    tooltip="Which edges stay free of words (a story's name and buttons, a print's trim).",
+                ),
+                io.Combo.Input(
+                    "batch",
+                    options=[plan.EACH, plan.TOGETHER],
+                    default=plan.EACH,
+                    optional=True,
+                    tooltip="Several products: one box that suits each of them, or side by side on one ground line.",
+                ),
+                io.Float.Input(
+                    "product_scale",
+                    default=0,
+                    min=0,
+                    max=100,
+                    step=1,
+                    optional=True,
+                    tooltip="The product's height in % of the picture; 0 = chosen.",
+                ),
+                io.Combo.Input(
+                    "text_side",
+                    options=list(plan.SIDES),
+                    default="auto",
+                    optional=True,
+                    tooltip="The side of the picture that the words take.",
+                ),
+            ],
+            outputs=[
+                LAYOUT.Output("layout"),
+                io.Image.Output("preview", display_name="PREVIEW", tooltip="The plan drawn over the picture."),
+                io.String.Output("json", display_name="JSON", tooltip="The plan as text, for Edit Layout."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, background, headline: str, format: str, product_mask=None, **wishes) -> io.NodeOutput:
+        from ..host import progress
+        from ..studio.layout.preview import preview
+
+        layout = plan.plan_pictures(background, product_mask, headline, plan.Wishes(format=format, **wishes))
+        progress.say(f"{layout.reason_en} {layout.reason_ko}", cls.hidden.unique_id)
+        return io.NodeOutput(layout, preview(background, layout), layout.to_json())
+
+
+class StorefrontEditLayout(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontEditLayout",
+            display_name="Edit Layout (Storefront)",
+            category=CATEGORY,
+            description="A layout from its JSON: copy it from Plan Layout, change the numbers, wire it on.",
+            inputs=[
+                io.String.Input(
+                    "layout_json", multiline=True, tooltip="As Plan Layout writes it. Pixels, from the top left corner."
+                )
+            ],
+            outputs=[LAYOUT.Output("layout")],
+        )
+
+    @classmethod
+    def execute(cls, layout_json: str) -> io.NodeOutput:
+        from ..studio.layout.layout import parse
+
+        return io.NodeOutput(parse(layout_json))
