@@ -115,6 +115,10 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
                 raise InputError("prompt_2", second, "nothing, since this CLIP has no second encoder (t5xxl)")
             tokens = {**tokens, "t5xxl": other["t5xxl"]}
         notes += _cut_notes(tokens) if ours else []
+        if _is_hooked(clip):
+            if len(pairs) > 1:
+                raise InputError("clip", "a CLIP with hooks", "one prompt at a time, or a CLIP without hooks")
+            return clip.encode_from_tokens_scheduled(tokens), notes
         value = _encode_once(clip, tokens, (first, second, max_tokens))
         sequences.append(value[0])
         pooled.append(value[1])
@@ -126,14 +130,18 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
 
 
 def _encode_once(clip: Any, tokens: Any, text: tuple[str, str, int]):
-    hooked = clip.patcher.forced_hooks is not None or clip.apply_hooks_to_conds is not None
-    key = (weakref.ref(clip.cond_stage_model), clip.patcher.patches_uuid, clip.layer_idx, text)
-    value = None if hooked else CACHE.get(key)
+    options = repr(sorted(clip.tokenizer_options.items()))
+    key = (weakref.ref(clip.cond_stage_model), clip.patcher.patches_uuid, clip.layer_idx, options, text)
+    value = CACHE.get(key)
     if value is None:
         value = clip.encode_from_tokens(tokens, return_pooled=True)
-        if not hooked:
-            CACHE.put(key, value)
+        CACHE.put(key, value)
     return value
+
+
+def _is_hooked(clip: Any) -> bool:
+    """Whether a node scheduled LoRAs or the like on this CLIP: ComfyUI then encodes once for each part of the run."""
+    return clip.patcher.forced_hooks is not None or clip.apply_hooks_to_conds is not None
 
 
 def _cut_notes(tokens: dict[str, encode.Tokens]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
@@ -17,8 +19,30 @@ _LEAVES = {
     torch.nn.LayerNorm: _OPS.LayerNorm,
     torch.nn.Conv2d: _OPS.Conv2d,
     torch.nn.GroupNorm: _OPS.GroupNorm,
+    torch.nn.RMSNorm: _OPS.RMSNorm,
     torch.nn.Embedding: _OPS.Embedding,
 }
+
+
+@functools.lru_cache(maxsize=1)
+def _streamed_t5_norm() -> type[torch.nn.Module]:
+    """transformers' T5LayerNorm with its weight brought to where its input is, as comfy.ops does for torch's layers."""
+    from transformers.models.t5.modeling_t5 import T5LayerNorm
+
+    class StreamedT5LayerNorm(T5LayerNorm, comfy.ops.CastWeightBiasOp):  # type: ignore[misc]
+        comfy_cast_weights = True
+
+        def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+            weight, _, stream = comfy.ops.cast_bias_weight(self, hidden_states, offloadable=True)
+            variance = hidden_states.to(torch.float32).pow(2).mean(-1, keepdim=True)
+            hidden_states = hidden_states * torch.rsqrt(variance + self.variance_epsilon)
+            if weight.dtype in (torch.float16, torch.bfloat16):
+                hidden_states = hidden_states.to(weight.dtype)
+            out = weight * hidden_states
+            comfy.ops.uncast_bias_weight(self, weight, None, stream)
+            return out
+
+    return StreamedT5LayerNorm
 
 
 def adopt(module: torch.nn.Module) -> torch.nn.Module:
@@ -27,8 +51,9 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     ComfyUI moves a leaf whose class it does not know to the GPU as a whole and can never stream its weights.
     """
     for leaf in module.modules():
-        if type(leaf) in _LEAVES:
-            leaf.__class__ = _LEAVES[type(leaf)]
+        streamed = _streamed_t5_norm() if type(leaf).__name__ == "T5LayerNorm" else _LEAVES.get(type(leaf))
+        if streamed is not None:
+            leaf.__class__ = streamed
             if not hasattr(leaf, "bias"):  # ComfyUI's Embedding has one, which is None
                 leaf.register_parameter("bias", None)
     mm.archive_model_dtypes(module)

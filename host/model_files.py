@@ -39,7 +39,9 @@ def folders() -> dict[str, Path]:
     for root in folder_paths.get_folder_paths("diffusers"):
         for depth in ("*", "*/*"):  # NAME or OWNER/NAME; deeper would read whole disks at every /object_info
             for index in sorted(Path(root).glob(f"{depth}/model_index.json")):
-                found.setdefault(index.parent.relative_to(root).as_posix(), index.parent)
+                name = index.parent.relative_to(root).as_posix()
+                if name.isprintable():  # a name that is no text (Linux allows it) cannot travel in a prompt
+                    found.setdefault(name, index.parent)
     return found
 
 
@@ -64,8 +66,7 @@ def load(name: str, weight_dtype: str) -> tuple[Loaded, Checkpoint]:
     key = (str(folder), weight_dtype, newest)
     shared: tuple[Any, ...] = tuple(ref() for ref in _OPEN.get(key, ()))
     if shared and all(part is not None for part in shared):
-        model, clip, vae = shared
-        return Loaded(model.clone(), clip.clone(), vae), checkpoint
+        return Loaded(*shared), checkpoint  # no clones: the references would die with the first node's outputs
     loaded = _open(checkpoint, weight_dtype)
     _OPEN[key] = tuple(weakref.ref(part) for part in loaded)
     return loaded, checkpoint
@@ -97,7 +98,9 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
     model = DiffusersFlux(velocity, checkpoint.scheduler_config, preview_factors(checkpoint.folder), None, offload)
     patcher = memory.patcher(model, device, offload)
 
-    vae_dtype = memory.DTYPES.get(weight_dtype) or mm.vae_dtype(mm.vae_device(), [torch.bfloat16, torch.float32])
+    # FLUX.1's VAE overflows in fp16; ComfyUI never uses that for it either.
+    asked = memory.DTYPES.get(weight_dtype, torch.float16)
+    vae_dtype = asked if asked != torch.float16 else mm.vae_dtype(mm.vae_device(), [torch.bfloat16, torch.float32])
     vae = make_vae(component("vae", vae_dtype), vae_dtype)
     stages.next()
     return Loaded(patcher, clip, vae)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,12 +35,26 @@ class DiffusersFlux(comfy.model_base.QwenImage):
         config = comfy.supported_models_base.BASE({"disable_unet_model_creation": True})
         config.unet_config["disable_unet_model_creation"] = True
         config.latent_format = _latent_format(preview)
-        config.sampling_settings = {"shift": float(scheduler_config.get("max_shift", 1.15))}
+        config.sampling_settings = {"shift": _shift(scheduler_config)}
         config.manual_cast_dtype = manual_cast
         config.memory_usage_factor = 3.1  # stock Flux's: the activations are the same
         comfy.model_base.BaseModel.__init__(self, config, model_type=comfy.model_base.ModelType.FLUX, device=device)
         self.diffusion_model = velocity
         self.scheduler_config = dict(scheduler_config)
+
+    def _apply_model(
+        self, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs: Any
+    ) -> Any:
+        options = transformer_options or {}
+        if control is not None:
+            raise InputError(
+                "positive", "conditioning with a ControlNet", "one without: diffusers' FLUX.1 takes none here"
+            )
+        if options.get("patches") or options.get("patches_replace"):
+            raise InputError(
+                "model", "patched in its attention", "a model without attention patches, or a stock loader's"
+            )
+        return super()._apply_model(x, t, c_concat, c_crossattn, None, options, **kwargs)
 
     def get_dtype(self) -> torch.dtype:
         return self.diffusion_model.dtype
@@ -52,6 +67,10 @@ class DiffusersFlux(comfy.model_base.QwenImage):
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         pooled, sequence = kwargs.get("pooled_output"), kwargs.get("cross_attn")
+        if kwargs.get("reference_latents"):
+            raise InputError(
+                "conditioning", "reference latents", "none: this model cannot see them (FLUX.1 Kontext can)"
+            )
         config = self.diffusion_model.transformer.config
         _require_width("pooled_output", pooled, config.pooled_projection_dim)
         _require_width("sequence", sequence, config.joint_attention_dim)
@@ -60,6 +79,13 @@ class DiffusersFlux(comfy.model_base.QwenImage):
         out["c_crossattn"] = comfy.conds.CONDRegular(sequence)
         out["guidance"] = comfy.conds.CONDRegular(torch.FloatTensor([kwargs.get("guidance", 3.5)]))
         return out
+
+
+def _shift(scheduler_config: Mapping[str, Any]) -> float:
+    """mu of the time shift that stock samplers use, which know no size: the largest, or ln of a static shift."""
+    if scheduler_config.get("use_dynamic_shifting", False):
+        return float(scheduler_config.get("max_shift", 1.15))
+    return math.log(float(scheduler_config.get("shift", 1.0)))
 
 
 def _require_width(name: str, tensor: Any, width: int) -> None:

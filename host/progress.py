@@ -28,6 +28,15 @@ def say(text: str, node_id: str | None) -> None:
         server.send_progress_text(text, node_id, server.client_id)
 
 
+def say_all(notes: list[str], node_id: str | None) -> None:
+    """Every note in the log, the first four under the node."""
+    for note in notes[4:]:
+        log.info("Storefront: %s", note)
+    if notes:
+        more = [f"and {len(notes) - 4} more, in the log"] if len(notes) > 4 else []
+        say("; ".join([*notes[:4], *more]), node_id)
+
+
 class Stages:
     """A progress bar over named stages; every step also listens for Cancel."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import comfy.model_sampling
 import comfy.sample
 import comfy.samplers
 import latent_preview
@@ -42,7 +43,7 @@ def sample(
     Picture i has the seed `seed + i` (or + its batch_index). Raises InputError naming the input that does not fit.
     """
     require_number("guidance", guidance, 0, 100)
-    require_number("cfg", cfg, 0, 100)
+    require_number("cfg", cfg, 1, 100)
     require_number("time_limit", time_limit, 0, 86_400)
     config = scheduler_config_of(model)
     if not takes_plain_latents(model):
@@ -54,11 +55,14 @@ def sample(
     count, _, height, width = samples.shape
     levels = schedule.sigmas(config, steps, strength, height, width, _patched_shift(model))
 
-    positive = _prepared(positive, guidance, prompts, count)
-    negative = _prepared(negative or positive, guidance, _batch_of("negative", negative or positive), count)
+    positive = _prepared("positive", positive, guidance, count)
+    negative = _prepared("negative", negative or positive, guidance, count)
     mask = latent.get("noise_mask")
     if mask is not None:
-        mask = _repeated("noise_mask", noise.latent_mask(mask, height, width), count)
+        mask = noise.latent_mask(mask, height, width)
+        if count % mask.shape[0]:
+            raise InputError("noise_mask", f"a batch of {mask.shape[0]}", f"a batch that divides the {count} pictures")
+        mask = mask.repeat(count // mask.shape[0], 1, 1, 1)  # as the pictures themselves: all of them for each prompt
     report_step = latent_preview.prepare_callback(model, len(levels) - 1)
     deadline = time.monotonic() + time_limit if time_limit else None
 
@@ -106,7 +110,7 @@ def _pictures(model: Any, latent: dict[str, Any], prompts: int) -> tuple[torch.T
     if not isinstance(samples, torch.Tensor) or samples.is_nested or samples.ndim != 4 or 0 in samples.shape:
         shape = list(samples.shape) if isinstance(samples, torch.Tensor) else type(samples).__name__
         raise InputError("latent", f"samples of shape {shape}", "[batch, 16, height, width]")
-    samples = comfy.sample.fix_empty_latent_channels(model, samples)
+    samples = comfy.sample.fix_empty_latent_channels(model, samples, latent.get("downscale_ratio_spacial"))
     channels = model.get_model_object("latent_format").latent_channels
     if samples.ndim != 4 or samples.shape[1] != channels:
         raise InputError(
@@ -120,20 +124,29 @@ def _pictures(model: Any, latent: dict[str, Any], prompts: int) -> tuple[torch.T
 
 
 def _patched_shift(model: Any) -> float | None:
-    """The shift of a ModelSamplingFlux node, which is mu of diffusers' time shift; None where there is none."""
+    """The shift of a ModelSamplingFlux node, which is mu of diffusers' time shift; None where there is none.
+
+    Raises InputError for another ModelSampling node: its shift means something else.
+    """
     patched = model.object_patches.get("model_sampling")
-    return None if patched is None else getattr(patched, "shift", None)
+    if patched is None:
+        return None
+    if not isinstance(patched, comfy.model_sampling.ModelSamplingFlux):
+        raise InputError(
+            "model", f"patched by {type(patched).__mro__[1].__name__}", "a ModelSamplingFlux node, or none"
+        )
+    return patched.shift
 
 
-def _prepared(conditioning: list, guidance: float, prompts: int, count: int) -> list:
+def _prepared(name: str, conditioning: list, guidance: float, count: int) -> list:
     """One row for each picture, prompt by prompt, with the guidance of those that bring none of their own."""
-    rows = []
+    rows, prompts = [], _batch_of(name, conditioning)
     for sequence, options in conditioning:
         options = {"guidance": guidance, **options}
         if prompts > 1:
-            sequence = _repeated("positive", sequence, count)
+            sequence = _repeated(name, sequence, count)
             if options.get("pooled_output") is not None:
-                options["pooled_output"] = _repeated("positive", options["pooled_output"], count)
+                options["pooled_output"] = _repeated(name, options["pooled_output"], count)
         rows.append([sequence, options])
     return node_helpers.conditioning_set_values(rows, {})
 

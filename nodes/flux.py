@@ -96,8 +96,7 @@ class StorefrontEncode(io.ComfyNode):
 
         pairs = encode.pair_prompts(prompt, prompt_2, one_prompt_per_line)
         conditioning, notes = clip_socket.encode_prompts(clip, pairs, max_tokens)
-        if notes:
-            progress.say("; ".join(notes[:4]), cls.hidden.unique_id)
+        progress.say_all(notes, cls.hidden.unique_id)
         return io.NodeOutput(conditioning)
 
 
@@ -166,7 +165,7 @@ class StorefrontSample(io.ComfyNode):
                     tooltip="Embedded guidance. A FluxGuidance node's value goes before this one.",
                 ),
                 io.Float.Input(
-                    "cfg", default=1.0, min=0, max=100, step=0.1, tooltip="True CFG; 1 = off, twice as slow above."
+                    "cfg", default=1.0, min=1, max=100, step=0.1, tooltip="True CFG; 1 = off, twice as slow above."
                 ),
                 io.Float.Input(
                     "strength",
@@ -182,7 +181,7 @@ class StorefrontSample(io.ComfyNode):
                     min=0,
                     max=86_400,
                     step=1,
-                    tooltip="Seconds; 0 = none. At the limit the current prediction is returned.",
+                    tooltip="Seconds, loading included; 0 = none. At the limit the current prediction is returned.",
                 ),
             ],
             outputs=[io.Latent.Output()],

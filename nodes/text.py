@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from comfy_api.latest import io
 
 from ..studio.text import draw, fonts
@@ -13,6 +15,10 @@ ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
 def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:
     low, high = draw.RANGES[name]
     return io.Float.Input(name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip)
+
+
+def _choice(name: str, options: Iterable[str], default: str, tooltip: str) -> io.Input:
+    return io.Combo.Input(name, options=list(options), default=default, optional=True, tooltip=tooltip)
 
 
 def _color(name: str, default: str, tooltip: str) -> io.Input:
@@ -29,7 +35,7 @@ class StorefrontTextOverlay(io.ComfyNode):
             display_name="Text Overlay (Storefront)",
             category="Storefront/Text",
             description="Writes a headline, a price or a caption: Korean-aware lines, a size that fits, a colour that reads.",
-            search_aliases=["headline", "caption", "typography", "hangul", "draw text"],
+            search_aliases=["headline", "caption", "typography", "hangul", "draw text", "자막", "문구"],
             inputs=[
                 io.Image.Input("image"),
                 io.String.Input(
@@ -43,10 +49,20 @@ class StorefrontTextOverlay(io.ComfyNode):
                     "font",
                     options=list(installed.families()),
                     default=fonts.BUNDLED,
-                    tooltip="Pretendard comes with the pack. Others: ComfyUI's models/fonts, and installed Korean fonts.",
+                    tooltip="Pretendard comes with the pack. Others: ComfyUI's models/fonts, and installed fonts.",
                 ),
-                io.Combo.Input("preset", options=list(draw.PRESETS), default="headline", optional=True),
-                io.Combo.Input("texts", options=[ONE_FOR_ALL, LINE_A_PICTURE], default=ONE_FOR_ALL, optional=True),
+                _choice(
+                    "preset",
+                    draw.PRESETS,
+                    "headline",
+                    "headline: bold. price: numbers large, what is around them small. caption: small print.",
+                ),
+                _choice(
+                    "texts",
+                    (ONE_FOR_ALL, LINE_A_PICTURE),
+                    ONE_FOR_ALL,
+                    "The whole text on every picture of a batch, or its first line on the first picture, and so on.",
+                ),
                 io.Int.Input(
                     "weight",
                     default=0,
@@ -54,23 +70,31 @@ class StorefrontTextOverlay(io.ComfyNode):
                     max=900,
                     step=100,
                     optional=True,
-                    tooltip="100 to 900; 0 = the preset's.",
+                    tooltip="100 to 900, 400 regular, 700 bold; 0 = the preset's. A font without it gives its nearest.",
                 ),
                 _number("size", 0, 1, "Pixels; 0 = the largest that fits the box."),
-                io.Combo.Input(
+                _choice(
                     "anchor",
-                    options=[draw.AUTO, *draw.ANCHORS],
-                    default=draw.AUTO,
-                    optional=True,
-                    tooltip="auto: the layout's box where one is wired, else top center.",
+                    (draw.AUTO, *draw.ANCHORS),
+                    draw.AUTO,
+                    "Where the box of the words lies. auto: the layout's box where one is wired, else top center.",
                 ),
                 _number("width", 80, 1, "% of the picture: the box that the words fill, if no layout places it."),
                 _number("height", 30, 1, "% of the picture: the box that the words fill, if no layout places it."),
                 _number("offset_x", 0, 0.5, "% of the picture, to the right."),
                 _number("offset_y", 0, 0.5, "% of the picture, downwards."),
                 _number("margin", 5, 0.5, "% of the shorter side that stays free at the edges."),
-                io.Combo.Input(
-                    "align", options=[draw.AUTO, "left", "center", "right"], default=draw.AUTO, optional=True
+                _choice(
+                    "safe_area",
+                    (draw.NO_SAFE_AREA, *draw.SAFE_AREAS),
+                    draw.NO_SAFE_AREA,
+                    "Keeps clear of what a story's own buttons, a video's player or a print's trim take.",
+                ),
+                _choice(
+                    "align",
+                    (draw.AUTO, "left", "center", "right"),
+                    draw.AUTO,
+                    "auto: as the layout says, else by the anchor. In vertical writing: top, middle, bottom.",
                 ),
                 _number("leading", 0, 0.05, "Line to line, times the size; 0 = the preset's."),
                 _number("tracking", 0, 0.01, "Space between letters, times the size."),
@@ -80,28 +104,27 @@ class StorefrontTextOverlay(io.ComfyNode):
                 _color("outline_color", draw.AUTO, "#rrggbb, or auto: dark around light letters and the reverse."),
                 _number("shadow", -1, 0.05, "Opacity; -1 = the preset's, under light letters only."),
                 _color("shadow_color", "#000000", "#rrggbb"),
-                _number("glow", 0, 0.05, "Opacity."),
+                _number("glow", 0, 0.05, "Opacity of a soft light or dark around the letters."),
                 _color("glow_color", draw.AUTO, "#rrggbb, or auto: dark around light letters and the reverse."),
                 _number("box_opacity", 0, 0.05, "Of a box behind the words; 0 = none."),
                 _color("box_color", draw.AUTO, "#rrggbb, or auto: what reads best."),
                 _number("box_padding", 0.35, 0.05, "Times the size."),
                 _number("box_radius", 0.25, 0.05, "Of the box's corners, times the size."),
-                io.Combo.Input(
+                _choice(
                     "scrim",
-                    options=list(draw.SCRIMS),
-                    default=draw.AUTO,
-                    optional=True,
-                    tooltip="A soft veil under the words. auto: only where no colour reads well (WCAG 4.5:1).",
+                    draw.SCRIMS,
+                    draw.AUTO,
+                    "A soft veil under the words. auto: only where no colour reads well (WCAG 4.5:1).",
                 ),
                 _number("rotation", 0, 1, "Degrees, counter-clockwise."),
-                io.Combo.Input("blend", options=list(draw.BLENDS), default="normal", optional=True),
+                _choice("blend", draw.BLENDS, "normal", "How the words mix with the picture."),
                 io.Boolean.Input(
                     "vertical", default=False, optional=True, tooltip="Downwards, columns from right to left."
                 ),
             ],
             outputs=[
                 io.Image.Output(),
-                io.Mask.Output("letters", display_name="LETTERS"),
+                io.Mask.Output("letters", display_name="LETTERS", tooltip="1 = letter, without effects."),
                 io.Image.Output("layer", display_name="LAYER", tooltip="RGBA: the words alone, on transparency."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -113,15 +136,18 @@ class StorefrontTextOverlay(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import fonts as installed
         from ..host import progress
+        from ..studio.errors import InputError
         from ..studio.layout.layout import parse
 
+        if texts not in (ONE_FOR_ALL, LINE_A_PICTURE):
+            raise InputError("texts", texts, f"one of: {ONE_FOR_ALL}, {LINE_A_PICTURE}")
         lettered = draw.overlay(
             image,
-            [line for line in text.splitlines() if line.strip()] if texts == LINE_A_PICTURE else [text],
+            draw.lines_of(text) if texts == LINE_A_PICTURE else [text],
             draw.Design(**design),
             fonts.Typeface(installed.families(), font),
             None if layout is None else parse(layout),
+            progress.check_cancel,
         )
-        if lettered.notes:
-            progress.say("; ".join(lettered.notes[:4]), cls.hidden.unique_id)
+        progress.say_all(lettered.notes, cls.hidden.unique_id)
         return io.NodeOutput(lettered.image, lettered.mask, lettered.layer)

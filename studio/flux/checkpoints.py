@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
-from .families import FAMILIES, Family, Licence, licence_of
+from .families import FAMILIES, Family, Licence, licence_of, repository_of
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_HEADER = 100_000_000  # bytes; the limit that the safetensors library itself has
+SCHEDULER_NUMBERS = {
+    "num_train_timesteps",
+    "shift",
+    "base_shift",
+    "max_shift",
+    "base_image_seq_len",
+    "max_image_seq_len",
+}
+VARIANTS = ("bf16", "fp16")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
 
 CLASSES = {  # component -> library, class; nothing outside this table is ever imported from a model folder
     "text_encoder": ("transformers", "CLIPTextModel"),
@@ -44,7 +55,7 @@ class Checkpoint:
 def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFilesError("model", str(path.name), f"a readable JSON file; {path}: {error}") from error
     if not isinstance(content, dict):
         raise ModelFilesError("model", path.name, f"a JSON object in {path}")
@@ -52,9 +63,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def how_to_get(folder: Path) -> str:
-    """The line that fetches a good copy; a folder named `owner--name` tells its repository."""
-    repository = folder.name.replace("--", "/") if "--" in folder.name else f"OWNER/{folder.name}"
-    return f'to get it: hf download {repository} --local-dir "{folder}"'
+    """The line that fetches a good copy."""
+    return f'to get it: hf download {repository_of(folder.name)} --local-dir "{folder}"'
 
 
 def check_safetensors(path: Path) -> None:
@@ -69,12 +79,24 @@ def check_safetensors(path: Path) -> None:
             )
         try:
             header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ModelFilesError("model", path.name, f"a safetensors header that can be read: {path}") from error
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
         raise ModelFilesError("model", path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
+
+
+def weight_names(part: Path) -> tuple[str, str | None]:
+    """How diffusers and transformers call the weights of a component, and the variant ("fp16") if it has only that."""
+    stem = "model" if part.name.startswith("text_encoder") else "diffusion_pytorch_model"
+    if any((part / f"{stem}{ending}").is_file() for ending in (".safetensors", ".safetensors.index.json")):
+        return stem, None
+    for variant in VARIANTS:
+        endings = (f".{variant}.safetensors", f".safetensors.index.{variant}.json")
+        if any((part / f"{stem}{ending}").is_file() for ending in endings):
+            return stem, variant
+    return stem, None
 
 
 def check_weights(folder: Path, component: str) -> None:
@@ -83,17 +105,21 @@ def check_weights(folder: Path, component: str) -> None:
     help_line = how_to_get(folder)
     if not (part / "config.json").is_file():
         raise ModelFilesError("model", folder.name, f"a file {component}/config.json in it; {help_line}")
-    indexes = sorted(part.glob("*.safetensors.index.json"))
-    if indexes:
-        weight_map = read_json(indexes[0]).get("weight_map")
+    if read_json(part / "config.json").get("quantization_config"):
+        raise ModelFilesError("model", f"{folder.name}/{component}", "weights that are not quantised")
+    stem, variant = weight_names(part)
+    index = part / (f"{stem}.safetensors.index.{variant}.json" if variant else f"{stem}.safetensors.index.json")
+    if index.is_file():
+        weight_map = read_json(index).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
-            raise ModelFilesError("model", indexes[0].name, f"a weight_map in {indexes[0]}")
+            raise ModelFilesError("model", index.name, f"a weight_map in {index}")
         names = sorted({str(name) for name in weight_map.values()})
         files = [part / name for name in names]
         if any(file.parent != part for file in files):
-            raise ModelFilesError("model", indexes[0].name, f"shards beside the index, no paths, in {indexes[0]}")
+            raise ModelFilesError("model", index.name, f"shards beside the index, no paths, in {index}")
     else:
-        files = sorted(part.glob("*.safetensors"))
+        name = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
+        files = [part / name] if (part / name).is_file() else []
     missing = [file.name for file in files if not file.is_file()]
     if missing or not files:
         pickles = [file.name for file in part.iterdir() if file.suffix in PICKLES]
@@ -122,12 +148,17 @@ def inspect(folder: Path) -> Checkpoint:
     for component in family.components:
         check_weights(folder, component)
     for tokenizer in family.tokenizers:
-        if not any((folder / tokenizer).glob("*.json")):
-            raise ModelFilesError("model", folder.name, f"the files of {tokenizer}/ in it; {how_to_get(folder)}")
+        if not any(all((folder / tokenizer / name).is_file() for name in files) for files in TOKENIZER_FILES):
+            wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
+            raise ModelFilesError("model", folder.name, f"in {tokenizer}/: {wanted}; {how_to_get(folder)}")
     scheduler_file = folder / "scheduler" / "scheduler_config.json"
     if not scheduler_file.is_file():
         raise ModelFilesError("model", folder.name, f"scheduler/scheduler_config.json in it; {how_to_get(folder)}")
-    return Checkpoint(folder, family, read_json(scheduler_file), licence_of(folder.name))
+    scheduler = read_json(scheduler_file)
+    for key in SCHEDULER_NUMBERS & scheduler.keys():
+        if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
+            raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")
+    return Checkpoint(folder, family, scheduler, licence_of(folder.name))
 
 
 def config_gaps(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
@@ -147,24 +178,41 @@ def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -
     """
     import importlib
 
+    from safetensors import SafetensorError
+
     library, name = CLASSES[component]
     cls = getattr(importlib.import_module(library), name)
     part = checkpoint.folder / component
+    where = f"{checkpoint.folder.name}/{component}"
     if component in checkpoint.family.tokenizers:
-        return cls.from_pretrained(part, local_files_only=True)
+        try:
+            return cls.from_pretrained(part, local_files_only=True)
+        except Exception as error:  # the tokenizers library raises plain Exceptions
+            raise ModelFilesError("model", where, f"tokenizer files that can be read; {error!r}") from error
     options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}
+    if variant := weight_names(part)[1]:
+        options["variant"] = variant
     try:
-        module = cls.from_pretrained(
-            part, local_files_only=True, use_safetensors=True, **options, **config_gaps(checkpoint, component)
+        module, report = cls.from_pretrained(
+            part,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+            **config_gaps(checkpoint, component),
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelFilesError(
-            "model", f"{checkpoint.folder.name}/{component}", f"weights that fit its config; {error}"
-        ) from error
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError) as error:
+        raise ModelFilesError("model", where, f"weights that fit its config; {error}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # the libraries would make them up
+        raise ModelFilesError("model", where, f"every weight in it; {len(missing)} are missing, such as {missing[0]}")
     return module.eval().requires_grad_(False)
 
 
 def preview_factors(folder: Path) -> dict[str, Any] | None:
     """The folder's own linear map from latents to RGB (`latent_preview.json`), where it has one."""
     path = folder / "latent_preview.json"
-    return read_json(path) if path.is_file() else None
+    factors = read_json(path) if path.is_file() else None
+    if factors is not None and not {"latent_rgb_factors", "latent_rgb_factors_bias"} <= factors.keys():
+        raise ModelFilesError("model", path.name, f"latent_rgb_factors and latent_rgb_factors_bias in {path}")
+    return factors

@@ -9,6 +9,8 @@ import torch
 
 from ..errors import InputError
 
+MOST_PROMPTS = 64  # in one node; each takes some megabytes of embeddings and becomes a picture of its own
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -30,7 +32,9 @@ def tokenize(tokenizer: Any, texts: list[str], length: int) -> Tokens:
 
 def pooled_embedding(clip: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """CLIP's pooled output [B, P]. `ids` stand on the device to compute on."""
-    return clip(ids, output_hidden_states=False).pooler_output
+    # The model's own position ids are a buffer, which partial loading may have left on another device.
+    positions = torch.arange(ids.shape[1], device=ids.device)[None]
+    return clip(ids, position_ids=positions, output_hidden_states=False).pooler_output
 
 
 def sequence_embedding(t5: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
@@ -61,6 +65,8 @@ def pair_prompts(prompt: str, prompt_2: str, one_prompt_per_line: bool) -> list[
     require_unicode("prompt", prompt)
     require_unicode("prompt_2", prompt_2)
     first = text_lines(prompt, one_prompt_per_line)
+    if len(first) > MOST_PROMPTS:
+        raise InputError("prompt", f"{len(first)} lines", f"at most {MOST_PROMPTS} prompts at once")
     if not prompt_2.strip():
         return [(text, text) for text in first]
     second = text_lines(prompt_2, one_prompt_per_line)

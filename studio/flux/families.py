@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 
@@ -68,21 +68,41 @@ SCHNELL_SCHEDULER = MappingProxyType({**DEV_SCHEDULER, "shift": 1.0, "use_dynami
 class Licence:
     name: str
     commercial: str  # what it says about advertisements, in one sentence
-    folders: tuple[str, ...] = field(default=())  # parts of a folder's name that tell the model
 
 
-LICENCES = (
-    Licence("Apache-2.0", "commercial use is allowed", ("flux-micro", "flux.1-schnell", "flux1-schnell")),
-    Licence(
-        "FLUX.1 [dev] Non-Commercial License",
-        "the model may not be used commercially without a licence from Black Forest Labs; read its terms on outputs",
-        ("flux.1-dev", "flux1-dev", "flux.1-krea-dev", "flux.1-fill-dev", "flux.1-kontext-dev"),
-    ),
+APACHE = Licence("Apache-2.0", "commercial use is allowed")
+FLUX_DEV = Licence(
+    "FLUX.1 [dev] Non-Commercial License",
+    "the model may not be used commercially without a licence from Black Forest Labs; read its terms on outputs",
 )
 UNKNOWN_LICENCE = Licence("not known to this pack", "read the model's own licence before advertising with its pictures")
 
+# Repositories by the folder's whole name: a name that only contains a known one may be a merge with other terms.
+KNOWN_MODELS = {
+    "FLUX.1-schnell": ("black-forest-labs/FLUX.1-schnell", APACHE),
+    "FLUX.1-dev": ("black-forest-labs/FLUX.1-dev", FLUX_DEV),
+    "FLUX.1-Krea-dev": ("black-forest-labs/FLUX.1-Krea-dev", FLUX_DEV),
+    "FLUX.1-Fill-dev": ("black-forest-labs/FLUX.1-Fill-dev", FLUX_DEV),
+    "FLUX.1-Kontext-dev": ("black-forest-labs/FLUX.1-Kontext-dev", FLUX_DEV),
+    "flux-micro": ("", APACHE),
+}
+
+
+def _known(folder_name: str) -> tuple[str, Licence] | None:
+    """The entry of a folder called NAME, OWNER--NAME, in any case, with `_` or `-`."""
+    name = folder_name.rsplit("--", 1)[-1].lower().replace("_", "-")
+    return next((entry for known, entry in KNOWN_MODELS.items() if known.lower() == name), None)
+
 
 def licence_of(folder_name: str) -> Licence:
-    """The licence of a known model by its folder's name, or UNKNOWN_LICENCE."""
-    name = folder_name.lower().replace("_", "-")
-    return next((licence for licence in LICENCES if any(part in name for part in licence.folders)), UNKNOWN_LICENCE)
+    """The licence of a known model by its folder's whole name, or UNKNOWN_LICENCE."""
+    known = _known(folder_name)
+    return known[1] if known else UNKNOWN_LICENCE
+
+
+def repository_of(folder_name: str) -> str:
+    """OWNER/NAME to download a folder's model from; OWNER stands for what its name does not tell."""
+    known = _known(folder_name)
+    if known and known[0]:
+        return known[0]
+    return folder_name.replace("--", "/", 1) if "--" in folder_name else f"OWNER/{folder_name}"

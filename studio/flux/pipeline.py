@@ -88,7 +88,7 @@ class FluxStudio:
         mask: [B, 1, H, W], 1 = paint anew. Equal to FluxPipeline, FluxImg2ImgPipeline, FluxInpaintPipeline.
         """
         require_number("guidance", guidance, 0, 100)
-        require_number("cfg", cfg, 0, 100)
+        require_number("cfg", cfg, 1, 100)
         if cfg > 1 and negative is None:
             raise InputError("negative", None, "a text to steer away from, because cfg is more than 1")
         count, _, height, width = latents.shape
@@ -100,16 +100,18 @@ class FluxStudio:
         strengths = torch.full([1], guidance, device=self.device).expand(count)
         for i, timestep in enumerate(timesteps):
             level = (timestep.expand(count) / 1000).to(x.dtype)
-            flow = self.velocity(x, level, positive.sequence, positive.pooled, strengths)
+            seen = x.to(self.velocity.dtype)
+            flow = self.velocity(seen, level, positive.sequence, positive.pooled, strengths)
             if cfg > 1 and negative is not None:
-                away = self.velocity(x, level, negative.sequence, negative.pooled, strengths)
+                away = self.velocity(seen, level, negative.sequence, negative.pooled, strengths)
                 flow = away + cfg * (flow - away)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
             if mask is not None:
                 kept = start
                 if i + 1 < len(timesteps):
                     kept = scheduler.scale_noise(start, timesteps[i + 1 : i + 2], fresh)
-                x = (1 - mask) * kept + mask * x
+                repaint = mask.to(x)
+                x = (1 - repaint) * kept + repaint * x
             if progress:
                 progress(i + 1, len(timesteps))
         return x
@@ -118,14 +120,14 @@ class FluxStudio:
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Normalised latents [B, 16, H, W] -> IMAGE [B, 8H, 8W, 3] in 0..1."""
         config = self.vae.config  # type: ignore[union-attr]
-        raw = latents / config.scaling_factor + config.shift_factor
+        raw = (latents / config.scaling_factor + config.shift_factor).to(self.vae.dtype)  # type: ignore[arg-type]
         return images.from_channel_first(self.vae.decode(raw, return_dict=False)[0])  # type: ignore[operator]
 
     @torch.no_grad()
     def encode_image(self, image: torch.Tensor) -> torch.Tensor:
         """IMAGE [B, H, W, 3], sides multiples of 16 -> normalised latents (the mean, no random draw)."""
         config = self.vae.config  # type: ignore[union-attr]
-        pixels = images.to_channel_first(image).to(self.device)
+        pixels = images.to_channel_first(image).to(self.device, self.vae.dtype)  # type: ignore[call-overload]
         raw = self.vae.encode(pixels).latent_dist.mode()  # type: ignore[operator]
         return (raw - config.shift_factor) * config.scaling_factor
 

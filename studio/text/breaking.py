@@ -15,8 +15,11 @@ NOT_FIRST = set(
 )
 NOT_LAST = set("(「『【〔〈《‘“[{（｛［〝«‹₩￦$€£¥#@")
 RIGHT_TO_LEFT = {"R", "AL"}
-# Scripts whose letters join, reorder or stack: Arabic and Hebrew, Indic, Thai to Khmer, Mongolian.
-COMPLEX = re.compile("[\u0590-\u08ff\u0900-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u18af\ufb1d-\ufdff\ufe70-\ufeff]")
+BALANCED = 200  # units; a longer text is a paragraph, whose lines are filled, and balancing it would take seconds
+# Scripts whose letters join, reorder or stack: Arabic and Hebrew, Indic, Thai to Khmer, Mongolian, Hangul of single jamo.
+COMPLEX = re.compile(
+    "[\u0590-\u08ff\u0900-\u0dff\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u18af\ua960-\ua97f\ud7b0-\ud7ff\ufb1d-\ufdff\ufe70-\ufeff]"
+)
 
 
 class Cluster(NamedTuple):
@@ -45,6 +48,10 @@ def is_ideograph(character: str) -> bool:
     )
 
 
+def is_katakana(character: str) -> bool:
+    return 0x30A1 <= ord(character) <= 0x30FC and character != "・"
+
+
 def is_right_to_left(text: str) -> bool:
     return any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text)
 
@@ -65,6 +72,8 @@ def clusters_of(runs: Sequence[Run]) -> list[Cluster]:
 def may_break(before: str, after: str) -> bool:
     """Whether a line may end between two neighbouring clusters, neither of them a space."""
     if after[0] in NOT_FIRST or before[-1] in NOT_LAST:
+        return False
+    if is_katakana(before[-1]) and is_katakana(after[0]):  # a loan word, which reads badly in two
         return False
     if is_ideograph(before[-1]) or is_ideograph(after[0]):
         return True
@@ -94,17 +103,19 @@ def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
 def wrap(
     units: Sequence[Unit], width: float, measure: Callable[[Sequence[Cluster]], float], split_words: bool
 ) -> list[list[Unit]] | None:
-    """Lines no wider than `width`, balanced. None where a word does not fit and words may not be split."""
+    """The fewest lines no wider than `width`; those of up to BALANCED units are balanced. None where a word does not fit and
+    words may not be split."""
     widths = [measure(unit.clusters) for unit in units]
     if split_words and any(each > width for each in widths):
         units = [part for unit, each in zip(units, widths) for part in (_split(unit) if each > width else [unit])]
         widths = [measure(unit.clusters) for unit in units]
     spaces = [measure(unit.space) if unit.space else 0.0 for unit in units]
-    count = _greedy_count(widths, spaces, width)
-    if count is None:
+    lines = _greedy(widths, spaces, width)
+    if lines is None:
         return None
-    leading = [_leads_on(unit) for unit in units]
-    return [list(units[a:b]) for a, b in _even(widths, spaces, leading, width, count)]
+    if len(lines) > 1 and len(units) <= BALANCED:
+        lines = _even(widths, spaces, [_leads_on(unit) for unit in units], width, len(lines))
+    return [list(units[a:b]) for a, b in lines]
 
 
 def _split(unit: Unit) -> list[Unit]:
@@ -113,17 +124,19 @@ def _split(unit: Unit) -> list[Unit]:
     return parts
 
 
-def _greedy_count(widths: Sequence[float], spaces: Sequence[float], limit: float) -> int | None:
-    """The fewest lines; None where a unit is wider than a line."""
-    lines, filled = 1, 0.0
+def _greedy(widths: Sequence[float], spaces: Sequence[float], limit: float) -> list[tuple[int, int]] | None:
+    """The fewest lines, each as full as it gets; None where a unit is wider than a line."""
+    starts, filled = [0], 0.0
     for index, width in enumerate(widths):
         if width > limit:
             return None
-        if filled and filled + spaces[index - 1] + width > limit:
-            lines, filled = lines + 1, width
+        space = spaces[index - 1] if index > starts[-1] else 0.0
+        if index > starts[-1] and filled + space + width > limit:
+            starts.append(index)
+            filled = width
         else:
-            filled += (spaces[index - 1] if filled else 0.0) + width
-    return lines
+            filled += space + width
+    return list(zip(starts, [*starts[1:], len(widths)]))
 
 
 def _leads_on(unit: Unit) -> bool:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError, require_number
 from ..images import require_picture
 from ..layout import contrast
-from ..layout.layout import Box, Layout, require_color
-from . import fonts
+from ..layout.layout import Box, Layout, Scrim, require_color
+from ..layout.plan import SAFE_AREAS
+from . import fonts, markup
 from .typeset import Block, Glyphs, Setting, Typesetter
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from PIL import Image
 
 AUTO = "auto"
 ANCHORS = (
@@ -30,8 +33,12 @@ ANCHORS = (
     "bottom right",
 )
 BLENDS = ("normal", "multiply", "screen", "overlay", "soft light")
+NO_SAFE_AREA = "none"
 SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
+LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
+FIRM_SCRIM = 0.35  # opacity of one that was asked for
+LIGHT_BONUS = 0.2  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
 
 
 class Preset(NamedTuple):
@@ -42,12 +49,13 @@ class Preset(NamedTuple):
     tracking: float  # em
     largest: float  # times the picture's height: how big "the largest that fits" may become; 0: no limit
     shadow: float  # opacity
+    emphasis: bool  # numbers large, the words around them small
 
 
 PRESETS = {
-    "headline": Preset(800, 1.2, 0.0, 0.0, 0.35),
-    "price": Preset(900, 1.1, 0.0, 0.0, 0.35),
-    "caption": Preset(500, 1.45, 0.0, 0.045, 0.25),
+    "headline": Preset(800, 1.2, 0.0, 0.0, 0.35, False),
+    "price": Preset(900, 1.1, 0.0, 0.0, 0.35, True),
+    "caption": Preset(500, 1.45, 0.0, 0.045, 0.5, False),
 }
 
 
@@ -68,6 +76,7 @@ class Design:
     offset_x: float = 0.0  # % of the picture
     offset_y: float = 0.0
     margin: float = 5.0  # % of the picture's shorter side, kept free
+    safe_area: str = NO_SAFE_AREA  # or a format of SAFE_AREAS; where it asks for more than the margin, it rules
     color: str = AUTO
     opacity: float = 1.0
     outline: float = 0.0  # em
@@ -89,6 +98,7 @@ class Design:
             "preset": tuple(PRESETS),
             "align": (AUTO, "left", "center", "right"),
             "anchor": (AUTO, *ANCHORS),
+            "safe_area": (NO_SAFE_AREA, *SAFE_AREAS),
             "scrim": SCRIMS,
             "blend": BLENDS,
         }
@@ -133,17 +143,27 @@ class Lettered(NamedTuple):
 
 
 def overlay(
-    image: torch.Tensor, texts: list[str], design: Design, typeface: fonts.Typeface, layout: Layout | None = None
+    image: torch.Tensor,
+    texts: list[str],
+    design: Design,
+    typeface: fonts.Typeface,
+    layout: Layout | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> Lettered:
-    """Each picture of IMAGE [B, H, W, 3 or 4] with its text; one text is written on all.
+    """Each picture of IMAGE [B, H, W, 1, 3 or 4] with its text; transparency is left away.
 
-    Raises InputError for a text that does not fit, for characters without a font, and for counts that differ.
+    One text is written on all pictures, several texts on a picture each; one picture is repeated for several texts.
+    `between` is called before each picture. Raises InputError for a text that does not fit, for characters without a
+    font, and for counts that differ.
     """
+    import numpy as np
     import torch
 
     pictures = require_picture("image", image)
-    if len(texts) not in (1, len(pictures)):
+    if not texts or (len(texts) > 1 and len(pictures) not in (1, len(texts))):
         raise InputError("text", f"{len(texts)} texts", f"one text, or one for each of {len(pictures)} pictures")
+    if len(pictures) < len(texts):
+        pictures = pictures.expand(len(texts), -1, -1, -1)
     height, width = pictures.shape[1:3]
     layout = None if layout is None else layout.on(width, height)
     preset = PRESETS[design.preset]
@@ -156,45 +176,64 @@ def overlay(
         tracking=design.tracking or preset.tracking,
         align=_alignment(design, layout),
         vertical=design.vertical,
+        padding=max(design.outline, design.box_padding if design.box_opacity else 0.0),
+        emphasis=preset.emphasis,
     )
     blocks = [Typesetter(text, typeface, setting).fit(*_room(design, box)) for text in texts]
-    out = pictures.clone() if pictures.data_ptr() == image.data_ptr() else pictures.contiguous()
-    masks, layers = torch.zeros(out.shape[:3]), torch.zeros(*out.shape[:3], 4)
+    out = np.array(pictures.numpy(), order="C")  # a copy: the input may be in use elsewhere
+    # numpy's zeros take no memory where nothing is written, torch's do.
+    masks, layers = np.zeros(out.shape[:3], np.float32), np.zeros((*out.shape[:3], 4), np.float32)
     notes: list[str] = []
-    for index, (picture, mask, layer) in enumerate(zip(out.numpy(), masks.numpy(), layers.numpy(), strict=True)):
+    for index, (picture, mask, layer) in enumerate(zip(out, masks, layers)):
+        between()
         block = blocks[index if len(blocks) > 1 else 0]
         note = _draw(picture, mask, layer, block, box, design, preset, layout)
         notes += [note] if note and note not in notes else []
-    return Lettered(out, masks, layers, notes)
+    return Lettered(torch.from_numpy(out), torch.from_numpy(masks), torch.from_numpy(layers), notes)
+
+
+def lines_of(text: str) -> list[str]:
+    """A text's lines that have words, each for a picture of its own. Raises InputError where there is none."""
+    lines = [line for line in markup.clean(text).split("\n") if line.strip()]
+    if not lines:
+        raise InputError("text", text, "a line of words for each picture")
+    return lines
 
 
 def text_box(design: Design, layout: Layout | None, width: int, height: int) -> Box:
-    """Where the words go: the layout's box, or one of the nine anchors inside the margin. Clipped to the picture."""
+    """Where the words go: the layout's box, or one of the nine anchors inside margin and safe area. Clipped to the
+    picture."""
     if design.anchor == AUTO and layout is not None:
-        box = layout.text
-        x, y = box.x + width * design.offset_x / 100, box.y + height * design.offset_y / 100
-        wide, high = float(box.width), float(box.height)
+        x, y, wide, high = map(float, layout.text)
     else:
         name = "top center" if design.anchor == AUTO else design.anchor
-        edge = min(width, height) * design.margin / 100
-        wide, high = (
-            min(width * design.width / 100, width - 2 * edge),
-            min(height * design.height / 100, height - 2 * edge),
-        )
-        across = 0.0 if "left" in name else 1.0 if "right" in name else 0.5
-        down = 0.0 if "top" in name else 1.0 if "bottom" in name else 0.5
-        x = edge + (width - 2 * edge - wide) * across + width * design.offset_x / 100
-        y = edge + (height - 2 * edge - high) * down + height * design.offset_y / 100
-    left, top = max(0, round(x)), max(0, round(y))
-    right, bottom = min(width, round(x + wide)), min(height, round(y + high))
-    if right - left < 1 or bottom - top < 1:
+        left = top = right = bottom = min(width, height) * design.margin / 100
+        if safe := SAFE_AREAS.get(design.safe_area):
+            left, right = max(left, width * safe.left), max(right, width * safe.right)
+            top, bottom = max(top, height * safe.top), max(bottom, height * safe.bottom)
+        free_width, free_height = width - left - right, height - top - bottom
+        wide = min(width * design.width / 100, free_width)
+        high = min(height * design.height / 100, free_height)
+        x = left + (free_width - wide) * _share(name, "left", "right")
+        y = top + (free_height - high) * _share(name, "top", "bottom")
+    x, y = x + width * design.offset_x / 100, y + height * design.offset_y / 100
+    box_left, box_top = max(0, round(x)), max(0, round(y))
+    box_right, box_bottom = min(width, round(x + wide)), min(height, round(y + high))
+    if box_right - box_left < 1 or box_bottom - box_top < 1:
         raise InputError("offset_x, offset_y", (design.offset_x, design.offset_y), "a box that lies on the picture")
-    return Box(left, top, right - left, bottom - top)
+    return Box(box_left, box_top, box_right - box_left, box_bottom - box_top)
+
+
+def _share(name: str, start: str, end: str) -> float:
+    """How far along its room something lies by its name: 0 at the start, 1 at the end, else the middle."""
+    return 0.0 if start in name else 1.0 if end in name else 0.5
 
 
 def _alignment(design: Design, layout: Layout | None) -> str:
     if design.align != AUTO:
         return design.align
+    if design.vertical:
+        return "left"  # columns hang from the top
     if design.anchor == AUTO:
         return "center" if layout is None else layout.text_align
     return "left" if "left" in design.anchor else "right" if "right" in design.anchor else "center"
@@ -214,10 +253,12 @@ def _room(design: Design, box: Box) -> tuple[float, float]:
 class _Canvas:
     """A part of the picture on which layers are put over one another, premultiplied."""
 
-    height: int
+    left: int  # of its top left corner on the picture
+    top: int
     width: int
-    rgb: np.ndarray = field(init=False)
-    alpha: np.ndarray = field(init=False)
+    height: int
+    rgb: np.ndarray = field(init=False)  # [3, height, width]
+    alpha: np.ndarray = field(init=False)  # [height, width]
 
     def __post_init__(self) -> None:
         import numpy as np
@@ -230,10 +271,12 @@ class _Canvas:
         rest: np.ndarray = 1 - mask
         self.alpha *= rest
         self.alpha += mask
-        for plane, level in zip(self.rgb, contrast.rgb_of(color)):
+        for plane, level in zip(self.rgb, contrast.rgb_of(color).astype(mask.dtype)):
             plane *= rest
-            if level:
-                plane += mask * level.astype(mask.dtype)
+            if level == 1:
+                plane += mask
+            elif level:
+                plane += mask * level
 
 
 def _draw(
@@ -247,32 +290,27 @@ def _draw(
     layout: Layout | None,
 ) -> str:
     """Write the block on `picture` [H, W, 3], into `mask` [H, W] and `layer` [H, W, 4], in place; returns a note."""
-    import numpy as np
-
-    size, turned = block.size, abs(math.sin(math.radians(design.rotation))) > 1e-6
+    size, turned = block.size, _is_turned(design)
     wide, high = block.right - block.left, block.bottom - block.top
-    x, y = _position(design, box, wide, high)
-    under = _pixels_under(picture, x, y, wide, high)
-
-    color, scrim_color, scrim, note = _colors(design, layout, under)
+    x, y = _position(design, layout, box, block)
+    ink = _Ink(x, y, x + wide, y + high)
+    inks = [glyph.color for glyph in block.glyphs if glyph.color]
+    color, scrim, note = _colors(design, layout, inks, _pixels_under(picture, ink))
     shadow = design.shadow
     if shadow < 0:  # a dark shadow lifts light letters and muddies dark ones
         shadow = preset.shadow if _opposite(color) == contrast.DARK else 0.0
     padding = design.box_padding * size if design.box_opacity else 0.0
-    reach = math.ceil(
-        max(padding, design.outline * size, shadow and size * 0.35, design.glow and size * 0.6, scrim and size * 2) + 3
-    )
-    # Whole pixels, so that nothing is resampled; the fraction stays in the glyphs' origin.
-    left, top = math.floor(x) - reach, math.floor(y) - reach
-    canvas = _Canvas(math.ceil(high) + 2 * reach + 2, math.ceil(wide) + 2 * reach + 2)
-    shift_x, shift_y = x - left - block.left, y - top - block.top
+
+    reach = math.ceil(max(padding, design.outline * size, shadow and size * 0.35, design.glow and size * 0.6) + 3)
+    veil = _veil(ink, size, picture.shape[1], picture.shape[0], not turned) if scrim.opacity else None
+    canvas = _canvas_around(ink, reach, veil, None if turned else picture.shape[:2])
+    shift_x, shift_y = x - block.left - canvas.left, y - block.top - canvas.top
     glyphs = [glyph._replace(x=glyph.x + shift_x, y=glyph.y + shift_y) for glyph in block.glyphs]
-    ink = (x - left, y - top, x - left + wide, y - top + high)
 
     letters = _mask(canvas, glyphs)
     stroked = _mask(canvas, glyphs, design.outline * size) if design.outline else letters
-    if scrim:
-        canvas.put(_soft_box(canvas, ink, size * 0.9, size * 0.5) * scrim, scrim_color)
+    if veil is not None:
+        canvas.put(_soft_box(canvas, veil) * scrim.opacity, scrim.color)
     if design.box_opacity:
         fill = design.box_color if design.box_color != AUTO else _opposite(color)
         canvas.put(_round_box(canvas, ink, padding, design.box_radius * size) * design.box_opacity, fill)
@@ -280,72 +318,173 @@ def _draw(
         soft = _blurred(stroked, size * 0.06)
         canvas.put(_moved(soft, round(size * 0.025), round(size * 0.045)) * shadow, design.shadow_color)
     if design.glow:
-        wide_glow = np.minimum(_blurred(stroked, size * 0.14) * 2.2, 1)
+        wide_glow = (_blurred(stroked, size * 0.14) * 2.2).clip(0, 1)
         canvas.put(wide_glow * design.glow, design.glow_color if design.glow_color != AUTO else _opposite(color))
     if design.outline:
         canvas.put(stroked, design.outline_color if design.outline_color != AUTO else _opposite(color))
-    colors = list(dict.fromkeys(glyph.color for glyph in glyphs))
-    for own in colors:
-        part = letters if len(colors) == 1 else _mask(canvas, [glyph for glyph in glyphs if glyph.color == own])
+    own_colors = list(dict.fromkeys(glyph.color for glyph in glyphs))
+    for own in own_colors:
+        part = letters if len(own_colors) == 1 else _mask(canvas, [glyph for glyph in glyphs if glyph.color == own])
         canvas.put(part, own or color)
 
-    rgb, alpha = canvas.rgb, canvas.alpha
     if turned:
-        rgb, alpha, letters, left, top = _rotated(rgb, alpha, letters, left, top, design.rotation)
-    rows = slice(max(0, top), max(0, min(picture.shape[0], top + alpha.shape[0])))
-    columns = slice(max(0, left), max(0, min(picture.shape[1], left + alpha.shape[1])))
-    inner = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
-    here = (rows, columns)
-    part = alpha[inner]
-    straight = np.clip(np.moveaxis(rgb[(slice(None), *inner)], 0, -1) / np.maximum(part, 1e-6)[..., None], 0, 1)
-    mask[here] = letters[inner]
-    layer[(*here, slice(3))] = straight
-    layer[(*here, 3)] = part * design.opacity
-    picture[here] = _blended(picture[here], straight, (part * design.opacity)[..., None], design.blend)
+        canvas, letters = _rotated(canvas, letters, design.rotation)
+    _lay_down(canvas, letters, design, picture, mask, layer)
     return note
 
 
-def _position(design: Design, box: Box, wide: float, high: float) -> tuple[float, float]:
-    """The top left corner of the ink in its box, by the anchor; centred where the layout says, or if rotated."""
-    name = design.anchor if design.anchor != AUTO else ("" if abs(design.rotation) > 1e-6 else "middle")
-    align = design.align
-    across = 0.0 if align == "left" or "left" in name else 1.0 if align == "right" or "right" in name else 0.5
-    down = 0.0 if "top" in name else 1.0 if "bottom" in name else 0.5
-    if abs(design.rotation) > 1e-6:
+class _Ink(NamedTuple):
+    """The box around the ink of a block, in pixels of the picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def grown(self, by: float) -> _Ink:
+        return _Ink(self.left - by, self.top - by, self.right + by, self.bottom + by)
+
+
+class _Veil(NamedTuple):
+    """A scrim's full part, and how far it takes to fade out beyond it."""
+
+    full: _Ink
+    fade: float  # pixels
+
+
+def _veil(ink: _Ink, size: float, width: int, height: int, may_span: bool) -> _Veil:
+    """A cloud around the ink; a gradient from the edge of the picture for wide words that lie near one.
+
+    An edge-to-edge gradient is what photographers' titles have: it darkens a photo as a vignette does, where a cloud
+    in the middle of nothing looks like a smudge.
+    """
+    around, fade = ink.grown(size * 0.35), max(size * 1.1, 8.0)
+    if may_span and ink.right - ink.left >= 0.4 * width:
+        far = 4 * max(width, height)
+        if (ink.top + ink.bottom) / 2 > 0.6 * height:
+            return _Veil(_Ink(-far, around.top, far, far), fade * 1.6)
+        if (ink.top + ink.bottom) / 2 < 0.4 * height:
+            return _Veil(_Ink(-far, -far, far, around.bottom), fade * 1.6)
+    return _Veil(around, fade)
+
+
+def _canvas_around(ink: _Ink, reach: float, veil: _Veil | None, limits: tuple[int, int] | None) -> _Canvas:
+    """Large enough for the ink and its effects; within `limits` (height, width), if there are any.
+
+    Whole pixels, so that nothing is resampled; the fraction stays in the glyphs' origins.
+    """
+    area = ink.grown(reach)
+    if veil is not None:
+        veiled = veil.full.grown(veil.fade)
+        area = _Ink(*map(min, area[:2], veiled[:2]), *map(max, area[2:], veiled[2:]))
+    left, top, right, bottom = (
+        math.floor(area.left),
+        math.floor(area.top),
+        math.ceil(area.right),
+        math.ceil(area.bottom),
+    )
+    if limits is not None:
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, limits[1]), min(bottom, limits[0])
+    return _Canvas(left, top, max(1, right - left), max(1, bottom - top))
+
+
+def _lay_down(
+    canvas: _Canvas, letters: np.ndarray, design: Design, picture: np.ndarray, mask: np.ndarray, layer: np.ndarray
+) -> None:
+    """The canvas on its place of picture, mask and layer, in place."""
+    import numpy as np
+
+    left, top = canvas.left, canvas.top
+    rows = slice(max(0, top), max(0, min(picture.shape[0], top + canvas.height)))
+    columns = slice(max(0, left), max(0, min(picture.shape[1], left + canvas.width)))
+    inner = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
+    mask[rows, columns] = letters[inner]
+    base, own = picture[rows, columns], layer[rows, columns]
+    alpha = canvas.alpha[inner]
+    own[..., 3] = alpha * design.opacity
+    rest: np.ndarray = 1 - own[..., 3]
+    divisor = np.maximum(alpha, 1e-6)
+    for channel, plane in enumerate(canvas.rgb[(slice(None), *inner)]):
+        np.minimum(plane / divisor, 1, out=own[..., channel])
+        if design.blend == "normal":
+            base[..., channel] *= rest
+            base[..., channel] += plane * design.opacity
+    if design.blend != "normal":
+        base[...] = _blended(base, own[..., :3], own[..., 3:], design.blend)
+    np.clip(base, 0, 1, out=base)  # rounding may leave 1.0000001
+
+
+def _is_turned(design: Design) -> bool:
+    return abs(math.sin(math.radians(design.rotation))) > 1e-6 or math.cos(math.radians(design.rotation)) < 0
+
+
+def _position(design: Design, layout: Layout | None, box: Box, block: Block) -> tuple[float, float]:
+    """The top left corner of the ink in its box: as it is anchored and aligned, in the middle of it where turned."""
+    pad = block.padding
+    across = _share(design.anchor, "left", "right") if design.anchor != AUTO else 0.5
+    down = _share(design.anchor, "top", "bottom") if design.anchor != AUTO or layout is not None else 0.0
+    align = _alignment(design, layout)
+    if block.vertical:
+        down = _share(align, "left", "right") if design.align != AUTO else down
+    else:
+        across = _share(align, "left", "right")
+    if _is_turned(design):
         across = down = 0.5
-    return box.x + (box.width - wide) * across, box.y + (box.height - high) * down
+    free_width = box.width - (block.right - block.left) - 2 * pad
+    free_height = box.height - (block.bottom - block.top) - 2 * pad
+    return box.x + pad + free_width * across, box.y + pad + free_height * down
 
 
-def _pixels_under(picture: np.ndarray, x: float, y: float, wide: float, high: float) -> np.ndarray:
+def _pixels_under(picture: np.ndarray, ink: _Ink) -> np.ndarray:
     """[N, 3] of the picture under the ink's box, thinned to some thousand."""
     height, width = picture.shape[:2]
-    rows = slice(max(0, math.floor(y)), min(height, math.ceil(y + high)))
-    columns = slice(max(0, math.floor(x)), min(width, math.ceil(x + wide)))
+    rows = slice(max(0, math.floor(ink.top)), min(height, math.ceil(ink.bottom)))
+    columns = slice(max(0, math.floor(ink.left)), min(width, math.ceil(ink.right)))
     part = picture[rows, columns]
     step = math.isqrt(part.shape[0] * part.shape[1] // 8192) | 1  # odd: an even one would see one half of a fine stripe
     return part[::step, ::step].reshape(-1, 3)
 
 
-def _colors(design: Design, layout: Layout | None, under: np.ndarray) -> tuple[str, str, float, str]:
-    """Text colour, scrim colour, scrim opacity, note."""
-    planned = layout.text_color if layout is not None and design.anchor == AUTO else None
+def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.ndarray) -> tuple[str, Scrim, str]:
+    """Text colour, scrim (opacity 0: none) and a note. `inks` are the colours of single runs."""
+    plan = layout if design.anchor == AUTO else None
+    if design.color != AUTO:
+        options: tuple[str, ...] = (design.color,)
+    else:
+        options = (contrast.LIGHT, contrast.DARK) if plan is None else (plan.text_color, contrast.LIGHT, contrast.DARK)
     if design.box_opacity and design.box_color != AUTO:
         under = under * (1 - design.box_opacity) + contrast.rgb_of(design.box_color) * design.box_opacity
-    if design.color != AUTO:
-        color = design.color
-    elif planned is not None and contrast.worst_contrast(planned, under) >= contrast.READABLE:
-        color = planned
-    else:
-        color, _ = contrast.best_color(under, (*((planned,) if planned else ()), contrast.LIGHT, contrast.DARK))
-    veil, _ = contrast.best_color(contrast.rgb_of(color)[None], SCRIM_COLORS)
+    # Letters with a firm edge or ground of their own need no veil.
     framed = design.outline >= 0.03 or design.box_opacity >= 0.5
-    if design.scrim == "off" or (design.scrim == AUTO and framed):
-        return color, veil, 0.0, ""
-    opacity = contrast.scrim_opacity(color, veil, under)
+    may_veil = design.scrim == "on" or (design.scrim == AUTO and not framed)
+
+    if plan is not None and plan.scrim is not None and may_veil:  # the plan's colour was chosen for the plan's scrim
+        veiled = under * (1 - plan.scrim.opacity) + contrast.rgb_of(plan.scrim.color) * plan.scrim.opacity
+        if contrast.worst_contrast(options[0], veiled) >= contrast.READABLE:
+            return options[0], plan.scrim, ""
+    color = options[0]
+    if plan is None or contrast.worst_contrast(color, under) < contrast.READABLE:
+        color, ratio = contrast.best_color(under, options)
+        if ratio < contrast.READABLE and may_veil:
+            color = min(
+                options, key=lambda o: _scrim_for(o, [], under).opacity - (LIGHT_BONUS if o == contrast.LIGHT else 0)
+            )
+    scrim = _scrim_for(color, inks, under) if may_veil else Scrim(SCRIM_COLORS[0], 0.0)
     if design.scrim == "on":
-        return color, veil, max(0.35, opacity), ""
-    note = f"no colour reads well here; a scrim of {opacity:.0%} was put under the words" if opacity else ""
-    return color, veil, opacity, note
+        return color, scrim._replace(opacity=max(FIRM_SCRIM, scrim.opacity)), ""
+    what = "no colour reads" if design.color == AUTO else f"{color} does not read"
+    note = f"{what} well here; a scrim of {scrim.opacity:.0%} was put under the words" if scrim.opacity else ""
+    return color, scrim, note
+
+
+def _scrim_for(color: str, inks: list[str], under: np.ndarray) -> Scrim:
+    """The lightest scrim on which `color` reads, and the runs' own colours as large text must, where that can be had."""
+    veil, _ = contrast.best_color(contrast.rgb_of(color)[None], SCRIM_COLORS)
+    opacities = [contrast.scrim_opacity(color, veil, under)]
+    for ink in dict.fromkeys(inks):
+        if contrast.worst_contrast(ink, contrast.rgb_of(veil)[None]) >= contrast.READABLE:
+            opacities.append(contrast.scrim_opacity(ink, veil, under, LARGE_TEXT))
+    return Scrim(veil, max(opacities))
 
 
 def _opposite(color: str) -> str:
@@ -355,34 +494,43 @@ def _opposite(color: str) -> str:
 
 def _mask(canvas: _Canvas, glyphs: list[Glyphs], stroke: float = 0.0) -> np.ndarray:
     """[H, W] in 0..1: the glyphs, or with `stroke` pixels around them (round joins)."""
-    import numpy as np
     from PIL import Image, ImageChops, ImageDraw
 
     picture = Image.new("L", (canvas.width, canvas.height))
     draw = ImageDraw.Draw(picture)
     for glyph in glyphs:
-        if glyph.turned:
-            em = math.ceil(glyph.font.size * 2)
-            single = Image.new("L", (em, em))
-            box = glyph.font.getbbox(glyph.text, anchor="ls")
-            at = (em / 2 - (box[0] + box[2]) / 2, em / 2 - (box[1] + box[3]) / 2)
-            ImageDraw.Draw(single).text(at, glyph.text, 255, glyph.font, anchor="ls", stroke_width=stroke)
-            middle = (glyph.x + (box[0] + box[2]) / 2, glyph.y + (box[1] + box[3]) / 2)
-            whole = Image.new("L", picture.size)
-            whole.paste(single.rotate(-90), (round(middle[0] - em / 2), round(middle[1] - em / 2)))
-            picture = ImageChops.lighter(picture, whole)
-            draw = ImageDraw.Draw(picture)
-        else:
+        if not glyph.turned:
             draw.text((glyph.x, glyph.y), glyph.text, 255, glyph.font, anchor="ls", stroke_width=stroke)
-    return np.asarray(picture, np.float32) / 255
+            continue
+        side = math.ceil(glyph.font.size * 2)
+        single = Image.new("L", (side, side))
+        box = glyph.font.getbbox(glyph.text, anchor="ls")
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        at = (side / 2 - middle[0], side / 2 - middle[1])
+        ImageDraw.Draw(single).text(at, glyph.text, 255, glyph.font, anchor="ls", stroke_width=stroke)
+        corner = (round(glyph.x + middle[0] - side / 2), round(glyph.y + middle[1] - side / 2))
+        place = (*corner, corner[0] + side, corner[1] + side)
+        picture.paste(ImageChops.lighter(picture.crop(place), single.rotate(-90)), corner)
+    return _levels(picture)
+
+
+def _levels(picture: Image.Image) -> np.ndarray:
+    """An 8-bit picture as [H, W] in 0..1."""
+    import numpy as np
+
+    return np.multiply(np.asarray(picture), np.float32(1 / 255), dtype=np.float32)
 
 
 def _blurred(mask: np.ndarray, radius: float) -> np.ndarray:
+    """A Gaussian blur of standard deviation `radius` pixels; a wide one at a fraction of the size, where it is cheap."""
     import numpy as np
     from PIL import Image, ImageFilter
 
-    levels = Image.fromarray((mask * 255).round().astype(np.uint8))
-    return np.asarray(levels.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+    factor = max(1, int(radius // 2))
+    picture = Image.fromarray((mask * 255).astype(np.uint8))
+    small = picture.reduce(factor).filter(ImageFilter.GaussianBlur(radius / factor))
+    large = small.resize((small.width * factor, small.height * factor), Image.Resampling.BILINEAR)
+    return _levels(large)[: mask.shape[0], : mask.shape[1]]
 
 
 def _moved(mask: np.ndarray, right: int, down: int) -> np.ndarray:
@@ -393,47 +541,55 @@ def _moved(mask: np.ndarray, right: int, down: int) -> np.ndarray:
     return moved
 
 
-def _round_box(canvas: _Canvas, ink: tuple[float, float, float, float], padding: float, radius: float) -> np.ndarray:
-    """A rounded rectangle around the ink, smoothed by drawing it at four times the size."""
+def _round_box(canvas: _Canvas, ink: _Ink, padding: float, radius: float) -> np.ndarray:
+    """A rounded rectangle around the ink, its edge smoothed over a pixel by the distance to it."""
     import numpy as np
-    from PIL import Image, ImageDraw
 
-    picture = Image.new("L", (canvas.width * 4, canvas.height * 4))
-    corners = [ink[0] - padding, ink[1] - padding, ink[2] + padding, ink[3] + padding]
-    ImageDraw.Draw(picture).rounded_rectangle([round(c * 4) for c in corners], radius * 4, fill=255)
-    return np.asarray(picture.reduce(4), np.float32) / 255
+    box = ink.grown(padding)
+    half_width, half_height = (box.right - box.left) / 2, (box.bottom - box.top) / 2
+    radius = min(radius, half_width, half_height)
+    x = np.arange(canvas.width, dtype=np.float32) + 0.5 + canvas.left
+    y = np.arange(canvas.height, dtype=np.float32) + 0.5 + canvas.top
+    across = np.abs(x - (box.left + box.right) / 2) - half_width + radius
+    down = np.abs(y - (box.top + box.bottom) / 2) - half_height + radius
+    outside = np.hypot(across.clip(0)[None], down.clip(0)[:, None])
+    inside = np.minimum(np.maximum(across[None], down[:, None]), 0)
+    return np.clip(0.5 + radius - outside - inside, 0, 1)
 
 
-def _soft_box(canvas: _Canvas, ink: tuple[float, float, float, float], padding: float, blur: float) -> np.ndarray:
-    """A veil around the ink that fades out; drawn at an eighth of the size, since it has no edges."""
+def _soft_box(canvas: _Canvas, veil: _Veil) -> np.ndarray:
+    """1 on the veil's full part, from there smoothly to 0 over its fade."""
     import numpy as np
-    from PIL import Image, ImageDraw, ImageFilter
 
-    picture = Image.new("L", (canvas.width // 8 + 1, canvas.height // 8 + 1))
-    corners = [ink[0] - padding, ink[1] - padding, ink[2] + padding, ink[3] + padding]
-    ImageDraw.Draw(picture).rounded_rectangle([round(c / 8) for c in corners], padding / 8, fill=255)
-    soft = picture.filter(ImageFilter.GaussianBlur(blur / 8))
-    large = soft.resize((soft.width * 8, soft.height * 8), Image.Resampling.BICUBIC)
-    return np.asarray(large, np.float32)[: canvas.height, : canvas.width] / 255
+    def ramp(size: int, start: int, low: float, high: float) -> np.ndarray:
+        middle = np.arange(size, dtype=np.float32) + 0.5 + start
+        distance = np.maximum(np.maximum(low - middle, middle - high), 0) / veil.fade
+        near = np.clip(1 - distance, 0, 1)
+        return near * near * (3 - 2 * near)  # smoothstep: no visible beginning
+
+    full = veil.full
+    return np.outer(
+        ramp(canvas.height, canvas.top, full.top, full.bottom), ramp(canvas.width, canvas.left, full.left, full.right)
+    )
 
 
-def _rotated(
-    rgb: np.ndarray, alpha: np.ndarray, letters: np.ndarray, left: int, top: int, degrees: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
-    """All layers turned about their middle, counter-clockwise."""
+def _rotated(canvas: _Canvas, letters: np.ndarray, degrees: float) -> tuple[_Canvas, np.ndarray]:
+    """Canvas and letters turned about their middle, counter-clockwise."""
     import numpy as np
     from PIL import Image
 
-    height, width = alpha.shape
     planes = [
         Image.fromarray(np.ascontiguousarray(plane)).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
-        for plane in (*rgb, alpha, letters)
+        for plane in (*canvas.rgb, canvas.alpha, letters)
     ]
     turned = [np.clip(np.asarray(plane, np.float32), 0, 1) for plane in planes]
-    new_height, new_width = turned[0].shape
-    left, top = round(left + (width - new_width) / 2), round(top + (height - new_height) / 2)
-    new_alpha = turned[3]
-    return np.minimum(np.stack(turned[:3]), new_alpha), new_alpha, turned[4], left, top
+    height, width = turned[0].shape
+    left = round(canvas.left + (canvas.width - width) / 2)
+    top = round(canvas.top + (canvas.height - height) / 2)
+    whole = _Canvas(left, top, width, height)
+    whole.alpha = turned[3]
+    whole.rgb = np.minimum(np.stack(turned[:3]), whole.alpha)
+    return whole, turned[4]
 
 
 def _blended(base: np.ndarray, top: np.ndarray, alpha: np.ndarray, blend: str) -> np.ndarray:

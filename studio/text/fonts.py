@@ -38,8 +38,24 @@ WEIGHTS = {
     "heavy": 900,
 }
 
-# Installed fonts that can write Korean, told by their names: reading every font of a system would take seconds.
-SYSTEM_NAMES = re.compile(r"^(nanum|notosanscjk|notoserifcjk|notosanskr|notoserifkr|applesdgothicneo|malgun)", re.I)
+# Installed fonts worth listing, told by their names, since reading every font of a system would take seconds: Korean ones,
+# and those that systems bring for the scripts that Pretendard lacks.
+SYSTEM_NAMES = re.compile(
+    r"^(nanum|noto|malgun|batang|gulim|applesdgothicneo|applegothic|hiragino|pingfang|geezapro|thonburi|dejavusans"
+    r"|arial|tahoma|segoeui|nirmala|leelaw|yugoth|meiryo|msyh|msjh)",
+    re.I,
+)
+# Asked first for what the chosen font lacks: wide coverage, and shapes that go with a sans serif headline.
+FALLBACKS = (
+    BUNDLED,
+    "NotoSansCJK",
+    "NotoSansKR",
+    "AppleSDGothicNeo",
+    "malgun",
+    "NanumGothic",
+    "NotoSans",
+    "DejaVuSans",
+)
 KOREAN_IN_COLLECTION = re.compile(r"^noto(sans|serif)cjk", re.I)  # .ttc in the order JP, KR, SC, TC, HK
 
 
@@ -61,12 +77,20 @@ def system_folders() -> list[Path]:
 
 
 def split_name(stem: str) -> tuple[str, int]:
-    """A file's stem -> family and weight: "NanumGothicExtraBold" -> ("NanumGothic", 800)."""
+    """A file's stem -> family and weight: "NanumGothicExtraBold" -> ("NanumGothic", 800).
+
+    Italics are a family of their own ("DejaVuSans Italic"), since they are no weight.
+    """
     stem = re.sub(r"[-_ ]?(\[.*\]|VariableFont.*|Variable|VF)$", "", stem)
+    upright = re.sub(r"[-_ ]?(Italic|Oblique)$", "", stem)
+    slant = " Italic" if upright and upright != stem else ""
+    stem = upright or stem
+    if short := re.fullmatch(r"(NanumSquare.*?)[-_]?(L|R|B|EB)", stem):  # NanumSquareRoundEB
+        return short[1], {"L": 300, "R": 400, "B": 700, "EB": 800}[short[2]]
     for word in sorted(WEIGHTS, key=len, reverse=True):
         if stem.lower().endswith(word) and len(stem) > len(word):
-            return stem[: -len(word)].rstrip("-_ "), WEIGHTS[word]
-    return stem, 400
+            return stem[: -len(word)].rstrip("-_ ") + slant, WEIGHTS[word]
+    return stem + slant, 400
 
 
 def families_in(folders: Iterable[Path], wanted: re.Pattern[str] | None = None) -> Families:
@@ -83,7 +107,7 @@ def families_in(folders: Iterable[Path], wanted: re.Pattern[str] | None = None) 
 
 @lru_cache(maxsize=1)
 def system_families() -> Families:
-    """Installed families that can write Korean; looked for once."""
+    """Installed families with a name in SYSTEM_NAMES; looked for once."""
     return families_in(system_folders(), SYSTEM_NAMES)
 
 
@@ -99,11 +123,14 @@ def all_families(extra_folders: Iterable[Path] = ()) -> Families:
 
 @lru_cache(maxsize=64)
 def coverage(path: Path, index: int) -> frozenset[int]:
-    """Code points that a font has. Raises InputError for a file that is no font."""
+    """Code points that a font has as outlines. Raises InputError for a file that is no font."""
     from fontTools.ttLib import TTFont, TTLibError
 
     try:
         with TTFont(path, fontNumber=index, lazy=True) as font:
+            # Emoji made of bitmaps exist at one size only, and coloured layers over empty outlines would be blank.
+            if not {"glyf", "CFF ", "CFF2"} & set(font.keys()) or "COLR" in font:
+                return frozenset()
             return frozenset(font.getBestCmap() or ())
     except (TTLibError, OSError, KeyError, AssertionError, ValueError) as error:
         raise InputError("font", path.name, f"a TrueType or OpenType font that can be read; {error}") from error
@@ -118,16 +145,36 @@ def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
         font = ImageFont.truetype(file.path, size, file.face)
     except OSError as error:
         raise InputError("font", file.path.name, f"a font that FreeType can read; {error}") from error
-    try:
-        axes = font.get_variation_axes()
-    except (OSError, NotImplementedError):
-        return font  # no variable font
-    values = [
-        min(max(weight, axis["minimum"]), axis["maximum"]) if axis["name"] in (b"Weight", "Weight") else axis["default"]
-        for axis in axes
-    ]
-    font.set_variation_by_axes(values)
+    if axes := variation_axes(file.path, file.face):
+        font.set_variation_by_axes([min(max(weight, a.low), a.high) if a.tag == "wght" else a.default for a in axes])
     return font
+
+
+@lru_cache(maxsize=4096)
+def is_blank(file: FontFile, text: str) -> bool:
+    """Whether the font draws nothing for a character that is no space: an empty glyph is as bad as a missing one."""
+    if not {ord(character) for character in text if not character.isspace()} - INVISIBLE:
+        return False
+    left, top, right, bottom = sized(file, 32.0, file.weight).getbbox(text)
+    return right <= left or bottom <= top
+
+
+class Axis(NamedTuple):
+    tag: str
+    low: float
+    default: float
+    high: float
+
+
+@lru_cache(maxsize=64)
+def variation_axes(path: Path, index: int) -> tuple[Axis, ...]:
+    """Axes of a variable font; none of another. By tag: Pillow tells their names only, which may be in any language."""
+    from fontTools.ttLib import TTFont
+
+    with TTFont(path, fontNumber=index, lazy=True) as font:
+        if "fvar" not in font:
+            return ()
+        return tuple(Axis(a.axisTag, a.minValue, a.defaultValue, a.maxValue) for a in font["fvar"].axes)
 
 
 class Typeface:
@@ -136,16 +183,33 @@ class Typeface:
     def __init__(self, families: Families, name: str):
         if name not in families:
             raise InputError("font", name, "one of: " + ", ".join(families))
-        self._order = [families[name], *(files for other, files in families.items() if other != name)]
+        rank = {fallback: place for place, fallback in enumerate(FALLBACKS)}
+        others = sorted((other for other in families if other != name), key=lambda o: rank.get(o, len(rank)))
+        self._chosen = families[name]
+        self._others = [families[other] for other in others]
 
     def file_for(self, text: str, weight: int) -> FontFile | None:
-        """The file of the first family that has every character of `text`, in the weight nearest to `weight`."""
+        """The file of the first family that has every character of `text`, in the weight nearest to `weight`.
+
+        Raises InputError where the chosen family's file is no font; a broken one behind it is passed over.
+        """
         points = {ord(character) for character in text} - INVISIBLE
-        for files in self._order:
-            nearest = min(files, key=lambda file: (abs(file.weight - weight), -file.weight))
-            if points <= coverage(nearest.path, nearest.face):
-                return nearest
+        nearest = _nearest(self._chosen, weight)
+        if points <= coverage(nearest.path, nearest.face):
+            return nearest
+        for files in self._others:
+            nearest = _nearest(files, weight)
+            try:
+                if points <= coverage(nearest.path, nearest.face):
+                    return nearest
+            except InputError:
+                continue
         return None
+
+
+def _nearest(files: tuple[FontFile, ...], weight: int) -> FontFile:
+    """The file whose weight is nearest; of two that are equally near the bolder one."""
+    return min(files, key=lambda file: (abs(file.weight - weight), -file.weight))
 
 
 # Characters that shape others and have no picture of their own: a font need not have them.

@@ -12,8 +12,12 @@ from typing import NamedTuple
 from ..errors import InputError, require_number
 from ..layout.layout import require_color
 
+REST = 0.6  # size of what stands around an emphasised number: a unit about as high as the figures' x-height
+NUMBER = re.compile(r"(?:(?<![\d.,])[-+])?\d(?:[\d.,]*\d)?")
 LONGEST = 5000  # characters; more is no advertisement
 TAG = re.compile(r"(\\?)\[(/?)(b|size|color|weight)(?:=([^\]\n]{1,20}))?\]")
+LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
+SPACES = re.compile("[\t\u1680\u2000-\u200a\u205f]")  # a font need not have them; not those that forbid a break
 DROPPED = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufe0e\ufe0f\ufeff]")
 
 
@@ -29,15 +33,15 @@ class Run(NamedTuple):
 
 
 def clean(text: str) -> str:
-    """Text in composed form (NFC; decomposed Hangul falls apart without it), line ends as "\\n", tabs as spaces.
+    """Text in composed form (NFC; decomposed Hangul falls apart without it), line ends as "\\n", odd spaces as spaces.
 
-    Raises InputError for an empty or endless text, and for control characters and lone surrogates.
+    Invisible format characters (byte order marks, direction overrides, soft hyphens) are left out. Raises InputError for an empty or endless text, and for control characters and lone surrogates.
     """
     if not isinstance(text, str) or not text.strip():
         raise InputError("text", text, "words to write")
     if len(text) > LONGEST:
         raise InputError("text", text, f"at most {LONGEST} characters")
-    text = DROPPED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " "))
+    text = SPACES.sub(" ", LINE_ENDS.sub("\n", DROPPED.sub("", text)))
     bad = sorted({c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn")})
     if bad:
         raise InputError("text", " ".join(f"U+{ord(c):04X}" for c in bad), "text without control characters")
@@ -72,6 +76,23 @@ def parse(text: str) -> list[Run]:
     if not "".join(run.text for run in runs).strip():
         raise InputError("text", text, "words to write")
     return runs
+
+
+def emphasise(runs: list[Run]) -> list[Run]:
+    """Numbers as they are and all else at REST of the size, as price tags have it.
+
+    A text with no number, or with a size of its own somewhere, stays as it is.
+    """
+    if not any(NUMBER.search(run.text) for run in runs) or any(run.style.size != 1 for run in runs):
+        return runs
+    parted: list[Run] = []
+    for text, style in runs:
+        small, position = style._replace(size=REST), 0
+        for match in NUMBER.finditer(text):
+            parted += [Run(text[position : match.start()], small), Run(match.group(), style)]
+            position = match.end()
+        parted.append(Run(text[position:], small))
+    return [run for run in parted if run.text]
 
 
 def _styled(style: Style, name: str, value: str | None) -> Style:

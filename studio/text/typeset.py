@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 SMALLEST = 8.0  # pixels an em; below it Hangul is no longer readable
 REFERENCE = 256  # pixels an em, at which widths are measured once and scaled
+OWN_LINES = 0.7  # of the largest size; at more than this the writer's own lines are not broken further
+
+# Where lines may be broken further than the writer did.
+NOWHERE, BETWEEN_WORDS, IN_WORDS = "nowhere", "between words", "in words"
 
 # Turned by a quarter in vertical writing, or moved to the cell's upper right (JLREQ 2.1, 3.1).
 TURNED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|/＝")
@@ -31,6 +35,8 @@ class Setting(NamedTuple):
     tracking: float = 0.0  # em added after each character
     align: str = "center"  # left, center, right; in vertical writing top, center, bottom
     vertical: bool = False
+    padding: float = 0.0  # em that stay free on all sides, for an outline or a box around the words
+    emphasis: bool = False  # numbers large and the words around them small
 
 
 class Glyphs(NamedTuple):
@@ -53,6 +59,8 @@ class Block:
     right: float
     bottom: float
     lines: int
+    padding: float  # pixels around the ink that are spoken for
+    vertical: bool
 
 
 class _Line(NamedTuple):
@@ -72,19 +80,34 @@ class Typesetter:
     def __init__(self, text: str, typeface: fonts.Typeface, setting: Setting):
         self._typeface, self._setting = typeface, setting
         cleaned = markup.clean(text)
-        self._paragraphs = _paragraphs(breaking.clusters_of(markup.parse(cleaned)))
+        runs = markup.parse(cleaned)
+        self._paragraphs = _paragraphs(breaking.clusters_of(markup.emphasise(runs) if setting.emphasis else runs))
+        every = [cluster.text for paragraph in self._paragraphs for cluster in paragraph]
+        self._ideographs = "".join(dict.fromkeys(text for text in every if breaking.is_ideograph(text[0])))
         self._widths: dict[tuple[Cluster, ...], float] = {}
+        self._heights: dict[tuple[Cluster, ...], tuple[float, float]] = {}
+        self._files: dict[tuple[str, int], fonts.FontFile | None] = {}
         self._require_glyphs()
         self._require_shaping(cleaned)
 
+    def _file_for(self, text: str, style: markup.Style) -> fonts.FontFile | None:
+        """Han and kana come from one font where one has them all: two in a line would differ in weight and shape."""
+        key = (text, style.weight or self._setting.weight)
+        if key not in self._files:
+            file = None
+            if breaking.is_ideograph(text[0]):
+                file = self._typeface.file_for(self._ideographs, key[1])
+            self._files[key] = file or self._typeface.file_for(*key)
+        return self._files[key]
+
     def _require_glyphs(self) -> None:
-        lacking = []
-        for paragraph in self._paragraphs:
-            for text, style in paragraph:
-                if text not in lacking and self._typeface.file_for(text, style.weight or self._setting.weight) is None:
-                    lacking.append(text)
+        lacking: dict[str, None] = {}
+        for cluster in dict.fromkeys(cluster for paragraph in self._paragraphs for cluster in paragraph):
+            file = self._file_for(*cluster)
+            if file is None or fonts.is_blank(file, cluster.text):
+                lacking[cluster.text] = None
         if lacking:
-            shown = " ".join(f"{text} (U+{ord(text[0]):04X})" for text in lacking[:10])
+            shown = " ".join(f"{text} (U+{ord(text[0]):04X})" for text in list(lacking)[:10])
             raise InputError("text", shown, "characters that an installed font has; put one into models/fonts")
 
     def _require_shaping(self, text: str) -> None:
@@ -109,8 +132,9 @@ class Typesetter:
         apart = bool(self._setting.tracking) or self._setting.vertical
         pieces: list[tuple[str, fonts.FontFile, markup.Style]] = []
         for text, style in clusters:
-            file = self._typeface.file_for(text, style.weight or self._setting.weight)
+            file = self._file_for(text, style)
             assert file is not None  # _require_glyphs
+            text = text.replace("\u00a0", " ").replace("\u202f", " ")  # a font need not have them
             if pieces and not apart and pieces[-1][1:] == (file, style):
                 pieces[-1] = (pieces[-1][0] + text, file, style)
             else:
@@ -124,23 +148,34 @@ class Typesetter:
         """Length in em."""
         key = tuple(clusters)
         if key not in self._widths:
-            length = 0.0
-            for text, file, style in self._pieces(clusters):
-                if self._setting.vertical:
-                    length += style.size * (_downward(text) + self._setting.tracking)
-                else:
-                    length += self._font(file, style, REFERENCE).getlength(text) / REFERENCE
-                    length += self._setting.tracking * style.size
+            pieces = self._pieces(clusters)
+            if self._setting.vertical:
+                length = sum(style.size * (_downward(text) + self._setting.tracking) for text, _, style in pieces)
+            else:
+                length = sum(self._advances(pieces, REFERENCE)) / REFERENCE
             self._widths[key] = length
         return self._widths[key]
 
-    def _wrap(self, length: float, size: float, split_words: bool) -> list[list[Cluster]] | None:
+    def _advances(self, pieces: Sequence[tuple[str, fonts.FontFile, markup.Style]], size: float) -> list[float]:
+        """Pixels from each piece to the next at `size`; spaced letters keep the kerning of the pair."""
+        advances = []
+        for index, (text, file, style) in enumerate(pieces):
+            font = self._font(file, style, size)
+            following = pieces[index + 1] if index + 1 < len(pieces) else None
+            if self._setting.tracking and following is not None and following[1:] == (file, style):
+                advance = font.getlength(text + following[0]) - font.getlength(following[0])
+            else:
+                advance = font.getlength(text)
+            advances.append(advance + self._setting.tracking * size * style.size)
+        return advances
+
+    def _wrap(self, length: float, size: float, breaks: str) -> list[list[Cluster]] | None:
         """Lines that fit `length` pixels at `size`."""
         lines: list[list[Cluster]] = []
         for paragraph in self._paragraphs:
             units = breaking.units_of(paragraph)
-            wrapped = breaking.wrap(units, length / size, self._measure, split_words) if units else [[]]
-            if wrapped is None:
+            wrapped = breaking.wrap(units, length / size, self._measure, breaks == IN_WORDS) if units else [[]]
+            if wrapped is None or (breaks == NOWHERE and len(wrapped) > 1):
                 return None
             for line in wrapped:
                 clusters = [cluster for unit in line for cluster in (*unit.clusters, *unit.space)]
@@ -153,17 +188,20 @@ class Typesetter:
         """The text in a box of `width` x `height` pixels. Raises InputError where it does not fit.
 
         At a fixed size words wider than the box are broken; the largest size that fits breaks none, unless only the
-        smallest one would do otherwise.
+        smallest one would do otherwise. Lines that the writer made stay whole where that costs little size.
         """
         size = self._setting.size
         if size:
-            block = self._set(width, height, size, split_words=True)
+            block = self._set(width, height, size, IN_WORDS)
             if block is None:
                 raise InputError("size", size, f"a size at which the text fits {width:.0f} x {height:.0f} pixels")
             return block
         largest = min(self._setting.largest or height * 2, height * 2)
-        for split_words in (False, True):
-            block = self._largest(width, height, largest, split_words)
+        own = self._largest(width, height, largest, NOWHERE) if len(self._paragraphs) > 1 else None
+        if own is not None and not self._fits(width, height, min(largest, own.size / OWN_LINES), BETWEEN_WORDS):
+            return own
+        for breaks in (BETWEEN_WORDS, IN_WORDS):
+            block = self._largest(width, height, largest, breaks)
             if block is not None:
                 return block
         raise InputError(
@@ -172,37 +210,47 @@ class Typesetter:
             f"words that fit {width:.0f} x {height:.0f} pixels at {SMALLEST:g} pixels an em; shorten it or enlarge the box",
         )
 
-    def _largest(self, width: float, height: float, largest: float, split_words: bool) -> Block | None:
+    def _largest(self, width: float, height: float, largest: float, breaks: str) -> Block | None:
         """The block at the largest size that fits, to within about a per cent; None if not even the smallest does."""
         low, high = SMALLEST, max(SMALLEST, largest)
-        while high - low > max(0.5, low * 0.01):  # by measured lengths alone, without drawing
+        while high - low > max(0.5, low * 0.008):
             middle = (low + high) / 2
-            low, high = (middle, high) if self._roughly_fits(width, height, middle, split_words) else (low, middle)
+            low, high = (middle, high) if self._fits(width, height, middle, breaks) else (low, middle)
         block, size = None, low
-        for _ in range(24):
-            block = self._set(width, height, size, split_words)
+        for _ in range(24):  # hinting makes a size a little larger than the measured one
+            block = self._set(width, height, size, breaks)
             if block is not None or size == SMALLEST:
                 break
-            size = max(SMALLEST, size * 0.97)
-        if block is None:
-            return None
-        room = min(width / max(1.0, block.right - block.left), height / max(1.0, block.bottom - block.top))
-        larger = self._set(width, height, min(largest, block.size * room * 0.998), split_words) if room > 1.01 else None
-        return block if larger is None or larger.size < block.size else larger
+            size = max(SMALLEST, size * 0.985)
+        return block
 
-    def _roughly_fits(self, width: float, height: float, size: float, split_words: bool) -> bool:
-        vertical = self._setting.vertical
-        lines = self._wrap(height if vertical else width, size, split_words)
+    def _fits(self, width: float, height: float, size: float, breaks: str) -> bool:
+        """Whether the text fits as far as measures at REFERENCE tell."""
+        along, across = (height, width) if self._setting.vertical else (width, height)
+        frame = 2 * self._setting.padding * size
+        lines = self._wrap(along - frame, size, breaks)
         if lines is None:
             return False
         scales = [max((cluster.style.size for cluster in line), default=1.0) for line in lines]
-        across = (0.8 * scales[0] + self._setting.leading * sum(scales[1:])) * size
-        return across <= (width if vertical else height)
+        stack = self._setting.leading * sum(scales[1:]) * size
+        if self._setting.vertical or stack > across:
+            return stack + scales[0] * size <= across - frame
+        first, last = (self._height(lines[end]) for end in (0, -1))  # lines between them never reach as far
+        return stack + (first[0] + last[1]) * size <= across - frame
 
-    def _set(self, width: float, height: float, size: float, split_words: bool) -> Block | None:
+    def _height(self, clusters: Sequence[Cluster]) -> tuple[float, float]:
+        """How far the ink of a line reaches above and below its baseline, in em."""
+        key = tuple(clusters)
+        if key not in self._heights:
+            line = self._line(clusters, REFERENCE)
+            self._heights[key] = (-line.top / REFERENCE, line.bottom / REFERENCE)
+        return self._heights[key]
+
+    def _set(self, width: float, height: float, size: float, breaks: str) -> Block | None:
         """None where it does not fit."""
         vertical = self._setting.vertical
-        lines = self._wrap(height if vertical else width, size, split_words)
+        width, height = (side - 2 * self._setting.padding * size for side in (width, height))
+        lines = self._wrap(height if vertical else width, size, breaks)
         if lines is None or len(lines) * size * 0.5 > (width if vertical else height):
             return None
         block = (_columns if vertical else _rows)([self._line(line, size) for line in lines], size, self._setting)
@@ -214,14 +262,15 @@ class Typesetter:
             return self._column(clusters, size)
         glyphs: list[Glyphs] = []
         x, left, right, top, bottom, scale = 0.0, 0.0, 0.0, 0.0, 0.0, 1.0 if not clusters else 0.0
-        for text, file, style in self._pieces(clusters):
+        pieces = self._pieces(clusters)
+        for (text, file, style), advance in zip(pieces, self._advances(pieces, size)):
             font = self._font(file, style, size)
             box = font.getbbox(text, anchor="ls")
             if not glyphs:
                 left = box[0]
             right, top, bottom = x + box[2], min(top, box[1]), max(bottom, box[3])
             glyphs.append(Glyphs(text, font, style.color, x, 0.0))
-            x += font.getlength(text) + self._setting.tracking * size * style.size
+            x += advance
             scale = max(scale, style.size)
         return _Line(glyphs, left, right, top, bottom, scale)
 
@@ -271,7 +320,7 @@ def _rows(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
         glyphs += [glyph._replace(x=glyph.x + shift, y=baseline) for glyph in line.glyphs]
         if line.glyphs:
             top, bottom = min(top, baseline + line.top), max(bottom, baseline + line.bottom)
-    return Block(tuple(glyphs), size, 0.0, top, width, bottom, len(lines))
+    return Block(tuple(glyphs), size, 0.0, top, width, bottom, len(lines), setting.padding * size, False)
 
 
 def _columns(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
@@ -285,4 +334,4 @@ def _columns(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
         shift = (height - line.bottom) * share
         glyphs += [glyph._replace(x=glyph.x + x, y=glyph.y + shift) for glyph in line.glyphs]
         left, right = min(left, x + line.left), max(right, x + line.right)
-    return Block(tuple(glyphs), size, left, 0.0, right, height, len(lines))
+    return Block(tuple(glyphs), size, left, 0.0, right, height, len(lines), setting.padding * size, True)

@@ -25,6 +25,7 @@ import server  # noqa: F401
 import comfy.model_base
 import comfy.model_management as mm
 import comfy.model_patcher
+import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import torch
@@ -37,6 +38,7 @@ from storefront.studio import examples
 from storefront.studio.errors import InputError
 
 CPU = torch.device("cpu")
+SETTINGS = {"seed": 0, "steps": 2, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
 LATENT = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -170,9 +172,8 @@ def other_model(loaded) -> str:
     model = comfy.model_base.BaseModel(comfy.supported_models.SD15(unet), device=CPU)
     patcher = comfy.model_patcher.ModelPatcher(model, CPU, CPU)
     conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)
-    options = {"seed": 0, "steps": 1, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
     try:
-        sampling.sample(patcher, conditioning, None, {"samples": torch.zeros(1, 4, 8, 8)}, **options)
+        sampling.sample(patcher, conditioning, None, {"samples": torch.zeros(1, 4, 8, 8)}, **SETTINGS)
     except InputError as error:
         return str(error)
     return ""
@@ -215,14 +216,107 @@ def cancel_while_loading() -> str:
     return ""
 
 
+@torch.no_grad()
+def streaming(loaded) -> dict:
+    """Inputs on a GPU, weights on the CPU, as partial loading leaves them: which device the results are on, or the error.
+
+    On torch's fake tensors, which know devices and no values: no GPU is needed to see that every weight is brought over.
+    """
+    from storefront.studio.flux import encode
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    (sequence, options), *_ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)[0]
+    encoders, ids = loaded.clip.cond_stage_model, torch.arange(8)[None]
+    velocity, decoder = loaded.model.model.diffusion_model, loaded.vae.first_stage_model
+    inputs = (LATENT, torch.tensor([0.7]), sequence, options["pooled_output"], torch.tensor([3.5]))
+    calls = {
+        "T5": (lambda *a: encode.sequence_embedding(encoders.t5xxl, *a), (ids,)),
+        "CLIP": (lambda *a: encode.pooled_embedding(encoders.clip_l, *a), (ids,)),
+        "transformer": (velocity, inputs),
+        "VAE": (decoder.decode, (LATENT,)),
+    }
+    outcome = {}
+    for name, (call, arguments) in calls.items():
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            moved = [torch.zeros(a.shape, dtype=a.dtype, device="cuda") for a in arguments]
+            try:
+                outcome[name] = call(*moved).device.type
+            except Exception as error:
+                outcome[name] = f"{type(error).__name__}: {error}"[-300:]
+    return outcome
+
+
+def masks_and_prompts(loaded) -> dict:
+    """Two pictures with masks of their own and two prompts: how much each half of each of the four was repainted."""
+    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug"), ("a box", "a box")], 0)
+    masks = torch.zeros(2, 64, 64)
+    masks[0, :, :32], masks[1, :, 32:] = 1, 1
+    start = loaded.vae.encode(torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0)))
+    out, _ = sampling.sample(loaded.model, conditioning, None, {"samples": start, "noise_mask": masks}, **SETTINGS)
+    moved = (out["samples"] - start.repeat(2, 1, 1, 1)).abs()
+    return {
+        "left": [float(x) for x in moved[..., :4].amax((1, 2, 3))],
+        "right": [float(x) for x in moved[..., 4:].amax((1, 2, 3))],
+    }
+
+
+def refusals(loaded) -> dict:
+    """What cannot be honoured is refused by name, never ignored."""
+    import comfy.model_sampling
+
+    plain, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)
+
+    def outcome(model=loaded.model, positive=plain, negative=None, count=1, **changes) -> str:
+        latent = {"samples": torch.zeros(count, 16, 8, 8)}
+        try:
+            sampling.sample(model, positive, negative, latent, **{**SETTINGS, **changes})
+        except InputError as error:
+            return str(error)
+        return "no error"
+
+    shifted = loaded.model.clone()
+    sampler = type("Other", (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST), {})
+    shifted.add_object_patch("model_sampling", sampler(loaded.model.model.model_config))
+    patched = loaded.model.clone()
+    patched.set_model_attn1_patch(lambda *a: a)
+    three, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")] * 3, 0)
+    return {
+        "shift": outcome(shifted),
+        "attention": outcome(patched),
+        "reference": outcome(positive=[[plain[0][0], {**plain[0][1], "reference_latents": [LATENT]}]]),
+        "cfg below 1": outcome(cfg=0.5),
+        "negative": outcome(negative=three, cfg=2.0, count=2),
+    }
+
+
+def stock_schedule_of_schnell() -> float:
+    """How far stock samplers' sigmas on our MODEL with schnell's scheduler are from those of a stock schnell."""
+    from storefront.host.model_socket import DiffusersFlux
+    from storefront.studio.flux.families import SCHNELL_SCHEDULER
+
+    ours = DiffusersFlux(torch.nn.Identity(), SCHNELL_SCHEDULER, None, None, CPU)
+    config = comfy.supported_models.FluxSchnell({"image_model": "flux", "guidance_embed": False})
+    stock = comfy.model_base.model_sampling(config, comfy.model_base.ModelType.FLOW)
+    simple = [comfy.samplers.calculate_sigmas(sampling, "simple", 4) for sampling in (ours.model_sampling, stock)]
+    return difference(*simple)
+
+
 def sharing(loaded) -> dict:
+    def fresh():
+        return model_files.load(model_files.BUNDLED, "fp16")[0]
+
+    first = fresh()
+    second = fresh()
+    inner = second.model.model
+    del first
+    third = fresh()
     again, _ = model_files.load(model_files.BUNDLED, "fp32")
     other, _ = model_files.load(model_files.BUNDLED, "bf16")
     return {
         "same weights": again.model.model is loaded.model.model
         and again.clip.cond_stage_model is loaded.clip.cond_stage_model
         and again.vae is loaded.vae,
-        "own patches": again.model is not loaded.model,
+        "outlives the first": third.model.model is inner,
         "other dtype apart": other.model.model is not loaded.model.model,
     }
 
@@ -231,6 +325,10 @@ def main() -> None:
     loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
     figures = {
         "partial loading": partial_loading(loaded),
+        "streaming": streaming(loaded),
+        "masks and prompts": masks_and_prompts(loaded),
+        "refusals": refusals(loaded),
+        "schnell": stock_schedule_of_schnell(),
         "stock CLIP": stock_clip(),
         "stock VAE": stock_vae(),
         "other model": other_model(loaded),

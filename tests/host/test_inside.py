@@ -60,3 +60,32 @@ def test_cancel_is_heard_while_loading(figures):
 
 def test_the_same_model_twice_shares_its_weights(figures):
     assert all(figures["sharing"].values()), figures["sharing"]
+
+
+@pytest.mark.parametrize("module", ["transformer", "T5", "CLIP", "VAE"])
+def test_weights_left_on_the_cpu_are_brought_to_the_gpu(figures, module):
+    assert figures["streaming"][module] == "cuda"
+
+
+def test_each_picture_keeps_its_mask_under_every_prompt(figures):
+    left, right = figures["masks and prompts"]["left"], figures["masks and prompts"]["right"]
+    assert [a > 0.05 for a in left] == [True, False, True, False]
+    assert [b > 0.05 for b in right] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("case", "named"),
+    [
+        ("shift", "ModelSamplingFlux"),
+        ("attention", "attention"),
+        ("reference", "reference latents"),
+        ("cfg below 1", "cfg is 0.5"),
+        ("negative", "negative is"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(figures, case, named):
+    assert named in figures["refusals"][case]
+
+
+def test_stock_samplers_use_schnell_s_own_schedule(figures):
+    assert figures["schnell"] < 1e-3  # ComfyUI's tables of a thousand levels end at 1 and at 0.999

@@ -128,14 +128,14 @@ def test_a_truncated_file_is_named(folder, keep):
 def test_a_missing_shard_is_named(folder):
     weights = next((folder / "transformer").glob("*.safetensors"))
     index = {"weight_map": {"a": weights.name, "b": "part-2.safetensors"}}
-    (folder / "transformer" / "x.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelFilesError, match=r"part-2\.safetensors"):
         checkpoints.inspect(folder)
 
 
 def test_a_shard_outside_the_folder_is_refused(folder):
     index = {"weight_map": {"a": "../vae/diffusion_pytorch_model.safetensors"}}
-    (folder / "transformer" / "x.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelFilesError, match="no paths"):
         checkpoints.inspect(folder)
 
@@ -171,3 +171,126 @@ def test_gaps_in_a_config_are_filled_in_memory_and_logged(folder, caplog):
 )
 def test_licences_of_known_models(name, part):
     assert part in licence_of(name).name
+
+
+# --- model folders that look whole and are not ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy_of_micro(tmp_path):
+    import shutil
+    from pathlib import Path
+
+    return Path(shutil.copytree(Path(__file__).parents[2] / "models" / "flux-micro", tmp_path / "copy"))
+
+
+def open_all(folder):
+    import torch
+    from storefront.studio.flux.checkpoints import inspect, load_component
+
+    checkpoint = inspect(folder)
+    for part in (*checkpoint.family.tokenizers, *checkpoint.family.components):
+        load_component(checkpoint, part, torch.float32)
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2", "transformer", "vae"])
+def test_a_missing_weight_is_named_not_made_up(copy_of_micro, part):
+    from safetensors.torch import load_file, save_file
+
+    (path,) = (copy_of_micro / part).glob("*.safetensors")
+    weights = load_file(path)
+    gone = sorted(name for name in weights if name.endswith("weight") and "shared" not in name and "embed" not in name)[
+        0
+    ]
+    del weights[gone]
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(ModelFilesError, match="1 are missing"):
+        open_all(copy_of_micro)
+
+
+def edit(path, **values):
+    import json
+
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "named"),
+    [
+        ("tokenizer_2/tokenizer.json", lambda path: path.unlink(), "tokenizer_2/: tokenizer.json"),
+        ("tokenizer/tokenizer.json", lambda path: path.write_text("{}"), "copy/tokenizer"),
+        ("tokenizer_2/tokenizer.json", lambda path: path.write_text("no json"), "copy/tokenizer_2"),
+        ("model_index.json", lambda path: path.write_text("[" * 100_000), "model_index.json"),
+        (
+            "scheduler/scheduler_config.json",
+            lambda path: edit(path, max_shift="much", use_dynamic_shifting=True),
+            "max_shift",
+        ),
+        ("scheduler/scheduler_config.json", lambda path: edit(path, shift=None), "shift"),
+        (
+            "transformer/config.json",
+            lambda path: edit(path, quantization_config={"quant_method": "bitsandbytes"}),
+            "quant",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(copy_of_micro, file, damage, named):
+    damage(copy_of_micro / file)
+    with pytest.raises(ModelFilesError, match=named):
+        open_all(copy_of_micro)
+
+
+@pytest.mark.parametrize(
+    "header", [b'{"a": {"data_offsets": [0, null]}}', b'{"a": {"data_offsets": ["x", "y"]}}', b"[" * 9999]
+)
+def test_a_safetensors_header_of_nonsense_is_named(copy_of_micro, header):
+    import struct
+
+    (path,) = (copy_of_micro / "vae").glob("*.safetensors")
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(ModelFilesError, match="header"):
+        open_all(copy_of_micro)
+
+
+def test_weights_that_come_as_fp16_only_are_loaded(copy_of_micro):
+    for part in ("text_encoder", "text_encoder_2", "transformer", "vae"):
+        (path,) = (copy_of_micro / part).glob("*.safetensors")
+        path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    open_all(copy_of_micro)
+
+
+@pytest.mark.parametrize(
+    ("folder", "licence", "repository"),
+    [
+        ("FLUX.1-schnell", "Apache-2.0", "black-forest-labs/FLUX.1-schnell"),
+        ("black-forest-labs--FLUX.1-dev", "FLUX.1 [dev] Non-Commercial License", "black-forest-labs/FLUX.1-dev"),
+        ("flux.1-krea-dev", "FLUX.1 [dev] Non-Commercial License", "black-forest-labs/FLUX.1-Krea-dev"),
+        ("FLUX.1-schnell-dev-merged", "not known to this pack", "OWNER/FLUX.1-schnell-dev-merged"),
+        ("somebody--my-flux", "not known to this pack", "somebody/my-flux"),
+    ],
+)
+def test_a_licence_is_promised_for_whole_names_only(folder, licence, repository):
+    from storefront.studio.flux.families import licence_of, repository_of
+
+    assert licence_of(folder).name == licence
+    assert repository_of(folder) == repository
+
+
+def test_more_prompts_than_memory_are_refused():
+    from storefront.studio.flux.encode import pair_prompts
+
+    assert len(pair_prompts("a\n" * 64, "", True)) == 64
+    with pytest.raises(InputError, match="65 lines"):
+        pair_prompts("a\n" * 65, "", True)
+
+
+def test_the_python_api_draws_in_bf16():
+    from pathlib import Path
+
+    import torch
+    from storefront.studio.flux.pipeline import FluxStudio
+
+    studio = FluxStudio.load(Path(__file__).parents[2] / "models" / "flux-micro", torch.bfloat16)
+    image = studio.text_to_image("a red mug on a wooden table", width=64, height=64, seed=7, steps=4)
+    assert image.shape == (1, 64, 64, 3)
+    assert image[0, 28:44, 24:40, 0].mean() > image[0, 28:44, 24:40, 2].mean() + 0.1

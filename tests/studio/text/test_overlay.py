@@ -113,11 +113,36 @@ def test_runs_have_their_colour_and_size(typeface):
 
 
 def test_effects_lie_around_the_letters(typeface):
-    bare = draw.overlay(plain(0.5), ["할인"], Design(size=100, shadow=0, color="#ffffff", scrim="off"), typeface)
+    bare = draw.overlay(
+        plain(0.5),
+        ["할인"],
+        Design(size=100, anchor="center", height=60, shadow=0, color="#ffffff", scrim="off"),
+        typeface,
+    )
     for name, design in {
-        "outline": Design(size=100, shadow=0, color="#ffffff", scrim="off", outline=0.1, outline_color="#ff0000"),
-        "glow": Design(size=100, shadow=0, color="#ffffff", scrim="off", glow=1, glow_color="#ff0000"),
-        "box": Design(size=100, shadow=0, color="#ffffff", scrim="off", box_opacity=1, box_color="#ff0000"),
+        "outline": Design(
+            size=100,
+            anchor="center",
+            height=60,
+            shadow=0,
+            color="#ffffff",
+            scrim="off",
+            outline=0.1,
+            outline_color="#ff0000",
+        ),
+        "glow": Design(
+            size=100, anchor="center", height=60, shadow=0, color="#ffffff", scrim="off", glow=1, glow_color="#ff0000"
+        ),
+        "box": Design(
+            size=100,
+            anchor="center",
+            height=60,
+            shadow=0,
+            color="#ffffff",
+            scrim="off",
+            box_opacity=1,
+            box_color="#ff0000",
+        ),
     }.items():
         out = draw.overlay(plain(0.5), ["할인"], design, typeface)
         red = (out.image[0, ..., 0] > 0.8) & (out.image[0, ..., 1] < 0.3)
