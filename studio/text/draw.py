@@ -38,7 +38,7 @@ SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
 LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
 FIRM_SCRIM = 0.35  # opacity of one that was asked for
-LIGHT_BONUS = 0.2  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
+LIGHT_BONUS = 0.3  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
 
 
 class Preset(NamedTuple):
