@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..canvas import FORMATS
 from ..errors import InputError, require_number
 from ..images import require_mask, require_picture
+from ..text.markup import TAG
 from . import contrast
 from .layout import Box, Layout, Scrim
 from .light import estimate_light
@@ -22,6 +23,8 @@ AS_PICTURE = "as the picture"
 EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
 SMALLEST = 32  # pixels a side
+MOST = 64  # products, as a layout may hold
+BLACK = "#000000"
 
 
 class Safe(NamedTuple):
@@ -33,32 +36,32 @@ class Safe(NamedTuple):
     left: float
 
 
-EVEN = Safe(0.05, 0.05, 0.05, 0.05)  # the usual margin of print and web banners
+NOTHING = Safe(0, 0, 0, 0)
+# What a format's own buttons, crops and trimming take; `Wishes.margin` goes before it where it is wider.
 SAFE_AREAS = {
-    # Instagram and TikTok lay name and buttons over a story: Meta asks for 14 % above and 20 % below to stay free.
-    "9:16 story, reel": Safe(0.14, 0.06, 0.20, 0.06),
-    # Feeds crop 4:5 to a square in the profile grid: a tenth above and below may go.
+    # Name above, buttons and caption below. Meta's ads guide: 14 % and 20 % free in stories; reels 14 %, 35 %, sides 6 %.
+    "9:16 story, reel": Safe(0.14, 0.06, 0.35, 0.06),
+    # Profile grids cut it to a square (older apps) or to 3:4.
     "4:5 feed portrait": Safe(0.10, 0.05, 0.10, 0.05),
-    # Players lay their bar over the lower tenth.
+    # Title-safe area of television, 5 % all around (SMPTE ST 2046-1, EBU R 95); players lay their bar over the lower tenth.
     "16:9 video, slide": Safe(0.05, 0.05, 0.10, 0.05),
-    # Link previews are cut to other shapes by messengers.
+    # Messengers round and cut link previews each in their own way; some to 2:1, some to a square in the middle.
     "1.91:1 link preview": Safe(0.08, 0.08, 0.08, 0.08),
-    # Low banners: the same distance in pixels all around.
-    "3:1 banner": Safe(0.10, 0.04, 0.10, 0.04),
-    "4:1 leaderboard": Safe(0.12, 0.03, 0.12, 0.03),
-    # Trimming may take 3 mm of a sheet, and print looks cramped below about 6 %.
-    "A-series print, portrait": Safe(0.06, 0.07, 0.06, 0.07),
-    "A-series print, landscape": Safe(0.07, 0.06, 0.07, 0.06),
-    "9:5 name card": Safe(0.10, 0.07, 0.10, 0.07),
+    # Trimming may be 3 mm off, and binding and hands take a centimetre: 6 % of A4's shorter side is 12.6 mm.
+    "A-series print, portrait": Safe(0.045, 0.06, 0.045, 0.06),
+    "A-series print, landscape": Safe(0.06, 0.045, 0.06, 0.045),
+    # 5 mm of 90 x 50 mm, the usual quiet zone of printers beyond 2 to 3 mm of trim.
+    "9:5 name card": Safe(0.10, 0.056, 0.10, 0.056),
 }
 
 
 @dataclass(frozen=True)
 class Wishes:
     format: str = AS_PICTURE
+    batch: str = EACH
     product_scale: float = 0.0  # % of the picture's height (or width, if that is met first); 0: chosen
     text_side: str = "auto"  # which side of the picture the words take
-    batch: str = EACH
+    margin: float = 5.0  # % of the shorter side that stays free all around
 
     def __post_init__(self) -> None:
         allowed: dict[str, tuple[str, ...]] = {
@@ -69,7 +72,11 @@ class Wishes:
         for name, choices in allowed.items():
             if getattr(self, name) not in choices:
                 raise InputError(name, getattr(self, name), "one of: " + ", ".join(choices))
-        require_number("product_scale", self.product_scale, 0, 100)
+        for name, (low, high) in RANGES.items():
+            require_number(name, getattr(self, name), low, high)
+
+
+RANGES: dict[str, tuple[float, float]] = {"product_scale": (0, 100), "margin": (0, 25)}
 
 
 class _Shape(NamedTuple):
@@ -79,7 +86,36 @@ class _Shape(NamedTuple):
     height: float
 
 
+class _Products(NamedTuple):
+    """Places where the products may stand, and how good each is. One empty box where there is no product."""
+
+    boxes: np.ndarray  # [N, 4] left, top, right, bottom in 0..1 of the picture
+    score: np.ndarray  # [N]
+    hidden: np.ndarray  # [N] 0..1, how much of what catches the eye they hide
+    platform: np.ndarray  # [N] 0..1, how much the ground under them is set off: a podium, a pool of light
+
+
+class _Words(NamedTuple):
+    """Places where the words may stand, and how good each is."""
+
+    boxes: np.ndarray  # [M, 4]
+    score: np.ndarray  # [M]
+    hidden: np.ndarray  # [M] 0..1, how much of what catches the eye they hide
+    busy: np.ndarray  # [M] 0..1, how much of what is under them is edges
+    letter: np.ndarray  # [M] pixels an em
+
+
+class _Choice(NamedTuple):
+    products: _Products  # of one place
+    words: _Words  # of one place
+
+
 GAP = 0.06  # between products, times the tallest one's height
+APART = 0.045  # of the picture, between product and words
+BUSY = 0.3  # a cell with more edge than this is busy
+EYE = 0.55  # a cell that stands out more than this catches the eye
+PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
+BEST = 350  # of each kind are paired
 
 
 def plan_pictures(background: torch.Tensor, mask: torch.Tensor | None, headline: str, wishes: Wishes) -> Layout:
@@ -92,7 +128,7 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
     """The layout for a picture [H, W, 3] in 0..1, the products' masks [h, w], and the words.
 
     Without a mask the picture is taken to hold its product already, and only the words are placed. Raises InputError
-    for an empty mask, a picture of less than 32 pixels, and one that has not the shape of the format.
+    for an empty mask, more than 64 of them, a picture of less than 32 pixels, and one that has not the format's shape.
     """
     height, width = background.shape[:2]
     if min(height, width) < SMALLEST:
@@ -103,16 +139,19 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
             raise InputError(
                 "background", f"{width}x{height}", f"the shape of {wishes.format!r}, such as {size.width}x{size.height}"
             )
-    scene = look_at(background)
+    if len(masks) > MOST:
+        raise InputError("product_mask", f"{len(masks)} masks", f"at most {MOST}")
     shapes = [_shape(mask, index) for index, mask in enumerate(masks)]
     if shapes and wishes.batch == EACH:  # one box that holds each of them
-        tallest = max(shape.height for shape in shapes)
-        shapes = [_Shape(max(shape.width for shape in shapes), tallest)]
-    safe = SAFE_AREAS.get(wishes.format, EVEN)
-    groups = _product_boxes(shapes, scene, width / height, wishes, safe)
-    words = _text_boxes(safe, wishes.text_side)
-    best = _best_pair(groups, words, scene, headline, width, height)
-    return _finished(background, best, shapes, scene, width, height)
+        shapes = [_Shape(max(shape.width for shape in shapes), max(shape.height for shape in shapes))]
+    scene = look_at(background, subject=not shapes)
+    edge = wishes.margin / 100 * min(width, height)
+    free = Safe(edge / height, edge / width, edge / height, edge / width)
+    safe = Safe(*map(max, zip(free, SAFE_AREAS.get(wishes.format, NOTHING))))
+    products = _product_places(shapes, scene, width, height, wishes, safe, free)
+    words = _word_places(scene, headline, width, height, wishes, safe)
+    choice = _best_pair(products, words, scene, width, height)
+    return _finished(background, choice, shapes, scene, width, height)
 
 
 def _shape(mask: np.ndarray, index: int) -> _Shape:
@@ -130,136 +169,166 @@ def _group(shapes: list[_Shape]) -> _Shape:
     return _Shape(sum(shape.width for shape in shapes) + GAP * tallest * (len(shapes) - 1), tallest)
 
 
-def _product_boxes(shapes: list[_Shape], scene: Scene, aspect: float, wishes: Wishes, safe: Safe) -> np.ndarray:
-    """[N, 4] boxes (left, top, right, bottom in 0..1) in which the products may stand; one empty box without any."""
+# --- where the product may stand --------------------------------------------------------------------------------------
+
+
+def _product_places(
+    shapes: list[_Shape], scene: Scene, width: int, height: int, wishes: Wishes, safe: Safe, free: Safe
+) -> _Products:
+    """Sizes x ground lines x positions across, scored by size, thirds, what they hide and what they stand on."""
     import numpy as np
 
     if not shapes:
-        return np.zeros((1, 4))
+        return _Products(np.zeros((1, 4)), np.zeros(1), np.zeros(1), np.zeros(1))
     group = _group(shapes)
-    shape = group.width / group.height / aspect  # width for a height of 1, both as shares of the picture
-    heights = np.array([wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.28, 0.72, 12))
-    heights = np.minimum(heights, 0.92 / shape)
-    bases = _ground_lines(scene, safe)
-    boxes = []
-    for tall in np.unique(heights.round(4)):
-        wide = tall * shape
-        for base in bases:
-            if base - tall < 0.03:
-                continue
-            edge = 0.04
-            for middle in np.linspace(edge + wide / 2, 1 - edge - wide / 2, 13) if wide < 1 - 2 * edge else [0.5]:
-                boxes.append((middle - wide / 2, base - tall, middle + wide / 2, base))
-    if not boxes:
-        tall = min(0.9, 0.92 / shape)
-        boxes = [(0.5 - tall * shape / 2, 0.95 - tall, 0.5 + tall * shape / 2, 0.95)]
-    return np.array(boxes)
+    shape = group.width / group.height * height / width  # width for a height of 1, both as shares of the picture
+    tallest = min(0.94 - free.top, (1 - 2 * free.left) / shape)
+    heights = [wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.2, 0.76, 13)
+    heights = np.unique(np.minimum(heights, tallest).round(4))
+    bases = _ground_lines(scene, safe, free)
+    grid = np.stack(np.meshgrid(heights, bases, np.linspace(0, 1, 17), indexing="ij"), -1).reshape(-1, 3)
+    grid = grid[grid[:, 1] - grid[:, 0] >= min(free.top, 1 - free.bottom - grid[:, 0].min())]
+    if not len(grid):  # a size was wished that leaves no choice of ground lines
+        grid = np.array([(heights[0], max(heights[0], 1 - free.bottom), across) for across in np.linspace(0, 1, 17)])
+    tall, base = grid[:, 0], grid[:, 1]
+    wide = tall * shape
+    left = free.left + (1 - 2 * free.left - wide) * grid[:, 2]
+    boxes = np.stack([left, base - tall, left + wide, base], -1)
+
+    # A sixth of the picture, more for several, less for a long thin one: its length already makes it large.
+    long = max(max(shape.width / shape.height, shape.height / shape.width) for shape in shapes)
+    size = -0.8 * np.abs(np.log(tall * wide / (0.165 * long**-0.4 * min(2, 1 + 0.25 * (len(shapes) - 1)))))
+    middle = left + wide / 2
+    spot = -1.5 * np.min([np.abs(middle - third) for third in (1 / 3, 0.5, 2 / 3)], 0)
+    straddles, platform = _footing(boxes, scene, width / height)
+    if scene.horizon is None:
+        depth = np.abs(base - 0.86) * 1.5
+    else:
+        depth = np.abs((base - scene.horizon) / (1 - scene.horizon) - 0.6)
+    behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
+    hidden = _hidden(scene, behind)
+    covered = BoxMeans(scene.saliency).over(behind)
+    score = size + spot - depth * (1 - platform) + platform - 1.3 * straddles - 1.1 * covered - 1.8 * hidden
+    best = np.argsort(-score, kind="stable")[:BEST]
+    return _Products(boxes[best], score[best], hidden[best], platform[best])
 
 
-def _ground_lines(scene: Scene, safe: Safe) -> np.ndarray:
+def _ground_lines(scene: Scene, safe: Safe, free: Safe) -> np.ndarray:
     """Where a product's base may stand: on the ground that begins at the horizon, else in the lower quarter."""
     import numpy as np
 
-    lowest = 1 - max(0.04, safe.bottom * 0.6)
+    lowest = 1 - max(free.bottom, safe.bottom * 0.5)  # buttons may lie over its foot, not over its middle
     if scene.horizon is None:
-        return np.linspace(max(0.7, lowest - 0.2), lowest, 4)
+        return np.linspace(min(0.68, lowest - 0.05), lowest, 7)
     deep = 1 - scene.horizon
-    return np.linspace(min(scene.horizon + 0.3 * deep, lowest), min(scene.horizon + 0.8 * deep, lowest), 4)
+    return np.linspace(min(scene.horizon + 0.25 * deep, lowest - 0.02), min(scene.horizon + 0.85 * deep, lowest), 9)
 
 
-def _text_boxes(safe: Safe, side: str) -> np.ndarray:
-    """[M, 4] boxes inside the safe area: bands across, columns, and corners."""
+def _footing(boxes: np.ndarray, scene: Scene, aspect: float) -> tuple[np.ndarray, np.ndarray]:
+    """[N] twice, 0..1: does the product stand across an edge, and does it stand on something set off from the sides.
+
+    By the colours around its base line: above against below, left against right, and against the picture's sides.
+    """
+    import numpy as np
+
+    means = BoxMeans(scene.color)
+    left, right, base = boxes[:, 0], boxes[:, 2], boxes[:, 3]
+    wide = right - left
+    # As deep as a round product seen from a little above.
+    deep = np.clip(0.13 * wide * aspect, 0.012, 0.06)
+
+    def strip(x0: np.ndarray | float, x1: np.ndarray | float, up: float, down: float) -> np.ndarray:
+        x0, x1 = np.broadcast_to(x0, base.shape), np.broadcast_to(x1, base.shape)
+        return means.over(np.stack([x0, base - up * deep, x1, base + down * deep], -1))
+
+    def unlike(a: np.ndarray, b: np.ndarray, much: float) -> np.ndarray:
+        return np.clip(np.linalg.norm(a - b, axis=-1) / much, 0, 1)
+
+    ends = left + 0.1 * wide, right - 0.1 * wide
+    above, below = strip(*ends, 1.4, -0.1), strip(*ends, -0.1, 1.0)
+    first, last = strip(ends[0], left + 0.35 * wide, 1, 0.6), strip(right - 0.35 * wide, ends[1], 1, 0.6)
+    straddles = np.maximum(unlike(above, below, 0.2), 0.7 * unlike(first, last, 0.25))
+    foot = strip(*ends, 1, 0.6)
+    sides = [unlike(foot, strip(x, x + 0.1, 1, 0.6), 0.3) for x in (0.02, 0.88)]
+    # A lake between two trees is set off from them too; but a podium catches the eye, and the wall behind it is another.
+    seen = BoxMeans(scene.saliency).over(np.stack([ends[0], base - deep, ends[1], base + 0.6 * deep], -1))
+    behind = means.over(np.stack([left, boxes[:, 1], right, (boxes[:, 1] + base) / 2], -1))
+    set_off = np.minimum.reduce([*sides, unlike(foot, behind, 0.3), np.clip(seen / EYE, 0, 1)])
+    return straddles, set_off * (1 - straddles)
+
+
+def _hidden(scene: Scene, boxes: np.ndarray) -> np.ndarray:
+    """[N] 0..1: the share of what catches the eye, or of a face, that lies under each box."""
+    import numpy as np
+
+    strong = (scene.saliency > EYE).astype(np.float64)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    # A speck is not worth as much as a picture's subject, even where it is all that catches the eye.
+    hidden = BoxMeans(strong).over(boxes) * area / max(strong.mean(), 0.05)
+    for face in scene.faces:
+        wide = np.minimum(boxes[:, 2], face[2]) - np.maximum(boxes[:, 0], face[0])
+        tall = np.minimum(boxes[:, 3], face[3]) - np.maximum(boxes[:, 1], face[1])
+        over = np.maximum(wide, 0) * np.maximum(tall, 0) / max((face[2] - face[0]) * (face[3] - face[1]), 1e-6)
+        hidden = np.maximum(hidden, np.minimum(1, 3 * over))
+    return np.minimum(hidden, 1)
+
+
+# --- where the words may stand ----------------------------------------------------------------------------------------
+
+
+def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: Wishes, safe: Safe) -> _Words:
+    """Widths x heights x positions inside the safe area, scored by calm, by contrast and by how large letters can be."""
     import numpy as np
 
     x0, y0, x1, y1 = safe.left, safe.top, 1 - safe.right, 1 - safe.bottom
-    boxes = []
-    for wide in (1.0, 0.75, 0.6, 0.48, 0.38):
-        for tall in (0.14, 0.2, 0.28, 0.38, 0.55):
+    places = []
+    for wide in (1.0, 0.8, 0.64, 0.52, 0.42, 0.34):
+        for tall in (0.12, 0.17, 0.24, 0.33, 0.45, 0.6):
             w, h = wide * (x1 - x0), tall * (y1 - y0)
-            for x in np.linspace(x0, x1 - w, 3 if wide < 1 else 1):
-                for y in np.linspace(y0, y1 - h, 7):
-                    boxes.append((x, y, x + w, y + h))
-    out = np.array(boxes)
-    middle = (out[:, :2] + out[:, 2:]) / 2
-    kept = {
-        "auto": np.ones(len(out), bool),
-        "top": middle[:, 1] < 0.42,
-        "bottom": middle[:, 1] > 0.58,
-        "left": middle[:, 0] < 0.45,
-        "right": middle[:, 0] > 0.55,
-    }[side]
-    return out[kept]
+            for x in np.linspace(x0, x1 - w, 5 if wide < 0.8 else 3 if wide < 1 else 1):
+                for y in np.linspace(y0, y1 - h, 8):
+                    places.append((x, y, x + w, y + h))
+    boxes = np.array(places)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    wished = {
+        "auto": np.ones(len(boxes), bool),
+        "top": centre[:, 1] < 0.42,
+        "bottom": centre[:, 1] > (0.58 if y1 > 0.75 else 0.5),
+        "left": centre[:, 0] < 0.45,
+        "right": centre[:, 0] > 0.55,
+    }[wishes.text_side]
+    boxes, centre = boxes[wished], centre[wished]
+
+    busy = BoxMeans((scene.busyness > BUSY).astype(np.float64)).over(boxes)
+    hidden = _hidden(scene, boxes)
+    noise = 1.2 * busy + 0.8 * BoxMeans(scene.busyness).over(boxes)
+    eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 2.2 * hidden
+    letter = _letter_size(boxes, headline, width, height)
+    large = np.clip(letter / (0.12 * (width * height) ** 0.5), 0, 1)
+    lost = np.clip(boxes[:, 3] - boxes[:, 1] - 0.4, 0, 1)  # a tall box with few words looks lost
+    upper = 1 - centre[:, 1]  # read first
+    score = 1.8 * large + 0.4 * upper + 0.7 * _legible(scene, boxes) - noise - eye - 0.5 * lost
+    best = np.argsort(-score, kind="stable")[: 3 * BEST]
+    return _Words(boxes[best], score[best], hidden[best], busy[best], letter[best])
 
 
-class _Pair(NamedTuple):
-    product: np.ndarray  # [4], shares of the picture; empty without a product
-    text: np.ndarray  # [4]
-    calm: float  # 0..1, 1 = nothing under the words
-    covered: float  # 0..1, how much of what catches the eye the product hides
-
-
-def _best_pair(groups: np.ndarray, words: np.ndarray, scene: Scene, headline: str, width: int, height: int) -> _Pair:
-    """Scores add up from terms in 0..1; their weights are the taste of this pack."""
+def _legible(scene: Scene, boxes: np.ndarray) -> np.ndarray:
+    """[M] 0..1, about: 1 where white or dark letters have twice the contrast they need on most of what is under them."""
     import numpy as np
 
-    saliency, busy = BoxMeans(scene.saliency), BoxMeans(scene.busyness)
-    with_product = bool((groups[:, 2] > groups[:, 0]).any())
-
-    tall, wide = groups[:, 3] - groups[:, 1], groups[:, 2] - groups[:, 0]
-    middle = (groups[:, 0] + groups[:, 2]) / 2
-    covered = saliency.over(groups) if with_product else np.zeros(1)
-    size = 1 - np.abs(np.maximum(tall, wide * 0.8) - 0.52) / 0.5
-    spot = np.minimum.reduce([np.abs(middle - third) for third in (1 / 3, 0.5, 2 / 3)])
-    front = 0.0 if scene.horizon is None else np.abs((groups[:, 3] - scene.horizon) / (1 - scene.horizon) - 0.6)
-    product_score = (1.2 * size - 0.9 * covered - 1.5 * spot - 1.2 * front) if with_product else np.zeros(1)
-
-    # What catches the eye counts double where it is strong: half a face under the words is worse than a tint all over.
-    eye = BoxMeans(_subject(scene.saliency) if not with_product else scene.saliency)
-    strong = BoxMeans((scene.saliency > 0.5).astype(float))
-    calm = 1 - np.clip(0.5 * eye.over(words) + 0.6 * strong.over(words) + 1.4 * busy.over(words), 0, 1)
-    letter = _letter_size(words, headline, width, height)
-    large = np.clip(letter / (0.1 * (width * height) ** 0.5), 0, 1)
-    ragged = np.clip((words[:, 3] - words[:, 1]) - 0.4, 0, 1)  # a tall box with few words looks lost
-    centre = (words[:, :2] + words[:, 2:]) / 2
-    upper = np.clip(1 - centre[:, 1], 0, 1)  # read first
-    across = np.minimum.reduce([np.abs(centre[:, 0] - x) for x in (0.28, 0.5, 0.72)])
-    text_score = 2.0 * calm + 1.5 * large + 0.35 * upper - 0.5 * ragged - 0.4 * across
-
-    pad = 0.02
-    gap_x = np.maximum(words[None, :, 0] - groups[:, None, 2], groups[:, None, 0] - words[None, :, 2])
-    gap_y = np.maximum(words[None, :, 1] - groups[:, None, 3], groups[:, None, 1] - words[None, :, 3])
-    apart = np.maximum(gap_x, gap_y)
-    # A product left of the middle wants its words right of it, and the other way round.
-    lean = (middle[:, None] - 0.5) * tall[:, None] * 2 + (centre[None, :, 0] - 0.5) * large[None, :]
-    score = product_score[:, None] + text_score[None, :] - 0.8 * np.abs(lean)
-    if with_product:
-        beside = gap_x > gap_y  # words beside a product belong at its height
-        level = np.abs((groups[:, 1] + groups[:, 3])[:, None] / 2 - centre[None, :, 1])
-        side_by_side = np.clip(width / height - 1.3, 0, 1) - np.clip(1 - width / height, 0, 1)
-        score = (
-            score
-            + 0.9 * side_by_side * beside
-            - 0.5 * beside * level
-            - np.where(apart < pad, 6 + 20 * np.clip(pad - apart, 0, 1), 0)
-        )
-    product, text = np.unravel_index(int(score.argmax()), score.shape)
-    box = groups[product] if with_product else np.zeros(0)
-    return _Pair(box, words[text], float(calm[text]), float(covered[product]))
-
-
-def _subject(saliency: np.ndarray) -> np.ndarray:
-    """Saliency with the middle raised: a photo that holds its product already holds it there."""
-    import numpy as np
-
-    rows, columns = np.mgrid[-1 : 1 : saliency.shape[0] * 1j, -1 : 1 : saliency.shape[1] * 1j]
-    return np.clip(saliency + 0.5 * np.exp(-(rows**2 + columns**2) / 0.5), 0, 1)
+    luminance = contrast.relative_luminance(scene.color)
+    mean, square = BoxMeans(np.stack([luminance, luminance**2], -1)).over(boxes).T
+    spread = 1.6 * np.sqrt(np.maximum(square - mean**2, 0))
+    white = contrast.contrast_ratio(1.0, np.minimum(mean + spread, 1))
+    dark = contrast.contrast_ratio(np.maximum(mean - spread, 0), 0.0056)
+    return np.clip(np.log2(np.maximum(white, dark) / contrast.READABLE) + 0.5, 0, 1)
 
 
 def _letter_size(boxes: np.ndarray, headline: str, width: int, height: int) -> np.ndarray:
-    """Pixels an em that the words can have in each box, over one to five lines. Hangul and Han take a whole em."""
+    """[M] pixels an em that the words can have in each box, over one to five lines. Hangul and Han take a whole em."""
     import numpy as np
 
-    words = [sum(_advance(c) for c in word) for word in headline.split()] or [6.0]
+    words = [sum(_advance(c) for c in word) for word in TAG.sub("", headline).split()] or [6.0]
     length = sum(words) + 0.3 * (len(words) - 1)
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
     sizes = []
@@ -274,33 +343,86 @@ def _advance(character: str) -> float:
     return 0.95 if unicodedata.east_asian_width(character) in "WF" else 0.56
 
 
+# --- both together ----------------------------------------------------------------------------------------------------
+
+
+def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, height: int) -> _Choice:
+    """Scores add up from terms of about 0..1; their weights are the taste of this pack."""
+    import numpy as np
+
+    groups, texts = products.boxes[:, None], words.boxes[None]
+    score = products.score[:, None] + words.score[None]
+    centre = (texts[..., :2] + texts[..., 2:]) / 2
+    large = np.clip(words.letter / (0.12 * (width * height) ** 0.5), 0, 1)[None]
+    # What catches the eye in the scene weighs too: a plant on the right wants product or words on the left.
+    columns = (np.arange(scene.saliency.shape[1]) + 0.5) / scene.saliency.shape[1] - 0.5
+    lean = float((scene.saliency * columns).mean()) * 4 + (centre[..., 0] - 0.5) * large
+    if groups.any():
+        middle = (groups[..., 0] + groups[..., 2]) / 2
+        lean = lean + (middle - 0.5) * (groups[..., 3] - groups[..., 1]) * 2
+        gap_x = np.maximum(texts[..., 0] - groups[..., 2], groups[..., 0] - texts[..., 2]) * width / height
+        gap_y = np.maximum(texts[..., 1] - groups[..., 3], groups[..., 1] - texts[..., 3])
+        tight = np.clip(APART - np.maximum(gap_x, gap_y), 0, 1)
+        beside = gap_x > gap_y  # words beside a product belong at its height, words above it over its middle
+        level = np.abs((groups[..., 1] + groups[..., 3]) / 2 - centre[..., 1])
+        axis = np.abs(middle - centre[..., 0])
+        landscape = np.clip(width / height - 1.3, 0, 1) - np.clip(1.1 - width / height, 0, 1)
+        score += 0.7 * landscape * beside - np.where(beside, 0.5 * level, 0.6 * axis)
+        score -= np.where(tight > 0, 6 + 20 * tight, 0)
+    score = score - 0.8 * np.abs(lean)
+    product, text = np.unravel_index(int(score.argmax()), score.shape)
+    return _Choice(
+        _Products(*(values[product] for values in products)),
+        _Words(*(values[text] for values in words)),
+    )
+
+
+# --- the plan, in pixels and words ------------------------------------------------------------------------------------
+
+
 def _finished(
-    background: np.ndarray, pair: _Pair, shapes: list[_Shape], scene: Scene, width: int, height: int
+    background: np.ndarray, choice: _Choice, shapes: list[_Shape], scene: Scene, width: int, height: int
 ) -> Layout:
-    left, top, right, bottom = (pair.text * [width, height, width, height]).round().astype(int).tolist()
+    left, top, right, bottom = (choice.words.boxes * [width, height, width, height]).round().astype(int).tolist()
     text = Box(left, top, max(1, right - left), max(1, bottom - top))
-    products = _split(pair.product, shapes, width, height)
-    part = background[text.y : text.bottom, text.x : text.right]
-    step = max(1, min(part.shape[:2]) // 96) | 1  # odd: an even one would see one half of a fine stripe
+    products = _split(choice.products.boxes, shapes, width, height)
+    color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right])
+    centre = float(choice.words.boxes[0] + choice.words.boxes[2]) / 2
+    align = "left" if centre < 0.42 else "right" if centre > 0.58 else "center"
+    ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
+    english, korean = _reasons(choice, products, scene, width, color, ratio, scrim)
+    light = estimate_light(background)
+    return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean)
+
+
+def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
+    """The colour that reads best on a part [h, w, 3] of the picture, a veil if none reaches 4.5:1, and the contrast.
+
+    Dark grey looks better than black; but on a middle grey only black reaches what is asked.
+    """
+    step = max(1, min(part.shape[:2]) // 128) | 1  # odd: an even one would see one half of a fine stripe
     under = part[::step, ::step].reshape(-1, 3)
     color, ratio = contrast.best_color(under)
-    scrim = None
     if ratio < contrast.READABLE:
-        veil = contrast.DARK if color == contrast.LIGHT else contrast.LIGHT
-        scrim = Scrim(veil, contrast.scrim_opacity(color, veil, under))
-    centre = (pair.text[0] + pair.text[2]) / 2
-    align = "left" if centre < 0.42 else "right" if centre > 0.58 else "center"
-    light = estimate_light(background)
-    ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
-    english, korean = _reasons(pair, products, scene, width, color, ratio, scrim)
-    return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean)
+        black, black_ratio = contrast.best_color(under, (BLACK,))
+        if black_ratio < contrast.READABLE:
+            veils = {
+                ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under))
+                for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
+            }
+            # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
+            color = min(veils, key=lambda ink: veils[ink].opacity - (0.25 if ink == contrast.LIGHT else 0))
+            veiled = under * (1 - veils[color].opacity) + contrast.rgb_of(veils[color].color) * veils[color].opacity
+            return color, veils[color], contrast.worst_contrast(color, veiled)
+        color, ratio = black, black_ratio
+    return color, None, ratio
 
 
 def _split(group: np.ndarray, shapes: list[_Shape], width: int, height: int) -> tuple[Box, ...]:
     """The group's box shared out: sizes in proportion, one ground line, gaps between."""
-    if not len(group):
+    if not shapes:
         return ()
-    x0, y0, x1, y1 = group * [width, height, width, height]
+    x0, y0, x1, y1 = (group * [width, height, width, height]).tolist()
     whole = _group(shapes)
     scale = min((x1 - x0) / whole.width, (y1 - y0) / whole.height)
     boxes, x = [], (x0 + x1 - whole.width * scale) / 2
@@ -312,34 +434,48 @@ def _split(group: np.ndarray, shapes: list[_Shape], width: int, height: int) -> 
 
 
 def _reasons(
-    pair: _Pair, products: tuple[Box, ...], scene: Scene, width: int, color: str, ratio: float, scrim: Scrim | None
+    choice: _Choice, products: tuple[Box, ...], scene: Scene, width: int, color: str, ratio: float, scrim: Scrim | None
 ) -> tuple[str, str]:
-    """One sentence each of what decided."""
+    """One sentence each, of what decided; every number in it was measured."""
     english, korean = [], []
     if products:
         middle = (products[0].x + products[-1].right) / 2 / width
         where = ("left", "왼쪽") if middle < 0.42 else ("right", "오른쪽") if middle > 0.58 else ("middle", "가운데")
-        if scene.horizon is not None:
+        things = ("the product stands", "상품은") if len(products) == 1 else ("the products stand", "상품들은")
+        if choice.products.platform > PLATFORM:
+            english.append(f"{things[0]} {_at(where[0])} on the surface that is set off from the rest")
+            korean.append(f"{things[1]} 주변과 구별되는 {where[1]} 받침면 위에 놓았고")
+        elif scene.horizon is not None:
             english.append(
-                f"the product stands {_at(where[0])} on the ground found at {scene.horizon:.0%} of the height"
+                f"{things[0]} {_at(where[0])} on the ground that begins at {scene.horizon:.0%} of the height"
             )
-            korean.append(f"상품은 높이 {scene.horizon:.0%} 지점에서 시작하는 바닥 위 {where[1]}에 놓았고")
+            korean.append(f"{things[1]} 위에서 {scene.horizon:.0%} 되는 높이에서 시작하는 바닥의 {where[1]}에 놓았고")
         else:
-            english.append(f"the product stands {_at(where[0])} in the lower part, since no ground line shows")
-            korean.append(f"바닥선이 뚜렷하지 않아 상품을 아래쪽 {where[1]}에 놓았고")
-    centre = (pair.text[1] + pair.text[3]) / 2
-    side = ("top", "위쪽") if centre < 0.4 else ("bottom", "아래쪽") if centre > 0.6 else ("middle", "중간 높이")
-    quiet = "calm" if pair.calm > 0.75 else "fairly calm" if pair.calm > 0.5 else "the calmest there is, though busy"
-    still = "차분해서" if pair.calm > 0.75 else "비교적 차분해서" if pair.calm > 0.5 else "그나마 덜 복잡해서"
-    english.append(f"the words go to the {side[0]} where the picture is {quiet}")
-    korean.append(f"글자는 배경이 {still} {side[1]}에 두었으며")
-    tone, tone_ko = ("white", "흰색") if color == contrast.LIGHT else ("dark", "어두운 색")
+            english.append(f"{things[0]} {_at(where[0])} in the lower part, since no ground line shows")
+            korean.append(f"바닥선이 뚜렷하지 않아 {things[1]} 아래쪽 {where[1]}에 놓았고")
+    words = choice.words
+    x, y = (words.boxes[:2] + words.boxes[2:]) / 2
+    down = ("top", "위쪽") if y < 0.4 else ("bottom", "아래쪽") if y > 0.6 else ("middle", "중간 높이")
+    side = ("left", "왼쪽") if x < 0.42 else ("right", "오른쪽") if x > 0.58 else ("", "")
+    place = " ".join(part for part in (down[0], side[0]) if part)
+    place_ko = " ".join(part for part in (side[1], down[1]) if part)
+    overall = float((scene.busyness > BUSY).mean())
+    english.append(
+        f"the words go to the {place}, where {words.busy:.0%} of the picture is busy ({overall:.0%} overall)"
+    )
+    korean.append(f"글자는 복잡한 부분이 {words.busy:.0%}인(전체 {overall:.0%}) {place_ko}에 두었으며")
+    if words.hidden > 0.1:
+        english.append(f"though they lie over {words.hidden:.0%} of what catches the eye")
+        korean.append(f"눈길을 끄는 부분의 {words.hidden:.0%}와 겹치지만")
+    tone, tone_ko = ("white", "흰색") if color == contrast.LIGHT else ("a dark colour", "어두운 색")
     if scrim is None:
-        english.append(f"in {tone}, which has a contrast of {ratio:.1f} to 1")
-        korean.append(f"대비가 {ratio:.1f}:1인 {tone_ko}으로 썼습니다")
+        english.append(f"in {tone}, which has a contrast of {ratio:.1f} to 1 there")
+        korean.append(f"그 자리에서 대비가 {ratio:.1f}:1인 {tone_ko}으로 썼습니다")
     else:
-        english.append(f"in {tone} over a veil of {scrim.opacity:.0%}, since no colour alone reaches 4.5 to 1")
-        korean.append(f"어떤 색도 4.5:1에 못 미쳐 {scrim.opacity:.0%} 농도의 막을 깔고 {tone_ko}으로 썼습니다")
+        english.append(
+            f"in {tone} over a veil of {scrim.opacity:.0%}, since neither white nor black reaches 4.5 to 1 there"
+        )
+        korean.append(f"흰색도 검은색도 대비 4.5:1에 못 미쳐 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다")
     sentence = ", ".join(english)
     return sentence[0].upper() + sentence[1:] + ".", ", ".join(korean) + "."
 

@@ -10,35 +10,57 @@ if TYPE_CHECKING:
     import numpy as np
 
 LONG_SIDE = 160  # cells: enough to place boxes by, few enough to look at all of them
+PATH_SIDE = 96  # cells of the saliency by paths, which walks row by row
+FACE_SIDE = 256  # pixels in which faces are looked for: those of a tenth of the picture and more
 HORIZONS = (0.3, 0.85)  # of the height: where a ground line is looked for
+BUSIEST = 0.12  # a change of 12 % from pixel to pixel (of 320) all over is as busy as it gets
 
 
 class Scene(NamedTuple):
     """Arrays over cells [h, w]; a cell is `cell` pixels of the picture wide and high."""
 
+    color: np.ndarray  # [h, w, 3] sRGB in 0..1
     saliency: np.ndarray  # 0..1, what stands out of its surroundings
     busyness: np.ndarray  # 0..1, how much edge there is: what words drown in
-    cell: float
+    faces: np.ndarray  # [F, 4] left, top, right, bottom in 0..1 of the picture
     horizon: float | None  # y in 0..1 of the line where a ground begins, if there is one
+    cell: float
 
 
-def look_at(image: np.ndarray) -> Scene:
-    """A picture [H, W, 3] in 0..1. Deterministic; about 20 ms for a megapixel."""
+def look_at(image: np.ndarray, subject: bool) -> Scene:
+    """A picture [H, W, 3] in 0..1. Deterministic; 40 to 80 ms on two cores, whatever its size.
+
+    `subject`: the picture holds what it shows already (a portrait, a product), rather than being an empty scene. What
+    is cut by the lower edge then counts as part of it, as people are.
+    """
     import numpy as np
     from PIL import Image
 
     height, width = image.shape[:2]
     cell = max(1.0, max(height, width) / LONG_SIDE)
     size = (max(1, round(width / cell)), max(1, round(height / cell)))
-    picture = Image.fromarray((image * 255).astype(np.uint8))
-    small = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32) / 255
-    medium = np.asarray(picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.BOX).convert("L"), np.float32) / 255
-    saliency = np.maximum(_saliency(small), 0.7 * _skin(small))
-    return Scene(saliency, _busyness(medium, size), cell, _horizon(small))
+    step = max(1, max(height, width) // 1280)  # larger pictures are sampled: cells are averages anyway
+    picture = Image.fromarray((image[::step, ::step] * 255).astype(np.uint8))
+    medium = picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.BOX)
+    small = np.asarray(medium.resize(size, Image.Resampling.BOX), np.float32) / 255
+    edges = _edges(np.asarray(medium.convert("L"), np.float32) / 255)
+    busyness = _shrunk(np.clip(edges / BUSIEST, 0, 1), size)
+    skin = _skin(small)
+    faces = _faces(picture) if skin.mean() > 0.004 else np.zeros((0, 4))
+    faces = faces[BoxMeans(skin).over(faces) > 0.3]
+    saliency = _saliency(small, busyness, subject)
+    if subject:  # in an empty scene what looks like skin is wood
+        saliency = np.clip(saliency * (1 + 0.6 * skin), 0, 1)
+    for left, top, right, bottom in (faces * [*size, *size]).round().astype(int):
+        saliency[top:bottom, left:right] = 1
+    return Scene(small, saliency, busyness, faces, _horizon(small), cell)
 
 
-def _saliency(small: np.ndarray) -> np.ndarray:
-    """Distance in opponent colours from the surroundings and from the whole (Achanta et al. 2009, and its border)."""
+def _saliency(small: np.ndarray, busyness: np.ndarray, subject: bool) -> np.ndarray:
+    """What is apart from the frame by paths, from its surroundings by colour, and in focus: three views, added.
+
+    Zhang et al. 2015, "Minimum barrier salient object detection at 80 FPS"; Achanta et al. 2009 for the colours.
+    """
     import numpy as np
 
     opponent = np.stack(
@@ -49,37 +71,110 @@ def _saliency(small: np.ndarray) -> np.ndarray:
         ],
         -1,
     )
-    near = _box_mean(opponent, max(1, min(small.shape[:2]) // 24))
-    wide = _box_mean(opponent, max(2, min(small.shape[:2]) // 4))
-    local = np.linalg.norm(near - wide, axis=-1)
-    border = np.concatenate([opponent[0], opponent[-1], opponent[:, 0], opponent[:, -1]])
-    apart = np.linalg.norm(near - np.median(border, 0), axis=-1)
-    return _unit(local + 0.5 * apart)
+    if not subject:  # in an empty scene a wall and a floor are no things; what differs from the rest of its row is one
+        opponent -= np.median(opponent, 1, keepdims=True)
+    short = min(small.shape[:2])
+    near, wide = (box_mean(opponent, max(radius, short // part)) for radius, part in ((1, 24), (2, 4)))
+    apart = _barrier(opponent, subject)
+    focus = box_mean(busyness[..., None], max(1, short // 20))[..., 0]
+    contrast = np.linalg.norm(near - wide, axis=-1)
+    return _unit(0.5 * _unit(apart, 0.3) + 0.3 * _unit(contrast, 0.2) + 0.2 * _unit(focus, 0.3), 0.6)
+
+
+def _barrier(opponent: np.ndarray, subject: bool) -> np.ndarray:
+    """How much the colour must change at least, on any way from the picture's frame to each cell.
+
+    The sweeps go a whole row or column at a time, so that numpy does the work; two rounds of four come close.
+    """
+    import numpy as np
+
+    height, width = opponent.shape[:2]
+    scale = min(1.0, PATH_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    planes = np.stack([_shrunk(plane, size) for plane in np.moveaxis(opponent, -1, 0)], -1)
+    low, high = planes.copy(), planes.copy()
+    cost = np.full(planes.shape, np.inf, np.float32)
+    cost[0] = cost[:, 0] = cost[:, -1] = 0
+    if not subject:
+        cost[-1] = 0
+
+    def sweep(value: np.ndarray, low: np.ndarray, high: np.ndarray, cost: np.ndarray, rows: range, back: int) -> None:
+        for row in rows:
+            lowest = np.minimum(low[row - back], value[row])
+            highest = np.maximum(high[row - back], value[row])
+            way = highest - lowest
+            better = way < cost[row]
+            np.copyto(cost[row], way, where=better)
+            np.copyto(low[row], lowest, where=better)
+            np.copyto(high[row], highest, where=better)
+
+    down = (planes, low, high, cost)
+    across = tuple(array.swapaxes(0, 1) for array in down)
+    for _ in range(2):
+        for arrays, count in ((down, size[1]), (across, size[0])):
+            sweep(*arrays, range(1, count), 1)
+            sweep(*arrays, range(count - 2, -1, -1), -1)
+    return _shrunk(cost.sum(-1), (width, height))
 
 
 def _skin(small: np.ndarray) -> np.ndarray:
-    """1 where a colour may be skin, so that faces are kept free (Chai and Ngan 1999: 77 <= Cb <= 127, 133 <= Cr <= 173).
-
-    Wood passes too; where all of a picture does, it makes no difference.
-    """
+    """1 where a colour may be skin (Chai and Ngan 1999: 77 <= Cb <= 127, 133 <= Cr <= 173). Wood passes too."""
     import numpy as np
 
     red, green, blue = np.moveaxis(small * 255, -1, 0)
     cb = 128 - 0.169 * red - 0.331 * green + 0.5 * blue
     cr = 128 + 0.5 * red - 0.419 * green - 0.081 * blue
     skin = ((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173) & (red > 60)).astype(np.float64)
-    return _box_mean(skin[..., None], max(1, min(skin.shape) // 40))[..., 0]
+    return box_mean(skin[..., None], max(1, min(skin.shape) // 40))[..., 0]
 
 
-def _busyness(medium: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _faces(picture) -> np.ndarray:
+    """[F, 4] boxes of faces seen from the front, hair and chin included, in 0..1 of the picture.
+
+    By the cascade of local binary patterns that comes with scikit-image (which rembg brings along).
+    """
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+    from skimage.feature import Cascade
+
+    scale = min(1.0, FACE_SIDE / max(picture.size))
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    if min(size) < 32:
+        return np.zeros((0, 4))
+    pixels = np.asarray(picture.resize(size, Image.Resampling.BOX))
+    found = Cascade(data.lbp_frontal_face_cascade_filename()).detect_multi_scale(
+        pixels, scale_factor=1.25, step_ratio=1.3, min_size=(24, 24), max_size=(min(size), min(size))
+    )
+    boxes = np.array(
+        [
+            (
+                one["c"] - 0.1 * one["width"],
+                one["r"] - 0.35 * one["height"],
+                one["c"] + 1.1 * one["width"],
+                one["r"] + 1.15 * one["height"],
+            )
+            for one in found
+        ]
+    ).reshape(-1, 4)
+    return np.clip(boxes / [*size, *size], 0, 1)
+
+
+def _edges(grey: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    edges = np.zeros_like(grey)
+    edges[:, 1:] += np.abs(np.diff(grey, axis=1))
+    edges[1:] += np.abs(np.diff(grey, axis=0))
+    return edges
+
+
+def _shrunk(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    edges = np.zeros_like(medium)
-    edges[:, 1:] += np.abs(np.diff(medium, axis=1))
-    edges[1:] += np.abs(np.diff(medium, axis=0))
-    shrunk = np.asarray(Image.fromarray(edges).resize(size, Image.Resampling.BOX), np.float32)
-    return np.clip(shrunk / 0.15, 0, 1)  # an edge of 15 % in every pixel is as busy as it gets
+    bilinear = Image.Resampling.BILINEAR  # averages as a box does where it shrinks, and smooth where it enlarges
+    return np.array(Image.fromarray(plane.astype(np.float32)).resize(size, bilinear))
 
 
 def _horizon(small: np.ndarray) -> float | None:
@@ -100,8 +195,8 @@ def _horizon(small: np.ndarray) -> float | None:
     return float((first + int(part.argmax()) + step) / height)
 
 
-def _box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
-    """Mean over (2 radius + 1)² cells, the edge repeated, by integral images."""
+def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
+    """Mean of [h, w, C] over (2 radius + 1)² cells, the edge repeated, by integral images."""
     import numpy as np
 
     padded = np.pad(planes, ((radius + 1, radius), (radius + 1, radius), (0, 0)), mode="edge")
@@ -110,23 +205,25 @@ def _box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
     return (total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]) / side**2
 
 
-def _unit(plane: np.ndarray) -> np.ndarray:
+def _unit(plane: np.ndarray, least: float) -> np.ndarray:
+    """From its usual low to its usual high as 0..1; a range below `least` is stretched no further than that."""
     import numpy as np
 
     low, high = np.percentile(plane, (5, 99))
-    return np.clip((plane - low) / max(float(high - low), 0.05), 0, 1)
+    return np.clip((plane - low) / max(float(high - low), least), 0, 1)
 
 
 class BoxMeans:
-    """Means of a plane over many boxes at once, by an integral image."""
+    """Means of planes [h, w] or [h, w, C] over many boxes at once, by an integral image."""
 
     def __init__(self, plane: np.ndarray):
         import numpy as np
 
-        self._total = np.pad(plane, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
+        edge = ((1, 0), (1, 0)) + ((0, 0),) * (plane.ndim - 2)
+        self._total = np.pad(plane, edge).cumsum(0, dtype=np.float64).cumsum(1)
 
     def over(self, boxes: np.ndarray) -> np.ndarray:
-        """[N] means for boxes [N, 4] of left, top, right, bottom in 0..1 of the plane."""
+        """[N] or [N, C] means for boxes [N, 4] of left, top, right, bottom in 0..1 of the plane."""
         import numpy as np
 
         rows, columns = self._total.shape[0] - 1, self._total.shape[1] - 1
@@ -136,4 +233,5 @@ class BoxMeans:
         bottom = np.maximum(np.clip(np.rint(boxes[:, 3] * rows), 0, rows).astype(int), top + 1)
         total = self._total
         sums = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-        return sums / ((right - left) * (bottom - top))
+        area = (right - left) * (bottom - top)
+        return sums / (area if sums.ndim == 1 else area[:, None])
