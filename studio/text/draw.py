@@ -13,7 +13,7 @@ from ..layout import contrast
 from ..layout.layout import Box, Layout, Scrim, require_color
 from ..layout.plan import SAFE_AREAS
 from . import fonts, markup
-from .typeset import Block, Glyphs, Setting, Typesetter
+from .typeset import SMALLEST, Block, Glyphs, Setting, Typesetter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,6 +165,8 @@ def overlay(
     if len(pictures) < len(texts):
         pictures = pictures.expand(len(texts), -1, -1, -1)
     height, width = pictures.shape[1:3]
+    if min(width, height) < SMALLEST:
+        raise InputError("image", f"{width} x {height} pixels", f"at least {SMALLEST:g} pixels a side, for one letter")
     layout = None if layout is None else layout.on(width, height)
     preset = PRESETS[design.preset]
     box = text_box(design, layout, width, height)
