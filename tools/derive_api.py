@@ -20,11 +20,14 @@ AFTER_GENERATE = {"fixed", "increment", "decrement", "randomize"}  # a widget of
 
 def widget_values(node: dict[str, Any]) -> dict[str, Any]:
     """Widget name -> value, in the order of the node's widgets. Raises ValueError where they do not pair up."""
-    names = [entry["widget"]["name"] for entry in node.get("inputs", ()) if "widget" in entry]
+    widgets = [entry for entry in node.get("inputs", ()) if "widget" in entry]
     values = list(node.get("widgets_values") or ())
     paired: dict[str, Any] = {}
-    for name in names:
+    for entry in widgets:
+        name = entry["widget"]["name"]
         paired[name] = values.pop(0)
+        if entry["type"] == "BOUNDING_BOX":  # the editor shows its four numbers as widgets of their own
+            del values[:4]
         if name in ("seed", "noise_seed") and values and values[0] in AFTER_GENERATE:
             values.pop(0)
     if node["type"] == "LoadImage" and values == ["image"]:  # the upload button

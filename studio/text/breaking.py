@@ -13,6 +13,7 @@ from .markup import Run, Style
 NOT_FIRST = set(
     "、。，．・：；？！)」』】〕〉》’”ー々ゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ…‥,.!?:;%]}~％）｝］〟»›°℃"
 )
+CLAUSE_ENDS = set(",.!?:;、。，．！？：；…")
 NOT_LAST = set("(「『【〔〈《‘“[{（｛［〝«‹₩￦$€£¥#@")
 RIGHT_TO_LEFT = {"R", "AL"}
 BALANCED = 200  # units; a longer text is a paragraph, whose lines are filled, and balancing it would take seconds
@@ -114,7 +115,7 @@ def wrap(
     if lines is None:
         return None
     if len(lines) > 1 and len(units) <= BALANCED:
-        lines = _even(widths, spaces, [_leads_on(unit) for unit in units], width, len(lines))
+        lines = _even(widths, spaces, [_ending(unit) for unit in units], width, len(lines))
     return [list(units[a:b]) for a, b in lines]
 
 
@@ -139,16 +140,21 @@ def _greedy(widths: Sequence[float], spaces: Sequence[float], limit: float) -> l
     return list(zip(starts, [*starts[1:], len(widths)]))
 
 
-def _leads_on(unit: Unit) -> bool:
-    """A Korean word of one syllable (전, 새, 첫, 한) belongs to the word after it: a line had better not end with it."""
-    return len(unit.clusters) == 1 and "가" <= unit.clusters[0].text[0] <= "힣"
+def _ending(unit: Unit) -> float:
+    """What it costs to end a line with this unit, in squares of a full line; below 0 where a reader pauses anyway.
+
+    A Korean word of one syllable (전, 새, 첫, 한) belongs to the word after it: a line had better not end with it.
+    """
+    if unit.clusters[-1].text in CLAUSE_ENDS:
+        return -0.15
+    return 0.25 if len(unit.clusters) == 1 and "가" <= unit.clusters[0].text[0] <= "힣" else 0.0
 
 
 def _even(
-    widths: Sequence[float], spaces: Sequence[float], leading: Sequence[bool], limit: float, count: int
+    widths: Sequence[float], spaces: Sequence[float], endings: Sequence[float], limit: float, count: int
 ) -> list[tuple[int, int]]:
     """`count` lines no wider than `limit` whose squared widths add up to the least: no line is left with one word
-    where the others can share. A line that ends with a word of `leading` costs a quarter of a full line more."""
+    where the others can share. `endings` are costs of ending a line with a unit, in squares of `limit`."""
     total = len(widths)
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]  # after each line: end -> (cost, start of the line)
     for _ in range(count):
@@ -159,9 +165,9 @@ def _even(
                 length += widths[end - 1] + (spaces[end - 2] if end - 1 > start else 0.0)
                 if length > limit:
                     break
-                loose = limit**2 / 4 if leading[end - 1] and end < total else 0.0
-                if end not in reached or cost + length**2 + loose < reached[end][0]:
-                    reached[end] = (cost + length**2 + loose, start)
+                paid = cost + length**2 + (endings[end - 1] * limit**2 if end < total else 0.0)
+                if end not in reached or paid < reached[end][0]:
+                    reached[end] = (paid, start)
         best.append(reached)
     lines, end = [], total
     for line in reversed(best[1:]):

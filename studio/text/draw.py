@@ -13,7 +13,7 @@ from ..layout import contrast
 from ..layout.layout import Box, Layout, Scrim, require_color
 from ..layout.plan import SAFE_AREAS
 from . import fonts, markup
-from .typeset import Block, Glyphs, Setting, Typesetter
+from .typeset import SMALLEST, Block, Glyphs, Setting, Typesetter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
 LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
 FIRM_SCRIM = 0.35  # opacity of one that was asked for
-LIGHT_BONUS = 0.2  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
+LIGHT_BONUS = 0.3  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
 
 
 class Preset(NamedTuple):
@@ -165,6 +165,8 @@ def overlay(
     if len(pictures) < len(texts):
         pictures = pictures.expand(len(texts), -1, -1, -1)
     height, width = pictures.shape[1:3]
+    if min(width, height) < SMALLEST:
+        raise InputError("image", f"{width} x {height} pixels", f"at least {SMALLEST:g} pixels a side, for one letter")
     layout = None if layout is None else layout.on(width, height)
     preset = PRESETS[design.preset]
     box = text_box(design, layout, width, height)

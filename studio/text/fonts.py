@@ -150,13 +150,28 @@ def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
     return font
 
 
+class Bearings(NamedTuple):
+    """Space between a character's ink and the ends of its advance width, in em; negative where ink reaches beyond."""
+
+    left: float
+    right: float
+
+
 @lru_cache(maxsize=4096)
-def is_blank(file: FontFile, text: str) -> bool:
+def side_bearings(file: FontFile, weight: int, text: str) -> Bearings | None:
+    """By looking at the pixels, since Pillow's boxes count the advance width in; None where nothing is drawn."""
+    font = sized(file, 256.0, weight)
+    picture, offset = font.getmask2(text, "L", anchor="ls")
+    box = picture.getbbox()
+    if box is None:
+        return None
+    return Bearings((offset[0] + box[0]) / 256, (font.getlength(text) - offset[0] - box[2]) / 256)
+
+
+def is_blank(file: FontFile, weight: int, text: str) -> bool:
     """Whether the font draws nothing for a character that is no space: an empty glyph is as bad as a missing one."""
-    if not {ord(character) for character in text if not character.isspace()} - INVISIBLE:
-        return False
-    left, top, right, bottom = sized(file, 32.0, file.weight).getbbox(text)
-    return right <= left or bottom <= top
+    visible = {ord(character) for character in text if not character.isspace()} - INVISIBLE
+    return bool(visible) and side_bearings(file, weight, text) is None
 
 
 class Axis(NamedTuple):

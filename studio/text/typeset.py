@@ -104,7 +104,8 @@ class Typesetter:
         lacking: dict[str, None] = {}
         for cluster in dict.fromkeys(cluster for paragraph in self._paragraphs for cluster in paragraph):
             file = self._file_for(*cluster)
-            if file is None or fonts.is_blank(file, cluster.text):
+            weight = cluster.style.weight or self._setting.weight
+            if file is None or fonts.is_blank(file, weight, cluster.text):
                 lacking[cluster.text] = None
         if lacking:
             shown = " ".join(f"{text} (U+{ord(text[0]):04X})" for text in list(lacking)[:10])
@@ -261,18 +262,28 @@ class Typesetter:
         if self._setting.vertical:
             return self._column(clusters, size)
         glyphs: list[Glyphs] = []
-        x, left, right, top, bottom, scale = 0.0, 0.0, 0.0, 0.0, 0.0, 1.0 if not clusters else 0.0
+        x, top, bottom, scale = 0.0, 0.0, 0.0, 1.0 if not clusters else 0.0
         pieces = self._pieces(clusters)
         for (text, file, style), advance in zip(pieces, self._advances(pieces, size)):
             font = self._font(file, style, size)
             box = font.getbbox(text, anchor="ls")
-            if not glyphs:
-                left = box[0]
-            right, top, bottom = x + box[2], min(top, box[1]), max(bottom, box[3])
+            top, bottom = min(top, box[1]), max(bottom, box[3])
             glyphs.append(Glyphs(text, font, style.color, x, 0.0))
             x += advance
             scale = max(scale, style.size)
-        return _Line(glyphs, left, right, top, bottom, scale)
+        if not clusters:
+            return _Line(glyphs, 0.0, 0.0, 0.0, 0.0, scale)
+        first, last = clusters[0], clusters[-1]
+        right = x - self._setting.tracking * size * last.style.size
+        if breaking.is_right_to_left("".join(cluster.text for cluster in clusters)):
+            first, last = last, first
+        left = self._bearings(first).left * size * first.style.size
+        return _Line(glyphs, left, right - self._bearings(last).right * size * last.style.size, top, bottom, scale)
+
+    def _bearings(self, cluster: Cluster) -> fonts.Bearings:
+        file = self._file_for(*cluster)
+        found = file and fonts.side_bearings(file, cluster.style.weight or self._setting.weight, cluster.text)
+        return found or fonts.Bearings(0.0, 0.0)
 
     def _column(self, clusters: Sequence[Cluster], size: float) -> _Line:
         """Downwards from the origin, each character centred on x = 0."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from PIL import Image, ImageDraw
 from storefront.studio.errors import InputError
 from storefront.studio.text import breaking, fonts, markup, typeset
 from storefront.studio.text.markup import Run, Style
@@ -30,6 +31,7 @@ def test_what_is_no_text_is_refused(text):
 
 def test_line_ends_and_tabs():
     assert markup.clean("a\r\nb\rc\td") == "a\nb\nc d"
+    assert markup.clean("a\u2028b\u2003c\u200bd\u00a0e") == "a\nb cd\u00a0e"  # no-break spaces stay what they are
 
 
 def test_runs_nest():
@@ -63,6 +65,19 @@ def test_a_colour_that_is_none():
         markup.parse("[color=rot]x[/color]")
 
 
+def test_numbers_are_emphasised_unless_the_writer_has_set_sizes():
+    small = Style(markup.REST)
+    assert markup.emphasise(markup.parse("단돈 9,900원!")) == [
+        Run("단돈 ", small),
+        Run("9,900", Style()),
+        Run("원!", small),
+    ]
+    bold = small._replace(weight=800)
+    assert markup.emphasise(markup.parse("[b]-30%[/b]")) == [Run("-30", Style(weight=800)), Run("%", bold)]
+    for text in ("무료 배송", "[size=150]50%[/size] 할인"):
+        assert markup.emphasise(markup.parse(text)) == markup.parse(text)
+
+
 # --- breaking ---------------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +105,16 @@ def test_japanese_breaks_by_character_but_not_before_a_full_stop_or_after_a_brac
             assert line[0] not in breaking.NOT_FIRST
         for line in lines("東京の「春」、新メニュー。登場！", width)[:-1]:
             assert line[-1] not in breaking.NOT_LAST
+
+
+def test_lines_end_where_a_reader_pauses():
+    assert lines("매일 아침 직접 볶은 원두, 오늘만 30% 할인", 11)[-1] == "오늘만 30% 할인"
+
+
+def test_loan_words_in_katakana_stay_whole():
+    assert lines("春のキャンペーン開催中", 8) == ["春の", "キャンペーン開催", "中"] or "キャンペーン" in "/".join(
+        lines("春のキャンペーン開催中", 8)
+    )
 
 
 def test_a_word_wider_than_the_line_is_broken_only_where_allowed():
@@ -132,6 +157,9 @@ def test_the_bundled_family_has_every_hangul_syllable_in_four_weights():
         ("NanumGothicExtraBold", "NanumGothic", 800),
         ("NotoSansKR-VariableFont_wght", "NotoSansKR", 400),
         ("NotoSansKR[wght]", "NotoSansKR", 400),
+        ("NanumSquareRoundEB", "NanumSquareRound", 800),
+        ("DejaVuSans-BoldOblique", "DejaVuSans Italic", 700),
+        ("Inter-Italic", "Inter Italic", 400),
         ("Bold", "Bold", 400),
         ("MyFont", "MyFont", 400),
     ],
@@ -152,6 +180,71 @@ def test_a_file_that_is_no_font_is_named(tmp_path):
     assert "Broken" in families
     with pytest.raises(InputError, match=r"Broken-Bold\.ttf"):
         typeset.Typesetter("가", fonts.Typeface(families, "Broken"), typeset.Setting()).fit(100, 100)
+
+
+def test_a_broken_font_behind_the_chosen_one_is_passed_over(tmp_path):
+    (tmp_path / "Broken-Bold.ttf").write_bytes(b"no font at all")
+    families = fonts.all_families([tmp_path])
+    some = {name: families[name] for name in (fonts.BUNDLED, "Broken")}
+    assert fonts.Typeface(some, fonts.BUNDLED).file_for("𓀀", 700) is None
+
+
+def square_font(path, ink: bool = True, colors: bool = False, variable: bool = False) -> None:
+    """A font whose A is a square (or nothing); as colour layers, or from 100 to 300 units wide by weight."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from fontTools.ttLib.tables.TupleVariation import TupleVariation
+
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "space", "A"])
+    builder.setupCharacterMap({0x20: "space", 0x41: "A"})
+    pen = TTGlyphPen(None)
+    if ink:
+        pen.moveTo((0, 0))
+        for point in ((0, 700), (100, 700), (100, 0)):
+            pen.lineTo(point)
+        pen.closePath()
+    empty = TTGlyphPen(None).glyph()
+    builder.setupGlyf({".notdef": empty, "space": empty, "A": pen.glyph()})
+    builder.setupHorizontalMetrics({name: (600, 0) for name in (".notdef", "space", "A")})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Square", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=800, sTypoDescender=-200)
+    builder.setupPost()
+    if colors:
+        builder.setupCOLR({"A": [("A", 0)]})
+        builder.setupCPAL([[(1, 0, 0, 1)]])
+    if variable:
+        builder.setupFvar([("wght", 100, 100, 900, "무게")], [])
+        moved = [(0, 0), (0, 0), (200, 0), (200, 0), *[(0, 0)] * 4]
+        builder.setupGvar({"A": [TupleVariation({"wght": (0, 1, 1)}, moved)]})
+    builder.save(path)
+
+
+def test_a_variable_font_has_every_weight_whatever_its_axis_is_called(tmp_path):
+    square_font(tmp_path / "Square[wght].ttf", variable=True)
+    (file,) = fonts.families_in([tmp_path])["Square"]
+    for weight, wide in ((1, 0.1), (100, 0.1), (500, 0.2), (900, 0.3)):
+        bearings = fonts.side_bearings(file, weight, "A")
+        assert 0.6 - bearings.left - bearings.right == pytest.approx(wide, abs=0.01)
+
+
+@pytest.mark.parametrize("wrong", [{"ink": False}, {"colors": True}])
+def test_what_a_font_cannot_draw_as_outlines_is_never_left_blank(tmp_path, wrong):
+    square_font(tmp_path / "Square.ttf", **wrong)
+    alone = fonts.Typeface(fonts.families_in([tmp_path]), "Square")
+    with pytest.raises(InputError, match=r"A \(U\+0041\)"):
+        typeset.Typesetter("A", alone, typeset.Setting())
+
+
+def test_han_and_kana_come_from_one_font(tmp_path):
+    """Pretendard has kana but not Han: a font that has both takes both."""
+    families = fonts.all_families()
+    face = fonts.Typeface(families, fonts.BUNDLED)
+    if face.file_for("東の", 700) is None:
+        pytest.skip("!!! NO FONT WITH HAN IS INSTALLED: MIXED JAPANESE WAS NOT TESTED !!!")
+    block = typeset.Typesetter("東京の春", face, typeset.Setting()).fit(400, 100)
+    assert len(block.glyphs) == 1
 
 
 def test_a_missing_glyph_comes_from_the_next_font_that_has_it(tmp_path):
@@ -200,6 +293,52 @@ def test_a_text_that_cannot_fit_is_refused(bundled):
         typeset.Typesetter("긴 글 " * 500, bundled, typeset.Setting()).fit(200, 50)
     with pytest.raises(InputError, match="size is 200"):
         typeset.Typesetter("긴 글", bundled, typeset.Setting(size=200)).fit(100, 100)
+
+
+@pytest.mark.parametrize("text", ["긴 글 입니다 그리고 더 ", "東京の新メニュー登場、"])
+def test_a_page_of_text_is_set_as_a_paragraph(text):
+    families = fonts.all_families()
+    face = fonts.Typeface(families, fonts.BUNDLED)
+    if face.file_for(text, 700) is None and face.file_for("東", 700) is None:
+        pytest.skip("!!! NO FONT WITH HAN IS INSTALLED !!!")
+    block = typeset.Typesetter((text * 500)[:4900], face, typeset.Setting()).fit(2000, 2000)
+    assert block.lines > 20
+
+
+def test_the_writers_lines_stay_whole_where_that_costs_little_size(bundled):
+    text = "AVOCADO TOAST\nWith Tomato & Yuzu"
+    assert typeset.Typesetter(text, bundled, typeset.Setting()).fit(820, 300).lines == 2
+    assert typeset.Typesetter("A\n" + "아주 긴 문장 " * 12, bundled, typeset.Setting()).fit(500, 500).lines > 2
+
+
+@pytest.mark.parametrize("text", ["H", "A", "「봄」", "jet", "1위", "할인\nWARM\n「봄」"])
+@pytest.mark.parametrize("align", ["left", "right"])
+def test_every_line_begins_or_ends_with_its_ink_at_the_edge(bundled, text, align):
+    """Optical margins: the eye aligns what it sees, not the widths that a font gives its letters."""
+    block = typeset.Typesetter(text, bundled, typeset.Setting(size=200, align=align)).fit(2000, 2000)
+    for y in {glyph.y for glyph in block.glyphs}:
+        picture = Image.new("L", (1200, 400))
+        for glyph in block.glyphs:
+            if glyph.y == y:
+                at = (100 + glyph.x, 250)
+                ImageDraw.Draw(picture).text(at, glyph.text, 255, glyph.font, anchor="ls")
+        left, _, right, _ = picture.getbbox()
+        assert abs((left - 100 - block.left) if align == "left" else (right - 100 - block.right)) <= 1.5
+
+
+def test_padding_is_left_free(bundled):
+    block = typeset.Typesetter("할인", bundled, typeset.Setting(padding=0.5)).fit(400, 400)
+    assert block.right - block.left + block.size <= 401
+    assert block.right - block.left + block.size > 380
+
+
+def test_spaced_letters_keep_their_kerning(bundled):
+    def width(text: str, tracking: float) -> float:
+        block = typeset.Typesetter(text, bundled, typeset.Setting(size=200, tracking=tracking)).fit(2000, 400)
+        return block.right - block.left
+
+    assert width("AV", 0.1) == pytest.approx(width("AV", 0) + 20, abs=2)
+    assert width("AV", 0.1) < width("AH", 0.1)
 
 
 def test_explicit_line_breaks_are_kept(bundled):
