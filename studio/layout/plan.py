@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -110,6 +111,8 @@ class _Choice(NamedTuple):
     words: _Words  # of one place
 
 
+# What stays together on a line: words, but Han and kana break anywhere.
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 GAP = 0.06  # between products, times the tallest one's height
 APART = 0.045  # of the square root of the area: from product to words, and half as much again beside it
 BUSY = 0.3  # a cell with more edge than this is busy
@@ -187,7 +190,7 @@ def _product_places(
         return _Products(np.zeros((1, 4)), np.zeros(1), np.zeros(1), np.zeros(1))
     group = _group(shapes)
     shape = group.width / group.height * height / width  # width for a height of 1, both as shares of the picture
-    tallest = min(0.94 - free.top, (1 - 2 * free.left) / shape)
+    tallest = min(1 - free.top - free.bottom, (1 - 2 * free.left) / shape)
     heights = [wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.2, 0.76, 13)
     heights = np.unique(np.minimum(heights, tallest).round(4))
     bases = _ground_lines(scene, safe, free)
@@ -207,7 +210,7 @@ def _product_places(
     spot = -1.5 * np.min([np.abs(middle - third) for third in (1 / 3, 0.5, 2 / 3)], 0)
     straddles, platform = _footing(boxes, group.foot, scene, width / height)
     if scene.horizon is None:
-        depth = np.abs(base - 0.86) * 1.5
+        depth = np.abs(base - 0.86) * 2.5
     else:
         depth = np.abs((base - scene.horizon) / (1 - scene.horizon) - 0.6)
     behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
@@ -254,16 +257,17 @@ def _footing(
         return np.clip(np.linalg.norm(a - b, axis=-1) / much, 0, 1)
 
     inner = left + 0.25 * wide, right - 0.25 * wide
-    above, below = strip(*inner, 1.4, -0.1), strip(*inner, -0.1, 1.0)
+    above, below = strip(*inner, 0.9, -0.1), strip(*inner, -0.1, 0.7)
     whole = strip(*inner, 1, 0.6)
     ends = [unlike(whole, strip(*end, 0.7, 0.4), 0.45) for end in ((left, inner[0]), (inner[1], right))]
-    straddles = np.maximum.reduce([unlike(above, below, 0.2), *ends])
+    straddles = np.maximum.reduce([unlike(above, below, 0.25), *ends])
     sides = [unlike(whole, strip(x, x + 0.1, 1, 0.6), 0.3) for x in (0.02, 0.88)]
     # A lake between two trees is set off from them too; but a podium catches the eye, and the wall behind it is another.
     seen = BoxMeans(scene.saliency).over(np.stack([left, base - deep, right, base + 0.6 * deep], -1))
     behind = means.over(np.stack([left, boxes[:, 1], right, (boxes[:, 1] + base) / 2], -1))
     set_off = np.minimum.reduce([*sides, unlike(whole, behind, 0.3), np.clip(seen / EYE, 0, 1)])
-    return straddles, set_off * (1 - straddles)
+    rough = BoxMeans(scene.busyness).over(np.stack([inner[0], base - 0.7 * deep, inner[1], base + 0.4 * deep], -1))
+    return straddles, set_off * (1 - straddles) * np.clip(1.2 - 2 * rough, 0, 1)
 
 
 def _hidden(scene: Scene, boxes: np.ndarray) -> np.ndarray:
@@ -312,7 +316,7 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
     hidden = _hidden(scene, boxes)
     legible, patchy = _legible(scene, boxes)
     noise = 1.2 * busy + 0.8 * BoxMeans(scene.busyness).over(boxes) + 0.9 * patchy
-    eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 2.2 * hidden
+    eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 3.2 * hidden
     letter = _letter_size(boxes, headline, width, height)
     share = letter / (width * height) ** 0.5
     large = np.clip(share / 0.12, 0, 1) - 2 * np.clip(1 - share / 0.06, 0, 1)  # below a sixteenth it is no headline
@@ -339,21 +343,29 @@ def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _letter_size(boxes: np.ndarray, headline: str, width: int, height: int) -> np.ndarray:
-    """[M] pixels an em that the words can have in each box, over one to five lines. Hangul and Han take a whole em."""
+    """[M] pixels an em that the words can have in each box, each of their lines folded into one to five."""
     import numpy as np
 
-    words = [sum(_advance(c) for c in word) for word in TAG.sub("", headline).split()] or [6.0]
-    length = sum(words) + 0.3 * (len(words) - 1)
+    lines = [line for line in TAG.sub("", headline).splitlines() if line.strip()] or ["x" * 10]
+    lengths = [sum(map(_advance, line)) for line in lines]
+    words = [[sum(map(_advance, word)) for word in WORD.findall(line)] for line in lines]
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
     sizes = []
-    for lines in range(1, 6):
-        # Lines come out uneven by about a third of a word.
-        longest = max(length / lines + (sum(words) / len(words) / 3 if lines > 1 else 0), max(words))
-        sizes.append(np.minimum(wide / longest, tall / (1.2 * lines)))
+    for folds in range(1, 6):
+        count, longest = 0, 0.0
+        for length, parts in zip(lengths, words):
+            into = max(1, round(folds * length / max(lengths)))
+            uneven = sum(parts) / len(parts) / 3 if into > 1 else 0  # a third of a word
+            longest = max(longest, length / into + uneven, *parts)
+            count += into
+        sizes.append(np.minimum(wide / longest, tall / (1.2 * count)))
     return np.max(sizes, 0)
 
 
 def _advance(character: str) -> float:
+    """Width in em, about: Hangul and Han take a whole one."""
+    if character.isspace():
+        return 0.3
     return 0.95 if unicodedata.east_asian_width(character) in "WF" else 0.56
 
 
@@ -423,7 +435,7 @@ def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
         for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
     }
     # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
-    color = min(veils, key=lambda ink: veils[ink].opacity - (0.25 if ink == contrast.LIGHT else 0))
+    color = min(veils, key=lambda ink: veils[ink].opacity - (0.35 if ink == contrast.LIGHT else 0))
     veil = veils[color]
     veiled = under * (1 - veil.opacity) + contrast.rgb_of(veil.color) * veil.opacity
     return color, veil, contrast.worst_contrast(color, veiled)

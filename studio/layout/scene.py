@@ -98,7 +98,8 @@ def _barrier(opponent: np.ndarray, subject: bool) -> np.ndarray:
     if not subject:
         cost[-1] = 0
 
-    def sweep(value: np.ndarray, low: np.ndarray, high: np.ndarray, cost: np.ndarray, rows: range, back: int) -> None:
+    def sweep(arrays: list[np.ndarray], rows: range, back: int) -> None:
+        value, low, high, cost = arrays
         for row in rows:
             lowest = np.minimum(low[row - back], value[row])
             highest = np.maximum(high[row - back], value[row])
@@ -108,12 +109,12 @@ def _barrier(opponent: np.ndarray, subject: bool) -> np.ndarray:
             np.copyto(low[row], lowest, where=better)
             np.copyto(high[row], highest, where=better)
 
-    down = (planes, low, high, cost)
-    across = tuple(array.swapaxes(0, 1) for array in down)
+    down = [planes, low, high, cost]
+    across = [array.swapaxes(0, 1) for array in down]
     for _ in range(2):
         for arrays, count in ((down, size[1]), (across, size[0])):
-            sweep(*arrays, range(1, count), 1)
-            sweep(*arrays, range(count - 2, -1, -1), -1)
+            sweep(arrays, range(1, count), 1)
+            sweep(arrays, range(count - 2, -1, -1), -1)
     return _shrunk(cost.sum(-1), (width, height))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from storefront.studio.canvas import FORMATS
 from storefront.studio.errors import InputError
 from storefront.studio.layout import contrast
 from storefront.studio.layout.layout import parse
-from storefront.studio.layout.plan import AS_PICTURE, EVEN, SAFE_AREAS, TOGETHER, Wishes, plan, plan_pictures
+from storefront.studio.layout.plan import AS_PICTURE, NOTHING, SAFE_AREAS, TOGETHER, Wishes, plan, plan_pictures
 from storefront.studio.layout.preview import preview
-from storefront.studio.layout.scene import BoxMeans, look_at
+from storefront.studio.layout.scene import look_at
 
 HEADLINE = "갓 내린 한 잔의 여유"
 
@@ -59,17 +60,17 @@ def test_what_every_plan_keeps(name, masks):
     picture = SCENES[name]
     height, width = picture.shape[:2]
     layout = plan(picture, masks, HEADLINE, Wishes())
-    text = layout.text
-    assert text.x >= width * EVEN.left - 1
-    assert text.y >= height * EVEN.top - 1
-    assert text.right <= width * (1 - EVEN.right) + 1
-    assert text.bottom <= height * (1 - EVEN.bottom) + 1
+    text, margin = layout.text, min(width, height) * 0.05 - 1
+    assert text.x >= margin
+    assert text.y >= margin
+    assert text.right <= width - margin
+    assert text.bottom <= height - margin
     assert len(layout.products) == len(masks)
     for box, matte in zip(layout.products, masks):
-        assert box.x >= 0
-        assert box.right <= width
+        assert box.x >= margin
+        assert box.right <= width - margin
         assert box.y >= 0
-        assert box.bottom == layout.ground <= height
+        assert box.bottom == layout.ground <= height - margin
         assert text.right <= box.x or box.right <= text.x or text.bottom <= box.y or box.bottom <= text.y
         proportion = (matte.shape[1] - 20) / (matte.shape[0] - 20)
         assert abs(box.width / box.height / proportion - 1) < 0.05
@@ -81,13 +82,14 @@ def test_what_every_plan_keeps(name, masks):
 
 @pytest.mark.parametrize("name", SCENES)
 def test_the_words_can_be_read(name):
-    """4.5 to 1 against all but a twentieth of what is under them, the veil counted in where there is one."""
+    """4.5 to 1 against all but a twentieth of the pixels under them, the veil counted in where there is one."""
     picture = SCENES[name]
     layout = plan(picture, [], HEADLINE, Wishes())
     part = picture[layout.text.y : layout.text.bottom, layout.text.x : layout.text.right].reshape(-1, 3)
     if layout.scrim is not None:
+        assert contrast.best_color(part)[1] < contrast.READABLE  # no veil without need
         part = part * (1 - layout.scrim.opacity) + contrast.rgb_of(layout.scrim.color) * layout.scrim.opacity
-    assert contrast.worst_contrast(layout.text_color, part) >= contrast.READABLE * 0.97
+    assert contrast.worst_contrast(layout.text_color, part) >= contrast.READABLE * 0.99
 
 
 @pytest.mark.parametrize(
@@ -95,30 +97,80 @@ def test_the_words_can_be_read(name):
 )
 def test_the_ground_is_found_and_stood_on(name, horizon):
     picture = SCENES[name]
-    assert abs(look_at(picture).horizon - horizon) < 0.04
+    assert abs(look_at(picture, subject=False).horizon - horizon) < 0.04
     layout = plan(picture, [MUG], HEADLINE, Wishes())
-    assert layout.ground > picture.shape[0] * horizon
-    assert "ground found" in layout.reason_en
+    assert layout.ground > picture.shape[0] * (horizon + 0.04)
+    assert f"begins at {look_at(picture, subject=False).horizon:.0%}" in layout.reason_en
 
 
 def test_no_ground_is_claimed_where_there_is_none():
-    assert look_at(SCENES["plain"]).horizon is None
-    assert "no ground line" in plan(SCENES["plain"], [MUG], HEADLINE, Wishes()).reason_en
+    blotchy = np.random.default_rng(1).random((8, 8, 3)).repeat(40, 0).repeat(40, 1)
+    for picture in (SCENES["plain"], blotchy):
+        assert look_at(picture, subject=False).horizon is None
+        assert "no ground line" in plan(picture, [MUG], HEADLINE, Wishes()).reason_en
 
 
-@pytest.mark.parametrize("name", ["astronaut", "coffee", "rocket"])
-def test_the_words_avoid_what_catches_the_eye(name):
-    """Under the words it is calmer than on average in boxes of that size."""
-    scene = look_at(SCENES[name])
+def podium(width: int, height: int, left: float, right: float) -> np.ndarray:
+    """A pale disc on a darker block before a wall, the disc from 0.66 to 0.78 of the height."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    middle, half = (left + right) / 2, (right - left) / 2
+    picture = np.full((height, width, 3), [0.78, 0.55, 0.58])
+    picture[(abs(x - middle) < half) & (y > 0.72) & (y < 0.92)] = [0.68, 0.45, 0.48]
+    picture[((x - middle) / half) ** 2 + ((y - 0.72) / 0.06) ** 2 < 1] = [0.97, 0.85, 0.87]
+    return picture
+
+
+@pytest.mark.parametrize(("left", "right"), [(0.3, 0.7), (0.12, 0.52), (0.5, 0.9)])
+@pytest.mark.parametrize("matte", [MUG, BOTTLE], ids=["mug", "bottle"])
+def test_a_podium_is_stood_on(left, right, matte):
+    layout = plan(podium(480, 480, left, right), [matte], HEADLINE, Wishes())
+    box = layout.products[0]
+    assert 0.66 * 480 < layout.ground < 0.79 * 480
+    assert left * 480 - 5 <= box.x
+    assert box.right <= right * 480 + 5
+    assert "set off" in layout.reason_en
+
+
+def test_a_handle_may_overhang_what_a_foot_may_not():
+    """The ground under a product is judged where it touches it: a mug's handle is in the air."""
+    mug = np.zeros((120, 200), np.float32)
+    mug[10:110, 10:130] = 1
+    mug[30:80, 130:190] = 1
+    box = plan(podium(480, 480, 0.3, 0.7), [mug], HEADLINE, Wishes(product_scale=30)).products[0]
+    foot = (box.x, box.x + box.width * 120 / 180)
+    assert foot[0] >= 0.3 * 480 - 5
+    assert foot[1] <= 0.7 * 480 + 5
+
+
+# Left, top, right, bottom in 0..1 of what no designer would write over, marked by hand.
+SUBJECTS = {
+    "astronaut": (0.36, 0.06, 0.54, 0.33),
+    "coffee": (0.3, 0.08, 0.62, 0.45),
+    "rocket": (0.47, 0.3, 0.53, 0.95),
+    "cat": (0.32, 0.3, 0.72, 0.75),
+}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize("words", ["세일", HEADLINE, "Fly with us this summer"])
+def test_the_words_stay_off_the_subject(name, words):
     height, width = SCENES[name].shape[:2]
-    text = plan(SCENES[name], [], HEADLINE, Wishes()).text
-    means = BoxMeans(scene.saliency + scene.busyness)
-    box = np.array([[text.x / width, text.y / height, text.right / width, text.bottom / height]])
-    wide, tall = box[0, 2] - box[0, 0], box[0, 3] - box[0, 1]
-    grid = np.array(
-        [(x, y, x + wide, y + tall) for x in np.linspace(0, 1 - wide, 9) for y in np.linspace(0, 1 - tall, 9)]
-    )
-    assert means.over(box)[0] < means.over(grid).mean()
+    text = plan(SCENES[name], [], words, Wishes()).text
+    left, top, right, bottom = SUBJECTS[name]
+    wide = min(text.right / width, right) - max(text.x / width, left)
+    tall = min(text.bottom / height, bottom) - max(text.y / height, top)
+    assert max(wide, 0) * max(tall, 0) <= 0.1 * (right - left) * (bottom - top)
+
+
+def test_a_face_is_found_where_it_is():
+    faces = look_at(SCENES["astronaut"], subject=True).faces
+    assert len(faces) == 1
+    left, top, right, bottom = faces[0]
+    assert left < 0.44 < right
+    assert top < 0.2 < bottom
+    assert right - left < 0.3
+    for name in ("coffee", "rocket", "table"):
+        assert not len(look_at(SCENES[name], subject=True).faces)
 
 
 def test_a_busy_side_sends_the_words_to_the_other():
@@ -153,7 +205,7 @@ def test_safe_areas_of_each_format(format):
     size = FORMATS[format]
     picture = table(size.width // 2, size.height // 2)
     height, width = picture.shape[:2]
-    safe = SAFE_AREAS.get(format, EVEN)
+    safe = SAFE_AREAS.get(format, NOTHING)
     text = plan(picture, [MUG], HEADLINE, Wishes(format=format)).text
     assert text.y >= height * safe.top - 1
     assert text.bottom <= height * (1 - safe.bottom) + 1
@@ -173,9 +225,36 @@ def test_the_side_can_be_chosen(side):
     assert {"top": y < 0.45, "bottom": y > 0.55, "left": x < 0.48, "right": x > 0.52}[side]
 
 
-def test_the_size_can_be_chosen():
-    box = plan(table(), [BOTTLE], "세일", Wishes(product_scale=40)).products[0]
-    assert abs(box.height / 320 - 0.4) < 0.01
+@pytest.mark.parametrize("scale", [1, 10, 40, 90])
+def test_the_size_can_be_chosen(scale):
+    box = plan(table(), [BOTTLE], "세일", Wishes(product_scale=scale)).products[0]
+    assert abs(box.height / 320 - scale / 100) < 0.01
+
+
+@pytest.mark.parametrize("margin", [0, 10, 25])
+def test_the_margin_can_be_chosen(margin):
+    layout = plan(table(400, 300), [BOTTLE], "세일", Wishes(margin=margin))
+    for box in (layout.text, *layout.products):
+        assert box.x >= margin * 3 - 1
+        assert box.right <= 400 - margin * 3 + 1
+        assert box.bottom <= 300 - margin * 3 + 1
+    assert layout.text.y >= margin * 3 - 1
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_headline_has_the_size_of_one(name):
+    """A letter of at least a twentieth of the picture's side, as the overlay will draw it in this box."""
+    from storefront.studio.text import fonts
+    from storefront.studio.text.draw import Design, overlay
+
+    picture = SCENES[name]
+    layout = plan(picture, [], HEADLINE, Wishes())
+    image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None]
+    letters = overlay(image, [HEADLINE], Design(), fonts.Typeface(fonts.all_families(), fonts.BUNDLED), layout).mask[0]
+    rows = torch.nonzero(letters.amax(1) > 0.5)
+    inked = letters.sum() / ((rows[-1] - rows[0] + 1) * layout.text.width)
+    assert inked > 0.1  # the words fill their box
+    assert letters.sum() > 0.008 * letters.numel()
 
 
 def test_longer_words_get_more_room():
@@ -184,6 +263,30 @@ def test_longer_words_get_more_room():
         return text.width * text.height
 
     assert area("오늘부터 일주일 동안 모든 원두를 반값에 드립니다 놓치지 마세요") > area("세일")
+
+
+def test_line_breaks_count():
+    """Four short lines want a higher box than the same words in one."""
+
+    def height(words: str) -> int:
+        return plan(np.full((400, 400, 3), 0.9), [], words, Wishes()).text.height
+
+    assert height("봄\n여름\n가을\n겨울") > height("봄 여름 가을 겨울")
+
+
+def test_the_reasons_tell_what_was_measured():
+    layout = plan(SCENES["coffee"], [], HEADLINE, Wishes())
+    scene = look_at(SCENES["coffee"], subject=True)
+    height, width = SCENES["coffee"].shape[:2]
+    box = layout.text
+    part = scene.busyness[
+        round(box.y / height * scene.busyness.shape[0]) : round(box.bottom / height * scene.busyness.shape[0]),
+        round(box.x / width * scene.busyness.shape[1]) : round(box.right / width * scene.busyness.shape[1]),
+    ]
+    said = int(re.search(r"where (\d+)% of the picture is busy", layout.reason_en).group(1))
+    assert abs(said - 100 * (part > 0.3).mean()) < 3
+    assert f"{said}%" in layout.reason_ko
+    assert ("veil" in layout.reason_en) == (layout.scrim is not None) == ("막" in layout.reason_ko)
 
 
 def test_the_same_input_gives_the_same_plan():
@@ -218,7 +321,15 @@ def test_bad_input_is_named(named, arguments):
 
 
 @pytest.mark.parametrize(
-    "values", [{"format": "A4"}, {"product_scale": float("nan")}, {"text_side": "up"}, {"batch": "no"}]
+    "values",
+    [
+        {"format": "A4"},
+        {"margin": 26},
+        {"margin": float("nan")},
+        {"product_scale": float("nan")},
+        {"text_side": "up"},
+        {"batch": "no"},
+    ],
 )
 def test_a_wrong_wish_is_named(values):
     with pytest.raises(InputError, match=next(iter(values))):
@@ -230,3 +341,7 @@ def test_extreme_shapes_and_words():
         picture = np.full((*size, 3), 0.5)
         assert plan(picture, [MUG], "x" * 10_000, Wishes()).text.width > 0
     assert plan(table(), [np.ones((5, 5), np.float32)], "", Wishes(format=AS_PICTURE)).products
+    with pytest.raises(InputError, match="at most 64"):
+        plan(table(), [MUG] * 65, "x", Wishes(batch=TOGETHER))
+    many = plan(table(), [BOTTLE] * 64, "x", Wishes(batch=TOGETHER))
+    assert parse(many.to_json()) == many
