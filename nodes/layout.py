@@ -44,11 +44,11 @@ class StorefrontPlanLayout(io.ComfyNode):
                 io.Float.Input(
                     "product_scale",
                     default=0,
-                    min=0,
-                    max=100,
+                    min=plan.RANGES["product_scale"][0],
+                    max=plan.RANGES["product_scale"][1],
                     step=1,
                     optional=True,
-                    tooltip="The product's height in % of the picture; 0 = chosen.",
+                    tooltip="The product's height in % of the picture's; 0 = chosen. Too wide shrinks to fit.",
                 ),
                 io.Combo.Input(
                     "text_side",
@@ -56,6 +56,15 @@ class StorefrontPlanLayout(io.ComfyNode):
                     default="auto",
                     optional=True,
                     tooltip="The side of the picture that the words take.",
+                ),
+                io.Float.Input(
+                    "margin",
+                    default=5,
+                    min=plan.RANGES["margin"][0],
+                    max=plan.RANGES["margin"][1],
+                    step=0.5,
+                    optional=True,
+                    tooltip="% of the shorter side that stays free at the edges; a format's safe area may ask for more.",
                 ),
             ],
             outputs=[

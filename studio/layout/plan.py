@@ -24,7 +24,6 @@ EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
 SMALLEST = 32  # pixels a side
 MOST = 64  # products, as a layout may hold
-BLACK = "#000000"
 
 
 class Safe(NamedTuple):
@@ -80,10 +79,11 @@ RANGES: dict[str, tuple[float, float]] = {"product_scale": (0, 100), "margin": (
 
 
 class _Shape(NamedTuple):
-    """A product's box in units of the tallest one."""
+    """What is known of a product from its mask, or of several together, in pixels of the mask."""
 
     width: float
     height: float
+    foot: tuple[float, float]  # where it touches the ground: from, to in 0..1 of the width (a mug's handle does not)
 
 
 class _Products(NamedTuple):
@@ -111,7 +111,7 @@ class _Choice(NamedTuple):
 
 
 GAP = 0.06  # between products, times the tallest one's height
-APART = 0.045  # of the picture, between product and words
+APART = 0.045  # of the square root of the area: from product to words, and half as much again beside it
 BUSY = 0.3  # a cell with more edge than this is busy
 EYE = 0.55  # a cell that stands out more than this catches the eye
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
@@ -143,7 +143,7 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
         raise InputError("product_mask", f"{len(masks)} masks", f"at most {MOST}")
     shapes = [_shape(mask, index) for index, mask in enumerate(masks)]
     if shapes and wishes.batch == EACH:  # one box that holds each of them
-        shapes = [_Shape(max(shape.width for shape in shapes), max(shape.height for shape in shapes))]
+        shapes = [_Shape(max(one.width for one in shapes), max(one.height for one in shapes), shapes[0].foot)]
     scene = look_at(background, subject=not shapes)
     edge = wishes.margin / 100 * min(width, height)
     free = Safe(edge / height, edge / width, edge / height, edge / width)
@@ -160,13 +160,18 @@ def _shape(mask: np.ndarray, index: int) -> _Shape:
     rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
     if not len(rows):
         raise InputError("product_mask", f"empty (picture {index})", "a mask with a product in it (1 = product)")
-    return _Shape(float(columns[-1] - columns[0] + 1), float(rows[-1] - rows[0] + 1))
+    wide, tall = int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
+    low = mask[rows[-1] - tall // 20 : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0.5
+    foot = np.flatnonzero(low.any(0))
+    return _Shape(wide, tall, (float(foot[0]) / wide, float(foot[-1] + 1) / wide))
 
 
 def _group(shapes: list[_Shape]) -> _Shape:
     """All products side by side on one ground line. Photos are taken to be of one scale: nothing else is known."""
+    if len(shapes) == 1:
+        return shapes[0]
     tallest = max(shape.height for shape in shapes)
-    return _Shape(sum(shape.width for shape in shapes) + GAP * tallest * (len(shapes) - 1), tallest)
+    return _Shape(sum(shape.width for shape in shapes) + GAP * tallest * (len(shapes) - 1), tallest, (0, 1))
 
 
 # --- where the product may stand --------------------------------------------------------------------------------------
@@ -197,10 +202,10 @@ def _product_places(
 
     # A sixth of the picture, more for several, less for a long thin one: its length already makes it large.
     long = max(max(shape.width / shape.height, shape.height / shape.width) for shape in shapes)
-    size = -0.8 * np.abs(np.log(tall * wide / (0.165 * long**-0.4 * min(2, 1 + 0.25 * (len(shapes) - 1)))))
+    size = -0.8 * np.abs(np.log(tall * wide / (0.165 * long**-0.4 * min(2.2, 1 + 0.4 * (len(shapes) - 1)))))
     middle = left + wide / 2
     spot = -1.5 * np.min([np.abs(middle - third) for third in (1 / 3, 0.5, 2 / 3)], 0)
-    straddles, platform = _footing(boxes, scene, width / height)
+    straddles, platform = _footing(boxes, group.foot, scene, width / height)
     if scene.horizon is None:
         depth = np.abs(base - 0.86) * 1.5
     else:
@@ -208,7 +213,7 @@ def _product_places(
     behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
     hidden = _hidden(scene, behind)
     covered = BoxMeans(scene.saliency).over(behind)
-    score = size + spot - depth * (1 - platform) + platform - 1.3 * straddles - 1.1 * covered - 1.8 * hidden
+    score = size + spot - depth * (1 - platform) + platform - 1.3 * straddles - 1.4 * covered - 1.8 * hidden
     best = np.argsort(-score, kind="stable")[:BEST]
     return _Products(boxes[best], score[best], hidden[best], platform[best])
 
@@ -224,15 +229,19 @@ def _ground_lines(scene: Scene, safe: Safe, free: Safe) -> np.ndarray:
     return np.linspace(min(scene.horizon + 0.25 * deep, lowest - 0.02), min(scene.horizon + 0.85 * deep, lowest), 9)
 
 
-def _footing(boxes: np.ndarray, scene: Scene, aspect: float) -> tuple[np.ndarray, np.ndarray]:
+def _footing(
+    boxes: np.ndarray, foot: tuple[float, float], scene: Scene, aspect: float
+) -> tuple[np.ndarray, np.ndarray]:
     """[N] twice, 0..1: does the product stand across an edge, and does it stand on something set off from the sides.
 
-    By the colours around its base line: above against below, left against right, and against the picture's sides.
+    By the colours around its base line: above against below, its ends against its middle, and against the picture's
+    sides.
     """
     import numpy as np
 
     means = BoxMeans(scene.color)
-    left, right, base = boxes[:, 0], boxes[:, 2], boxes[:, 3]
+    wide, base = boxes[:, 2] - boxes[:, 0], boxes[:, 3]
+    left, right = boxes[:, 0] + foot[0] * wide, boxes[:, 0] + foot[1] * wide
     wide = right - left
     # As deep as a round product seen from a little above.
     deep = np.clip(0.13 * wide * aspect, 0.012, 0.06)
@@ -244,16 +253,16 @@ def _footing(boxes: np.ndarray, scene: Scene, aspect: float) -> tuple[np.ndarray
     def unlike(a: np.ndarray, b: np.ndarray, much: float) -> np.ndarray:
         return np.clip(np.linalg.norm(a - b, axis=-1) / much, 0, 1)
 
-    ends = left + 0.1 * wide, right - 0.1 * wide
-    above, below = strip(*ends, 1.4, -0.1), strip(*ends, -0.1, 1.0)
-    first, last = strip(ends[0], left + 0.35 * wide, 1, 0.6), strip(right - 0.35 * wide, ends[1], 1, 0.6)
-    straddles = np.maximum(unlike(above, below, 0.2), 0.7 * unlike(first, last, 0.25))
-    foot = strip(*ends, 1, 0.6)
-    sides = [unlike(foot, strip(x, x + 0.1, 1, 0.6), 0.3) for x in (0.02, 0.88)]
+    inner = left + 0.25 * wide, right - 0.25 * wide
+    above, below = strip(*inner, 1.4, -0.1), strip(*inner, -0.1, 1.0)
+    whole = strip(*inner, 1, 0.6)
+    ends = [unlike(whole, strip(*end, 0.7, 0.4), 0.45) for end in ((left, inner[0]), (inner[1], right))]
+    straddles = np.maximum.reduce([unlike(above, below, 0.2), *ends])
+    sides = [unlike(whole, strip(x, x + 0.1, 1, 0.6), 0.3) for x in (0.02, 0.88)]
     # A lake between two trees is set off from them too; but a podium catches the eye, and the wall behind it is another.
-    seen = BoxMeans(scene.saliency).over(np.stack([ends[0], base - deep, ends[1], base + 0.6 * deep], -1))
+    seen = BoxMeans(scene.saliency).over(np.stack([left, base - deep, right, base + 0.6 * deep], -1))
     behind = means.over(np.stack([left, boxes[:, 1], right, (boxes[:, 1] + base) / 2], -1))
-    set_off = np.minimum.reduce([*sides, unlike(foot, behind, 0.3), np.clip(seen / EYE, 0, 1)])
+    set_off = np.minimum.reduce([*sides, unlike(whole, behind, 0.3), np.clip(seen / EYE, 0, 1)])
     return straddles, set_off * (1 - straddles)
 
 
@@ -301,27 +310,32 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
 
     busy = BoxMeans((scene.busyness > BUSY).astype(np.float64)).over(boxes)
     hidden = _hidden(scene, boxes)
-    noise = 1.2 * busy + 0.8 * BoxMeans(scene.busyness).over(boxes)
+    legible, patchy = _legible(scene, boxes)
+    noise = 1.2 * busy + 0.8 * BoxMeans(scene.busyness).over(boxes) + 0.9 * patchy
     eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 2.2 * hidden
     letter = _letter_size(boxes, headline, width, height)
-    large = np.clip(letter / (0.12 * (width * height) ** 0.5), 0, 1)
+    share = letter / (width * height) ** 0.5
+    large = np.clip(share / 0.12, 0, 1) - 2 * np.clip(1 - share / 0.06, 0, 1)  # below a sixteenth it is no headline
     lost = np.clip(boxes[:, 3] - boxes[:, 1] - 0.4, 0, 1)  # a tall box with few words looks lost
     upper = 1 - centre[:, 1]  # read first
-    score = 1.8 * large + 0.4 * upper + 0.7 * _legible(scene, boxes) - noise - eye - 0.5 * lost
+    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost
     best = np.argsort(-score, kind="stable")[: 3 * BEST]
     return _Words(boxes[best], score[best], hidden[best], busy[best], letter[best])
 
 
-def _legible(scene: Scene, boxes: np.ndarray) -> np.ndarray:
-    """[M] 0..1, about: 1 where white or dark letters have twice the contrast they need on most of what is under them."""
+def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[M] twice, 0..1: the contrast that white or dark letters have on most of what is under them (1 = a half more than
+    they need, 0 = a half of it), and how uneven that is in lightness."""
     import numpy as np
 
     luminance = contrast.relative_luminance(scene.color)
-    mean, square = BoxMeans(np.stack([luminance, luminance**2], -1)).over(boxes).T
-    spread = 1.6 * np.sqrt(np.maximum(square - mean**2, 0))
-    white = contrast.contrast_ratio(1.0, np.minimum(mean + spread, 1))
-    dark = contrast.contrast_ratio(np.maximum(mean - spread, 0), 0.0056)
-    return np.clip(np.log2(np.maximum(white, dark) / contrast.READABLE) + 0.5, 0, 1)
+    light = np.sqrt(luminance)  # about as even to the eye as to the number
+    mean, square, middle, spread = BoxMeans(np.stack([luminance, luminance**2, light, light**2], -1)).over(boxes).T
+    most = 1.6 * np.sqrt(np.maximum(square - mean**2, 0))
+    white = contrast.contrast_ratio(1.0, np.minimum(mean + most, 1))
+    dark = contrast.contrast_ratio(np.maximum(mean - most, 0), 0.0056)
+    ratio = np.maximum(white, dark) / contrast.READABLE
+    return np.clip(ratio - 0.5, 0, 1), np.clip(np.sqrt(np.maximum(spread - middle**2, 0)) / 0.2, 0, 1)
 
 
 def _letter_size(boxes: np.ndarray, headline: str, width: int, height: int) -> np.ndarray:
@@ -356,13 +370,14 @@ def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, hei
     large = np.clip(words.letter / (0.12 * (width * height) ** 0.5), 0, 1)[None]
     # What catches the eye in the scene weighs too: a plant on the right wants product or words on the left.
     columns = (np.arange(scene.saliency.shape[1]) + 0.5) / scene.saliency.shape[1] - 0.5
-    lean = float((scene.saliency * columns).mean()) * 4 + (centre[..., 0] - 0.5) * large
+    lean = float((scene.saliency * columns).mean()) * 2.5 + (centre[..., 0] - 0.5) * large
     if groups.any():
         middle = (groups[..., 0] + groups[..., 2]) / 2
         lean = lean + (middle - 0.5) * (groups[..., 3] - groups[..., 1]) * 2
-        gap_x = np.maximum(texts[..., 0] - groups[..., 2], groups[..., 0] - texts[..., 2]) * width / height
-        gap_y = np.maximum(texts[..., 1] - groups[..., 3], groups[..., 1] - texts[..., 3])
-        tight = np.clip(APART - np.maximum(gap_x, gap_y), 0, 1)
+        side = (width * height) ** 0.5
+        gap_x = np.maximum(texts[..., 0] - groups[..., 2], groups[..., 0] - texts[..., 2]) * (width / side)
+        gap_y = np.maximum(texts[..., 1] - groups[..., 3], groups[..., 1] - texts[..., 3]) * (height / side)
+        tight = np.clip(APART - np.maximum(gap_x / 1.5, gap_y), 0, 1)
         beside = gap_x > gap_y  # words beside a product belong at its height, words above it over its middle
         level = np.abs((groups[..., 1] + groups[..., 3]) / 2 - centre[..., 1])
         axis = np.abs(middle - centre[..., 0])
@@ -388,7 +403,7 @@ def _finished(
     products = _split(choice.products.boxes, shapes, width, height)
     color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right])
     centre = float(choice.words.boxes[0] + choice.words.boxes[2]) / 2
-    align = "left" if centre < 0.42 else "right" if centre > 0.58 else "center"
+    align = "left" if centre < 0.4 else "right" if centre > 0.6 else "center"
     ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
     english, korean = _reasons(choice, products, scene, width, color, ratio, scrim)
     light = estimate_light(background)
@@ -396,26 +411,22 @@ def _finished(
 
 
 def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
-    """The colour that reads best on a part [h, w, 3] of the picture, a veil if none reaches 4.5:1, and the contrast.
-
-    Dark grey looks better than black; but on a middle grey only black reaches what is asked.
-    """
+    """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1, and the
+    contrast that is reached."""
     step = max(1, min(part.shape[:2]) // 128) | 1  # odd: an even one would see one half of a fine stripe
     under = part[::step, ::step].reshape(-1, 3)
     color, ratio = contrast.best_color(under)
-    if ratio < contrast.READABLE:
-        black, black_ratio = contrast.best_color(under, (BLACK,))
-        if black_ratio < contrast.READABLE:
-            veils = {
-                ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under))
-                for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
-            }
-            # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
-            color = min(veils, key=lambda ink: veils[ink].opacity - (0.25 if ink == contrast.LIGHT else 0))
-            veiled = under * (1 - veils[color].opacity) + contrast.rgb_of(veils[color].color) * veils[color].opacity
-            return color, veils[color], contrast.worst_contrast(color, veiled)
-        color, ratio = black, black_ratio
-    return color, None, ratio
+    if ratio >= contrast.READABLE:
+        return color, None, ratio
+    veils = {
+        ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under))
+        for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
+    }
+    # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
+    color = min(veils, key=lambda ink: veils[ink].opacity - (0.25 if ink == contrast.LIGHT else 0))
+    veil = veils[color]
+    veiled = under * (1 - veil.opacity) + contrast.rgb_of(veil.color) * veil.opacity
+    return color, veil, contrast.worst_contrast(color, veiled)
 
 
 def _split(group: np.ndarray, shapes: list[_Shape], width: int, height: int) -> tuple[Box, ...]:
@@ -473,9 +484,11 @@ def _reasons(
         korean.append(f"그 자리에서 대비가 {ratio:.1f}:1인 {tone_ko}으로 썼습니다")
     else:
         english.append(
-            f"in {tone} over a veil of {scrim.opacity:.0%}, since neither white nor black reaches 4.5 to 1 there"
+            f"in {tone} over a veil of {scrim.opacity:.0%}, since neither white nor dark letters reach 4.5 to 1 there"
         )
-        korean.append(f"흰색도 검은색도 대비 4.5:1에 못 미쳐 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다")
+        korean.append(
+            f"흰 글자도 어두운 글자도 대비 4.5:1에 못 미쳐 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다"
+        )
     sentence = ", ".join(english)
     return sentence[0].upper() + sentence[1:] + ".", ", ".join(korean) + "."
 

@@ -81,6 +81,11 @@ def may_break(before: str, after: str) -> bool:
     return before[-1] in "-–—/" and not after[0].isdigit()
 
 
+def leads_on(word: Sequence[Cluster]) -> bool:
+    """A Korean word of one syllable (전, 새, 첫, 한, 갓) belongs to the word after it and stays with it."""
+    return len(word) == 1 and "가" <= word[0].text[0] <= "힣"
+
+
 def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
     """The parts of one line of the text that may stand on lines of their own."""
     units: list[Unit] = []
@@ -90,7 +95,9 @@ def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
         if cluster.text == " ":
             space.append(cluster)
             continue
-        if word and (space or may_break(word[-1].text, cluster.text)):
+        if word and space and leads_on(word):
+            word, space = [*word, *space], []
+        elif word and (space or may_break(word[-1].text, cluster.text)):
             units.append(Unit(tuple(word), tuple(space)))
             word, space = [], []
         elif space:  # spaces that begin a line are kept: somebody typed them
@@ -141,13 +148,8 @@ def _greedy(widths: Sequence[float], spaces: Sequence[float], limit: float) -> l
 
 
 def _ending(unit: Unit) -> float:
-    """What it costs to end a line with this unit, in squares of a full line; below 0 where a reader pauses anyway.
-
-    A Korean word of one syllable (전, 새, 첫, 한) belongs to the word after it: a line had better not end with it.
-    """
-    if unit.clusters[-1].text in CLAUSE_ENDS:
-        return -0.15
-    return 0.25 if len(unit.clusters) == 1 and "가" <= unit.clusters[0].text[0] <= "힣" else 0.0
+    """What it costs to end a line with this unit, in squares of a full line; below 0 where a reader pauses anyway."""
+    return -0.15 if unit.clusters[-1].text in CLAUSE_ENDS else 0.0
 
 
 def _even(
