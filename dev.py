@@ -34,7 +34,6 @@ TEST_TOOLS = [
     "pytest>=8",
     "ruff>=0.9",
     "mypy>=1.14",
-    "aiohttp",
     "websocket-client",
     "comfy-api-simplified",
     "selenium",
