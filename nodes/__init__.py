@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
@@ -22,6 +23,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontPlanLayout,
     StorefrontEditLayout,
     StorefrontPlaceProduct,
+    StorefrontBlendIntoScene,
     StorefrontTextOverlay,
 ]
 

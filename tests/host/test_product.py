@@ -104,6 +104,47 @@ def test_a_plan_can_be_edited_by_hand(comfyui):
     assert abs(rows.max() - 449) <= 5  # the cut-out fades over some pixels
 
 
+def blended(**options) -> dict[str, dict]:
+    """The cup on a small grey ground, blended by flux-micro; the picture before it, too."""
+    workflow = placed(scale=50.0)
+    workflow["3"]["inputs"] |= {"width": 200, "height": 184}
+    return workflow | {
+        "10": node("StorefrontLoadModel", model="flux-micro", weight_dtype="fp32"),
+        "11": node(
+            "StorefrontEncode",
+            clip=["10", 1],
+            prompt="a red mug on a wooden table",
+            prompt_2="",
+            max_tokens=0,
+            one_prompt_per_line=False,
+        ),
+        "12": node(
+            "StorefrontBlendIntoScene",
+            image=["4", 0],
+            product_mask=["4", 1],
+            shadow=["4", 3],
+            model=["10", 0],
+            positive=["11", 0],
+            vae=["10", 2],
+            **{"steps": 8, "strength": 0.5, "seed": 3, **options},
+        ),
+        "13": node("SaveImage", images=["12", 0], filename_prefix="blended"),
+        "14": node("MaskToImage", mask=["12", 1]),
+        "15": node("SaveImage", images=["14", 0], filename_prefix="repainted"),
+    }
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_blending_repaints_the_surroundings_and_nothing_else(comfyui):
+    seen = shots(comfyui, blended())
+    repainted = seen["repainted"][..., 0]
+    difference = abs(seen["blended"] - seen["placed"]).max(-1)
+    assert difference[repainted == 0].max() <= 1
+    assert difference[repainted > 200].mean() > 5
+    assert ((repainted == 0) & (seen["mask"][..., 0] == 255)).sum() > 500  # the heart of the product
+    assert seen["blended"].shape == seen["placed"].shape == (184, 200, 3)
+
+
 def changed(workflow: dict, class_name: str, **inputs) -> dict:
     workflow = copy.deepcopy(workflow)
     for entry in workflow.values():
@@ -129,6 +170,10 @@ REFUSED = [
     ("layout: canvas", placed(layout={"canvas": 3})),
     ("layout", placed(layout={"canvas": {"width": 1e300, "height": -1}})),
     ("batch", placed(batch="none")),
+    ("strength", blended(strength=float("nan"))),
+    ("reach", blended(reach=float("nan"))),
+    ("product_mask", changed(blended() | SMALL_MASK, "StorefrontBlendIntoScene", product_mask=["9", 0])),
+    ("shadow", changed(blended() | SMALL_MASK, "StorefrontBlendIntoScene", shadow=["9", 0])),
     ("offset_x", placed(anchor="top left", offset_x=100.0)),
     ("9:16", changed(POSTER, "StorefrontPlanLayout", format="9:16 story, reel")),
     ("product_scale", changed(POSTER, "StorefrontPlanLayout", product_scale=float("nan"))),

@@ -1,0 +1,84 @@
+"""The placed product and its scene made one picture."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio.product import blend
+
+
+class StorefrontBlendIntoScene(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..studio.flux.schedule import MAX_STEPS
+
+        return io.Schema(
+            node_id="StorefrontBlendIntoScene",
+            display_name="Blend into Scene (Storefront)",
+            category="Storefront/Product",
+            description="FLUX repaints the ground and surroundings of a placed product; its own pixels and details stay.",
+            search_aliases=["harmonize", "relight", "inpaint", "합성"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture of Place Product."),
+                io.Mask.Input("product_mask", tooltip="The mask of Place Product."),
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive", tooltip="The scene in words, with the product in it."),
+                io.Vae.Input("vae"),
+                io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product: it is repainted too."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
+                io.Int.Input("steps", default=20, min=1, max=MAX_STEPS, optional=True),
+                io.Float.Input(
+                    "strength",
+                    default=0.35,
+                    min=0,
+                    max=1,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How much is repainted: 0.2 touches up, 0.5 invents a new ground.",
+                ),
+                io.Float.Input("guidance", default=3.5, min=0, max=100, step=0.1, optional=True),
+                io.Float.Input(
+                    "reach",
+                    default=8,
+                    min=blend.REACH[0],
+                    max=blend.REACH[1],
+                    step=0.5,
+                    optional=True,
+                    tooltip="How far around the product, in % of the shorter side.",
+                ),
+            ],
+            outputs=[io.Image.Output(), io.Mask.Output("repainted", display_name="REPAINTED")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        product_mask,
+        model,
+        positive,
+        vae,
+        shadow=None,
+        seed: int = 0,
+        steps: int = 20,
+        strength: float = 0.35,
+        guidance: float = 3.5,
+        reach: float = 8,
+    ) -> io.NodeOutput:
+        from ..host import blending
+
+        return io.NodeOutput(
+            *blending.into_scene(
+                image,
+                product_mask,
+                shadow,
+                model,
+                positive,
+                vae,
+                reach=reach,
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                strength=strength,
+            )
+        )
