@@ -33,7 +33,9 @@ def _streamed_t5_norm() -> type[torch.nn.Module]:
         comfy_cast_weights = True
 
         def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-            weight, _, stream = comfy.ops.cast_bias_weight(self, hidden_states, offloadable=True)
+            # In its own dtype: T5 keeps some layers in fp32, and the weight decides what the others are given.
+            dtype, device = self.weight.dtype, hidden_states.device
+            weight, _, stream = comfy.ops.cast_bias_weight(self, dtype=dtype, device=device, offloadable=True)
             variance = hidden_states.to(torch.float32).pow(2).mean(-1, keepdim=True)
             hidden_states = hidden_states * torch.rsqrt(variance + self.variance_epsilon)
             if weight.dtype in (torch.float16, torch.bfloat16):
