@@ -30,7 +30,15 @@ COMFYUI_URL = "https://github.com/comfyanonymous/ComfyUI"
 COMFYUI_TAG, OLDEST_TAG = "v0.33.0", "v0.20.1"
 # One set that fits together, and ComfyUI's requirements, on machines with and without a GPU.
 TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
-TEST_TOOLS = ["pytest>=8", "ruff>=0.9", "mypy>=1.14", "aiohttp", "websocket-client", "comfy-api-simplified", "selenium", "rembg"]
+TEST_TOOLS = [
+    "pytest>=8",
+    "ruff>=0.9",
+    "mypy>=1.14",
+    "websocket-client",
+    "comfy-api-simplified",
+    "selenium",
+    "rembg",
+]
 DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
 
 

@@ -148,13 +148,8 @@ def _greedy(widths: Sequence[float], spaces: Sequence[float], limit: float) -> l
 
 
 def _ending(unit: Unit) -> float:
-    """What it costs to end a line with this unit, in squares of a full line; below 0 where a reader pauses anyway.
-
-    A Korean word of one syllable (전, 새, 첫, 한) belongs to the word after it: a line had better not end with it.
-    """
-    if unit.clusters[-1].text in CLAUSE_ENDS:
-        return -0.15
-    return 0.25 if len(unit.clusters) == 1 and "가" <= unit.clusters[0].text[0] <= "힣" else 0.0
+    """What it costs to end a line with this unit, in squares of a full line; below 0 where a reader pauses anyway."""
+    return -0.15 if unit.clusters[-1].text in CLAUSE_ENDS else 0.0
 
 
 def _even(

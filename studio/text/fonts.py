@@ -69,7 +69,10 @@ Families = dict[str, tuple[FontFile, ...]]
 
 
 def system_folders() -> list[Path]:
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:  # a service's user may have none
+        home = Path("/nonexistent")
     return {
         "win32": [Path("C:/Windows/Fonts")],
         "darwin": [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts"],
@@ -136,7 +139,7 @@ def coverage(path: Path, index: int) -> frozenset[int]:
         raise InputError("font", path.name, f"a TrueType or OpenType font that can be read; {error}") from error
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # half a megabyte each, a large CJK font three
 def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
     """A font at `size` pixels an em; a variable one at `weight`."""
     from PIL import ImageFont
@@ -151,10 +154,11 @@ def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
 
 
 class Bearings(NamedTuple):
-    """Space between a character's ink and the ends of its advance width, in em; negative where ink reaches beyond."""
+    """Where a character's ink lies, in em."""
 
-    left: float
+    left: float  # space between the ink and the ends of the advance width; negative where ink reaches beyond
     right: float
+    middle: float  # of the ink, downwards from the baseline
 
 
 @lru_cache(maxsize=4096)
@@ -165,7 +169,11 @@ def side_bearings(file: FontFile, weight: int, text: str) -> Bearings | None:
     box = picture.getbbox()
     if box is None:
         return None
-    return Bearings((offset[0] + box[0]) / 256, (font.getlength(text) - offset[0] - box[2]) / 256)
+    return Bearings(
+        (offset[0] + box[0]) / 256,
+        (font.getlength(text) - offset[0] - box[2]) / 256,
+        (offset[1] + (box[1] + box[3]) / 2) / 256,
+    )
 
 
 def is_blank(file: FontFile, weight: int, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,8 @@ OWN_LINES = 0.7  # of the largest size; at more than this the writer's own lines
 NOWHERE, BETWEEN_WORDS, IN_WORDS = "nowhere", "between words", "in words"
 
 # Turned by a quarter in vertical writing, or moved to the cell's upper right (JLREQ 2.1, 3.1).
-TURNED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|/＝")
+TURNED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|＝")
+CORNERS = set("「」『』")  # stand off the middle, as they stand off it in a row
 RAISED = set("、。，．,.")
 
 
@@ -82,6 +84,8 @@ class Typesetter:
         cleaned = markup.clean(text)
         runs = markup.parse(cleaned)
         self._paragraphs = _paragraphs(breaking.clusters_of(markup.emphasise(runs) if setting.emphasis else runs))
+        if setting.vertical:
+            self._paragraphs = [_upright(paragraph) for paragraph in self._paragraphs]
         every = [cluster.text for paragraph in self._paragraphs for cluster in paragraph]
         self._ideographs = "".join(dict.fromkeys(text for text in every if breaking.is_ideograph(text[0])))
         self._widths: dict[tuple[Cluster, ...], float] = {}
@@ -151,7 +155,10 @@ class Typesetter:
         if key not in self._widths:
             pieces = self._pieces(clusters)
             if self._setting.vertical:
-                length = sum(style.size * (_downward(text) + self._setting.tracking) for text, _, style in pieces)
+                length = sum(
+                    style.size * (_downward(text, self._font(file, style, REFERENCE)) + self._setting.tracking)
+                    for text, file, style in pieces
+                )
             else:
                 length = sum(self._advances(pieces, REFERENCE)) / REFERENCE
             self._widths[key] = length
@@ -283,7 +290,7 @@ class Typesetter:
     def _bearings(self, cluster: Cluster) -> fonts.Bearings:
         file = self._file_for(*cluster)
         found = file and fonts.side_bearings(file, cluster.style.weight or self._setting.weight, cluster.text)
-        return found or fonts.Bearings(0.0, 0.0)
+        return found or fonts.Bearings(0.0, 0.0, 0.0)
 
     def _column(self, clusters: Sequence[Cluster], size: float) -> _Line:
         """Downwards from the origin, each character centred on x = 0."""
@@ -292,21 +299,44 @@ class Typesetter:
         for text, file, style in self._pieces(clusters):
             em = size * style.size
             font = self._font(file, style, size)
+            if len(text) > 1 and font.getlength(text) > em:  # two figures side by side, made to fit the column
+                font = self._font(file, style, size * em / font.getlength(text))
             box = font.getbbox(text, anchor="ls")
-            middle = y + em / 2
+            down = em * _downward(text, font)
+            middle = y + down / 2
             if text in RAISED:
-                glyphs.append(Glyphs(text, font, style.color, em / 2 - box[2], y + em * 0.3 - box[1]))
+                ink_right = font.getlength(text) - self._bearings(Cluster(text, style)).right * em
+                glyphs.append(Glyphs(text, font, style.color, em * 0.45 - ink_right, y + em * 0.05 - box[1]))
             else:
                 x, base = -(box[0] + box[2]) / 2, middle - (box[1] + box[3]) / 2
+                if text in TURNED and text not in CORNERS:  # a dash above the baseline would stand beside the middle
+                    x += self._bearings(Cluster(text, style)).middle * em - (box[1] + box[3]) / 2
                 glyphs.append(Glyphs(text, font, style.color, x, base, text in TURNED))
-            y += em * (_downward(text) + self._setting.tracking)
+            y += down + em * self._setting.tracking
             wide, scale = max(wide, em), max(scale, style.size)
         return _Line(glyphs, -wide / 2, wide / 2, 0.0, y, scale)
 
 
-def _downward(text: str) -> float:
-    """What a character takes of a column, in em."""
-    return 0.4 if text == " " else 1.0
+def _downward(text: str, font: ImageFont.FreeTypeFont) -> float:
+    """What a character takes of a column, in em: a turned one its width, a comma or full stop half (JLREQ 3.1.2)."""
+    if text == " ":
+        return 0.4
+    if text in RAISED:
+        return 0.5
+    return font.getlength(text) / font.size if text in TURNED else 1.0
+
+
+def _upright(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Pairs of figures (the 50 of 50%, the 12 of 7/12) as one character of a column, as JLREQ 2.3.2 has them."""
+    text = "".join(cluster.text if len(cluster.text) == 1 else "\ufffd" for cluster in clusters)
+    starts = {match.start() for match in re.finditer(r"(?<![0-9.,])[0-9]{2}(?![0-9.,])", text)}
+    joined: list[Cluster] = []
+    for index, cluster in enumerate(clusters):
+        if index - 1 in starts and clusters[index - 1].style == cluster.style:
+            joined[-1] = Cluster(joined[-1].text + cluster.text, cluster.style)
+        else:
+            joined.append(cluster)
+    return joined
 
 
 def _paragraphs(clusters: Sequence[Cluster]) -> list[list[Cluster]]:

@@ -229,10 +229,24 @@ def test_box_and_outline_stay_inside_the_margin(typeface):
 
 def test_a_safe_area_is_kept_clear(typeface):
     tall = torch.zeros(1, 960, 540, 3)
+    safe = draw.SAFE_AREAS["9:16 story, reel"]
+    assert safe.top > 0.1
+    assert safe.bottom > 0.1
     out = draw.overlay(tall, ["여름 세일"], Design(safe_area="9:16 story, reel", anchor="bottom center"), typeface)
-    assert abs(ink(out.mask[0])[3] - 960 * 0.65) <= 2
+    assert abs(ink(out.mask[0])[3] - 960 * (1 - safe.bottom)) <= 2
     out = draw.overlay(tall, ["여름 세일"], Design(safe_area="9:16 story, reel", anchor="top left"), typeface)
-    assert abs(ink(out.mask[0])[1] - 960 * 0.14) <= 2
+    assert abs(ink(out.mask[0])[1] - 960 * safe.top) <= 2
+
+
+def test_a_turned_dash_stands_in_the_middle_of_its_column(typeface):
+    design = Design(vertical=True, anchor="center", size=100, height=100, margin=0)
+    left, _, right, bottom = ink(draw.overlay(plain(0), ["대대"], design, typeface).mask[0])
+    for dash in "-–~":
+        mask = draw.overlay(plain(0), [f"대{dash}대"], design, typeface).mask[0]
+        rows = torch.nonzero(mask[:, left - 5 : right + 5].amax(1) > 0.5).flatten()
+        columns = torch.nonzero(mask[254:258].amax(0) > 0.5).flatten()
+        assert rows[-1] > bottom
+        assert abs(float(columns[0] + columns[-1]) / 2 - 256) < 8
 
 
 def test_grey_and_transparent_pictures(typeface):

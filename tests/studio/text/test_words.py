@@ -311,6 +311,26 @@ def test_the_writers_lines_stay_whole_where_that_costs_little_size(bundled):
     assert typeset.Typesetter("A\n" + "아주 긴 문장 " * 12, bundled, typeset.Setting()).fit(500, 500).lines > 2
 
 
+def test_a_column_hangs_its_commas_turns_its_brackets_and_keeps_pairs_of_figures_upright(bundled):
+    setting = typeset.Setting(size=100, vertical=True)
+    glyphs = typeset.Typesetter("봄 「50%」, 7/12 1,234", bundled, setting).fit(2000, 3000).glyphs
+    shown = {glyph.text: glyph for glyph in glyphs}
+    assert [glyph.text for glyph in glyphs if not glyph.text.isspace()] == [*"봄「", "50", *"%」,7/", "12", *"1,234"]
+    assert {glyph.text for glyph in glyphs if glyph.turned} == {"「", "」"}
+    for pair in ("50", "12"):
+        assert shown[pair].font.getlength(pair) <= 101
+    picture = Image.new("L", (400, 400))
+    comma = shown[","]
+    ImageDraw.Draw(picture).text((200, 200), ",", 255, comma.font, anchor="ls")
+    left, top, right, _ = picture.getbbox()
+    assert comma.x + left - 200 > 0  # in the right half of its column
+    assert comma.x + right - 200 <= 50
+    column = min(glyph.y for glyph in glyphs)
+    block = typeset.Typesetter("가,", bundled, setting).fit(500, 500)
+    assert block.glyphs[1].y + top - 200 >= 100
+    assert column < shown["「"].y < shown["50"].y < shown["%"].y
+
+
 @pytest.mark.parametrize("text", ["H", "A", "「봄」", "jet", "1위", "할인\nWARM\n「봄」"])
 @pytest.mark.parametrize("align", ["left", "right"])
 def test_every_line_begins_or_ends_with_its_ink_at_the_edge(bundled, text, align):
