@@ -123,7 +123,10 @@ BEST = 350  # of each kind are paired
 
 def plan_pictures(background: torch.Tensor, mask: torch.Tensor | None, headline: str, wishes: Wishes) -> Layout:
     """`plan` for the first picture of IMAGE [B, H, W, 3] and each product of MASK [P, h, w]."""
-    pictures = require_picture("background", background).numpy()
+    import torch
+
+    first = background[:1] if isinstance(background, torch.Tensor) else background
+    pictures = require_picture("background", first).numpy()
     return plan(pictures[0], [] if mask is None else list(require_mask("product_mask", mask)), headline, wishes)
 
 
@@ -210,7 +213,7 @@ def _product_places(
     spot = -1.5 * np.min([np.abs(middle - third) for third in (1 / 3, 0.5, 2 / 3)], 0)
     straddles, platform = _footing(boxes, group.foot, scene, width / height)
     if scene.horizon is None:
-        depth = np.abs(base - 0.86) * 2.5
+        depth = np.abs(base - 0.86) * 4
     else:
         depth = np.abs((base - scene.horizon) / (1 - scene.horizon) - 0.6)
     behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
@@ -316,7 +319,9 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
     hidden = _hidden(scene, boxes)
     legible, patchy = _legible(scene, boxes)
     noise = 1.2 * busy + 0.8 * BoxMeans(scene.busyness).over(boxes) + 0.9 * patchy
-    eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 3.2 * hidden
+    # Words that nick a subject look careless, however little of it they hide.
+    nicked = BoxMeans((scene.saliency > EYE).astype(np.float64)).over(boxes)
+    eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 3.2 * hidden + 1.2 * nicked
     letter = _letter_size(boxes, headline, width, height)
     share = letter / (width * height) ** 0.5
     large = np.clip(share / 0.12, 0, 1) - 2 * np.clip(1 - share / 0.06, 0, 1)  # below a sixteenth it is no headline
@@ -425,7 +430,9 @@ def _finished(
 def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
     """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1, and the
     contrast that is reached."""
-    step = max(1, min(part.shape[:2]) // 128) | 1  # odd: an even one would see one half of a fine stripe
+    step = (
+        max(1, int((part.shape[0] * part.shape[1]) ** 0.5) // 96) | 1
+    )  # odd: an even one would see one half of a fine stripe
     under = part[::step, ::step].reshape(-1, 3)
     color, ratio = contrast.best_color(under)
     if ratio >= contrast.READABLE:
@@ -435,7 +442,7 @@ def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
         for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
     }
     # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
-    color = min(veils, key=lambda ink: veils[ink].opacity - (0.35 if ink == contrast.LIGHT else 0))
+    color = min(veils, key=lambda ink: veils[ink].opacity - (0.4 if ink == contrast.LIGHT else 0))
     veil = veils[color]
     veiled = under * (1 - veil.opacity) + contrast.rgb_of(veil.color) * veil.opacity
     return color, veil, contrast.worst_contrast(color, veiled)
