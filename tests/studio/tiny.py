@@ -1,4 +1,4 @@
-"""Pipelines of random weights, 0.1 to 0.4 M parameters, with the layouts of the real ones: for parity, where size is in
+"""Pipelines of random weights, 0.1 to 1.5 M parameters, with the layouts of the real ones: for parity, where size is in
 the way."""
 
 from __future__ import annotations
@@ -288,13 +288,13 @@ def build_zimage(folder, turbo: bool = True) -> None:
         all_patch_size=(2,),
         all_f_patch_size=(1,),
         in_channels=16,
-        dim=32,
+        dim=128,  # of less, more than half of the weights would be the time embedder's, whose size is fixed
         n_layers=2,
         n_refiner_layers=1,
-        n_heads=2,
-        n_kv_heads=2,
+        n_heads=4,
+        n_kv_heads=4,
         cap_feat_dim=16,
-        axes_dims=[4, 6, 6],
+        axes_dims=[8, 12, 12],
         axes_lens=[1024, 512, 512],
     )
     for name in ("x_pad_token", "cap_pad_token"):  # made by torch.empty, so that they differ from run to run
