@@ -24,9 +24,32 @@ class Tokenizer:
         self.studio = tokenizer
 
     def tokenize_with_weights(
-        self, text: str | list[str], return_word_ids: bool = False, max_tokens: int = 0, **_: Any
+        self,
+        text: str | list[str],
+        return_word_ids: bool = False,
+        max_tokens: int = 0,
+        thinking: bool | None = None,
+        skip_template: bool = False,
+        image: Any = None,
+        video: Any = None,
+        audio: Any = None,
+        **_: Any,
     ) -> dict[str, encode.Tokens]:
-        return self.studio.tokenize([text] if isinstance(text, str) else text, max_tokens=max_tokens)
+        """For encoding; with `thinking` (stock TextGenerate says it, CLIPTextEncode does not) a text to be answered."""
+        texts = [text] if isinstance(text, str) else text
+        if thinking is None:
+            return self.studio.tokenize(texts, max_tokens=max_tokens)
+        if not isinstance(self.studio, encode.ChatTokenizer):
+            raise InputError(
+                "clip", "CLIP and T5", "a language model, such as FLUX.2's or Z-Image's: these cannot write"
+            )
+        if any(medium is not None for medium in (image, video, audio)):
+            raise InputError("image", "a picture, film or sound", "words alone: this encoder reads nothing else")
+        return self.studio.question(texts[0], thinking, skip_template)
+
+    def decode(self, token_ids: list[int], skip_special_tokens: bool = True) -> str:
+        assert isinstance(self.studio, encode.ChatTokenizer)
+        return self.studio.decode(token_ids)
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -56,6 +79,32 @@ class TextEncoders(torch.nn.Module):
         pooled = None if text.pooled is None else text.pooled.float().cpu()
         extra = {} if text.mask is None else {"attention_mask": text.mask.cpu()}
         return text.sequence.float().cpu(), pooled, extra
+
+    @torch.no_grad()
+    def generate(
+        self,
+        tokens: dict[str, encode.Tokens],
+        do_sample: bool = True,
+        max_length: int = 256,
+        temperature: float = 1.0,
+        top_k: int = 50,
+        top_p: float = 0.95,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        presence_penalty: float = 0.0,
+    ) -> list[int]:
+        """What stock TextGenerate asks of a CLIP: the ids of the answer. Cancel is heard before each token."""
+        if not isinstance(self.studio, encode.ChatEncoder):
+            raise InputError(
+                "clip", "CLIP and T5", "a language model, such as FLUX.2's or Z-Image's: these cannot write"
+            )
+        if presence_penalty:
+            raise InputError("presence_penalty", presence_penalty, "0: transformers knows repetition_penalty only")
+        how = encode.Writing(
+            max_length, (seed or 0) % 2**64, do_sample, temperature, top_k, top_p, min_p, repetition_penalty
+        )
+        return self.studio.write(tokens, how, self._execution_device, check_cancel)
 
 
 def make_clip(encoders: TextEncoders, tokenizer: Tokenizer, load_device, offload_device) -> comfy.sd.CLIP:

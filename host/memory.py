@@ -63,6 +63,7 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
 
     ComfyUI moves a leaf whose class it does not know to the GPU as a whole and can never stream its weights.
     """
+    share_tied_head(module)
     for leaf in module.modules():
         streamed = _streamed_norm(type(leaf)) if _is_foreign_norm(leaf) else _LEAVES.get(type(leaf))
         if streamed is not None:
@@ -71,6 +72,31 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
                 leaf.register_parameter("bias", None)
     mm.archive_model_dtypes(module)
     return module
+
+
+class _TiedHead(torch.nn.Module):
+    """The last layer of a language model whose weight is its embedding's: stored, counted and moved once."""
+
+    def __init__(self, embedding: torch.nn.Module):
+        super().__init__()
+        object.__setattr__(self, "embedding", embedding)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        device, dtype = hidden_states.device, hidden_states.dtype
+        weight, bias, stream = comfy.ops.cast_bias_weight(self.embedding, dtype=dtype, device=device, offloadable=True)
+        out = torch.nn.functional.linear(hidden_states, weight)
+        comfy.ops.uncast_bias_weight(self.embedding, weight, bias, stream)
+        return out
+
+
+def share_tied_head(module: torch.nn.Module) -> None:
+    """Where a language model's head is its embedding, let it be no weight of its own.
+
+    ComfyUI moves and patches weights by name, and would keep two.
+    """
+    head, embedding = getattr(module, "lm_head", None), getattr(module, "get_input_embeddings", lambda: None)()
+    if head is not None and embedding is not None and head.weight is embedding.weight:
+        module.lm_head = _TiedHead(embedding)
 
 
 def patcher(module: torch.nn.Module, load_device: torch.device, offload_device: torch.device):

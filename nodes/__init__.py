@@ -10,11 +10,13 @@ from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, Storefro
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
+from .reference import StorefrontReference
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
     StorefrontEncode,
+    StorefrontReference,
     StorefrontCanvas,
     StorefrontSample,
     StorefrontDecode,

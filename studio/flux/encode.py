@@ -3,7 +3,7 @@ hidden states."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,20 @@ class PairEncoders(torch.nn.Module):
         return Text(sequence_embedding(self.t5xxl, tokens["t5xxl"].ids.to(device)), pooled)
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How a language model continues a text."""
+
+    most_tokens: int  # of the answer
+    seed: int = 0
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+
+
 class ChatTokenizer:
     """A language model's, through its chat template."""
 
@@ -116,21 +130,34 @@ class ChatTokenizer:
         cut = [self._tokenizer.decode(row[n:], skip_special_tokens=True) for row, n in zip(whole, kept, strict=True)]
         return {self._text.part: Tokens(padded.input_ids, tuple(map(len, whole)), tuple(cut), padded.attention_mask)}
 
+    def question(self, text: str, thinking: bool = False, as_it_is: bool = False) -> dict[str, Tokens]:
+        """A text for the model to answer, unpadded; `as_it_is`: without the chat template."""
+        chat = text if as_it_is else self.chat(text, thinking)
+        ids = self._tokenizer(chat, add_special_tokens=self._adds_marks or as_it_is, return_tensors="pt").input_ids
+        return {self._text.part: Tokens(ids, (ids.shape[1],), ("",), torch.ones_like(ids))}
+
+    def decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=True)
+
     @property
     def _adds_marks(self) -> bool:
         return not self._text.system  # Mistral's template writes the first mark itself
 
-    def chat(self, text: str, answer: bool = True) -> str:
-        """The text as the model was trained to hear it: from a user, before the assistant's answer."""
+    def chat(self, text: str, thinking: bool | None = None) -> str:
+        """The text as the model was trained to hear it: from a user, before the assistant's answer.
+
+        `thinking`: whether the answer may begin with thoughts; None: as the family encodes its prompts.
+        """
         if self._text.system:
             messages = [
                 {"role": "system", "content": [{"type": "text", "text": self._text.system}]},
                 {"role": "user", "content": [{"type": "text", "text": text.replace(self._text.forbidden, "")}]},
             ]
             return self._template.apply_chat_template(messages, tokenize=False, add_generation_prompt=False)
-        options = {} if self._text.thinking is None else {"enable_thinking": self._text.thinking}
+        thinks = self._text.thinking if thinking is None else thinking
+        options = {} if self._text.thinking is None else {"enable_thinking": thinks}
         messages = [{"role": "user", "content": text}]
-        return self._template.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer, **options)
+        return self._template.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
 
 
 class ChatEncoder(torch.nn.Module):
@@ -155,6 +182,34 @@ class ChatEncoder(torch.nn.Module):
             longest = int(mask.sum(1).max())
             sequence, mask = sequence[:, :longest], mask[:, :longest]
         return Text(sequence, mask=mask)
+
+    @torch.no_grad()
+    def write(
+        self, tokens: Mapping[str, Tokens], how: Writing, device: torch.device, check: Callable[[], None] = lambda: None
+    ) -> list[int]:
+        """The ids of the model's answer to one text. `check` is called before each token, and may raise."""
+        from transformers import StoppingCriteria, StoppingCriteriaList
+
+        class Check(StoppingCriteria):
+            def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+                check()
+                return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+        ids = tokens[self._text.part].ids.to(device)
+        drawn = {"temperature": how.temperature, "top_k": how.top_k, "top_p": how.top_p, "min_p": how.min_p}
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(how.seed)
+            out = self.language_model.generate(  # type: ignore[operator]
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=how.most_tokens,
+                do_sample=how.do_sample,
+                repetition_penalty=how.repetition_penalty,
+                stopping_criteria=StoppingCriteriaList([Check()]),
+                **(drawn if how.do_sample else {}),
+            )
+        return out[0, ids.shape[1] :].tolist()
 
 
 def make_tokenizer(family: Family, tokenizers: list[Any]) -> PairTokenizer | ChatTokenizer:

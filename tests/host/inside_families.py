@@ -10,15 +10,14 @@ import json
 import comfy_process
 
 import comfy.model_management as mm
-import comfy.sample
-import comfy.samplers
 import node_helpers
 import nodes
 import torch
 import tiny
 from storefront.host import clip_socket, model_files, sampling, vae_socket
+from storefront.host import references as host_references
 from storefront.studio.errors import InputError
-from storefront.studio.flux import noise
+from storefront.studio.flux import noise, references
 from storefront.studio.flux.pipeline import FluxStudio
 
 CPU = torch.device("cpu")
@@ -202,6 +201,49 @@ class Family:
         return {"difference": difference(together, torch.cat(alone))}
 
     @torch.no_grad()
+    def writing(self) -> dict:
+        """A text encoder that is a language model answers stock TextGenerate as transformers' own would."""
+        clip = self.loaded.clip
+        if self.family.text is None:
+            try:
+                clip.tokenize(PROMPT, thinking=False)
+            except InputError as error:
+                return {"refused": str(error)}
+        tokens = clip.tokenize(PROMPT, image=None, skip_template=False, min_length=1, thinking=False)
+        written = clip.generate(tokens, do_sample=False, max_length=12, seed=3)
+        drawn = [clip.generate(tokens, do_sample=True, max_length=12, seed=seed) for seed in (3, 3, 4)]
+        model, ids = self.studio.encoders.language_model, next(iter(tokens.values())).ids
+        theirs = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+        mm.interrupt_current_processing(True)
+        try:
+            clip.generate(tokens, do_sample=False, max_length=12)
+            cancelled = ""
+        except BaseException as error:
+            cancelled = type(error).__name__
+        mm.interrupt_current_processing(False)
+        return {
+            "equal": written == theirs[0, ids.shape[1] :].tolist(),
+            "text": clip.decode(written),
+            "same seed": drawn[0] == drawn[1],
+            "other seed": drawn[0] != drawn[2],
+            "cancelled": cancelled,
+        }
+
+    def shown(self) -> dict:
+        """StorefrontReference against the stock way: picture brought to size, encoded, ReferenceLatent."""
+        if not self.edition.takes_references:
+            return {}
+        big = torch.rand(2, 1100, 1300, 3, generator=torch.Generator().manual_seed(3))
+        fitted = references.fit(big, self.family.latent_channels == 128, references.OWN_SIZE)
+        ((_, options),) = host_references.add([self.conditioning], self.loaded.vae, big, references.OWN_SIZE)
+        latents = options["reference_latents"]
+        return {
+            "size": list(fitted.shape[1:3]),
+            "difference": difference(torch.cat(latents), self.loaded.vae.encode(fitted)),
+            "before": len(self.conditioning[1].get("reference_latents", ())),
+        }
+
+    @torch.no_grad()
     def memory(self) -> dict:
         conditioning, _ = self.beside()
         sequence, options = conditioning
@@ -255,6 +297,8 @@ def measure(name: str) -> dict:
         "equality": family.equality(),
         "stock": family.stock(),
         "batch": family.batch(),
+        "writing": family.writing(),
+        "shown": family.shown(),
         "memory": family.memory(),
         "refusals": family.refusals(),
     }

@@ -271,3 +271,40 @@ def test_the_empty_text_and_the_longest_are_read(studios):
         assert tokens.cut[0] == ""
         assert "word" in tokens.cut[1]
         assert studio.encode(["", "a lamp"]).sequence.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "cls", "scale", "size"),
+    [
+        ("FLUX.2 klein", "Flux2KleinPipeline", 1.0, (1300, 900)),
+        ("FLUX.1 Kontext", "FluxKontextPipeline", 3.5, (200, 90)),
+    ],
+)
+def test_a_picture_of_any_size_is_shown_as_diffusers_shows_it(folders, studios, name, cls, scale, size):
+    from storefront.studio.flux.references import OWN_SIZE, fit
+
+    studio = studios(name)
+    shown = picture(5, *size)
+    options = {"max_area": HEIGHT * WIDTH, "max_sequence_length": 48} if name == "FLUX.1 Kontext" else {}
+    theirs, _ = reference(
+        folders(name), cls, prompt=PROMPTS[:1], num_inference_steps=1, guidance_scale=scale, image=pil(shown), **options
+    )
+    fitted = fit(shown, name.startswith("FLUX.2"), OWN_SIZE)
+    ours = studio.sample(
+        studio.encode(PROMPTS[:1]),
+        canvas(studio, 1),
+        seed=SEED,
+        steps=1,
+        guidance=scale,
+        references=[studio.encode_image(fitted)],
+    )
+    assert (ours - as_latents(theirs, name)).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("size", "named"), [("huge", "size"), ("as it is", "image")])
+def test_references_that_cannot_be_shown_are_refused(size, named):
+    from storefront.studio.errors import InputError
+    from storefront.studio.flux.references import fit
+
+    with pytest.raises(InputError, match=named):
+        fit(picture(1, 64, 15), True, size)

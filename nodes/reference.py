@@ -1,0 +1,41 @@
+"""Pictures that an editing model looks at."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .flux import CATEGORY
+
+
+class StorefrontReference(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..studio.flux.references import OWN_SIZE, SIZES
+
+        return io.Schema(
+            node_id="StorefrontReference",
+            display_name="Reference Picture (Storefront)",
+            category=CATEGORY,
+            description="Shows FLUX.1 Kontext or FLUX.2 a picture to edit or to take from, at the size it was trained to see.",
+            search_aliases=["kontext", "reference latent", "edit", "image edit", "flux 2 reference"],
+            inputs=[
+                io.Conditioning.Input("conditioning"),
+                io.Vae.Input("vae"),
+                io.Image.Input(
+                    "image", tooltip="Each picture of a batch is a reference of its own; chain nodes for other sizes."
+                ),
+                io.Combo.Input(
+                    "size",
+                    options=SIZES,
+                    default=OWN_SIZE,
+                    tooltip="Kontext: the nearest size of its training. FLUX.2: at most a megapixel.",
+                ),
+            ],
+            outputs=[io.Conditioning.Output()],
+        )
+
+    @classmethod
+    def execute(cls, conditioning, vae, image, size: str = "the model's own") -> io.NodeOutput:
+        from ..host import references
+
+        return io.NodeOutput(references.add(conditioning, vae, image, size))
