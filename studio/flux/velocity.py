@@ -209,7 +209,10 @@ class ZImageVelocity(Velocity):
         """
         height, width = x.shape[-2:]
         texts = list(context) if attention_mask is None else [c[m.bool()] for c, m in zip(context, attention_mask)]
-        pictures = self.transformer(list(even(x).unsqueeze(2)), 1 - timestep, texts, return_dict=False)[0]
+        # Its padding tokens belong to no layer, so that partial loading may have left them elsewhere.
+        own = {name: token.to(x.device) for name, token in self.transformer.named_parameters(recurse=False)}
+        inputs = (list(even(x).unsqueeze(2)), 1 - timestep, texts)
+        pictures = torch.func.functional_call(self.transformer, own, inputs, {"return_dict": False})[0]
         return -torch.stack([picture.float() for picture in pictures]).squeeze(2)[..., :height, :width]
 
 

@@ -70,6 +70,17 @@ def make_models(folder: Path) -> None:
     (folder / "diffusers" / "headless" / "text_encoder" / "config.json").unlink()
 
 
+@pytest.fixture(scope="session")
+def tiny():
+    """tests/studio/tiny.py: pipelines of random weights with the layouts of the real ones."""
+    spec = importlib.util.spec_from_file_location("tiny", ROOT / "tests" / "studio" / "tiny.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def no_traceback(comfyui):
     """For tests of what must work: ComfyUI's log gains no traceback meanwhile."""

@@ -66,3 +66,25 @@ def test_what_does_not_fit_is_refused_by_name(families, family):
     assert "channels" in refusals["channels"]
     assert refusals["nothing beside"]
     assert "reference" in refusals["references"] or "picture" in refusals["references"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_language_model_encoder_writes_and_clip_refuses(families, family):
+    writing = families[family]["writing"]
+    if family in ("FLUX.2 dev", "FLUX.2 klein", "Z-Image Turbo"):
+        assert writing.pop("cancelled") == "InterruptProcessingException"
+        assert isinstance(writing.pop("text"), str)
+        assert writing == {"equal": True, "same seed": True, "other seed": True}
+    else:
+        assert "cannot write" in writing["refused"]
+
+
+@pytest.mark.parametrize(
+    ("family", "size"),
+    [("FLUX.1 Kontext", [944, 1104]), ("FLUX.2 dev", [928, 1104]), ("FLUX.2 klein", [928, 1104])],
+)
+def test_a_reference_is_shown_at_the_size_of_the_model_s_training(families, family, size):
+    shown = families[family]["shown"]
+    assert shown["size"] == size
+    assert shown["difference"] < 5e-3  # two pictures in one batch round differently from each alone
+    assert shown["before"] == 0  # the conditioning that came in is as it was
