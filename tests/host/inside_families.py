@@ -14,11 +14,14 @@ import node_helpers
 import nodes
 import torch
 import tiny
+from safetensors.torch import save_file
 from storefront.host import clip_socket, model_files, sampling, vae_socket
 from storefront.host import references as host_references
+from storefront.studio import images
 from storefront.studio.errors import InputError
 from storefront.studio.flux import noise, references
 from storefront.studio.flux.pipeline import FluxStudio
+from storefront.studio.flux.velocity import unpack
 
 CPU = torch.device("cpu")
 PROMPT = "서울의 밤, a blue lamp"
@@ -291,6 +294,64 @@ class Family:
         }
 
 
+def control_net() -> dict:
+    """A ControlNet for flux-micro, opened and applied by stock nodes on our MODEL, against FluxControlNetPipeline."""
+    from comfy_extras.nodes_sd3 import ControlNetApplySD3
+    from diffusers import FluxControlNetModel, FluxControlNetPipeline, FluxPipeline
+
+    folder = model_files.find(model_files.BUNDLED)
+    base = FluxPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    torch.manual_seed(0)
+    net = FluxControlNetModel.from_transformer(
+        base.transformer, num_layers=1, num_single_layers=1, attention_head_dim=128, num_attention_heads=1
+    )
+    for layer in (*net.controlnet_blocks, *net.controlnet_single_blocks, net.controlnet_x_embedder):
+        torch.nn.init.normal_(layer.weight, std=0.02)  # new ones are zero: they would add nothing
+    net.eval().requires_grad_(False)
+    path = comfy_process.BASE / "models" / "controlnet" / "net.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+
+    loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
+    image = torch.randint(0, 256, (1, 64, 64, 3), generator=torch.Generator().manual_seed(4)) / 255
+    (plain,), _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
+    control = nodes.ControlNetLoader().load_controlnet("net.safetensors")[0]
+    apply = ControlNetApplySD3()
+    positive, _ = apply.apply_controlnet([plain], [plain], control, image, 0.8, 0.0, 1.0, vae=loaded.vae)
+    settings = {"seed": SEED, "steps": 4, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
+    empty = {"samples": torch.zeros(1, 16, 8, 8)}
+    ours = sampling.sample(loaded.model, positive, None, empty, **settings)[0]["samples"]
+    without = sampling.sample(loaded.model, [plain], None, empty, **settings)[0]["samples"]
+
+    parts = {k: v for k, v in base.components.items() if k not in ("image_encoder", "feature_extractor")}
+    pipeline = FluxControlNetPipeline(**parts, controlnet=net)
+    pipeline.set_progress_bar_config(disable=True)
+    draw = pipeline.vae.encode
+
+    def mean(pixels):
+        out = draw(pixels)
+        out.latent_dist.sample = lambda generator=None: out.latent_dist.mode()
+        return out
+
+    pipeline.vae.encode = mean
+    seen = {}
+    pipeline(
+        prompt="a red mug",
+        control_image=images.to_pil(image)[0],
+        controlnet_conditioning_scale=0.8,
+        width=64,
+        height=64,
+        num_inference_steps=4,
+        guidance_scale=3.5,
+        max_sequence_length=64,
+        generator=noise.picture_generators(SEED, [0]),
+        output_type="latent",
+        callback_on_step_end=lambda p, i, t, values: seen.update(values) or values,
+    )
+    theirs = unpack(seen["latents"], 8, 8) / 0.3611 + 0.1159
+    return {"difference": difference(ours, theirs), "added": difference(ours, without)}
+
+
 def measure(name: str) -> dict:
     family = Family(name)
     return {
@@ -306,4 +367,4 @@ def measure(name: str) -> dict:
 
 # Two of the builders differ in a default or two from another: tests/studio/test_families.py holds those.
 NAMES = [name for name in tiny.BUILDERS if name not in ("FLUX.2 klein base", "Z-Image")]
-print("FIGURES " + json.dumps({name: measure(name) for name in NAMES}))
+print("FIGURES " + json.dumps({"ControlNet": control_net(), **{name: measure(name) for name in NAMES}}))

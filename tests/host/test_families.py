@@ -20,7 +20,7 @@ def families(comfyui_folder):
     lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES ")]
     assert lines, done.stderr[-3000:]
     figures = json.loads(lines[0].removeprefix("FIGURES "))
-    assert sorted(figures) == sorted(FAMILIES)
+    assert sorted(figures) == sorted([*FAMILIES, "ControlNet"])
     return figures
 
 
@@ -88,3 +88,8 @@ def test_a_reference_is_shown_at_the_size_of_the_model_s_training(families, fami
     assert shown["size"] == size
     assert shown["difference"] < 5e-3  # two pictures in one batch round differently from each alone
     assert shown["before"] == 0  # the conditioning that came in is as it was
+
+
+def test_a_stock_control_net_on_our_model_equals_flux_control_net_pipeline(families):
+    assert families["ControlNet"]["difference"] < 1e-3  # ComfyUI computes the ControlNet with its own layers
+    assert families["ControlNet"]["added"] > 0.05
