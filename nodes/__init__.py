@@ -8,6 +8,7 @@ from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
+from .output import StorefrontSaveImage
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .text import StorefrontTextOverlay
@@ -25,6 +26,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontPlaceProduct,
     StorefrontBlendIntoScene,
     StorefrontTextOverlay,
+    StorefrontSaveImage,
 ]
 
 
