@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-BACKDROP_BLUR = 0.04  # of the longer side: nothing of it can be read any more
+EDGE_STRIP, EDGE_BLUR = 0.02, 0.03  # of the shorter side
 MARGIN = 1.04  # what must stay does not touch the edge of a crop made for it
 MASK_EDGE = 0.1  # what of a mask counts as the thing itself
 
@@ -42,11 +42,11 @@ def label(format: str) -> str:
     return "-".join("".join(c if c.isalnum() or c == "." else " " for c in format.replace(":", "x")).split())
 
 
-def choose(saliency: np.ndarray, size: tuple[int, int], keep: list[Box], format: str) -> Crop:
+def choose(seen: np.ndarray, faces: list[Box], size: tuple[int, int], keep: list[Box], format: str) -> Crop:
     """The largest crop of the format's proportions that holds the boxes of `keep` and most of what catches the eye.
 
-    `saliency` is [h, w] over the picture of `size` (width, height). Where the boxes need more of the picture than the
-    format has, the crop is as narrow as they allow, and `sheet` is wider or higher than it.
+    `seen` is [h, w] over the picture of `size` (width, height); `faces` stay whole if all of them can. Where `keep`
+    needs more of the picture than the format has, the crop is what it needs, and `sheet` is wider or higher than that.
     """
     import numpy as np
 
@@ -54,59 +54,75 @@ def choose(saliency: np.ndarray, size: tuple[int, int], keep: list[Box], format:
     proportion = PROPORTIONS[format]
     across = width > height * proportion  # the crop slides along x, else along y
     length = width if across else height
-    window = max(1, round(height * proportion if across else width / proportion))
-    window = min(window, length)
-    spans = [(box.x, box.right) if across else (box.y, box.bottom) for box in keep]
-    first = max(0, min((start for start, _ in spans), default=length))
-    last = min(length, max((end for _, end in spans), default=0))
-    profile = np.interp(
-        np.arange(length) + 0.5,
-        (np.arange(saliency.shape[1 if across else 0]) + 0.5) * length / saliency.shape[1 if across else 0],
-        saliency.mean(0 if across else 1),
-    )
-    total = np.concatenate([[0], profile.cumsum()])
+    window = min(length, max(1, round(height * proportion if across else width / proportion)))
+
+    def span_of(boxes: list[Box]) -> tuple[int, int]:
+        """Where they begin and end, along the way that the crop slides."""
+        sides = [(box.x, box.right) if across else (box.y, box.bottom) for box in boxes]
+        return max(0, min(start for start, _ in sides)), min(length, max(end for _, end in sides))
+
+    held = [*keep, *faces]
+    if held and np.ptp(span_of(held)) > window:
+        held = keep
+    first, last = span_of(held) if held else (length, 0)
     extended = last - first > window
     span = min(length, round((last - first) * MARGIN)) if extended else window
-    lowest, highest = (max(0, last - span), min(first, length - span)) if spans else (0, length - span)
+    lowest, highest = (max(0, last - span), min(first, length - span)) if held else (0, length - span)
+    profile = seen.mean(0 if across else 1)
+    total = np.interp(np.linspace(0, len(profile), length + 1), np.arange(len(profile) + 1), [0, *profile.cumsum()])
     starts = np.arange(lowest, highest + 1)
-    caught = total[starts + span] - total[starts]
-    middle = 1 - np.abs(starts + span / 2 - length / 2) / length
-    start = int(starts[np.argmax(caught / max(total[-1], 1e-6) + 0.02 * middle)])
-    box = Box(start, 0, span, height) if across else Box(0, start, width, span)
-    sheet = (box.width, box.height)
-    if extended:
-        sheet = (
-            (span, max(height, round(span / proportion))) if across else (max(width, round(span * proportion)), span)
-        )
-    return Crop(box, sheet)
+    caught = (total[starts + span] - total[starts]) / max(float(total[-1]), 1e-6)
+    off_middle = np.abs(starts + span / 2 - length / 2) / length
+    start = int(starts[np.argmax(caught - 0.02 * off_middle)])
+    if across:
+        box, sheet = Box(start, 0, span, height), (span, max(height, round(span / proportion)))
+    else:
+        box, sheet = Box(0, start, width, span), (max(width, round(span * proportion)), span)
+    return Crop(box, sheet if extended else (box.width, box.height))
 
 
 def cut(picture: Image.Image, crop: Crop) -> Image.Image:
-    """The crop; where it does not fill its sheet, in the middle of a blurred continuation of itself."""
-    from PIL import Image, ImageFilter, ImageOps
+    """The crop; where it does not fill its sheet, in the middle of it, its edges drawn out and blurred."""
+    import numpy as np
+    from PIL import Image, ImageFilter
 
     part = picture.crop((crop.box.x, crop.box.y, crop.box.right, crop.box.bottom))
     if not crop.extended:
         return part
-    opaque = part.convert("RGB")
-    small = (max(1, crop.sheet[0] // 8), max(1, crop.sheet[1] // 8))  # it is blurred anyway
-    backdrop = ImageOps.fit(opaque, small).filter(ImageFilter.GaussianBlur(BACKDROP_BLUR * max(small)))
-    backdrop = backdrop.resize(crop.sheet, Image.Resampling.BICUBIC).convert(part.mode)
-    if part.mode == "RGBA":  # a cut-out stays one: what is added is transparent
-        backdrop = Image.new("RGBA", crop.sheet, (0, 0, 0, 0))
-    backdrop.paste(part, ((crop.sheet[0] - part.width) // 2, (crop.sheet[1] - part.height) // 2))
-    return backdrop
+    left, top = (crop.sheet[0] - part.width) // 2, (crop.sheet[1] - part.height) // 2
+    if part.mode == "RGBA":  # a cut-out stays one
+        ground = Image.new("RGBA", crop.sheet, (0, 0, 0, 0))
+    else:
+        # What repeats is the mean of a strip, not the last row of pixels, whose grain would become stripes.
+        pixels = np.asarray(part, np.float32)
+        strip = max(1, round(EDGE_STRIP * min(part.size)))
+        drawn = np.empty((crop.sheet[1], crop.sheet[0], 3), np.float32)
+        if top:
+            drawn[: top + part.height // 2], drawn[top + part.height // 2 :] = (
+                pixels[:strip].mean(0),
+                pixels[-strip:].mean(0),
+            )
+        else:
+            middle = left + part.width // 2
+            drawn[:, :middle] = pixels[:, :strip].mean(1)[:, None]
+            drawn[:, middle:] = pixels[:, -strip:].mean(1)[:, None]
+        ground = Image.fromarray(drawn.round().astype(np.uint8))
+        ground = ground.filter(ImageFilter.GaussianBlur(EDGE_BLUR * min(part.size)))
+    ground.paste(part, (left, top))
+    return ground
 
 
-def saliency_of(picture: Image.Image) -> np.ndarray:
-    """[h, w] in 0..1, what catches the eye; what is transparent does not."""
+def look(picture: Image.Image) -> tuple[np.ndarray, list[Box]]:
+    """What catches the eye, [h, w] in 0..1, and the boxes of faces. What is transparent catches none."""
     import numpy as np
 
-    seen = look_at(np.asarray(picture.convert("RGB"), np.float32) / 255, subject=True).saliency
+    scene = look_at(np.asarray(picture.convert("RGB"), np.float32) / 255, subject=True)
+    seen = scene.saliency
     if picture.mode == "RGBA":
         alpha = picture.getchannel("A").resize(seen.shape[::-1])
         seen = seen * np.asarray(alpha, np.float32) / 255
-    return seen
+    corners = (scene.faces * [*picture.size, *picture.size]).round().astype(int)
+    return seen, [Box(int(x), int(y), int(right - x), int(bottom - y)) for x, y, right, bottom in corners]
 
 
 def mask_box(mask: np.ndarray) -> Box | None:

@@ -23,9 +23,9 @@ class StorageError(RuntimeError):
 
 
 def folder_inside(root: Path, parts: tuple[str, ...]) -> Path:
-    """The folder root/parts, made where it is missing. Raises InputError where a link leads out of `root`."""
-    root = root.resolve()
-    folder = root
+    """The folder root/parts, both made where they are missing. Raises InputError where a link leads out of `root`."""
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root = root.resolve()
     for part in parts:
         parent, folder = folder, folder / part
         try:

@@ -132,10 +132,10 @@ def _sheets(
     yield FULL, picture, []
     if not formats:
         return
-    saliency = crops.saliency_of(picture)
+    seen, faces = crops.look(picture)
     for format in dict.fromkeys(formats):
-        crop = crops.choose(saliency, picture.size, held, format)
-        note = [f"{format} cannot hold all that must stay: set on a blurred ground"] if crop.extended else []
+        crop = crops.choose(seen, faces, picture.size, held, format)
+        note = [f"{format} cannot hold all that must stay: its edges were drawn out"] if crop.extended else []
         yield format, crops.cut(picture, crop), note
 
 
