@@ -15,6 +15,7 @@ from ..studio.errors import InputError
 from ..studio.flux import encode
 from ..studio.flux.families import FLUX1
 from ..studio.flux.pipeline import own_length
+from . import report
 from .progress import check_cancel
 
 
@@ -133,6 +134,7 @@ def _encode_once(clip: Any, tokens: Any, text: tuple[str, str, int]):
     options = repr(sorted(clip.tokenizer_options.items()))
     key = (weakref.ref(clip.cond_stage_model), clip.patcher.patches_uuid, clip.layer_idx, options, text)
     value = CACHE.get(key)
+    report.count("prompts encoded" if value is None else "prompts remembered")
     if value is None:
         value = clip.encode_from_tokens(tokens, return_pooled=True)
         CACHE.put(key, value)

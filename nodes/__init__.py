@@ -8,7 +8,7 @@ from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
-from .output import StorefrontSaveImage
+from .output import StorefrontReport, StorefrontSaveImage
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .text import StorefrontTextOverlay
@@ -27,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontBlendIntoScene,
     StorefrontTextOverlay,
     StorefrontSaveImage,
+    StorefrontReport,
 ]
 
 

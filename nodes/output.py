@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..studio import canvas
-from ..studio.output import encode, saving
+from ..studio.output import encode, report, saving
 from .layout import LAYOUT
 
 CATEGORY = "Storefront/Output"
@@ -113,5 +113,48 @@ class StorefrontSaveImage(io.ComfyNode):
         encoding = encode.Encoding(format, quality, dpi, bleed_mm)
         wishes = saving.Wishes(kind, filename, naming, encoding, saving.formats_of(also_formats))
         saved, notes = host.save(image, wishes, cls.hidden, embed_workflow=embed_workflow, layout=layout, mask=mask)
-        progress.say_all(notes, cls.hidden.unique_id)
+        progress.fell_back(notes, cls.hidden.unique_id)
         return io.NodeOutput("\n".join(one.path for one in saved), image, ui=host.shown(saved))
+
+
+class StorefrontReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontReport",
+            display_name="Report (Storefront)",
+            category=CATEGORY,
+            description="What the run did until here, node by node: seconds, memory, weights moved, what was reused.",
+            search_aliases=["benchmark", "profile", "timing", "vram", "prometheus", "보고서"],
+            inputs=[
+                io.AnyType.Input("value", tooltip="Wire the last thing of the workflow: what runs later is not in it."),
+                io.Combo.Input(
+                    "format",
+                    options=list(report.TEXTS),
+                    default=report.JSON,
+                    optional=True,
+                    tooltip="Prometheus: its text format, for a file that a node exporter reads.",
+                ),
+            ],
+            outputs=[io.String.Output("report", display_name="REPORT")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            is_input_list=True,  # a list is one value here, not a report for each of its entries
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        """Asked for before any node of a prompt runs: there the recording begins."""
+        from ..host import report as host
+
+        return host.begin()
+
+    @classmethod
+    def execute(cls, value: list, format: list[str] | None = None) -> io.NodeOutput:
+        from ..host import progress
+        from ..host import report as host
+
+        summary = host.so_far(cls.hidden.unique_id)
+        text = report.text_of(summary, format[0] if format else report.JSON)
+        progress.say(report.headline(summary), cls.hidden.unique_id)
+        return io.NodeOutput(text, ui=ui.PreviewText(text))

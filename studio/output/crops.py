@@ -96,7 +96,7 @@ def cut(picture: Image.Image, crop: Crop) -> Image.Image:
         # What repeats is the mean of a strip, not the last row of pixels, whose grain would become stripes.
         pixels = np.asarray(part, np.float32)
         strip = max(1, round(EDGE_STRIP * min(part.size)))
-        drawn = np.empty((crop.sheet[1], crop.sheet[0], 3), np.float32)
+        drawn: np.ndarray = np.empty((crop.sheet[1], crop.sheet[0], 3), np.float32)
         if top:
             drawn[: top + part.height // 2], drawn[top + part.height // 2 :] = (
                 pixels[:strip].mean(0),

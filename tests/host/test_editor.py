@@ -145,3 +145,27 @@ def test_a_saved_picture_opens_as_the_graph_it_was_made_by(comfyui, browser, for
         f"image/{format.lower()}",
     )
     assert until(lambda: sorted(browser.execute_script(graph)) == drawn)
+
+
+def test_the_report_shows_under_its_node(comfyui, browser):
+    open_template(browser, comfyui, "poster_from_photo")
+    browser.execute_script(
+        """
+        const graph = window.app.graph
+        const report = window.LiteGraph.createNode("StorefrontReport")
+        graph.add(report)
+        graph._nodes.find(n => n.type === "StorefrontTextOverlay").connect(0, report, 0)
+        """
+    )
+    browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
+    look = """
+        const report = window.app.graph._nodes.find(n => n.type === 'StorefrontReport')
+        return report.widgets.find(w => w.name === 'shown').value
+        """
+    summary = json.loads(until(lambda: browser.execute_script(look)))
+    assert "StorefrontTextOverlay" in {node["type"] for node in summary["nodes"]}
+    exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")
+    (inputs,) = [n["inputs"] for n in exported["output"].values() if n["class_type"] == "StorefrontReport"]
+    assert set(inputs) == {"value", "format"}
+    (saved,) = [n for n in exported["workflow"]["nodes"] if n["type"] == "StorefrontReport"]
+    assert saved["widgets_values"] == ["JSON"]
