@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
+from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import Any
 
 import comfy.model_management as mm
 import psutil
 import torch
+from aiohttp import web
 from comfy_execution.graph_utils import is_link
 from comfy_execution.progress import ProgressHandler, add_progress_handler, get_progress_state
 from comfy_execution.utils import get_executing_context
+from server import PromptServer
 
-from ..studio.output.report import Machine, Reading, Recorder
+from ..studio.errors import InputError
+from ..studio.output.report import JSON, Machine, Reading, Recorder, text_of
 
 _PROCESS = psutil.Process()
 
@@ -29,7 +33,7 @@ class _Recording(ProgressHandler):
 
     def __init__(self, registry: Any):
         super().__init__("storefront report")
-        self.registry = registry
+        self.registry: Any = registry
         self.fingerprint = secrets.token_hex(8)
         self.recorder = Recorder(registry.prompt_id, Machine(read, new_peak))
 
@@ -48,6 +52,7 @@ class _Recording(ProgressHandler):
         """The next prompt begins: nothing of this one may go into it."""
         global _current
         self.recorder.stop()
+        self.registry = None  # it holds the whole prompt
         if _current is self:
             _current = None
 
@@ -67,6 +72,8 @@ class _Recording(ProgressHandler):
 
 
 _current: _Recording | None = None
+_KEPT = 16  # prompts whose report can still be asked for
+_past: OrderedDict[str, _Recording] = OrderedDict()
 
 
 def begin() -> str:
@@ -76,6 +83,10 @@ def begin() -> str:
     if _current is None or _current.registry is not registry:
         _current = _Recording(registry)
         add_progress_handler(_current)
+        _past[registry.prompt_id] = _current
+        _past.move_to_end(registry.prompt_id)
+        if len(_past) > _KEPT:
+            _past.popitem(last=False)
     return _current.fingerprint
 
 
@@ -87,6 +98,46 @@ def so_far(node_id: str) -> dict[str, Any]:
     for node in recording.above(node_id):
         recording.recorder.cached(node, recording.type_of(node))
     return recording.recorder.summary()
+
+
+def of_prompt(prompt_id: str) -> dict[str, Any] | None:
+    """All that was recorded of one of the last prompts, with the error it ended in; None where nothing was."""
+    recording = _past.get(prompt_id)
+    if recording is None:
+        return None
+    queue = PromptServer.instance.prompt_queue
+    ended = queue.get_history(prompt_id=prompt_id, map_function=lambda entry: entry["status"] or {}).get(prompt_id)
+    if ended is not None:
+        recording.recorder.stop()
+    summary = recording.recorder.summary()
+    messages = dict((ended or {}).get("messages", ()))
+    for kind, status in (("execution_error", "failed"), ("execution_interrupted", "cancelled")):
+        if kind in messages:
+            summary["error"] = {
+                "status": status,
+                "node": messages[kind]["node_id"],
+                "message": messages[kind].get("exception_message", "").strip(),
+            }
+    return summary
+
+
+def add_route() -> None:
+    """GET /storefront/report/{prompt_id}?format=JSON or Prometheus: reads what is above and changes nothing."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None:  # imported without a server, as tests and tools do
+        return
+
+    @server.routes.get("/storefront/report/{prompt_id}")
+    async def answer(request: web.Request) -> web.Response:
+        summary = of_prompt(request.match_info["prompt_id"])
+        if summary is None:
+            return web.Response(status=404, text="no report of this prompt")
+        try:
+            text = text_of(summary, request.query.get("format", JSON))
+        except InputError as error:
+            return web.Response(status=400, text=str(error))
+        kind = "application/json" if request.query.get("format", JSON) == JSON else "text/plain"
+        return web.Response(text=text, content_type=kind)
 
 
 def note(text: str, node_id: str | None, *, fallback: bool = False) -> None:

@@ -12,7 +12,7 @@ from comfy_api.latest import io, ui
 
 from ..studio.images import from_pil
 from ..studio.output import saving
-from . import progress
+from . import progress, report
 
 SEEDS = ("seed", "noise_seed")
 
@@ -23,7 +23,7 @@ def save(
     """`saving.save` into ComfyUI's output folder. `hidden` brings prompt, extra_pnginfo and unique_id of the node."""
     prompt = hidden.prompt if isinstance(hidden.prompt, Mapping) else {}
     seed = seed_above(prompt, str(hidden.unique_id))
-    return saving.save(
+    saved, notes = saving.save(
         image,
         Path(folder_paths.get_output_directory()),
         wishes,
@@ -34,6 +34,11 @@ def save(
         mask=mask,
         step=progress.check_cancel,
     )
+    known = sum(not one.new for one in saved)
+    if known:
+        report.count("files already there", known)
+        progress.say(f"{known} of {len(saved)} files stood there already and were not written again", hidden.unique_id)
+    return saved, notes
 
 
 def embedded(hidden: Any) -> dict[str, Any]:

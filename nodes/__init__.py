@@ -32,5 +32,10 @@ NODES: list[type[io.ComfyNode]] = [
 
 
 class StorefrontExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        from ..host import report
+
+        report.add_route()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

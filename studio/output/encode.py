@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MILLIMETRES = 25.4  # an inch
 RANGES: dict[str, tuple[int, int]] = {"quality": (1, 100), "dpi": (1, 2400), "bleed_mm": (0, 50)}
+LONGEST_PAGE = 14_400  # points a side: PDF 1.7, annex C
 LOSSLESS = 100  # the quality at which WebP and PDF lose nothing
 # EXIF (Exif 2.32, 4.6.4): resolution, and where ComfyUI keeps prompt (Model) and workflow (Make, and tags below it).
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCHES = 0x011A, 0x011B, 0x0128, 2
@@ -192,6 +193,10 @@ def _pdf(sheet: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]) ->
     14.11.2). Pillow's own PDF has neither boxes nor a colour profile.
     """
     points = 72 / encoding.dpi  # of a pixel
+    if max(sheet.size) * points > LONGEST_PAGE:
+        raise InputError(
+            "dpi", encoding.dpi, f"at least {max(sheet.size) * 72 // LONGEST_PAGE + 1} for a PDF of this picture"
+        )
     width, height, bleed = (side * points for side in (*sheet.size, encoding.bleed))
     page_box = f"[0 0 {width:.4f} {height:.4f}]"
     trim = f"[{bleed:.4f} {bleed:.4f} {width - bleed:.4f} {height - bleed:.4f}]"

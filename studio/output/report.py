@@ -18,7 +18,7 @@ from ..errors import InputError
 JSON, PROMETHEUS = "JSON", "Prometheus"
 TEXTS = (JSON, PROMETHEUS)
 MOST_NODES, MOST_NOTES, MOST_NAMES, LONGEST = 1000, 32, 64, 500  # nodes; a node's notes, stages and counts; characters
-LOOK_EVERY = 0.05  # seconds between two looks at the machine while a node is at work
+LOOK_EVERY = 0.1  # seconds between two looks at the machine while a node is at work
 WAITING, RUNNING, DONE, CACHED, STOPPED = "waiting", "running", "done", "cached", "stopped"
 
 
@@ -60,7 +60,8 @@ class Recorder:
         self.run = run
         self.left_out = 0  # nodes beyond MOST_NODES
         self._machine, self._clock = machine, clock
-        self._began = clock()
+        self._began = self._heard = clock()
+        self._stopped = False
         self._nodes: dict[str, NodeRecord] = {}
         self._started: dict[str, float] = {}
         self._first: dict[str, tuple[float, float]] = {}  # the first step: when, and how far
@@ -76,14 +77,15 @@ class Recorder:
         record.status = RUNNING
         self._machine.new_peak()
         self._last = self._machine.read()
-        self._looked = self._started[node] = self._clock()
+        self._heard = self._looked = self._started[node] = self._clock()
 
     def step(self, node: str, done: float, total: float) -> None:
         """A node at work tells how far it has come."""
         began = self._started.get(node)
         if began is None:
             return
-        now, record = self._clock(), self._nodes[node]
+        self._heard = now = self._clock()
+        record = self._nodes[node]
         record.steps = int(total)
         if done > 0:
             if node not in self._first:
@@ -102,7 +104,8 @@ class Recorder:
         if began is None:
             record.status = CACHED if record.status == WAITING else record.status
             return
-        record.seconds += self._clock() - began
+        self._heard = self._clock()
+        record.seconds += self._heard - began
         record.status = DONE
         self._look(record)
 
@@ -112,11 +115,12 @@ class Recorder:
         record.status = CACHED if record.status == WAITING else record.status
 
     def stop(self) -> None:
-        """The run is over; what was still at work failed or was cancelled."""
+        """The run is over; what was still at work failed or was cancelled. It ended when it was last heard of."""
         for node, began in self._started.items():
-            self._nodes[node].seconds += self._clock() - began
+            self._nodes[node].seconds += self._heard - began
             self._nodes[node].status = STOPPED
         self._started.clear()
+        self._stopped = True
 
     def note(self, node: str, text: str, *, fallback: bool = False) -> None:
         """Something the node said; `fallback`: it did otherwise than asked."""
@@ -143,7 +147,7 @@ class Recorder:
 
     def summary(self) -> dict[str, Any]:
         """Everything so far, as JSON takes it; a node that is at work counts up to now."""
-        now = self._clock()
+        now = self._heard if self._stopped else self._clock()
         records = list(self._nodes.values())
         nodes = []
         for record in records:
@@ -152,7 +156,7 @@ class Recorder:
         vram = [record.vram_peak for record in records if record.vram_peak is not None]
         counts: dict[str, int] = {}
         for record in records:
-            for what, amount in record.counts.items():
+            for what, amount in dict(record.counts).items():  # another thread may be asking
                 counts[what] = counts.get(what, 0) + amount
         totals = {
             "seconds": round(now - self._began, 6),
@@ -212,7 +216,7 @@ def _described(record: NodeRecord, seconds: float) -> dict[str, Any]:
     if record.vram_peak is not None:
         described["vram_peak_bytes"] = record.vram_peak
     described |= {"loaded_bytes": record.loaded, "freed_bytes": record.freed}
-    described["stages"] = {name: round(seconds, 6) for name, seconds in record.stages.items()}
+    described["stages"] = {name: round(seconds, 6) for name, seconds in dict(record.stages).items()}
     return {
         **described,
         "counts": dict(record.counts),

@@ -45,6 +45,7 @@ class Saved(NamedTuple):
     folder: str  # relative to the output folder, "/" between names, "" for the folder itself
     name: str
     picture: Image.Image
+    new: bool  # False: a file with these very contents stood there already
 
     @property
     def path(self) -> str:
@@ -174,6 +175,4 @@ def _write(
             lambda number: f"{before}{number:05}{after}{format.suffix}",
             encoded,
         )
-    if not new:
-        notes = [*notes, f"{name} holds the same picture already"]
-    return Saved("/".join(folders), name, sheet), notes
+    return Saved("/".join(folders), name, sheet, new), notes

@@ -40,6 +40,7 @@ def main() -> None:
     from storefront.host import clip_socket, model_files, report, sampling
     from storefront.studio.canvas import Size
     from storefront.studio.flux.noise import empty_latent
+    from storefront.studio.output.report import LOOK_EVERY
 
     def hook(value: float, total: float, preview: object, prompt_id: object = None, node_id: object = None) -> None:
         get_progress_state().update_progress("1", value, total)  # as ComfyUI's main.py does
@@ -83,9 +84,9 @@ def main() -> None:
     for _ in range(count):
         recorder._look(recorder._node("1", ""))
     look = (time.perf_counter() - start) / count
-    worst = message + look
-    print(f"a step's message: {1e6 * message:.1f} us, a look at the machine (20 a second at most): {1e6 * look:.1f} us; "
-          f"both together are {100 * worst / step:.4f} % of a step")  # fmt: skip
+    share = message / step + look / LOOK_EVERY
+    print(f"a step's message: {1e6 * message:.1f} us; a look at the machine, {1 / LOOK_EVERY:.0f} a second at most: "
+          f"{1e6 * look:.1f} us; both together are at most {100 * share:.3f} % of the time")  # fmt: skip
 
 
 main()

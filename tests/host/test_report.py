@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 
 import pytest
 from comfyui import node, text_to_image
@@ -40,6 +41,7 @@ class TestWorks:
         summary = reported(result)
         nodes = nodes_of(summary)
         assert set(nodes) == {"1", "2", "3", "4", "5", "20", "21"}
+        assert nodes["20"]["counts"] == {}
         assert nodes["4"]["type"] == "StorefrontSample"
         assert nodes["4"]["steps"] == 6
         assert 0 < nodes["4"]["seconds_per_step"] < nodes["4"]["seconds"] < took
@@ -125,3 +127,31 @@ def test_after_a_failed_prompt_the_next_report_is_clean(comfyui):
 def test_an_unknown_format_is_refused_by_name(comfyui):
     flat = {"1": node("EmptyImage", width=8, height=8, batch_size=1, color=5)}
     assert "format" in comfyui.run({**flat, "21": node("StorefrontReport", value=["1", 0], format="XML")}).error
+
+
+def test_the_route_tells_of_a_whole_run_and_of_how_it_ended(comfyui):
+    """What runs after the report node too; and what failed, where."""
+    late = {"40": node("ImageInvert", image=["20", 1]), "41": node("PreviewImage", images=["40", 0])}
+    prompt_id = comfyui.queue(with_report(added=late, Sample={"seed": 39}))
+    assert comfyui.wait(prompt_id).ok
+    summary = comfyui.get(f"/storefront/report/{prompt_id}")
+    assert {"40", "41"} <= set(nodes_of(summary))
+    assert {entry["status"] for entry in summary["nodes"]} <= {"done", "cached"}
+    assert "error" not in summary
+    assert comfyui.get(f"/storefront/report/{prompt_id}")["totals"] == summary["totals"]
+
+    prompt_id = comfyui.queue(with_report(Sample={"seed": 40, "cfg": 3.0}))
+    assert not comfyui.wait(prompt_id).ok
+    summary = comfyui.get(f"/storefront/report/{prompt_id}")
+    assert summary["error"]["node"] == "4"
+    assert "negative" in summary["error"]["message"]
+    assert nodes_of(summary)["4"]["status"] == "stopped"
+
+
+@pytest.mark.parametrize(("path", "status"), [("nobody", 404), ("..%2F..%2Fetc", 404), ("{id}?format=XML", 400)])
+def test_the_route_refuses_what_it_does_not_have(comfyui, path, status):
+    prompt_id = comfyui.queue(with_report(Sample={"seed": 41}))
+    comfyui.wait(prompt_id)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        comfyui.get("/storefront/report/" + path.replace("{id}", prompt_id))
+    assert refused.value.code == status

@@ -158,6 +158,13 @@ def test_a_picture_too_large_for_webp_is_refused():
         encode(Image.new("RGB", (17_000, 8)), Encoding("WebP"), {})
 
 
+def test_a_pdf_page_of_more_than_five_metres_is_refused():
+    picture = Image.new("RGB", (1000, 10))
+    encode(picture, Encoding("PDF", dpi=5), {})
+    with pytest.raises(InputError, match="dpi is 4; wanted: at least 6"):
+        encode(picture, Encoding("PDF", dpi=4), {})
+
+
 def test_the_digest_is_of_the_pixels(photo):
     other = photo.copy()
     other.putpixel((3, 3), (1, 2, 3))

@@ -82,10 +82,13 @@ def test_statuses():
     bench.now = 4.0
     assert [bench.node(id)["status"] for id in "12345"] == ["cached", "cached", "done", "running", "running"]
     assert bench.node("4")["seconds"] == 4.0
+    recorder.step("5", 1, 2)
+    bench.now = 60.0  # nothing more is heard of it
     recorder.stop()
-    bench.now = 9.0
+    bench.now = 90.0
     assert [bench.node(id)["status"] for id in "45"] == ["stopped", "stopped"]
     assert bench.node("4")["seconds"] == 4.0
+    assert recorder.summary()["totals"]["seconds"] == 4.0
     assert recorder.summary()["totals"]["cached_nodes"] == 2
 
 
@@ -129,14 +132,14 @@ def test_it_stays_small_whatever_a_run_does():
     assert not recorder._started
 
 
-def test_a_step_looks_at_the_machine_20_times_a_second_at_most():
+def test_a_step_looks_at_the_machine_ten_times_a_second_at_most():
     bench = Bench()
     bench.recorder.start("1", "A")
     before = bench.looks
     for step in range(1000):
         bench.now += 0.001
         bench.recorder.step("1", step, 1000)
-    assert 15 <= bench.looks - before <= 20
+    assert 8 <= bench.looks - before <= 10
 
 
 def test_json_and_prometheus_say_the_same():
