@@ -48,12 +48,12 @@ def test_kill_9_during_200_saves_leaves_whole_files_and_loses_none(tmp_path):
     while len(done) < 200:
         process = writer(tmp_path, kills, 10_000)
         assert process.stdout is not None
-        assert process.stdout.readline() == "READY\n"
-        time.sleep(moments.uniform(0.3, 1.2))
+        seen = [process.stdout.readline() for _ in range(moments.randint(30, 70))]  # however slow the machine is
+        time.sleep(moments.uniform(0, 0.02))
         process.kill()
         output, errors = process.communicate()
         assert not errors
-        done |= reported(output)
+        done |= reported("".join(seen) + output)
         kills += 1
     found = whole_pictures(tmp_path)
     assert kills >= 2
