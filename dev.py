@@ -36,6 +36,7 @@ TEST_TOOLS = [
     "mypy>=1.14",
     "websocket-client",
     "comfy-api-simplified",
+    "pypdfium2",
     "selenium",
     "rembg",
 ]

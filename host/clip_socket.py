@@ -14,6 +14,7 @@ import torch
 from ..studio.errors import InputError
 from ..studio.flux import encode
 from ..studio.flux.families import FLUX1
+from . import report
 from .progress import check_cancel
 
 
@@ -194,6 +195,7 @@ def _encode_once(clip: Any, tokens: Any, text: tuple[str, str, int]) -> encode.T
     options = repr(sorted(clip.tokenizer_options.items()))
     key = (weakref.ref(clip.cond_stage_model), clip.patcher.patches_uuid, clip.layer_idx, options, text)
     value = CACHE.get(key)
+    report.count("prompts encoded" if value is None else "prompts remembered")
     if value is None:
         encoded = clip.encode_from_tokens(tokens, return_dict=True)
         value = encode.Text(encoded["cond"], encoded["pooled_output"], encoded.get("attention_mask"))

@@ -14,7 +14,7 @@ from ..studio.errors import InputError
 from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, preview_factors
 from ..studio.flux.encode import make_encoders, make_tokenizer
 from ..studio.flux.velocity import make_velocity
-from . import memory
+from . import memory, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_socket import DiffusersModel, Nature
 from .progress import Stages
@@ -67,7 +67,9 @@ def load(name: str, weight_dtype: str) -> tuple[Loaded, Checkpoint]:
     key = (str(folder), weight_dtype, newest)
     shared: tuple[Any, ...] = tuple(ref() for ref in _OPEN.get(key, ()))
     if shared and all(part is not None for part in shared):
+        report.count("models shared")
         return Loaded(*shared), checkpoint  # no clones: the references would die with the first node's outputs
+    report.count("models opened")
     loaded = _open(checkpoint, weight_dtype)
     _OPEN[key] = tuple(weakref.ref(part) for part in loaded)
     return loaded, checkpoint
@@ -78,7 +80,8 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
 
     def component(part: str, dtype: torch.dtype) -> Any:
         stages.next()
-        return load_component(checkpoint, part, dtype)
+        with report.stage(f"read {part}"):
+            return load_component(checkpoint, part, dtype)
 
     text_device, text_offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
     text_dtype = memory.compute_dtype(weight_dtype, text_device)

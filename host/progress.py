@@ -8,6 +8,8 @@ import comfy.model_management as mm
 import comfy.utils
 from server import PromptServer
 
+from . import report
+
 log = logging.getLogger(__name__)
 
 
@@ -17,7 +19,12 @@ def check_cancel() -> None:
 
 
 def say(text: str, node_id: str | None) -> None:
-    """A line for the log, and under the node in the editor."""
+    """A line for the log, for the report, and under the node in the editor."""
+    report.note(text, node_id)
+    _show(text, node_id)
+
+
+def _show(text: str, node_id: str | None) -> None:
     log.info("Storefront: %s", text)
     server = getattr(PromptServer, "instance", None)
     if not node_id or server is None:
@@ -29,12 +36,25 @@ def say(text: str, node_id: str | None) -> None:
 
 
 def say_all(notes: list[str], node_id: str | None) -> None:
-    """Every note in the log, the first four under the node."""
+    """Every note in the log and the report, the first four under the node."""
+    for note in notes:
+        report.note(note, node_id)
+    _show_all(notes, node_id)
+
+
+def fell_back(notes: list[str], node_id: str | None) -> None:
+    """`say_all` for what a node did otherwise than asked: tiles, cut words, a substitute. The report counts them."""
+    for note in notes:
+        report.note(note, node_id, fallback=True)
+    _show_all(notes, node_id)
+
+
+def _show_all(notes: list[str], node_id: str | None) -> None:
     for note in notes[4:]:
         log.info("Storefront: %s", note)
     if notes:
         more = [f"and {len(notes) - 4} more, in the log"] if len(notes) > 4 else []
-        say("; ".join([*notes[:4], *more]), node_id)
+        _show("; ".join([*notes[:4], *more]), node_id)
 
 
 class Stages:

@@ -8,6 +8,7 @@ from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
+from .output import StorefrontReport, StorefrontSaveImage
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .reference import StorefrontReference
@@ -27,9 +28,16 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontPlaceProduct,
     StorefrontBlendIntoScene,
     StorefrontTextOverlay,
+    StorefrontSaveImage,
+    StorefrontReport,
 ]
 
 
 class StorefrontExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        from ..host import report
+
+        report.add_route()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

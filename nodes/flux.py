@@ -96,7 +96,7 @@ class StorefrontEncode(io.ComfyNode):
 
         pairs = encode.pair_prompts(prompt, prompt_2, one_prompt_per_line)
         conditioning, notes = clip_socket.encode_prompts(clip, pairs, max_tokens)
-        progress.say_all(notes, cls.hidden.unique_id)
+        progress.fell_back(notes, cls.hidden.unique_id)
         return io.NodeOutput(conditioning)
 
 
@@ -233,7 +233,7 @@ class StorefrontSample(io.ComfyNode):
             time_limit=time_limit,
         )
         if note:
-            progress.say(note, cls.hidden.unique_id)
+            progress.fell_back([note], cls.hidden.unique_id)
         return io.NodeOutput(out)
 
 
@@ -261,5 +261,5 @@ class StorefrontDecode(io.ComfyNode):
 
         image, note = vae_socket.decode(vae, latent["samples"], tiling)
         if note:
-            progress.say(note, cls.hidden.unique_id)
+            progress.fell_back([note], cls.hidden.unique_id)
         return io.NodeOutput(image)

@@ -149,5 +149,5 @@ class StorefrontTextOverlay(io.ComfyNode):
             None if layout is None else parse(layout),
             progress.check_cancel,
         )
-        progress.say_all(lettered.notes, cls.hidden.unique_id)
+        progress.fell_back(lettered.notes, cls.hidden.unique_id)
         return io.NodeOutput(lettered.image, lettered.mask, lettered.layer)

@@ -33,6 +33,25 @@ FORMATS: dict[str, Size] = {
     "9:5 name card": Size(1376, 768),
 }
 
+A_SERIES = 2**0.5  # ISO 216: half of a sheet has the shape of the whole
+
+# Width over height, exactly, for pictures that are cut rather than drawn.
+PROPORTIONS: dict[str, float] = {
+    "1:1 feed": 1,
+    "4:5 feed portrait": 4 / 5,
+    "9:16 story, reel": 9 / 16,
+    "16:9 video, slide": 16 / 9,
+    "3:2 photo": 3 / 2,
+    "2:3 poster": 2 / 3,
+    "1.91:1 link preview": 1.91,
+    "2:1 banner": 2,
+    "3:1 banner": 3,
+    "4:1 leaderboard": 4,
+    "A-series print, portrait": 1 / A_SERIES,
+    "A-series print, landscape": A_SERIES,
+    "9:5 name card": 9 / 5,
+}
+
 
 def nearest_multiple(pixels: int) -> int:
     """The multiple of 16 nearest to `pixels`, halves upwards, at least 16."""

@@ -39,7 +39,7 @@ def from_channel_first(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def to_pil(image: torch.Tensor) -> list[Image.Image]:
-    """IMAGE [B, H, W, 3] in 0..1 -> B Pillow pictures, each level rounded to the nearest."""
+    """IMAGE [B, H, W, 3 or 4] in 0..1 -> B Pillow pictures (RGB or RGBA), each level rounded to the nearest."""
     from PIL import Image
 
     levels = image.clamp(0, 1).mul_(255).round_().byte().cpu().numpy()
@@ -54,8 +54,8 @@ def from_pil(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)[None]
 
 
-def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
-    """IMAGE [B, H, W, 3] in 0..1 from one of 1, 3 or 4 channels: grey is made three, a fourth channel is left away.
+def require_pixels(name: str, image: torch.Tensor) -> torch.Tensor:
+    """IMAGE [B, H, W, 3] or, with straight alpha, [B, H, W, 4] in 0..1 from one of 1, 3 or 4 channels: grey is made three.
 
     Raises InputError for an empty one, one of another shape and one whose pixels are not all finite. Values beyond 0..1
     become 0 and 1.
@@ -67,9 +67,17 @@ def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
         raise InputError(name, shape, "a picture [batch, height, width, 3 channels]")
     if 0 in image.shape:
         raise InputError(name, list(image.shape), "at least one picture of at least one pixel")
-    image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]
+    image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image
     image = image.float().cpu()
     darkest, brightest = map(float, torch.aminmax(image))  # one pass; NaN is passed on
     if not (math.isfinite(darkest) and math.isfinite(brightest)):
         raise InputError(name, "NaN or infinity", "pixels that are numbers from 0 to 1")
     return image if darkest >= 0 and brightest <= 1 else image.clamp(0, 1)
+
+
+def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
+    """`require_pixels` without alpha: IMAGE [B, H, W, 3] in 0..1; a fourth channel is left away."""
+    import torch
+
+    has_alpha = isinstance(image, torch.Tensor) and image.ndim == 4 and image.shape[-1] == 4
+    return require_pixels(name, image[..., :3] if has_alpha else image)

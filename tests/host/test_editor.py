@@ -98,3 +98,74 @@ def test_the_help_is_served(comfyui, language):
 
     with urlopen(f"{comfyui.url}/extensions/storefront/docs/StorefrontSample/{language}.md") as answer:
         assert "`strength`" in answer.read().decode()
+
+
+SAVED_FORMATS = ["PNG", "WebP", "AVIF"]
+
+
+@pytest.mark.parametrize("format", SAVED_FORMATS)
+def test_a_saved_picture_opens_as_the_graph_it_was_made_by(comfyui, browser, format):
+    """The editor fills the tokens, runs, shows the picture; the file dropped on an empty editor brings the graph back."""
+    open_template(browser, comfyui, "poster_from_photo")
+    before = set(comfyui.get("/history"))
+    browser.execute_script(
+        """
+        const graph = window.app.graph
+        const letters = graph._nodes.find(n => n.type === "StorefrontTextOverlay")
+        const save = window.LiteGraph.createNode("StorefrontSaveImage")
+        graph.add(save)
+        letters.connect(0, save, 0)
+        const set = (name, value) => { save.widgets.find(w => w.name === name).value = value }
+        set("format", arguments[0])
+        set("filename", "editor/%date:yyyy%_%StorefrontTextOverlay.align%_%width%_" + arguments[0])
+        """,
+        format,
+    )
+    graph = (
+        "const {nodes, links} = window.app.graph.serialize(); return nodes.map(n => [n.id, n.type, n.widgets_values])"
+    )
+    drawn = sorted(browser.execute_script(graph))
+    browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
+    (prompt_id,) = until(lambda: set(comfyui.get("/history")) - before)
+    result = comfyui.wait(prompt_id)
+    (file,) = [path for path in result.files() if path.parent.name == "editor"]
+    assert file.name.startswith(f"{time.localtime().tm_year}_")
+    assert "%" not in file.name
+    look = "return window.app.graph._nodes.some(n => n.type === 'StorefrontSaveImage' && n.imgs?.length)"
+    assert until(lambda: browser.execute_script(look))
+    browser.execute_script("window.app.graph.clear()")
+    browser.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1]
+        fetch(arguments[0]).then(r => r.blob())
+          .then(blob => window.app.handleFile(new File([blob], arguments[1], {type: arguments[2]}))).then(() => done())
+        """,
+        f"{comfyui.url}/view?subfolder=editor&filename={file.name}",
+        file.name,
+        f"image/{format.lower()}",
+    )
+    assert until(lambda: sorted(browser.execute_script(graph)) == drawn)
+
+
+def test_the_report_shows_under_its_node(comfyui, browser):
+    open_template(browser, comfyui, "poster_from_photo")
+    browser.execute_script(
+        """
+        const graph = window.app.graph
+        const report = window.LiteGraph.createNode("StorefrontReport")
+        graph.add(report)
+        graph._nodes.find(n => n.type === "StorefrontTextOverlay").connect(0, report, 0)
+        """
+    )
+    browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
+    look = """
+        const report = window.app.graph._nodes.find(n => n.type === 'StorefrontReport')
+        return report.widgets.find(w => w.name === 'shown').value
+        """
+    summary = json.loads(until(lambda: browser.execute_script(look)))
+    assert "StorefrontTextOverlay" in {node["type"] for node in summary["nodes"]}
+    exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")
+    (inputs,) = [n["inputs"] for n in exported["output"].values() if n["class_type"] == "StorefrontReport"]
+    assert set(inputs) == {"value", "format"}
+    (saved,) = [n for n in exported["workflow"]["nodes"] if n["type"] == "StorefrontReport"]
+    assert saved["widgets_values"] == ["JSON"]

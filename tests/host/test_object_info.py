@@ -15,6 +15,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
     ("StorefrontRemoveBackground", "model"),
     ("StorefrontTextOverlay", "font"),
+    ("StorefrontSaveImage", "format"),
 }
 
 

@@ -1,0 +1,160 @@
+"""Words in, files out: where the finished advertisement goes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ..studio import canvas
+from ..studio.output import encode, report, saving
+from .layout import LAYOUT
+
+CATEGORY = "Storefront/Output"
+
+
+class StorefrontSaveImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontSaveImage",
+            display_name="Save Image (Storefront)",
+            category=CATEGORY,
+            description="Saves to ComfyUI's output folder: whole files only, never over another, in several formats.",
+            search_aliases=["save", "export", "jpeg", "webp", "avif", "pdf", "print", "crop", "저장"],
+            inputs=[
+                io.Image.Input("image"),
+                io.Combo.Input(
+                    "kind",
+                    options=list(saving.KINDS),
+                    default=saving.FINAL,
+                    tooltip="origin: the untouched scene, in the folder origin.",
+                ),
+                io.String.Input(
+                    "filename",
+                    default="Storefront",
+                    tooltip="May have folders and tokens: ads/%date:yyyy-MM-dd%/cup_%counter%. Also %width%, %height%, "
+                    "%batch_num%, %format%, %seed%, %Node title.widget%. Without %counter% a number is added.",
+                ),
+                io.Combo.Input(
+                    "naming",
+                    options=list(saving.NAMINGS),
+                    default=saving.TEMPLATE,
+                    optional=True,
+                    tooltip="content: named by its pixels (SHA-256), in the folder of filename; the same is kept once.",
+                ),
+                io.Combo.Input("format", options=encode.available(), default="PNG", optional=True),
+                io.Int.Input(
+                    "quality",
+                    default=92,
+                    min=encode.RANGES["quality"][0],
+                    max=encode.RANGES["quality"][1],
+                    optional=True,
+                    tooltip="JPEG, WebP, AVIF, PDF. 100: without loss in WebP and PDF.",
+                ),
+                io.Int.Input(
+                    "dpi",
+                    default=300,
+                    min=encode.RANGES["dpi"][0],
+                    max=encode.RANGES["dpi"][1],
+                    optional=True,
+                    tooltip="Pixels an inch in print. It changes no pixel.",
+                ),
+                io.Float.Input(
+                    "bleed_mm",
+                    default=0,
+                    min=encode.RANGES["bleed_mm"][0],
+                    max=encode.RANGES["bleed_mm"][1],
+                    step=0.5,
+                    optional=True,
+                    tooltip="Added at every edge as a mirror image, for the printer to cut off. Usual: 3.",
+                ),
+                io.Boolean.Input(
+                    "embed_workflow",
+                    default=True,
+                    optional=True,
+                    tooltip="Off for delivery: nothing about the workflow is in the file. PNG, WebP and AVIF carry it.",
+                ),
+                io.String.Input(
+                    "also_formats",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Formats to cut from the picture as well, one a line: " + ", ".join(canvas.PROPORTIONS),
+                ),
+                LAYOUT.Input("layout", optional=True, tooltip="Its product and words stay in every cut."),
+                io.Mask.Input("mask", optional=True, tooltip="1 = must stay in every cut."),
+            ],
+            outputs=[
+                io.String.Output("paths", display_name="PATHS", tooltip="One a line, from the output folder."),
+                io.Image.Output("images", display_name="IMAGE", tooltip="The picture as it came."),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        kind: str,
+        filename: str,
+        naming: str = saving.TEMPLATE,
+        format: str = "PNG",
+        quality: int = 92,
+        dpi: int = 300,
+        bleed_mm: float = 0,
+        embed_workflow: bool = True,
+        also_formats: str = "",
+        layout=None,
+        mask=None,
+    ) -> io.NodeOutput:
+        from ..host import progress
+        from ..host import saving as host
+
+        encoding = encode.Encoding(format, quality, dpi, bleed_mm)
+        wishes = saving.Wishes(kind, filename, naming, encoding, saving.formats_of(also_formats))
+        saved, notes = host.save(image, wishes, cls.hidden, embed_workflow=embed_workflow, layout=layout, mask=mask)
+        progress.fell_back(notes, cls.hidden.unique_id)
+        return io.NodeOutput("\n".join(one.path for one in saved), image, ui=host.shown(saved))
+
+
+class StorefrontReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontReport",
+            display_name="Report (Storefront)",
+            category=CATEGORY,
+            description="What the run did until here, node by node: seconds, memory, weights moved, what was reused.",
+            search_aliases=["benchmark", "profile", "timing", "vram", "prometheus", "보고서"],
+            inputs=[
+                io.AnyType.Input("value", tooltip="Wire the last thing of the workflow: what runs later is not in it."),
+                io.Combo.Input(
+                    "format",
+                    options=list(report.TEXTS),
+                    default=report.JSON,
+                    optional=True,
+                    tooltip="Prometheus: its text format, for a file that a node exporter reads.",
+                ),
+            ],
+            outputs=[io.String.Output("report", display_name="REPORT")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            is_input_list=True,  # a list is one value here, not a report for each of its entries
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        """Asked for before any node of a prompt runs: there the recording begins."""
+        from ..host import report as host
+
+        return host.begin()
+
+    @classmethod
+    def execute(cls, value: list, format: list[str] | None = None) -> io.NodeOutput:
+        from ..host import progress
+        from ..host import report as host
+
+        summary = host.so_far(cls.hidden.unique_id)
+        text = report.text_of(summary, format[0] if format else report.JSON)
+        progress.say(report.headline(summary), cls.hidden.unique_id)
+        return io.NodeOutput(text, ui=ui.PreviewText(text))

@@ -1,0 +1,1 @@
+"""Pictures into files, and reports of what a run did."""
