@@ -10,6 +10,7 @@ from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, Storefro
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
+from .prompt import StorefrontAdPrompt
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
@@ -25,9 +26,15 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontPlaceProduct,
     StorefrontBlendIntoScene,
     StorefrontTextOverlay,
+    StorefrontAdPrompt,
 ]
 
 
 class StorefrontExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        from ..host import connections
+
+        connections.add_routes()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

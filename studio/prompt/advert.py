@@ -13,15 +13,13 @@ from . import presets
 from .checks import MOST_TOKENS, tokens_at_most
 from .presets import Library, Style, Trade, pick
 from .reading import HANGUL, QUOTE, Fact, Understood, clean, facts, find_trade, headline, names_of, understand
-from .writers import CHOICES, OFF, Choice, ask
+from .writers import CHOICES, OFF, Attempt, Choice, ask
 
 AUTO = "auto"
 MOST_SUBJECTS = 2  # more, and the picture shows none of them well
 
 # Said as what is there: an image model that reads "no text" draws text.
-LETTERING = (
-    "Every surface is plain and unlettered, packaging, signs and cups blank, and a calm area is left empty for the headline."
-)
+LETTERING = "Every surface is plain and unlettered, packaging, signs and cups blank, and a calm area is left empty for the headline."
 NEGATIVE_LETTERING = (
     "text",
     "letters",
@@ -59,6 +57,9 @@ class Advert(NamedTuple):
     report: dict[str, Any]
     notes: list[str]  # what the owner should know, for under the node
 
+    def report_json(self) -> str:
+        return json.dumps(self.report, ensure_ascii=False, indent=2)
+
 
 class _Read(NamedTuple):
     text: str
@@ -86,7 +87,8 @@ def compose(order: Order, library: Library, writers: Sequence[Choice], reads_kor
     read = _read(order, library)
     look = _choose_look(read, order.seed)
     notes = list(library.problems)
-    answer, attempts = None, ()
+    answer: str | None = None
+    attempts: tuple[Attempt, ...] = ()
     if order.translate != OFF:
         answer, attempts = ask(
             writers, _instructions(read, look), _request(read), order.seed, read.facts, read.understood.of("product")
@@ -100,7 +102,9 @@ def compose(order: Order, library: Library, writers: Sequence[Choice], reads_kor
     notes += [f"{attempt.by} was not used: {attempt.refused}" for attempt in attempts if attempt.refused]
     if order.translate != OFF:
         notes.append(f"written by: {by if by != OFF else 'the presets'}")
-    negative = ", ".join(dict.fromkeys([*NEGATIVE_LETTERING, *read.style.negative, *read.trade.negative, *NEGATIVE_CRAFT]))
+    negative = ", ".join(
+        dict.fromkeys([*NEGATIVE_LETTERING, *read.style.negative, *read.trade.negative, *NEGATIVE_CRAFT])
+    )
     return Advert(prompt, negative, read.headline, _report(order, read, look, by, attempts, notes), notes)
 
 
@@ -115,7 +119,7 @@ def _read(order: Order, library: Library) -> _Read:
     names = names_of(order.glossary)
     trade, words = find_trade(text, library)
     if order.trade != AUTO:
-        trade, words = presets.find("trade", order.trade, {AUTO: None, **library.trades}), ()
+        trade, words = presets.find("trade", order.trade, library.trades), ()
     style = presets.find("style", order.style, library.styles)
     kept = facts(text, names)
     understood = understand(text, trade, library, names)
@@ -218,8 +222,8 @@ Write one paragraph of 60 to 130 words of plain English that describes the finis
 
 
 def _request(read: _Read) -> str:
-    """The owner's words as data: inside JSON no text can end its own field."""
-    return json.dumps(
+    """The owner's words as data: inside JSON no text ends its own field, and no control token of a model is spelled."""
+    data = json.dumps(
         {
             "words": read.text,
             "keep": [f"“{fact.text}”" if fact.kind == QUOTE else fact.text for fact in read.facts],
@@ -228,9 +232,13 @@ def _request(read: _Read) -> str:
         },
         ensure_ascii=False,
     )
+    data = data.replace("<", "\\u003c").replace(">", "\\u003e")
+    return re.sub(r"\[(?=/?[A-Z_]+\])", r"\\u005b", data)
 
 
-def _report(order: Order, read: _Read, look: _Look, by: str, attempts: Sequence[Any], notes: list[str]) -> dict[str, Any]:
+def _report(
+    order: Order, read: _Read, look: _Look, by: str, attempts: Sequence[Attempt], notes: list[str]
+) -> dict[str, Any]:
     lora = read.style.lora
     return {
         "trade": {"key": read.trade.key, "ko": read.trade.name.ko, "found_by": list(read.trade_words)},

@@ -12,7 +12,10 @@ MOST_TOKENS = 512  # of FLUX's T5; CLIP reads the first 77, which the subject st
 FEWEST_WORDS, MOST_WORDS = 20, 240
 # In English every tenth word is one of these; in a French or German text with a few of them fewer.
 _FUNCTION_WORDS = frozenset(
-    "a an the of and in on with from at by for to its it is are as into over under through behind beside around".split()
+    re.findall(
+        r"\w+",
+        "a an the of and in on with from at by for to its it is are as into over under through behind beside around",
+    )
 )
 _PREAMBLE = re.compile(
     r"\s*(?:sure\b|certainly\b|of course\b|okay\b|ok[,.!]|here(?:'s| is| are)\b|prompt\s*:|answer\s*:|output\s*:|translation\s*:|"
@@ -25,8 +28,11 @@ _MARKUP = re.compile(
 )
 _THOUGHT = re.compile(r"^.*?</think>|<think>.*?</think>", re.DOTALL)
 _STOPWORDS = frozenset(
-    "with from into over that this each other than just only them they their one two small large long tall deep soft clear "
-    "white black fresh thin fine wide open still beside under behind around against through across".split()
+    re.findall(
+        r"\w+",
+        "with from into over that this each other than just only them they their one two small large long tall deep soft "
+        "clear white black fresh thin fine wide open still beside under behind around against through across",
+    )
 )
 
 
@@ -60,7 +66,12 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
     letters = [character for character in bare if character.isalpha()]
     english = sum(character.isascii() for character in letters)
     function_words = [word for word in map(str.lower, words) if word in _FUNCTION_WORDS]
-    if not letters or english < 0.97 * len(letters) or len(set(function_words)) < 3 or len(function_words) < len(words) / 10:
+    if (
+        not letters
+        or english < 0.97 * len(letters)
+        or len(set(function_words)) < 3
+        or len(function_words) < len(words) / 10
+    ):
         found.append("it is not in English")
     if len(words) < FEWEST_WORDS:
         found.append(f"it has {len(words)} English words; at least {FEWEST_WORDS} are wanted")
@@ -89,6 +100,8 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
     if grams and max(grams.values()) > 2:
         found.append("it repeats itself")
     shown = {word for phrase in subject for word in re.findall(r"[a-z]{4,}", phrase.lower())} - _STOPWORDS
-    if shown and not any(re.search(rf"\b{word[:-1] if word.endswith('s') else word}", answer.lower()) for word in shown):
+    if shown and not any(
+        re.search(rf"\b{word[:-1] if word.endswith('s') else word}", answer.lower()) for word in shown
+    ):
         found.append("it does not show what is advertised")
     return found

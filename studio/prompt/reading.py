@@ -22,12 +22,14 @@ PRICE = re.compile(
     rf"|{_NUMBER}\s?[억만천백]?(?:\s?{_NUMBER}\s?[만천백])?\s?(?:원|달러|엔|유로|%|퍼센트|프로(?![가-힣])|won\b|KRW\b|USD\b)",
     re.IGNORECASE,
 )
-_COUNTERS = (
-    "인분|인용|주년|개월|시간|세트|켤레|가지|종류|인|명|개|잔|병|장|권|대|평|박|층|호|월|일|년|시|분|살|세|회|번|주|팩|봉|판|줄|마리|kg|g|ml|l|cm|mm|m|도"
-)
+_COUNTERS = "인분|인용|주년|개월|시간|세트|켤레|가지|종류|인|명|개|잔|병|장|권|대|평|박|층|호|월|일|년|시|분|살|세|회|번|주|팩|봉|판|줄|마리|kg|g|ml|l|cm|mm|m|도"
 NUMBER = re.compile(rf"(?<![A-Za-z\d])\d+(?:[.,:/+~\-]\d+)*(?:\s?(?:{_COUNTERS})(?![a-z]))?", re.IGNORECASE)
-QUOTED = re.compile(r"[“\"]([^”\"\n]{1,200})[”\"]|[「『《〈«‘]([^」』》〉»’\n]{1,200})[」』》〉»’]|(?<!\w)'([^'\n]{2,200})'(?!\w)")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f0-9&.'’\-]*(?: [A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f0-9&.'’\-]*)*")
+QUOTED = re.compile(
+    r"[“\"]([^”\"\n]{1,200})[”\"]|[「『《〈«‘]([^」』》〉»’\n]{1,200})[」』》〉»’]|(?<!\w)'([^'\n]{2,200})'(?!\w)"
+)
+_LATIN = re.compile(
+    r"[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f0-9&.'’\-]*(?: [A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f0-9&.'’\-]*)*"
+)
 
 QUOTE, BRAND, AMOUNT, COUNT, LATIN = "quoted", "brand", "price", "number", "name"
 
@@ -68,8 +70,9 @@ def clean(name: str, text: str, longest: int = LONGEST_TEXT) -> str:
     text = unicodedata.normalize("NFC", text)
     lines = ["".join(c if unicodedata.category(c)[0] != "C" else " " for c in line) for line in text.splitlines()]
     text = "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)
-    # ComfyUI's stock encoders open a file at this word.
-    return re.sub(r"(?i)embedding:", "embedding ", text)
+    # At the first ComfyUI's stock encoders open a file; the others end a turn for language models.
+    text = re.sub(r"(?i)embedding:", "embedding ", text)
+    return text.replace("<|", "< |").replace("|>", "| >")
 
 
 def names_of(glossary: str) -> tuple[str, ...]:
@@ -250,7 +253,9 @@ def _common_stems(library: Library) -> dict[str, tuple[str, str]]:
 
 # --- the headline -----------------------------------------------------------------------------------------------------
 
-_CLAUSE = re.compile(r"\n|(?<!\d)[,，、](?!\d)|(?<=\d)[,，、](?=\s)|(?<!\d)\.(?!\d)|\.(?=\s|$)|[!?·|;…。！？]|\s[/\-–—~]\s")
+_CLAUSE = re.compile(
+    r"\n|(?<!\d)[,，、](?!\d)|(?<=\d)[,，、](?=\s)|(?<!\d)\.(?!\d)|\.(?=\s|$)|[!?·|;…。！？]|\s[/\-–—~]\s"
+)
 _DIRECTION = re.compile(
     r"(?:(?:의|인|한|은|는|있는|나는)?\s?(?:분위기|느낌|무드|배경|스타일|톤|조명|구도|각도|색감|컨셉|콘셉트|사진|이미지|그림|화면|연출)"
     r"(?:으로|로|에|에서|의|이|가|을|를|에서는)?(?:\s.*)?$)|(?:그려|만들어|찍어|넣어|보여|나오게|보이게|해\s?주세요|부탁)"
