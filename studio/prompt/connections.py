@@ -167,11 +167,15 @@ def _post(connection: Connection, body: dict[str, Any], check_cancel: Callable[[
 
 
 def _reason(error: Exception) -> str:
+    import aiohttp
+
     if isinstance(error, asyncio.TimeoutError):
         return "no answer in time"
-    if isinstance(error, (OSError, ConnectionError)):
+    if isinstance(error, aiohttp.InvalidURL):
+        return "its address cannot be used"
+    if isinstance(error, OSError):
         return "it cannot be reached"
-    return "it broke off" if type(error).__module__.startswith("aiohttp") else "it failed"
+    return "it broke off" if isinstance(error, aiohttp.ClientError) else "it failed"
 
 
 async def _post_until(connection: Connection, body: dict[str, Any], stop: threading.Event) -> tuple[int, bytes]:
