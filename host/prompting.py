@@ -161,8 +161,12 @@ class FolderWriter:
 
     def _open(self) -> None:
         """Weights from safetensors alone, code from transformers alone."""
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        wanted = "a whole causal language model in transformers' layout"
+        if '"auto_map"' in (self._folder / "config.json").read_text("utf-8", "replace"):
+            raise ModelFilesError("local_model", self._name, f"{wanted}, without code of its own (auto_map)")
         device = mm.text_encoder_device()
         dtype = memory.compute_dtype("auto", device)
         try:
@@ -172,13 +176,13 @@ class FolderWriter:
             model = AutoModelForCausalLM.from_pretrained(
                 self._folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
             )
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
             reason = " ".join(str(error).split()).replace(str(self._folder), self._name)[:200]
-            raise ModelFilesError(
-                "local_model", self._name, f"a whole causal language model in transformers' layout ({reason})"
-            ) from None
+            raise ModelFilesError("local_model", self._name, f"{wanted} ({reason})") from None
         self._model = memory.adopt(model.eval())
-        self._patcher = memory.patcher(self._model, device, mm.text_encoder_offload_device())
+        box = torch.nn.Module()  # ComfyUI writes `device`, which transformers' models forbid
+        box.model = self._model
+        self._patcher = memory.patcher(box, device, mm.text_encoder_offload_device())
 
     def write(self, instructions: str, request: str, seed: int) -> str:
         try:
