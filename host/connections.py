@@ -19,8 +19,11 @@ from aiohttp import web
 from server import PromptServer
 
 from ..studio.errors import InputError
-from ..studio.prompt.connections import Connection, ConnectionWriter, origin
-from ..studio.prompt.writers import MOST_NEW_TOKENS, Writer
+from ..studio.layout import advise
+from ..studio.layout.layout import Layout
+from ..studio.layout.plan import Wishes
+from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
+from ..studio.prompt.writers import MOST_NEW_TOKENS, TRIES, Writer, WriterError
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,36 @@ def writer(name: str) -> tuple[Hashable, Writer]:
     connection = get(name)
     identity = (name, connection.base_url, connection.model)
     return identity, ConnectionWriter(connection, MOST_NEW_TOKENS, check_cancel)
+
+
+def advised(name: str, background: Any, layout: Layout, headline: str, wishes: Wishes) -> tuple[Layout, list[str]]:
+    """The layout with a vision model's boxes and a note on who placed them; as it is without a connection.
+
+    An answer that breaks a rule is told so once; then the local plan stands.
+    """
+    if name == NONE:
+        return layout, []
+    connection = get(name)
+    wrong: list[str] = []
+
+    def ask(instructions: str, request: str, picture: str) -> str:
+        told = f"{instructions}\n\nAn earlier answer was refused: {wrong[-1]}." if wrong else instructions
+        content: list[dict[str, Any]] = [
+            {"type": "text", "text": request},
+            {"type": "image_url", "image_url": {"url": picture}},
+        ]
+        messages: list[dict[str, Any]] = [{"role": "system", "content": told}, {"role": "user", "content": content}]
+        return chat(connection, messages, 0, MOST_NEW_TOKENS, check_cancel)
+
+    for _ in range(TRIES):
+        try:
+            return advise.advised(background, layout, headline, wishes, ask), [f"placed by connection {name!r}"]
+        except advise.AdviceError as error:
+            wrong.append(str(error))
+        except WriterError as error:
+            wrong.append(str(error))
+            break
+    return layout, [f"connection {name!r} was not used: {wrong[-1]}; placed by the local plan"]
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------

@@ -114,8 +114,8 @@ class EncoderWriter:
                 seed=seed,
             )
             return self._clip.decode(ids)
-        except (AttributeError, NotImplementedError):
-            raise WriterError("this CLIP's encoder cannot write") from None
+        except (InputError, AttributeError, NotImplementedError):
+            raise WriterError("this CLIP's encoder is not a language model") from None
         except torch.cuda.OutOfMemoryError:
             raise WriterError("there was not enough memory for it to write") from None
 

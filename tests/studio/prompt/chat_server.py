@@ -16,6 +16,8 @@ SCENE = (
     "vase of flowers in the background, and a calm empty area above it in muted colours."
 )
 
+REASONS = {"reason_en": "The right side is free.", "reason_ko": "오른쪽이 비어 있습니다."}
+
 
 def chat(text: str, finish: str = "stop") -> bytes:
     message = {"role": "assistant", "content": text}
@@ -137,6 +139,20 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(body["messages"][-1]["content"])
         kept = f" Kept for the headline: {', '.join(asked['keep'])}." if asked["keep"] else ""
         self.reply(chat(SCENE.format(shown="a battleship firing its guns at night") + kept))
+
+    def places(self, body: dict) -> None:
+        """As a vision model: products on the right, words on the left, inside what is safe."""
+        request = json.loads(body["messages"][-1]["content"][0]["text"])
+        safe, products = request["safe"], []
+        for box in request["products"]:
+            products.append(box | {"x": 980 - box["width"], "y": 950 - box["height"]})
+        text = {"x": safe["x"], "y": safe["y"] + 10, "width": 300, "height": 250}
+        self.reply(chat("```json\n" + json.dumps({"products": products, "text": text, **REASONS}) + "\n```"))
+
+    def places_badly(self, body: dict) -> None:
+        request = json.loads(body["messages"][-1]["content"][0]["text"])
+        text = {"x": 100, "y": 100, "width": 800, "height": 800}
+        self.reply(chat(json.dumps({"products": request["products"], "text": text, **REASONS})))
 
     def looping(self, body: dict) -> None:
         self.reply(chat("a strawberry latte in the soft light of the morning and " * 15))
