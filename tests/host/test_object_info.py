@@ -15,6 +15,9 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
     ("StorefrontRemoveBackground", "model"),
     ("StorefrontTextOverlay", "font"),
+    ("StorefrontAdPrompt", "local_model"),
+    ("StorefrontAdPrompt", "connection"),
+    ("StorefrontPlanLayout", "connection"),
 }
 
 
