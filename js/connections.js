@@ -85,6 +85,7 @@ function connections() {
     textContent: say("Remove"),
     className: "p-button p-component p-button-secondary",
   });
+  for (const button of [remove, save]) button.style.cssText = "padding:6px 14px; border-radius:6px; cursor:pointer";
   buttons.append(message, remove, save);
   form.append(buttons);
   form.prepend(known);
