@@ -179,7 +179,7 @@ class FolderWriter:
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
             reason = " ".join(str(error).split()).replace(str(self._folder), self._name)[:200]
             raise ModelFilesError("local_model", self._name, f"{wanted} ({reason})") from None
-        self._model = memory.adopt(model.eval())
+        self._model = memory.adopt(model)  # from_pretrained leaves it in evaluation mode
         box = torch.nn.Module()  # ComfyUI writes `device`, which transformers' models forbid
         box.model = self._model
         self._patcher = memory.patcher(box, device, mm.text_encoder_offload_device())
