@@ -39,6 +39,11 @@ TEST_TOOLS = [
     "pypdfium2",
     "selenium",
     "rembg",
+    # what `transformers serve`, an OpenAI-compatible server, runs on
+    "fastapi",
+    "openai>=1.98",
+    "rich",
+    "uvicorn",
 ]
 DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
 

@@ -11,6 +11,7 @@ from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .output import StorefrontReport, StorefrontSaveImage
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
+from .prompt import StorefrontAdPrompt
 from .reference import StorefrontReference
 from .text import StorefrontTextOverlay
 
@@ -30,14 +31,16 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontTextOverlay,
     StorefrontSaveImage,
     StorefrontReport,
+    StorefrontAdPrompt,
 ]
 
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import report
+        from ..host import connections, report
 
         report.add_route()
+        connections.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

@@ -14,6 +14,8 @@ CATEGORY = "Storefront/Layout"
 class StorefrontPlanLayout(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..host import connections
+
         return io.Schema(
             node_id="StorefrontPlanLayout",
             display_name="Plan Layout (Storefront)",
@@ -66,6 +68,13 @@ class StorefrontPlanLayout(io.ComfyNode):
                     optional=True,
                     tooltip="% of the shorter side that stays free at the edges; a format's safe area may ask for more.",
                 ),
+                io.Combo.Input(
+                    "connection",
+                    options=[connections.NONE, *connections.names()],
+                    default=connections.NONE,
+                    optional=True,
+                    tooltip="Asks a vision model for the places. The picture is sent to it; settings: Storefront.",
+                ),
             ],
             outputs=[
                 LAYOUT.Output("layout"),
@@ -76,12 +85,21 @@ class StorefrontPlanLayout(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, background, headline: str, format: str, product_mask=None, **wishes) -> io.NodeOutput:
-        from ..host import progress
+    def validate_inputs(cls, connection="none") -> bool:
+        """In place of ComfyUI's "not in list": connections come and go; execute names a wrong one."""
+        return True
+
+    @classmethod
+    def execute(
+        cls, background, headline: str, format: str, product_mask=None, connection: str = "none", **wishes
+    ) -> io.NodeOutput:
+        from ..host import connections, progress
         from ..studio.layout.preview import preview
 
-        layout = plan.plan_pictures(background, product_mask, headline, plan.Wishes(format=format, **wishes))
-        progress.say(f"{layout.reason_en} {layout.reason_ko}", cls.hidden.unique_id)
+        wished = plan.Wishes(format=format, **wishes)
+        layout = plan.plan_pictures(background, product_mask, headline, wished)
+        layout, notes = connections.advised(connection, background, layout, headline, wished)
+        progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())
 
 

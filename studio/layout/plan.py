@@ -151,13 +151,21 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
     if shapes and wishes.batch == EACH:  # one box that holds each of them
         shapes = [_Shape(max(one.width for one in shapes), max(one.height for one in shapes), shapes[0].foot)]
     scene = look_at(background, subject=not shapes)
-    edge = wishes.margin / 100 * min(width, height)
-    free = Safe(edge / height, edge / width, edge / height, edge / width)
-    safe = Safe(*map(max, zip(free, SAFE_AREAS.get(wishes.format, NOTHING))))
+    free, safe = _margin(wishes, width, height), safe_edges(wishes, width, height)
     products = _product_places(shapes, scene, width, height, wishes, safe, free)
     words = _word_places(scene, headline, width, height, wishes, safe)
     choice = _best_pair(products, words, scene, width, height)
     return _finished(background, choice, shapes, scene, width, height)
+
+
+def _margin(wishes: Wishes, width: int, height: int) -> Safe:
+    edge = wishes.margin / 100 * min(width, height)
+    return Safe(edge / height, edge / width, edge / height, edge / width)
+
+
+def safe_edges(wishes: Wishes, width: int, height: int) -> Safe:
+    """Where no word may stand: the margin wished for, or the format's safe area where that is wider."""
+    return Safe(*map(max, zip(_margin(wishes, width, height), SAFE_AREAS.get(wishes.format, NOTHING))))
 
 
 def _shape(mask: np.ndarray, index: int) -> _Shape:
@@ -419,12 +427,21 @@ def _finished(
     text = Box(left, top, max(1, right - left), max(1, bottom - top))
     products = _split(choice.products.boxes, shapes, width, height)
     color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right])
-    centre = float(choice.words.boxes[0] + choice.words.boxes[2]) / 2
-    align = "left" if centre < 0.4 else "right" if centre > 0.6 else "center"
+    align = _alignment(float(choice.words.boxes[0] + choice.words.boxes[2]) / 2)
     ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
     english, korean = _reasons(choice, products, scene, width, color, ratio, scrim)
     light = estimate_light(background)
     return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean)
+
+
+def _alignment(centre: float) -> str:
+    return "left" if centre < 0.4 else "right" if centre > 0.6 else "center"
+
+
+def inked(background: np.ndarray, text: Box) -> tuple[str, str, Scrim | None]:
+    """Colour, alignment and veil for words in a box of a picture [H, W, 3], as a plan gives them."""
+    color, scrim, _ = _ink(background[text.y : text.bottom, text.x : text.right])
+    return color, _alignment((text.x + text.right) / 2 / background.shape[1]), scrim
 
 
 def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:

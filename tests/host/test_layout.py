@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
-from comfyui import node
+from comfyui import ROOT, node
+from test_prompt import put
+
+sys.path.insert(0, str(ROOT / "tests" / "studio" / "prompt"))
+
+from chat_server import chat_server
 
 SIDE = 512
 
@@ -139,3 +145,30 @@ def test_extreme_shapes_are_planned(comfyui, width, height):
     workflow["3"] = node("EmptyImage", width=width, height=height, batch_size=1, color=0x808080)
     layout = shown_layout(comfyui.run(workflow))
     assert layout["canvas"] == {"width": width, "height": height}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("places", "placed by connection"), ("places-badly", "the text lies over a product"), ("error", "401")],
+)
+def test_a_vision_model_places_or_the_local_plan_stands(comfyui, model, said):
+    key = "sk-layout-never-seen-again"
+    with chat_server() as server:
+        put(comfyui, "eyes", base_url=server.url, model=model, key=key, allow_private=True)
+        result = comfyui.run(planned(headline=f"보는 {model}", connection="eyes"))
+        seen = comfyui.run(planned(headline=f"보는 {model}"))
+        assert server.requests
+    layout, plain = shown_layout(result), shown_layout(seen)
+    if model == "places":
+        assert layout["reasons"]["ko"] == "오른쪽이 비어 있습니다."
+        assert layout["text"]["box"]["x"] < layout["products"][0]["x"]
+    else:
+        assert layout == plain
+    assert said in comfyui.log()
+    assert key not in comfyui.log() + str(result.history)
+
+
+def test_a_connection_that_is_not_set_up_is_named(comfyui):
+    result = comfyui.run(planned(connection="nobody"))
+    assert not result.ok
+    assert "connection is 'nobody'" in result.error

@@ -16,6 +16,9 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontRemoveBackground", "model"),
     ("StorefrontTextOverlay", "font"),
     ("StorefrontSaveImage", "format"),
+    ("StorefrontAdPrompt", "local_model"),
+    ("StorefrontAdPrompt", "connection"),
+    ("StorefrontPlanLayout", "connection"),
 }
 
 

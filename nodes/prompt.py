@@ -1,0 +1,127 @@
+"""A shop owner's words become the prompt of an advertisement."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio.prompt import advert, presets, writers
+
+
+class StorefrontAdPrompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import connections, prompting
+
+        library = prompting.library()
+        return io.Schema(
+            node_id="StorefrontAdPrompt",
+            display_name="Ad Prompt (Storefront)",
+            category="Storefront/Prompt",
+            description="A shop owner's words, Korean or English, become an art director's English prompt and a headline.",
+            search_aliases=[
+                "translate",
+                "prompt generator",
+                "LLM",
+                "enhance",
+                "style",
+                "프롬프트",
+                "번역",
+                "광고 문구",
+            ],
+            inputs=[
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기",
+                    tooltip="What is advertised, as you would say it. Words in quotation marks become the headline.",
+                ),
+                io.Combo.Input(
+                    "trade",
+                    options=[advert.AUTO, *map(presets.option, library.trades.values())],
+                    default=advert.AUTO,
+                    tooltip="auto: found by what the text speaks of.",
+                ),
+                io.Combo.Input(
+                    "style",
+                    options=[presets.option(style) for style in library.styles.values()],
+                    default=presets.option(library.styles["realistic"]),
+                ),
+                io.Combo.Input(
+                    "translate",
+                    options=list(writers.CHOICES),
+                    default=writers.OFF,
+                    tooltip="off: presets and their dictionary, no language model. A model that fails hands over to the next.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="Another seed, another setting, light and angle.",
+                ),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="For the model's own encoder; in any case it tells whether Korean can be read.",
+                ),
+                io.Combo.Input(
+                    "local_model",
+                    options=[prompting.NONE, *prompting.folders()],
+                    default=prompting.NONE,
+                    optional=True,
+                    tooltip="A language model in transformers' layout: a folder in models/LLM with .safetensors.",
+                ),
+                io.Combo.Input(
+                    "connection",
+                    options=[connections.NONE, *connections.names()],
+                    default=connections.NONE,
+                    optional=True,
+                    tooltip="A server set up in ComfyUI's settings under Storefront. The text is sent to it.",
+                ),
+                io.String.Input(
+                    "glossary",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Brand names that are never translated, one a line.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("prompt", display_name="PROMPT"),
+                io.String.Output("negative", display_name="NEGATIVE"),
+                io.String.Output("headline", display_name="HEADLINE", tooltip="In your language, for Text Overlay."),
+                io.String.Output("report", display_name="REPORT", tooltip="JSON: who wrote it, what was understood."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, trade="", style="", local_model="", connection="") -> bool:
+        """In place of ComfyUI's "not in list": presets, models and connections come and go; execute names what is wrong."""
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        text: str,
+        trade: str = advert.AUTO,
+        style: str = "realistic",
+        translate: str = writers.OFF,
+        seed: int = 0,
+        clip=None,
+        local_model: str = "none",
+        connection: str = "none",
+        glossary: str = "",
+    ) -> io.NodeOutput:
+        from ..host import progress, prompting
+
+        order = advert.Order(text, trade, style, translate, seed, glossary)
+        made = advert.compose(
+            order,
+            prompting.library(),
+            prompting.choices(translate, clip, local_model, connection),
+            prompting.reads_korean(clip),
+        )
+        progress.say_all([made.headline, *made.notes], cls.hidden.unique_id)
+        return io.NodeOutput(made.prompt, made.negative, made.headline, made.report_json())

@@ -1,0 +1,250 @@
+"""Servers that speak OpenAI's chat completions: who may be asked, how, and what comes back at most.
+
+A key is in a `Connection` and in the header of a request, and nowhere else: no error holds it, no answer may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ipaddress
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import InputError
+from .writers import WriterError
+
+NAME = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣 ._-]{0,38}[A-Za-z0-9가-힣]|[A-Za-z0-9가-힣]")
+RESERVED = ("none",)
+LARGEST_ANSWER = 1024 * 1024  # bytes
+SECONDS = (1, 600)  # how long an answer may take
+CONNECT_SECONDS = 10
+SHORTEST_KEY = 8  # a shorter one would be found in any text
+
+# What a status means for the owner of a connection. A server's own words are not shown: they may hold the key.
+_STATUS = {
+    400: "it did not understand the request; is the model's name right?",
+    401: "it did not accept the key",
+    402: "the account has no credit",
+    403: "it did not accept the key",
+    404: "there is no such address or model on it",
+    413: "the request is too large for it",
+    429: "it asks to wait: too many requests",
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One server. Raises InputError that names the field; never with the key in it."""
+
+    name: str
+    base_url: str  # up to and with /v1
+    model: str
+    key: str = field(default="", repr=False)
+    allow_private: bool = False  # whether it may stand on this machine or in its network
+    seconds: int = 120
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
+            raise InputError("name", self.name, "1 to 40 letters, digits, spaces, . _ - (and not: none)")
+        origin(self.base_url)
+        if not isinstance(self.model, str) or not re.fullmatch(r"[\w./:@+ -]{1,200}", self.model):
+            raise InputError("model", self.model, "the model's name as the server lists it")
+        if not isinstance(self.key, str) or (self.key and not re.fullmatch(rf"[!-~]{{{SHORTEST_KEY},4096}}", self.key)):
+            raise InputError("key", "(hidden)", f"nothing, or {SHORTEST_KEY} to 4096 characters without spaces")
+        if not isinstance(self.allow_private, bool):
+            raise InputError("allow_private", self.allow_private, "true or false")
+        low, high = SECONDS
+        if isinstance(self.seconds, bool) or not isinstance(self.seconds, int) or not low <= self.seconds <= high:
+            raise InputError("seconds", self.seconds, f"a whole number from {low} to {high}")
+
+
+def origin(base_url: str) -> tuple[str, str, int]:
+    """(scheme, host, port) of a base URL. Raises InputError for anything but plain http(s) without a user in it."""
+    wanted = "an address such as https://api.example.com/v1, without a user, ? or #"
+    if not isinstance(base_url, str) or len(base_url) > 500 or not re.fullmatch(r"https?://[!-~]+", base_url):
+        raise InputError("base_url", base_url if isinstance(base_url, str) and "@" not in base_url else "...", wanted)
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise InputError("base_url", base_url, wanted) from None
+    if "@" in parts.netloc or not parts.hostname or parts.query or parts.fragment or "\\" in base_url:
+        raise InputError("base_url", "..." if "@" in parts.netloc else base_url, wanted)
+    return parts.scheme, parts.hostname, port
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet: not this machine, nor its network, nor a cloud's metadata."""
+    ip = ipaddress.ip_address(address.split("%", 1)[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        # Ways to write an IPv4 address as IPv6: mapped, 6to4, NAT64.
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast
+
+
+def chat(
+    connection: Connection,
+    messages: Sequence[dict[str, Any]],
+    seed: int,
+    most_tokens: int,
+    check_cancel: Callable[[], None],
+) -> str:
+    """The text of one chat completion. Raises WriterError for anything else; `check_cancel` is called while it waits."""
+    body = {
+        "model": connection.model,
+        "messages": list(messages),
+        "temperature": 0.7,
+        "max_tokens": most_tokens,
+        "seed": seed % 2**31,
+        "stream": False,
+    }
+    status, content = _post(connection, body, check_cancel)
+    if status == 400:
+        # Some models take no temperature, seed or max_tokens.
+        status, content = _post(connection, {key: body[key] for key in ("model", "messages")}, check_cancel)
+    if status != 200:
+        meaning = _STATUS.get(status, "it redirects" if 300 <= status < 400 else "it failed")
+        raise WriterError(f"connection {connection.name!r}: status {status}, {meaning}")
+    try:
+        choice = json.loads(content)["choices"][0]
+        text = choice["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        text = None
+    if not isinstance(text, str) or not text.strip():
+        raise WriterError(f"connection {connection.name!r}: its answer is no chat completion")
+    if choice.get("finish_reason") == "length":
+        raise WriterError(f"connection {connection.name!r}: its answer was cut short")
+    if connection.key and _holds_key(text, connection.key):
+        raise WriterError(f"connection {connection.name!r}: its answer held the key and was thrown away")
+    return text
+
+
+def _holds_key(text: str, key: str) -> bool:
+    """Whether an answer gives the key away: as it is, spaced out, backwards or in base64."""
+    squeezed = re.sub(r"[\s\-_.]+", "", text).casefold()
+    plain = re.sub(r"[\s\-_.]+", "", key).casefold()
+    encoded = base64.b64encode(key.encode()).decode().rstrip("=")
+    return key in text or plain in squeezed or plain[::-1] in squeezed or encoded in text
+
+
+def _post(connection: Connection, body: dict[str, Any], check_cancel: Callable[[], None]) -> tuple[int, bytes]:
+    """(status, body) of the answer. In a thread of its own, so that the caller can be inside an event loop."""
+    result: list[tuple[int, bytes]] = []
+    failure: list[str] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            result.append(asyncio.run(_post_until(connection, body, stop)))
+        except WriterError as error:
+            failure.append(str(error))
+        except Exception as error:  # aiohttp's own hold the headers, so nothing of them goes on
+            failure.append(f"connection {connection.name!r}: {_reason(error)}")
+
+    thread = threading.Thread(target=work, name="storefront-connection", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            check_cancel()
+            thread.join(0.1)
+    finally:
+        stop.set()
+    if failure or not result:
+        raise WriterError(failure[0] if failure else f"connection {connection.name!r}: no answer")
+    return result[0]
+
+
+def _reason(error: Exception) -> str:
+    import aiohttp
+
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "its address cannot be used"
+    if isinstance(error, OSError):
+        return "it cannot be reached"
+    return "it broke off" if isinstance(error, aiohttp.ClientError) else "it failed"
+
+
+async def _post_until(connection: Connection, body: dict[str, Any], stop: threading.Event) -> tuple[int, bytes]:
+    task = asyncio.ensure_future(_exchange(connection, body))
+    while not task.done():
+        if stop.is_set():
+            task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    if task.cancelled():
+        raise WriterError(f"connection {connection.name!r}: cancelled")
+    return task.result()
+
+
+async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, bytes]:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
+
+    host = origin(connection.base_url)[1]
+    refused = f"connection {connection.name!r}: {host} is in a private network, and the connection does not allow that"
+
+    class Pinned(AbstractResolver):
+        """Gives aiohttp the very addresses that were judged: a name that changes its mind later changes nothing."""
+
+        async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
+            loop = asyncio.get_running_loop()
+            infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=socket.AF_UNSPEC)
+            addresses = [(info[0], info[4][0]) for info in infos]
+            if not connection.allow_private and not all(is_public(str(address)) for _, address in addresses):
+                raise WriterError(refused)
+            return [
+                {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
+                for family, address in addresses
+            ]
+
+        async def close(self) -> None:
+            pass
+
+    with contextlib.suppress(ValueError):  # aiohttp asks no resolver for a literal address
+        if not connection.allow_private and not is_public(host):
+            raise WriterError(refused)
+    headers = {"Accept-Encoding": "identity", "Accept": "application/json", "User-Agent": "ComfyUI-Storefront"}
+    if connection.key:
+        headers["Authorization"] = f"Bearer {connection.key}"
+    timeout = aiohttp.ClientTimeout(total=connection.seconds, sock_connect=CONNECT_SECONDS)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=Pinned(), use_dns_cache=False, force_close=True),
+        timeout=timeout,
+        trust_env=False,
+        auto_decompress=False,  # a small answer must not unpack to a large one
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        url = connection.base_url.rstrip("/") + "/chat/completions"
+        async with session.post(url, json=body, headers=headers, allow_redirects=False) as answer:
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise WriterError(f"connection {connection.name!r}: its answer is compressed, which was not asked for")
+            content = bytearray()
+            async for chunk in answer.content.iter_chunked(16 * 1024):
+                content += chunk
+                if len(content) > LARGEST_ANSWER:
+                    raise WriterError(f"connection {connection.name!r}: its answer is larger than 1 MB")
+            return answer.status, bytes(content)
+
+
+class ConnectionWriter:
+    """A Writer over one connection."""
+
+    def __init__(self, connection: Connection, most_tokens: int, check_cancel: Callable[[], None]):
+        self._connection, self._most_tokens, self._check_cancel = connection, most_tokens, check_cancel
+
+    def write(self, instructions: str, request: str, seed: int) -> str:
+        messages = [{"role": "system", "content": instructions}, {"role": "user", "content": request}]
+        return chat(self._connection, messages, seed, self._most_tokens, self._check_cancel)

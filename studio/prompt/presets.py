@@ -1,0 +1,249 @@
+"""Trades and styles as data: YAML files of the pack, and of its user. A broken file is named and stops no other."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BUNDLED = Path(__file__).parent / "presets"
+KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
+LARGEST_FILE = 64 * 1024  # bytes
+MOST_FILES = 200
+LONGEST = 400  # characters of one phrase
+FALLBACK_TRADE = "shop"
+LISTS = ("theme", "light", "props", "colours")
+FIELDS = ("subject", "theme", "details", "light", "props", "colours", "mood", "framing", "lens")
+_BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
+_Preset = TypeVar("_Preset")
+
+
+class PresetError(InputError):
+    """A preset file that cannot be used: which field, what stands there, what would be right."""
+
+
+class Name(NamedTuple):
+    en: str
+    ko: str
+
+
+@dataclass(frozen=True)
+class Trade:
+    """How an advertisement of one trade looks. Of each tuple one phrase is chosen by the seed."""
+
+    key: str
+    name: Name
+    keywords: tuple[str, ...]  # Korean and English, by which the trade is found in a text
+    subject: str  # where the text names no product
+    products: Mapping[str, str]  # Korean word -> what the picture shows
+    theme: tuple[str, ...]
+    light: tuple[str, ...]
+    props: tuple[str, ...]
+    colours: tuple[str, ...]
+    framing: tuple[str, ...]
+    lens: tuple[str, ...]
+    negative: tuple[str, ...]
+
+
+class Lora(NamedTuple):
+    """A suggestion, shown to the user and never fetched."""
+
+    file: str
+    source: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class Style:
+    key: str
+    name: Name
+    sentences: tuple[str, ...]  # with fields of FIELDS in braces; the first one carries {subject}
+    negative: tuple[str, ...]
+    lora: Lora | None
+
+
+@dataclass(frozen=True)
+class Words:
+    """Korean stems with what they mean in a picture, by kind; and those that mean nothing in one."""
+
+    kinds: Mapping[str, Mapping[str, str]]
+    empty: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Library:
+    trades: Mapping[str, Trade]
+    styles: Mapping[str, Style]
+    words: Words
+    problems: tuple[str, ...] = ()  # a line for each file that was left out
+
+
+def option(preset: Trade | Style) -> str:
+    """What a widget shows: "cafe · 카페". `find` reads it, and the key alone."""
+    return f"{preset.key} · {preset.name.ko}"
+
+
+def find(name: str, value: str, known: Mapping[str, Any]) -> Any:
+    """The preset that a widget names by "key · anything" or by its key. Raises InputError with the list of keys."""
+    key = value.split(" · ", 1)[0].strip() if isinstance(value, str) else ""
+    if key not in known:
+        raise InputError(name, value, "one of: " + ", ".join(known))
+    return known[key]
+
+
+def pick(choices: Sequence[str], seed: int, slot: str) -> str:
+    """One of `choices`, the same for the same seed on every machine; slots of one seed are independent."""
+    digest = hashlib.sha256(f"{seed}/{slot}".encode()).digest()
+    return choices[int.from_bytes(digest[:8], "big") % len(choices)]
+
+
+def read_library(user_folder: Path | None = None) -> Library:
+    """The pack's presets, and those in `user_folder`/trades and /styles; a user's takes the place of the pack's own."""
+    library = _bundled()
+    if user_folder is None:
+        return library
+    problems: list[str] = []
+    return replace(
+        library,
+        trades={**library.trades, **_folder(user_folder / "trades", trade, problems)},
+        styles={**library.styles, **_folder(user_folder / "styles", style, problems)},
+        problems=tuple(problems),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _bundled() -> Library:
+    problems: list[str] = []
+    trades = _folder(BUNDLED / "trades", trade, problems)
+    styles = _folder(BUNDLED / "styles", style, problems)
+    if problems:
+        raise RuntimeError("; ".join(problems))
+    kinds = dict(_read_yaml(BUNDLED / "words.yaml"))
+    empty = tuple(kinds.pop("empty"))
+    # The trade for everything else comes last: it wins no tie.
+    trades[FALLBACK_TRADE] = trades.pop(FALLBACK_TRADE)
+    return Library(trades, styles, Words(kinds, empty))
+
+
+def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[str]) -> dict[str, _Preset]:
+    """Key -> preset of every *.yaml in `folder`; a line in `problems` for each that cannot be used."""
+    if not folder.is_dir():
+        return {}
+    presets = {}
+    files = sorted(folder.glob("*.yaml"))
+    for file in files[:MOST_FILES]:
+        try:
+            if folder.resolve() not in file.resolve().parents:
+                raise PresetError("file", file.name, "a file in this folder, not a link that leads out of it")
+            if not KEY.fullmatch(file.stem):
+                raise PresetError("file name", file.stem, "small letters a to z, digits and _, such as wine_bar.yaml")
+            presets[file.stem] = read(file.stem, _read_yaml(file))
+        except PresetError as error:
+            problems.append(f"{folder.name}/{file.name}: {error}")
+    if len(files) > MOST_FILES:
+        problems.append(f"{folder.name}: {len(files)} files; the first {MOST_FILES} are read")
+    return presets
+
+
+def _read_yaml(file: Path) -> Any:
+    """Plain values only. Raises PresetError for what is no YAML, and for YAML that repeats itself (aliases, keys)."""
+    import yaml
+
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc,valid-type]
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            value = super().construct_mapping(node, deep)
+            if len(value) < len(node.value):
+                raise yaml.constructor.ConstructorError(problem="a key stands twice", problem_mark=node.start_mark)
+            return value
+
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise PresetError("file", f"{file.stat().st_size} bytes", f"at most {LARGEST_FILE}")
+        text = file.read_text("utf-8")
+        # Nine aliases of aliases are a billion entries.
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=base)):
+            raise PresetError("file", "*alias", "YAML without aliases")
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError) as error:
+        if isinstance(error, PresetError):
+            raise
+        raise PresetError("file", " ".join(str(error).split()), "YAML in UTF-8") from None
+
+
+def trade(key: str, value: Any) -> Trade:
+    """A Trade from what its file holds. Raises PresetError that names the field."""
+    fields = _mapping("the file", value, ("name", "keywords", "subject", "products", *LISTS, "camera", "negative"))
+    camera = _mapping("camera", fields["camera"], ("framing", "lens"))
+    products = fields["products"]
+    if not isinstance(products, dict) or len(products) > 300:
+        raise PresetError("products", products, "at most 300 lines of KOREAN WORD: what the picture shows")
+    return Trade(
+        key,
+        _name(fields["name"]),
+        _phrases("keywords", fields["keywords"], 100),
+        _phrase("subject", fields["subject"]),
+        {_phrase("products", word): _phrase(f"products: {word}", shown) for word, shown in products.items()},
+        **{name: _phrases(name, fields[name]) for name in LISTS},
+        framing=_phrases("camera: framing", camera["framing"]),
+        lens=_phrases("camera: lens", camera["lens"]),
+        negative=_phrases("negative", fields["negative"]),
+    )
+
+
+def style(key: str, value: Any) -> Style:
+    """A Style from what its file holds. Raises PresetError that names the field."""
+    fields = _mapping("the file", value, ("name", "sentences", "negative"), optional=("lora",))
+    sentences = _phrases("sentences", fields["sentences"])
+    for sentence in sentences:
+        for match in _BRACES.finditer(sentence):
+            if match[1] not in FIELDS:
+                raise PresetError("sentences", match[0], "only the fields " + ", ".join(f"{{{f}}}" for f in FIELDS))
+    if "{subject}" not in sentences[0]:
+        raise PresetError("sentences", sentences[0], "{subject} in the first sentence")
+    lora = fields.get("lora")
+    if lora is not None:
+        lora = _mapping("lora", lora, ("file", "source", "strength"))
+        strength = lora["strength"]
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not -4 <= strength <= 4:
+            raise PresetError("lora: strength", strength, "a number from -4 to 4")
+        lora = Lora(_phrase("lora: file", lora["file"]), _phrase("lora: source", lora["source"]), float(strength))
+    return Style(key, _name(fields["name"]), sentences, _phrases("negative", fields["negative"]), lora)
+
+
+def _mapping(name: str, value: Any, required: Sequence[str], optional: Sequence[str] = ()) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise PresetError(name, value, "the fields " + ", ".join(required))
+    missing = [field for field in required if field not in value]
+    unknown = [str(field) for field in value if field not in (*required, *optional)]
+    if missing or unknown:
+        found = f"without {', '.join(missing)}" if missing else f"with {', '.join(unknown)}"
+        raise PresetError(name, found, "the fields " + ", ".join(required))
+    return value
+
+
+def _name(value: Any) -> Name:
+    names = _mapping("name", value, ("en", "ko"))
+    return Name(_phrase("name: en", names["en"]), _phrase("name: ko", names["ko"]))
+
+
+def _phrase(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST or not value.isprintable():
+        raise PresetError(name, value, f"a phrase of 1 to {LONGEST} characters on one line (numbers in quotes)")
+    return value.strip()
+
+
+def _phrases(name: str, value: Any, most: int = 24) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= most:
+        raise PresetError(name, value, f"a list of 1 to {most} phrases")
+    return tuple(_phrase(name, phrase) for phrase in value)

@@ -1,0 +1,266 @@
+"""Ad Prompt on a real ComfyUI: presets, a local model, a connection, a real OpenAI-compatible server; and broken ones."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+import reciter
+from comfyui import ROOT, node
+
+sys.path.insert(0, str(ROOT / "tests" / "studio" / "prompt"))
+
+from chat_server import chat_server
+from sentences import SENTENCES
+
+LATTE = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
+OUTPUTS = ("prompt", "negative", "headline", "report")
+
+
+def put(comfyui, name: str, **body):
+    request = urllib.request.Request(
+        f"{comfyui.url}/storefront/connections/{name}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Origin": comfyui.url},
+        method="PUT",
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def ad(text: str = LATTE, **inputs) -> dict:
+    defaults = {"text": text, "trade": "auto", "style": "realistic", "translate": "off", "seed": 0}
+    return node("StorefrontAdPrompt", **defaults | inputs)
+
+
+def shown(*ads: dict) -> dict:
+    """A workflow that shows every output of each Ad Prompt."""
+    workflow = {}
+    for index, one in enumerate(ads):
+        workflow[f"a{index}"] = one
+        for output, name in enumerate(OUTPUTS):
+            workflow[f"{name}{index}"] = node("PreviewAny", source=[f"a{index}", output])
+    return workflow
+
+
+def run(comfyui, *ads: dict) -> list[dict]:
+    result = comfyui.run(shown(*ads))
+    assert result.ok, result.error
+    outputs = result.history["outputs"]
+    made = [{name: outputs[f"{name}{index}"]["text"][0] for name in OUTPUTS} for index in range(len(ads))]
+    return [one | {"report": json.loads(one["report"])} for one in made]
+
+
+@pytest.fixture(scope="module")
+def models(comfyui):
+    folder = comfyui.base / "models" / "LLM"
+    reciter.make_folder(folder / "reciter")
+    for kind in ("code", "truncated"):
+        reciter.make_broken(folder / kind, kind)
+    return folder
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_twenty_sentences_through_the_presets(comfyui):
+    ads = [ad(said.text, glossary=said.glossary, seed=number) for number, said in enumerate(SENTENCES)]
+    for said, made in zip(SENTENCES, run(comfyui, *ads), strict=True):
+        assert all(kept in made["prompt"] for kept in said.kept)
+        assert made["headline"] == said.headline
+        assert made["report"]["trade"]["key"] == said.trade
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_twenty_sentences_through_a_connection(comfyui):
+    with chat_server() as server:
+        put(comfyui, "capable", base_url=server.url, model="good", allow_private=True)
+        ads = [
+            ad(said.text, glossary=said.glossary, translate="connection", connection="capable") for said in SENTENCES
+        ]
+        for said, made in zip(SENTENCES, run(comfyui, *ads), strict=True):
+            assert made["report"]["written_by"] == "connection", made["report"]["attempts"]
+            assert all(kept in made["prompt"] for kept in said.kept)
+            assert made["headline"] == said.headline
+        assert len(server.requests) == len(SENTENCES)
+
+
+@pytest.mark.usefixtures("no_traceback", "models")
+def test_a_local_model_writes_and_repeats_itself_for_a_seed(comfyui):
+    first, other = run(
+        comfyui,
+        ad(translate="local model", local_model="reciter", seed=1),
+        ad(translate="local model", local_model="reciter", seed=2),
+    )
+    assert first["report"]["written_by"] == other["report"]["written_by"] == "local model"
+    assert first["prompt"].startswith(reciter.RECITED)
+    assert "unlettered" in first["prompt"]
+    assert first["headline"] == "카페 신메뉴 딸기라떼"
+
+
+@pytest.mark.usefixtures("no_traceback", "models")
+def test_twenty_sentences_through_a_local_model_that_knows_one_answer(comfyui):
+    """Its answer keeps no price: the check sees that each time, and the next in line keeps all of them."""
+    with chat_server() as server:
+        put(comfyui, "capable", base_url=server.url, model="good", allow_private=True)
+        ads = [
+            ad(said.text, glossary=said.glossary, translate="local model", local_model="reciter", connection="capable")
+            for said in SENTENCES
+        ]
+        for said, made in zip(SENTENCES, run(comfyui, *ads), strict=True):
+            assert made["report"]["written_by"] == "connection"
+            assert [one["by"] for one in made["report"]["attempts"]] == ["local model", "local model", "connection"]
+            assert "does not keep" in made["report"]["attempts"][0]["refused"]
+            assert all(kept in made["prompt"] for kept in said.kept)
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("code", "code of its own"), ("truncated", "local_model is 'truncated'")])
+def test_a_model_folder_that_cannot_be_loaded_is_named_and_runs_no_code(comfyui, models, kind, reason):
+    (made,) = run(comfyui, ad(translate="local model", local_model=kind))
+    assert made["report"]["written_by"] == "off"
+    assert reason in made["report"]["attempts"][0]["refused"]
+    assert str(comfyui.base) not in made["report"]["attempts"][0]["refused"]
+    assert not (models / kind / "ran").exists()
+
+
+@pytest.fixture(scope="module")
+def real_server(models):
+    """`transformers serve` over the reciter: the protocol as a server of others speaks it."""
+    missing = [name for name in ("fastapi", "uvicorn", "openai", "rich") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(
+            f"!!! WITHOUT {missing} NO OPENAI-COMPATIBLE SERVER COULD BE STARTED: NOTHING WAS TESTED ON ONE !!!"
+        )
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1"}
+    log = models.parent / "serve.log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [*command, str(models / "reciter")], env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + 180
+            while True:
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                    break
+                assert server.poll() is None, log.read_text()[-2000:]
+                assert time.monotonic() < deadline, log.read_text()[-2000:]
+                time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_real_server_writes(comfyui, models, real_server):
+    put(comfyui, "real", base_url=real_server, model=str(models / "reciter"), allow_private=True)
+    made, told = run(
+        comfyui,
+        ad(translate="connection", connection="real"),
+        ad("다온커피 딸기라떼 4,500원", translate="connection", connection="real"),
+    )
+    assert made["report"]["written_by"] == "connection", made["report"]["attempts"]
+    assert made["prompt"].startswith(reciter.RECITED)
+    assert told["report"]["written_by"] == "off"
+    assert "4,500원" in told["report"]["attempts"][0]["refused"]
+    assert "4,500원" in told["prompt"]
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_words_become_a_picture(comfyui):
+    """flux-micro reads Korean, so the owner's own words reach it."""
+    workflow = json.loads((ROOT / "workflows" / "api" / "text_to_image.json").read_text("utf-8"))
+    (encode,) = [key for key, value in workflow.items() if value["class_type"] == "StorefrontEncode"]
+    clip = workflow[encode]["inputs"]["clip"]
+    workflow["ad"] = ad("빨간 머그컵, 바닷가", clip=clip)
+    workflow["report"] = node("PreviewAny", source=["ad", 3])
+    workflow[encode]["inputs"]["prompt"] = ["ad", 0]
+    result = comfyui.run(workflow)
+    assert result.ok, result.error
+    report = json.loads(result.history["outputs"]["report"]["text"][0])
+    assert not any("reads no Korean" in note for note in report["notes"])
+    assert result.pixels().std() > 10
+
+
+def test_an_encoder_that_is_no_language_model_hands_over(comfyui):
+    loader = node("StorefrontLoadModel", model="flux-micro", weight_dtype="fp32")
+    workflow = shown(ad(translate="model's own encoder", clip=["m", 1])) | {"m": loader}
+    result = comfyui.run(workflow)
+    assert result.ok, result.error
+    report = json.loads(result.history["outputs"]["report0"]["text"][0])
+    assert report["written_by"] == "off"
+    assert report["attempts"][0] == {
+        "by": "model's own encoder",
+        "refused": "this CLIP's encoder is not a language model",
+    }
+
+
+def test_a_users_presets_are_read_and_a_broken_one_is_named(comfyui):
+    folder = comfyui.base / "user" / "default" / "storefront" / "presets" / "trades"
+    folder.mkdir(parents=True, exist_ok=True)
+    cafe = (ROOT / "studio" / "prompt" / "presets" / "trades" / "cafe.yaml").read_text("utf-8")
+    mine = cafe.replace("ko: 카페}", "ko: 보드게임카페}").replace("keywords: [카페,", "keywords: [보드게임,")
+    mine = mine.replace("theme:\n", "theme:\n  - on a table covered with wooden game pieces\n")
+    (folder / "board_games.yaml").write_text(mine, "utf-8")
+    (folder / "broken.yaml").write_text("name: [", "utf-8")
+    try:
+        options = json.dumps(comfyui.get("/object_info/StorefrontAdPrompt"), ensure_ascii=False)
+        assert "board_games · 보드게임카페" in options
+        assert "broken" not in options
+        made, named = run(comfyui, ad("보드게임 모임", trade="board_games"), ad("보드게임 오늘만 무료, 아메리카노"))
+        assert made["report"]["trade"]["key"] == named["report"]["trade"]["key"] == "board_games"
+        assert any(note.startswith("trades/broken.yaml: file is") for note in made["report"]["notes"])
+        assert "trades/broken.yaml" in comfyui.log()
+    finally:
+        (folder / "board_games.yaml").unlink()
+        (folder / "broken.yaml").unlink()
+
+
+BAD = [
+    ("text", {"text": ""}),
+    ("text", {"text": "가" * 5000}),
+    ("text", {"text": "half a pair: \ud83d"}),
+    ("trade", {"trade": "../../etc/passwd"}),
+    ("style", {"style": "C:\\windows"}),
+    ("translate", {"translate": "google"}),
+    ("seed", {"seed": -1}),
+    ("clip", {"translate": "model's own encoder"}),
+    ("local_model", {"translate": "local model"}),
+    ("local_model", {"translate": "local model", "local_model": "../diffusers/headless"}),
+    ("local_model", {"translate": "local model", "local_model": "/etc"}),
+    ("local_model", {"translate": "local model", "local_model": "a\u0000b"}),
+    ("connection", {"translate": "connection"}),
+    ("connection", {"translate": "connection", "connection": "nobody"}),
+    ("connection", {"translate": "connection", "connection": "../../connections.json"}),
+    ("connection", {"translate": "connection", "connection": "http://169.254.169.254/"}),
+    ("glossary", {"glossary": "x" * 30_000}),
+]
+
+
+@pytest.mark.parametrize(("named", "inputs"), BAD, ids=range(len(BAD)))
+def test_bad_input_is_refused_by_name(comfyui, named, inputs):
+    result = comfyui.run(shown(ad(**inputs)))
+    assert not result.ok
+    assert named in result.error

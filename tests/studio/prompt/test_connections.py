@@ -1,0 +1,285 @@
+"""A connection asks one server and no other, within its limits, and its key goes nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import logging
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+from storefront.studio.errors import InputError
+from storefront.studio.prompt import connections, writers
+from storefront.studio.prompt.advert import Order, compose
+from storefront.studio.prompt.connections import Connection, ConnectionWriter, is_public
+from storefront.studio.prompt.presets import read_library
+from storefront.studio.prompt.writers import WriterError
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from chat_server import chat_server
+from sentences import SENTENCES
+
+KEY = "sk-test-0123456789-secret"
+LIBRARY = read_library()
+
+
+def never() -> None:
+    pass
+
+
+@pytest.fixture
+def server():
+    with chat_server() as running:
+        yield running
+
+
+def writer(server, model: str = "good", **changes) -> ConnectionWriter:
+    options = {"key": KEY, "allow_private": True, "seconds": 10, **changes}
+    return ConnectionWriter(Connection("mine", server.url, model, **options), 400, never)
+
+
+def line(server, model: str, **changes) -> list[writers.Choice]:
+    return [writers.Choice(writers.CONNECTION, object(), writer(server, model, **changes))]
+
+
+@pytest.mark.parametrize("said", SENTENCES, ids=range(len(SENTENCES)))
+def test_every_fact_comes_through(server, said):
+    order = Order(said.text, translate=writers.CONNECTION, glossary=said.glossary)
+    made = compose(order, LIBRARY, line(server, "good"), False)
+    assert made.report["written_by"] == writers.CONNECTION, made.report["attempts"]
+    assert all(kept in made.prompt for kept in said.kept)
+    assert made.headline == said.headline
+
+
+@pytest.mark.parametrize("model", ["thinking", "second-try", "plain-only"])
+def test_peculiar_servers_are_understood(server, model):
+    order = Order(SENTENCES[0].text, translate=writers.CONNECTION)
+    made = compose(order, LIBRARY, line(server, model), False)
+    assert made.report["written_by"] == writers.CONNECTION
+    assert "<think>" not in made.prompt
+
+
+WRONG = {
+    "cut": "cut short",
+    "hang-up": "broke off",
+    "no-json": "no chat completion",
+    "no-choice": "no chat completion",
+    "nested": "no chat completion",
+    "huge": "larger than 1 MB",
+    "bomb": "compressed",
+    "redirect": "redirects",
+    "error": "status 401, it did not accept the key",
+    "echo": "held the key",
+    "echo-spaced": "held the key",
+    "korean": "not in English",
+    "french": "not in English",
+    "lying": "invents 99 won",
+    "forgetful": "does not keep",
+    "off-topic": "does not show",
+    "looping": "repeats itself",
+}
+
+
+@pytest.mark.parametrize("model", WRONG)
+def test_a_server_that_is_wrong_or_lies_leaves_it_to_the_presets(server, model, caplog):
+    caplog.set_level(logging.DEBUG)
+    order = Order("다온커피 딸기라떼 4,500원", translate=writers.CONNECTION, glossary="다온커피")
+    made = compose(order, LIBRARY, line(server, model), False)
+    assert made.report["written_by"] == writers.OFF
+    assert WRONG[model] in made.report["attempts"][0]["refused"]
+    assert "4,500원" in made.prompt
+    assert KEY not in repr(made) + made.report_json() + caplog.text
+
+
+@pytest.mark.parametrize("model", ["slow", "dripping"])
+def test_time_is_capped(server, model):
+    began = time.monotonic()
+    with pytest.raises(WriterError, match="no answer in time"):
+        writer(server, model, seconds=1).write("a", "{}", 0)
+    assert time.monotonic() - began < 4
+
+
+def test_cancel_is_heard_while_waiting(server):
+    class Cancelled(BaseException):
+        pass
+
+    began = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() - began > 0.5:
+            raise Cancelled
+
+    connection = Connection("mine", server.url, "slow", key=KEY, allow_private=True)
+    with pytest.raises(Cancelled):
+        ConnectionWriter(connection, 400, check).write("a", "{}", 0)
+    assert time.monotonic() - began < 2
+    server.hold.set()
+    assert_no_thread_left()
+
+
+def assert_no_thread_left() -> None:
+    deadline = time.monotonic() + 5
+    while any(thread.name == "storefront-connection" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_redirects_carry_the_key_nowhere(server):
+    with chat_server() as other:
+        server.other = other.url.removesuffix("/v1")
+        with pytest.raises(WriterError, match="redirects"):
+            writer(server, "redirect").write("a", "{}", 0)
+        assert other.requests == []
+
+
+def test_private_addresses_want_the_owners_word(server):
+    for host in (
+        "127.0.0.1",
+        "localhost",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+    ):
+        port = server.server_address[1]
+        connection = Connection("mine", f"http://{host}:{port}/v1", "good", key=KEY, seconds=5)
+        with pytest.raises(WriterError, match=r"private network|cannot be (reached|used)"):
+            ConnectionWriter(connection, 400, never).write("a", "{}", 0)
+    assert server.requests == []
+
+
+def test_a_name_that_changes_its_mind_changes_nothing(server, monkeypatch):
+    """DNS rebinding: the first answer is public, every later one is this machine."""
+    answers = iter([[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]])
+    calls = []
+
+    def resolve(host, port, *args, **options):
+        calls.append(host)
+        local = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+        return next(answers, local)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(connections, "is_public", lambda address: str(ipaddress.ip_address(address)) == "192.0.2.1")
+    monkeypatch.setattr(connections, "CONNECT_SECONDS", 1)
+    port = server.server_address[1]
+    connection = Connection("mine", f"http://rebind.example:{port}/v1", "good", key=KEY, seconds=2)
+    with pytest.raises(WriterError, match=r"in time|cannot be reached"):
+        ConnectionWriter(connection, 400, never).write("a", "{}", 0)
+    with pytest.raises(WriterError, match="private network"):
+        ConnectionWriter(connection, 400, never).write("a", "{}", 0)
+    assert calls == ["rebind.example"] * 2
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        *[
+            (address, False)
+            for address in [
+                "10.0.0.1",
+                "172.16.5.5",
+                "192.168.1.1",
+                "127.0.0.1",
+                "169.254.169.254",
+                "100.64.0.1",
+                "0.0.0.0",
+                "224.0.0.1",
+                "255.255.255.255",
+                "::1",
+                "::",
+                "fc00::1",
+                "fd12::1",
+                "fe80::1",
+                "fe80::1%eth0",
+                "ff02::1",
+                "::ffff:10.0.0.1",
+                "2002:7f00:1::",
+                "64:ff9b::7f00:1",
+            ]
+        ],
+    ],
+)
+def test_which_addresses_are_public(address, public):
+    assert is_public(address) is public
+
+
+BAD = [
+    ("name", {"name": ""}),
+    ("name", {"name": "../x"}),
+    ("name", {"name": "none"}),
+    ("name", {"name": "x" * 41}),
+    ("name", {"name": "a\n"}),
+    ("base_url", {"base_url": "ftp://example.com"}),
+    ("base_url", {"base_url": "file:///etc/passwd"}),
+    ("base_url", {"base_url": "https://user:secret@example.com/v1"}),
+    ("base_url", {"base_url": "https://example.com/v1?key=1"}),
+    ("base_url", {"base_url": "https://example.com/#x"}),
+    ("base_url", {"base_url": "https://"}),
+    ("base_url", {"base_url": "https://exa mple.com"}),
+    ("base_url", {"base_url": "https://example.com:99999"}),
+    ("base_url", {"base_url": "http://[::1"}),
+    ("base_url", {"base_url": "https://evil.com\\@example.com"}),
+    ("base_url", {"base_url": None}),
+    ("model", {"model": ""}),
+    ("model", {"model": "a\r\nHost: evil"}),
+    ("key", {"key": "short"}),
+    ("key", {"key": KEY + "\r\nX: y"}),
+    ("key", {"key": "한글열쇠한글열쇠"}),
+    ("allow_private", {"allow_private": "yes"}),
+    ("seconds", {"seconds": 0}),
+    ("seconds", {"seconds": 10**6}),
+    ("seconds", {"seconds": True}),
+]
+
+
+@pytest.mark.parametrize(("named", "change"), BAD, ids=range(len(BAD)))
+def test_a_bad_connection_is_refused_by_name_without_its_secrets(named, change):
+    good = {"name": "mine", "base_url": "https://api.example.com/v1", "model": "gpt", "key": KEY}
+    with pytest.raises(InputError, match=f"^{named} is") as caught:
+        Connection(**{**good, **change})
+    shown = "".join(traceback.format_exception(caught.value))
+    assert KEY not in str(caught.value)
+    assert "secret@" not in str(caught.value)
+    assert "한글열쇠" not in str(caught.value)
+    assert "sk-test-0123" not in shown
+
+
+def test_a_connection_shows_no_key():
+    connection = Connection("mine", "https://api.example.com/v1", "gpt", key=KEY)
+    assert KEY not in repr(connection) + str(connection)
+    assert dataclasses.replace(connection, model="other").key == KEY
+
+
+def test_the_key_and_the_words_go_where_they_belong(server):
+    writer(server, "good").write("instructions", json.dumps({"dictionary": {}, "keep": []}), 7)
+    path, headers, body = server.requests[0]
+    assert path == "/v1/chat/completions"
+    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in json.dumps(body)
+    assert body["seed"] == 7
+    assert body["max_tokens"] == 400
+    writer(server, "good", key="").write("instructions", json.dumps({"dictionary": {}, "keep": []}), 7)
+    assert "Authorization" not in server.requests[1][1]
+
+
+def test_what_is_raised_holds_no_key_anywhere(server):
+    """Not in the message, nor in what the exception came from, as a debugger or an error report walks it."""
+    for model in ("error", "echo", "hang-up", "no-json", "huge", "redirect"):
+        with pytest.raises(WriterError) as caught:
+            writer(server, model).write("a", json.dumps({"dictionary": {}, "keep": []}), 0)
+        error = caught.value
+        while error is not None:
+            assert KEY not in repr(error) + repr(vars(error))
+            error = error.__context__
