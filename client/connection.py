@@ -30,7 +30,6 @@ CONNECT, SILENCE = 30, 60  # seconds that a connection may take to come about, a
 AWAY = (502, 503, 504)  # what a proxy answers while the server behind it is down
 LOOK = 5  # seconds without a message, after which the history is asked
 STOPPING = 5  # seconds that a cancelled prompt is waited for
-HEARTBEAT = 20  # seconds between signs of life over the WebSocket
 LARGEST_MESSAGE = 256 * 2**20  # bytes; previews come over the same WebSocket
 ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
 
@@ -325,9 +324,7 @@ class Client:
         import aiohttp
 
         try:
-            return await self._opened.ws_connect(
-                f"{self.url}/ws?clientId={client_id}", heartbeat=HEARTBEAT, max_msg_size=LARGEST_MESSAGE
-            )
+            return await self._opened.ws_connect(f"{self.url}/ws?clientId={client_id}", max_msg_size=LARGEST_MESSAGE)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise ConnectionLost(f"{self.url} cannot be reached: {error or type(error).__name__}") from error
 
