@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InputError
+from ..examples import photo as example_photo
 from ..layout.layout import Layout
 from ..product.cutout import Edges
 from ..product.place import Placement
@@ -25,6 +26,7 @@ __all__ = [
     "Stage",
     "Step",
     "catalogue",
+    "example_photo",
     "image_to_image",
     "image_to_images",
     "load_cutter",
