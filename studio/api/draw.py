@@ -105,7 +105,7 @@ def _texts(
 ) -> Iterator[Result]:
     for index, prompt in enumerate(prompts):
         recorder = Recorder(progress, index) if index else recorder
-        one = drawing._replace(seed=drawing.seed + index)
+        one = drawing._replace(seed=(drawing.seed + index) % noise.SEEDS)
         yield Result(draw(model, prompt, size, one, recorder), recorder.report(one.seed, model.name))
 
 
@@ -198,7 +198,7 @@ def _photos(
 ) -> Iterator[Result]:
     for index, photo in enumerate(photos):
         recorder = Recorder(progress, index) if index else recorder
-        one = drawing._replace(seed=drawing.seed + index)
+        one = drawing._replace(seed=(drawing.seed + index) % noise.SEEDS)
         image, _ = read_picture("photo", photo)
         if repaint is not None and repaint.shape[1:3] != image.shape[1:3]:
             raise InputError(
