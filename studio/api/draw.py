@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
 from ..errors import InputError, require_number
 from ..flux import encode, noise
-from ..flux.pipeline import own_length
 from ..images import read_picture
 from ..scale import covering
 from .load import Model, ModelChoice, as_model
@@ -211,7 +210,9 @@ def _photos(
             start = model.studio.encode_image(covering(image, size)).float()
         cells = None
         if repaint is not None:
-            cells = noise.latent_mask(covering(repaint, size)[..., 0], start.shape[2], start.shape[3])
+            cells = noise.latent_mask(
+                covering(repaint, size)[..., 0], start.shape[2], start.shape[3], model.studio.family
+            )
         picture = draw(model, prompt, size, one, recorder, start, strength, cells)
         yield Result(picture, recorder.report(one.seed, model.name))
 
@@ -234,14 +235,14 @@ def draw(
             if not isinstance(text, str):
                 raise InputError("prompt", type(text).__name__, "words")
             encode.require_unicode("prompt", text)
-        lost = encode.tokenize(studio.t5_tokenizer, [prompt], own_length(studio.t5_tokenizer)).cut[0]
+        lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
         if lost:
             recorder.note(f"cut off, since it is too long for the model: {lost[:200]}")
         encoded = [studio.encode([text]) for text in texts]
     with recorder.stage("sample"):
         latents = studio.sample(
             encoded[0],
-            noise.empty_latent(size, 1) if start is None else start,
+            noise.empty_latent(size, 1, studio.family) if start is None else start,
             seed=drawing.seed,
             steps=drawing.steps,
             guidance=drawing.guidance,
