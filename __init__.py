@@ -1,11 +1,78 @@
-"""ComfyUI-Storefront: a sentence and a product photo become an advertisement, inside ComfyUI."""
+"""ComfyUI-Storefront: a sentence and a product photo become an advertisement, inside ComfyUI and from Python.
+
+Importing it loads nothing: ComfyUI starts as fast with the pack as without, and the names of the Python API
+(docs/python.md) are looked up when they are first used.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .studio.api import (
+        Cutter,
+        Design,
+        Edges,
+        InputError,
+        Layout,
+        Model,
+        Placement,
+        Report,
+        Result,
+        Stage,
+        Step,
+        catalogue,
+        example_photo,
+        image_to_image,
+        image_to_images,
+        load_cutter,
+        load_model,
+        poster_from_photo,
+        product_composite,
+        text_to_image,
+        text_to_images,
+    )
 
 WEB_DIRECTORY = "./js"
 
-__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]
+__all__ = [
+    "WEB_DIRECTORY",
+    "Cutter",
+    "Design",
+    "Edges",
+    "InputError",
+    "Layout",
+    "Model",
+    "Placement",
+    "Report",
+    "Result",
+    "Stage",
+    "Step",
+    "catalogue",
+    "comfy_entrypoint",
+    "example_photo",
+    "image_to_image",
+    "image_to_images",
+    "load_cutter",
+    "load_model",
+    "poster_from_photo",
+    "product_composite",
+    "text_to_image",
+    "text_to_images",
+]
 
 
 async def comfy_entrypoint():
     from .nodes import StorefrontExtension
 
     return StorefrontExtension()
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        from .studio import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -44,6 +44,8 @@ TEST_TOOLS = [
     "openai>=1.98",
     "rich",
     "uvicorn",
+    "aiohttp",
+    "setuptools>=77",
 ]
 DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
 
@@ -268,7 +270,7 @@ def check_types() -> int:
     shutil.rmtree(build, ignore_errors=True)
     for source in [
         ROOT / "__init__.py",
-        *(p for part in ("nodes", "host", "studio") for p in (ROOT / part).rglob("*.py")),
+        *(p for part in ("nodes", "host", "studio", "client") for p in (ROOT / part).rglob("*.py")),
     ]:
         target = build / "storefront" / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,14 +7,20 @@ diffusers' VAEs have them; `MASK` is float32 [B, H, W] in 0..1.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InputError
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import numpy as np
     import torch
     from PIL import Image
+
+    # What the Python API takes for a picture.
+    Picture: TypeAlias = "str | Path | Image.Image | np.ndarray | torch.Tensor"
 
 
 def require_mask(name: str, mask: torch.Tensor) -> np.ndarray:
@@ -81,3 +87,53 @@ def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
 
     has_alpha = isinstance(image, torch.Tensor) and image.ndim == 4 and image.shape[-1] == 4
     return require_pixels(name, image[..., :3] if has_alpha else image)
+
+
+def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """One picture of any of the kinds of `Picture` -> IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W].
+
+    A string or Path is a file that Pillow reads, turned as its EXIF says. Arrays and tensors are [H, W], [H, W, C] or
+    [1, H, W, C] with 1, 3 or 4 channels: uint8, or floats in 0..1. The mask is 1 where the picture is opaque; None where it
+    is opaque everywhere. Raises InputError that names the input.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image, ImageOps
+
+    if isinstance(picture, str | Path):
+        picture = _open(name, Path(picture))
+    if isinstance(picture, Image.Image):
+        upright = ImageOps.exif_transpose(picture)
+        if not upright.has_transparency_data:
+            return from_pil(upright), None
+        values = torch.from_numpy(np.asarray(upright.convert("RGBA"), np.float32) / 255)
+    elif isinstance(picture, np.ndarray | torch.Tensor):
+        values = torch.as_tensor(np.array(picture) if isinstance(picture, np.ndarray) else picture)
+        if values.dtype == torch.uint8:
+            values = values.float() / 255
+        elif not values.is_floating_point():
+            raise InputError(name, f"numbers of type {values.dtype}", "uint8 in 0..255, or floats in 0..1")
+    else:
+        raise InputError(name, type(picture).__name__, "a file, a Pillow picture, an array or an IMAGE tensor")
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim == 3:
+        values = values[None]
+    image = require_picture(name, values)
+    if len(image) != 1:
+        raise InputError(name, f"a batch of {len(image)}", "one picture")
+    transparent = values.shape[-1] == 4 and bool((values[..., 3] < 1).any())
+    return image, values[..., 3].float().cpu().clamp(0, 1) if transparent else None
+
+
+def _open(name: str, path: Path) -> Image.Image:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except FileNotFoundError:
+        raise InputError(name, str(path), "a file that exists") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(name, str(path), f"a picture file that Pillow can read ({error})") from error

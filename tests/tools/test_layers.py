@@ -1,4 +1,4 @@
-"""Imports run one way: nodes -> host -> studio, nodes -> studio."""
+"""Imports run one way: nodes -> host -> studio, nodes -> studio, client -> studio."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMFYUI = {"comfy", "comfy_execution", "folder_paths", "latent_preview", "node_helpers", "server", "nodes"}
 FORBIDDEN = {
-    "studio": {"comfy_api", "host", *COMFYUI},
-    "host": {"nodes"},
-    "nodes": COMFYUI - {"nodes"},
+    "studio": {"comfy_api", "host", "client", *COMFYUI},
+    "client": {"comfy_api", "host", "torch", "numpy", *COMFYUI},
+    "host": {"nodes", "client"},
+    "nodes": {"client", *COMFYUI} - {"nodes"},
 }
 
 

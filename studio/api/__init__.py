@@ -1,0 +1,38 @@
+"""The Python API: what the bundled workflows do, as functions. No ComfyUI is needed; docs/python.md shows how."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from ..examples import photo as example_photo
+from ..layout.layout import Layout
+from ..product.cutout import Edges
+from ..product.place import Placement
+from ..text.draw import Design
+from .advertise import catalogue, poster_from_photo, product_composite
+from .draw import image_to_image, image_to_images, text_to_image, text_to_images
+from .load import Cutter, Model, load_cutter, load_model
+from .result import Report, Result, Stage, Step
+
+__all__ = [
+    "Cutter",
+    "Design",
+    "Edges",
+    "InputError",
+    "Layout",
+    "Model",
+    "Placement",
+    "Report",
+    "Result",
+    "Stage",
+    "Step",
+    "catalogue",
+    "example_photo",
+    "image_to_image",
+    "image_to_images",
+    "load_cutter",
+    "load_model",
+    "poster_from_photo",
+    "product_composite",
+    "text_to_image",
+    "text_to_images",
+]

@@ -1,0 +1,297 @@
+"""Words -> picture, and photo + words -> picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
+from ..errors import InputError, require_number
+from ..flux import encode, noise
+from ..images import read_picture
+from ..scale import covering
+from .load import Model, ModelChoice, as_model
+from .result import Progress, Recorder, Result
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..images import Picture
+
+
+class Drawing(NamedTuple):
+    """How a picture is drawn: the inputs of FLUX Sampler."""
+
+    negative: str
+    seed: int
+    steps: int
+    guidance: float
+    cfg: float
+
+
+def text_to_image(
+    prompt: str,
+    *,
+    negative: str = "",
+    format: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    seed: int = 0,
+    steps: int = 20,
+    guidance: float = 3.5,
+    cfg: float = 1.0,
+    model: ModelChoice = None,
+    progress: Progress | None = None,
+) -> Result:
+    """One picture of words, equal to the workflow text_to_image and to FluxPipeline.
+
+    Its size is a format of `canvas.FORMATS`, or width and height (multiples of 16), or the square that the model was
+    trained for. model: a folder, what `load_model` returns, or None for the bundled flux-micro. `negative` counts where
+    cfg > 1. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
+    """
+    return next(
+        text_to_images(
+            [prompt],
+            negative=negative,
+            format=format,
+            width=width,
+            height=height,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            cfg=cfg,
+            model=model,
+            progress=progress,
+        )
+    )
+
+
+def text_to_images(
+    prompts: Iterable[str],
+    *,
+    negative: str = "",
+    format: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    seed: int = 0,
+    steps: int = 20,
+    guidance: float = 3.5,
+    cfg: float = 1.0,
+    model: ModelChoice = None,
+    progress: Progress | None = None,
+) -> Iterator[Result]:
+    """A picture of each prompt, as it is done; the first with `seed`, the next with seed + 1, and so on.
+
+    The other inputs are those of `text_to_image`.
+    """
+    require_several("prompts", prompts)
+    drawing = Drawing(negative, seed, steps, guidance, cfg)
+    _check(drawing)
+    recorder = Recorder(progress)
+    with recorder.stage("load"):
+        loaded = as_model(model)
+    size = _size(format, width, height) or Size(loaded.side, loaded.side)
+    return _texts(loaded, prompts, size, drawing, progress, recorder)
+
+
+def _texts(
+    model: Model,
+    prompts: Iterable[str],
+    size: Size,
+    drawing: Drawing,
+    progress: Progress | None,
+    recorder: Recorder,
+) -> Iterator[Result]:
+    for index, prompt in enumerate(prompts):
+        recorder = Recorder(progress, index) if index else recorder
+        one = drawing._replace(seed=(drawing.seed + index) % noise.SEEDS)
+        yield Result(draw(model, prompt, size, one, recorder), recorder.report(one.seed, model.name))
+
+
+def image_to_image(
+    photo: Picture,
+    prompt: str,
+    *,
+    strength: float = 0.5,
+    mask: Picture | None = None,
+    negative: str = "",
+    format: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    seed: int = 0,
+    steps: int = 20,
+    guidance: float = 3.5,
+    cfg: float = 1.0,
+    model: ModelChoice = None,
+    progress: Progress | None = None,
+) -> Result:
+    """A photo repainted after words, equal to the workflow image_to_image and to FluxImg2ImgPipeline.
+
+    strength: 0.3 keeps the photo, 1 starts from noise. mask: white is what may change, as large as the photo; without it
+    everything. The photo is scaled and cut at both sides alike to the format or to width and height; where neither is
+    given, to its own proportions at the number of pixels that the model was trained for. The other inputs are those of
+    `text_to_image`.
+    """
+    return next(
+        image_to_images(
+            [photo],
+            prompt,
+            strength=strength,
+            mask=mask,
+            negative=negative,
+            format=format,
+            width=width,
+            height=height,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            cfg=cfg,
+            model=model,
+            progress=progress,
+        )
+    )
+
+
+def image_to_images(
+    photos: Iterable[Picture],
+    prompt: str,
+    *,
+    strength: float = 0.5,
+    mask: Picture | None = None,
+    negative: str = "",
+    format: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    seed: int = 0,
+    steps: int = 20,
+    guidance: float = 3.5,
+    cfg: float = 1.0,
+    model: ModelChoice = None,
+    progress: Progress | None = None,
+) -> Iterator[Result]:
+    """Each photo repainted, as it is done; the first with `seed`, the next with seed + 1, and so on.
+
+    The other inputs are those of `image_to_image`.
+    """
+    require_several("photos", photos)
+    drawing = Drawing(negative, seed, steps, guidance, cfg)
+    _check(drawing)
+    require_number("strength", strength, 0, 1)
+    repaint = None if mask is None else read_picture("mask", mask)[0]
+    recorder = Recorder(progress)
+    with recorder.stage("load"):
+        loaded = as_model(model)
+    return _photos(loaded, photos, prompt, strength, repaint, _size(format, width, height), drawing, progress, recorder)
+
+
+def _photos(
+    model: Model,
+    photos: Iterable[Picture],
+    prompt: str,
+    strength: float,
+    repaint: torch.Tensor | None,
+    wanted: Size | None,
+    drawing: Drawing,
+    progress: Progress | None,
+    recorder: Recorder,
+) -> Iterator[Result]:
+    for index, photo in enumerate(photos):
+        recorder = Recorder(progress, index) if index else recorder
+        one = drawing._replace(seed=(drawing.seed + index) % noise.SEEDS)
+        image, _ = read_picture("photo", photo)
+        if repaint is not None and repaint.shape[1:3] != image.shape[1:3]:
+            raise InputError(
+                "mask",
+                f"{repaint.shape[2]} x {repaint.shape[1]} pixels",
+                f"{image.shape[2]} x {image.shape[1]}, as the photo",
+            )
+        size = wanted or size_like(Size(image.shape[2], image.shape[1]), model.side)
+        with recorder.stage("encode photo"):
+            start = model.studio.encode_image(covering(image, size)).float()
+        cells = None
+        if repaint is not None:
+            cells = noise.latent_mask(
+                covering(repaint, size)[..., 0], start.shape[2], start.shape[3], model.studio.family
+            )
+        picture = draw(model, prompt, size, one, recorder, start, strength, cells)
+        yield Result(picture, recorder.report(one.seed, model.name))
+
+
+def draw(
+    model: Model,
+    prompt: str,
+    size: Size,
+    drawing: Drawing,
+    recorder: Recorder,
+    start: torch.Tensor | None = None,
+    strength: float = 1.0,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """IMAGE [1, H, W, 3]. start: normalised latents of a picture of `size`; None is an empty canvas."""
+    studio = model.studio
+    with recorder.stage("encode"):
+        texts = [prompt] if drawing.cfg == 1 else [prompt, drawing.negative]
+        for text in texts:
+            if not isinstance(text, str):
+                raise InputError("prompt", type(text).__name__, "words")
+            encode.require_unicode("prompt", text)
+        lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
+        if lost:
+            recorder.note(f"cut off, since it is too long for the model: {lost[:200]}")
+        encoded = [studio.encode([text]) for text in texts]
+    with recorder.stage("sample"):
+        latents = studio.sample(
+            encoded[0],
+            noise.empty_latent(size, 1, studio.family) if start is None else start,
+            seed=drawing.seed,
+            steps=drawing.steps,
+            guidance=drawing.guidance,
+            cfg=drawing.cfg,
+            negative=encoded[-1] if len(encoded) > 1 else None,
+            strength=strength,
+            mask=mask,
+            progress=lambda done, total: recorder.tell("sample", done, total),
+        )
+    with recorder.stage("decode"):
+        picture = studio.decode(latents)
+    recorder.note(f"{model.name}: licence {model.licence.name}; {model.licence.commercial}")
+    return picture
+
+
+def size_like(wanted: Size, side: int) -> Size:
+    """The size of `wanted`'s proportions that has about side x side pixels, in multiples of 16."""
+    factor = side / (wanted.width * wanted.height) ** 0.5
+    return Size(nearest_multiple(round(wanted.width * factor)), nearest_multiple(round(wanted.height * factor)))
+
+
+def require_several(name: str, values: object) -> None:
+    """Raise InputError for a single text or picture where several are wanted: its letters or rows are no such thing."""
+    if isinstance(values, str) or not isinstance(values, Iterable) or hasattr(values, "shape"):
+        raise InputError(name, type(values).__name__, "a list, or another iterable, of them")
+
+
+def _check(drawing: Drawing) -> None:
+    if isinstance(drawing.seed, bool) or not isinstance(drawing.seed, int) or not 0 <= drawing.seed < noise.SEEDS:
+        raise InputError("seed", drawing.seed, "a whole number from 0 to 2^64 - 1")
+    if isinstance(drawing.steps, bool) or not isinstance(drawing.steps, int):
+        raise InputError("steps", drawing.steps, "a whole number")
+    require_number("guidance", drawing.guidance, 0, 100)
+    require_number("cfg", drawing.cfg, 1, 100)
+
+
+def _size(format: str | None, width: int | None, height: int | None) -> Size | None:
+    """The size that was asked for, if one was."""
+    if format is not None:
+        if width is not None or height is not None:
+            raise InputError("format", format, "a format, or width and height, not both")
+        if format not in FORMATS:
+            raise InputError("format", format, "one of: " + ", ".join(FORMATS))
+        return FORMATS[format]
+    if width is None and height is None:
+        return None
+    for name, side in (("width", width), ("height", height)):
+        if isinstance(side, bool) or not isinstance(side, int) or side < MULTIPLE or side % MULTIPLE:
+            raise InputError(name, side, "a multiple of 16, for width and height both")
+    assert width is not None
+    assert height is not None
+    return Size(width, height)

@@ -1,0 +1,131 @@
+"""What the Python API's functions give back, and what they say meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import InputError
+from ..images import to_pil
+from ..layout.layout import Layout
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+JPEG_QUALITY = 95
+
+
+class Step(NamedTuple):
+    """How far the work on one picture is."""
+
+    stage: str  # "load", "cut out", "encode", "sample", "decode", "plan", "place", "write"
+    done: int
+    total: int
+    picture: int  # 0 for the first
+
+
+Progress = Callable[[Step], object]
+
+
+class Stage(NamedTuple):
+    name: str  # as in Step
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]  # what was cut off or substituted, and under which licences the picture was made
+    seed: int | None = None
+    model: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        return sum(stage.seconds for stage in self.stages)
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "stages": [stage._asdict() for stage in self.stages]}, ensure_ascii=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One picture."""
+
+    image: torch.Tensor  # IMAGE [1, H, W, 3] in 0..1
+    report: Report
+    layout: Layout | None = None  # where everything stands in an advertisement
+    mask: torch.Tensor | None = None  # MASK [1, H, W] of an advertisement's product
+    path: Path | None = None  # where it was saved
+
+    def to_pil(self) -> Image.Image:
+        return to_pil(self.image)[0]
+
+    def save(self, path: str | Path) -> Result:
+        """Write a file in the format that the name's ending says; the same result with its `path`.
+
+        What stands at `path` is replaced in one go: a crash leaves the old file or the new one. Raises InputError for a
+        folder that is missing and an ending that Pillow does not write.
+        """
+        from PIL import Image
+
+        target = Path(path)
+        endings = Image.registered_extensions()
+        kind = endings.get(target.suffix.lower())
+        if kind not in Image.SAVE:
+            raise InputError("path", str(path), "a name that ends in .png, .jpg, .webp or alike")
+        if not target.parent.is_dir():
+            raise InputError("path", str(path), "a folder that exists")
+        handle, temporary = tempfile.mkstemp(suffix=target.suffix, dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
+                self.to_pil().save(file, kind, **options)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return replace(self, path=target)
+
+
+class Recorder:
+    """Times the stages of one picture and tells of them."""
+
+    def __init__(self, progress: Progress | None, picture: int = 0):
+        self._progress, self._picture = progress, picture
+        self._stages: list[Stage] = []
+        self._told = (0, 1)  # done and total, last
+        self.notes: list[str] = []
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        self._told = (done, total)
+        if self._progress is not None:
+            self._progress(Step(stage, done, total, self._picture))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Begun and ended in what is told; its seconds stand in the report."""
+        self.tell(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        self._stages.append(Stage(name, round(time.perf_counter() - start, 4)))
+        done, total = self._told
+        if done < total:  # a stage that counts its own steps has told of the last one
+            self.tell(name, total, total)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def report(self, seed: int | None = None, model: str | None = None) -> Report:
+        return Report(tuple(self._stages), tuple(self.notes), seed, model)
