@@ -99,7 +99,7 @@ def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool) -> c
     if loaded is None:
         providers = _providers(device)
         # A session in main memory stands among the models of ComfyUI's device too, so that it is unloaded with them.
-        size = network.room * 1024**3 if len(providers) > 1 else 1
+        size = int(network.room * 1024**3) if len(providers) > 1 else 1
         loaded = NetworkPatcher(path, providers, device, size)
     mm.load_models_gpu([loaded])
     if keep_loaded:
