@@ -185,18 +185,17 @@ def on_checkerboard(cutout: Cutout) -> torch.Tensor:
     height, width = cutout.alpha.shape[1:]
     side = max(4, min(height, width) // 32)
     squares = np.arange(width) // side % 2
-    rows = [np.repeat(1 - 0.2 * (squares ^ odd), 3).astype(np.float32) for odd in (0, 1)]
+    boards: list[np.ndarray] = [np.repeat(np.where(squares ^ odd, 0.8, 1.0), 3) for odd in (0, 1)]
     preview = np.empty((len(cutout.alpha), height, width * 3), np.float32)
     for out, alpha, foreground in zip(preview, cutout.alpha.numpy(), cutout.foreground.numpy()):
         for top in range(0, height, side):  # a row of squares, which a cache holds
             part = slice(top, top + side)
-            board = rows[top // side % 2]
             used = np.flatnonzero(alpha[part].any(0))
-            out[part] = board
+            out[part] = boards[top // side % 2]
             if len(used):
-                columns = slice(used[0] * 3, (used[-1] + 1) * 3)
-                share = np.repeat(alpha[part, used[0] : used[-1] + 1], 3, 1)
-                over = out[part, columns]
+                left, right = int(used[0]), int(used[-1]) + 1
+                share = np.repeat(alpha[part, left:right], 3, 1)
+                over = out[part, left * 3 : right * 3]
                 over *= 1 - share
-                over += foreground[part, used[0] : used[-1] + 1].reshape(share.shape) * share
+                over += foreground[part, left:right].reshape(share.shape) * share
     return torch.from_numpy(preview.reshape(cutout.foreground.shape))

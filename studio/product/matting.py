@@ -252,10 +252,15 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     # A product too thin or too soft to be sure of anywhere is known by its most likely pixels.
     weights = [product if bool(product.any()) else alpha, background if bool(background.any()) else 1 - alpha]
     moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
-    _, means, products = _filled(_box(moments * torch.cat(weights), trust.radius)).split([1, 3, 6], 1)
-    covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0)
+    # Windows of several pixels are as well seen, and four times as fast, at half the size again.
+    height, width = alpha.shape[-2:]
+    sums = _box(_half(moments * torch.cat(weights)), trust.radius // 2)
+    _, means, products = _filled(sums).split([1, 3, 6], 1)
+    covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0, keepdim=True)
+    known = _double(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
+    means, covariance = known[:6], known[6:]
     sure = product[0, 0] == 1
-    return Sides(means.flatten(0, 1), covariance, sure, ~sure & (background[0, 0] == 0))
+    return Sides(means, covariance, sure, ~sure & (background[0, 0] == 0))
 
 
 def _filled(sums: torch.Tensor) -> torch.Tensor:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 SPECK = 0.01  # of the largest part's area
+AT_ONCE = 1 << 24  # pixels; a larger picture is worked on in strips, as its edge maps would take 20 GB
+SOFT = 256  # pixels; farther from its middle no edge is soft
 
 
 def without_specks(alpha: torch.Tensor) -> torch.Tensor:
@@ -40,11 +44,28 @@ def without_specks(alpha: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(cleaned)
 
 
-def grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
-    """The edge moved outwards (inwards where `pixels` is negative), as soft as it was.
+def _in_strips(change: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tensor, reach: int) -> torch.Tensor:
+    """`change` of all of `alpha`, where each pixel's answer depends on no rows farther away than `reach`."""
+    import torch
 
-    Every pixel takes the alpha found `pixels` nearer to (farther from) the product, along the shortest way to its edge.
-    """
+    if alpha.numel() <= AT_ONCE:
+        return change(alpha)
+    out = torch.empty_like(alpha)
+    height = max(reach, AT_ONCE // alpha.shape[1])
+    for top in range(0, len(alpha), height):
+        first = max(0, top - reach)
+        changed = change(alpha[first : top + height + reach])
+        out[top : top + height] = changed[top - first : top - first + height]
+    return out
+
+
+def grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
+    """The edge moved outwards (inwards where `pixels` is negative), as soft as it was."""
+    return _in_strips(lambda part: _grown(part, pixels), alpha, round(abs(pixels)) + SOFT)
+
+
+def _grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
+    """Every pixel takes the alpha found `pixels` nearer to (farther from) the product, along the shortest way to its edge."""
     import numpy as np
     import torch
     from scipy import ndimage
@@ -70,9 +91,12 @@ def feathered(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
 
 
 def straightened(alpha: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Edges that are nearly straight over `pixels` to either side made straight there; corners and curves stay.
+    """Edges that are nearly straight over `pixels` to either side made straight there; corners and curves stay."""
+    return _in_strips(lambda part: _straightened(part, pixels), alpha, 2 * pixels + 4)
 
-    In a window around each edge pixel a line is fitted to the edge (its points weighted by the alpha's gradient, total
+
+def _straightened(alpha: torch.Tensor, pixels: int) -> torch.Tensor:
+    """In a window around each edge pixel a line is fitted to the edge (its points weighted by the alpha's gradient, total
     least squares). Where the points lie within half a pixel of it, as the softness of the edge allows, alpha becomes
     the logistic profile of the window's own softness across that line.
     """
