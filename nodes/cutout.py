@@ -74,7 +74,8 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     "keep_loaded",
                     default=False,
                     optional=True,
-                    tooltip="Keeps the network in memory for the next run. Off: it is released after each run.",
+                    tooltip="Keeps the network in memory for the next run, until ComfyUI unloads its models or needs the room. "
+                    "Off: it is released after each run.",
                 ),
             ],
             outputs=[io.Image.Output("foreground"), io.Mask.Output("alpha"), io.Image.Output("preview")],

@@ -158,9 +158,11 @@ def _as_seen(network: Network, picture: torch.Tensor) -> np.ndarray:
     from PIL import Image
 
     square = to_pil(picture[None])[0].resize((network.side, network.side), Image.Resampling.LANCZOS)
-    values = np.asarray(square, np.float64)
-    values = (values / max(values.max(), 1e-6) - network.mean) / network.deviation
-    return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
+    levels = np.asarray(square)
+    # Every level's value once, in double precision as rembg computes it, instead of every pixel's.
+    values = (np.arange(256.0)[:, None] / max(float(levels.max()), 1e-6) - network.mean) / network.deviation
+    table = values.astype(np.float32)
+    return np.stack([table[levels[..., channel], channel] for channel in range(3)])[None]
 
 
 def open_session(path: Path, providers: list[Any]) -> Any:
@@ -177,10 +179,23 @@ def open_session(path: Path, providers: list[Any]) -> Any:
 
 def on_checkerboard(cutout: Cutout) -> torch.Tensor:
     """IMAGE [B, H, W, 3]: the products before light grey squares."""
+    import numpy as np
     import torch
 
     height, width = cutout.alpha.shape[1:]
     side = max(4, min(height, width) // 32)
-    rows, columns = torch.arange(height) // side % 2, torch.arange(width) // side % 2
-    board = 1 - 0.2 * (rows[:, None] ^ columns).float()
-    return torch.lerp(board[None, ..., None].expand_as(cutout.foreground), cutout.foreground, cutout.alpha[..., None])
+    squares = np.arange(width) // side % 2
+    boards: list[np.ndarray] = [np.repeat(np.where(squares ^ odd, 0.8, 1.0), 3) for odd in (0, 1)]
+    preview = np.empty((len(cutout.alpha), height, width * 3), np.float32)
+    for out, alpha, foreground in zip(preview, cutout.alpha.numpy(), cutout.foreground.numpy()):
+        for top in range(0, height, side):  # a row of squares, which a cache holds
+            part = slice(top, top + side)
+            used = np.flatnonzero(alpha[part].any(0))
+            out[part] = boards[top // side % 2]
+            if len(used):
+                left, right = int(used[0]), int(used[-1]) + 1
+                share = np.repeat(alpha[part, left:right], 3, 1)
+                over = out[part, left * 3 : right * 3]
+                over *= 1 - share
+                over += foreground[part, left:right].reshape(share.shape) * share
+    return torch.from_numpy(preview.reshape(cutout.foreground.shape))

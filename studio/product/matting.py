@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..images import to_pil
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,9 +44,49 @@ class Trust(NamedTuple):
 class Sides(NamedTuple):
     """The colours of product and background around every pixel, at a quarter of a level's resolution."""
 
-    means: torch.Tensor  # [1, 6, h, w]: of the product, of the background
-    covariance: torch.Tensor  # [1, 6, h, w], the sum of both: rr, rg, rb, gg, gb, bb
-    unsure: torch.Tensor  # [1, 1, h, w]: 1 where a pixel may be either, else 0
+    means: torch.Tensor  # [6, h, w]: of the product, of the background
+    covariance: torch.Tensor  # [6, h, w], the sum of both: rr, rg, rb, gg, gb, bb
+    product: torch.Tensor  # bool [h, w]: surely product
+    unsure: torch.Tensor  # bool [h, w]: may be either
+
+
+class Cells(NamedTuple):
+    """Squares of 4 x 4 pixels of a level: what is worked on, since only few of them hold an edge."""
+
+    y: torch.Tensor  # [n], in cells
+    x: torch.Tensor  # [n]
+
+    def places(self, first: int, count: int, spacing: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows [count, n] and columns [count, n] of the pixels `first` and following of each cell, in a map that has
+        `spacing` pixels a cell."""
+        import torch
+
+        steps = torch.arange(first, first + count)[:, None]
+        return self.y * spacing + steps, self.x * spacing + steps
+
+    def window(self, first: int, count: int, spacing: int, height: int, width: int) -> torch.Tensor:
+        """[count, count, n]: where those pixels lie in the flattened map, which goes on at its borders."""
+        y, x = self.places(first, count, spacing)
+        return (y.clamp_(0, height - 1) * width)[:, None] + x.clamp_(0, width - 1)
+
+    def of(self, maps: torch.Tensor, spacing: int) -> torch.Tensor:
+        """[channels, 16, n]: `maps` [channels, h, w] of `spacing` pixels a cell at the cells' own 4 x 4 pixels, bilinear."""
+        first, count = (0, 4) if spacing == 4 else (-1, spacing + 2)
+        index = self.window(first, count, spacing, *maps.shape[1:]).flatten()
+        windows = maps.flatten(1)[:, index].view(len(maps), count**2, -1)
+        return windows if spacing == 4 else _interpolate(windows, spacing)
+
+    def pixels(self, image: torch.Tensor) -> torch.Tensor:
+        """[3, 16, n] in 0..1: the pixels of `image` [h, w, 3], float in 0..1 or bytes."""
+        import torch
+
+        y, x = self.places(0, 4, 4)
+        found = image[y.clamp_(max=image.shape[0] - 1)[:, None], x.clamp_(max=image.shape[1] - 1)]
+        found = found.movedim(-1, 0).reshape(3, 16, -1)
+        return found.float().mul_(1 / 255) if found.dtype == torch.uint8 else found
+
+    def split(self) -> list[Cells]:
+        return [Cells(y, x) for y, x in zip(self.y.split(CHUNK // 16), self.x.split(CHUNK // 16))]
 
 
 FIRST, SECOND = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
@@ -63,6 +105,7 @@ CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with 
 
 def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
     """The alpha and the foreground colours of `picture` [H, W, 3] in 0..1, for a network's `mask` [h, w] in 0..1."""
+    import numpy as np
     import torch
     import torch.nn.functional as F
 
@@ -76,24 +119,22 @@ def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
     inside = tuple(slice(part.start * step, part.stop * step) for part in (rows, columns))
     alpha = alpha[..., rows, columns]
 
-    levels = [picture[inside].movedim(-1, 0)[None].contiguous()]
+    image = picture[inside]
+    smaller = to_pil(image[None])[0]
+    levels = [image]
     for _ in range(halvings + 2):
-        levels.append(_half(levels[-1]))
-    counted: tuple[torch.Tensor, torch.Tensor] | None = _histograms(levels[halvings], alpha)
-    trust = COARSE
+        smaller = smaller.reduce(2)
+        levels.append(torch.from_numpy(np.array(smaller)))
+    counted: tuple[torch.Tensor, torch.Tensor] | None = _histograms(levels[halvings], alpha[0, 0])
+    trust, quarter = COARSE, _half(_half(alpha))
     for index in reversed(range(halvings + 1)):
-        sides = _sides(levels[index + 2], _half(_half(alpha)), trust)
+        sides = _sides(_channel_first(levels[index + 2]), quarter, trust)
         alpha = _solve(levels[index], alpha, sides, trust, counted)
-        if index:
-            alpha = _double(alpha)[..., : levels[index - 1].shape[-2], : levels[index - 1].shape[-1]]
+        quarter = _half(_softened(alpha))
         counted, trust = None, FINE
-    alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clamp(0, 1)
-    colors = _foreground(levels[0], levels[1], alpha)[0].movedim(0, -1)
     whole = torch.zeros(height, width)
-    whole[inside] = alpha[0, 0]
-    foreground = colors[0, 0].expand(height, width, 3).contiguous()
-    foreground[inside] = colors
-    return Matte(whole, foreground)
+    torch.add(alpha[0, 0], -VEIL, out=whole[inside]).mul_(1 / (1 - 2 * VEIL)).clamp_(0, 1)
+    return Matte(whole, _foreground(picture, inside, levels, whole[inside], sides))
 
 
 def _around(alpha: torch.Tensor, axis: int) -> slice:
@@ -144,6 +185,36 @@ def _double(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear")
 
 
+def _softened(x: torch.Tensor) -> torch.Tensor:
+    """What doubling [1, 1, h, w] by `_double` and halving it again comes to."""
+    import torch.nn.functional as F
+
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = (x[..., :-2, :] + x[..., 2:, :]).add_(x[..., 1:-1, :], alpha=6)
+    return (x[..., :-2] + x[..., 2:]).add_(x[..., 1:-1], alpha=6).mul_(1 / 64)
+
+
+def _interpolate(windows: torch.Tensor, spacing: int) -> torch.Tensor:
+    """[channels, 16, n]: the 4 x 4 pixels of each cell from windows [channels, (spacing + 2)**2, n] of a map that has
+    `spacing` pixels a cell, and one more on every side."""
+    import torch
+
+    return _interpolation((torch.arange(4) + 0.5) * spacing / 4 + 0.5, spacing + 2) @ windows
+
+
+def _interpolation(places: torch.Tensor, count: int) -> torch.Tensor:
+    """[len(places)**2, count**2]: what bilinear interpolation at a square of `places` takes of a square of pixels."""
+    import torch
+
+    weights = (1 - (places[:, None] - torch.arange(count)).abs()).clamp_min(0)
+    return torch.kron(weights, weights)
+
+
+def _channel_first(levels: torch.Tensor) -> torch.Tensor:
+    """[1, 3, h, w] in 0..1 of bytes [h, w, 3]."""
+    return levels.movedim(-1, 0)[None].float().mul_(1 / 255)
+
+
 def _widened(x: torch.Tensor, radius: int) -> torch.Tensor:
     import torch.nn.functional as F
 
@@ -152,21 +223,24 @@ def _widened(x: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Alpha [H * W] as the colours of whole product and whole background have it, and its variance."""
+    """Alpha [h, w] as the colours of whole product and whole background have it, and its variance. (`image`: [h, w, 3].)"""
     import torch
     import torch.nn.functional as F
 
-    red, green, blue = (image[0] * BINS).long().clamp(0, BINS - 1).flatten(1)
+    levels = image if image.dtype == torch.uint8 else (image * 255).round().byte()
+    red, green, blue = (levels.int() * BINS).div_(256, rounding_mode="floor").unbind(-1)
     bins = (red * BINS + green) * BINS + blue
 
     def share(sure: torch.Tensor) -> torch.Tensor:
-        weights = sure.flatten().float()
-        counts = torch.bincount(bins, weights=weights, minlength=BINS**3).float() / weights.sum().clamp_min(1)
-        return F.avg_pool3d(counts.view(1, 1, BINS, BINS, BINS), 3, 1, 1).flatten()[bins]
+        counts = torch.bincount(bins[sure], minlength=BINS**3).float()
+        counts /= counts.sum().clamp_min(1)
+        return F.avg_pool3d(counts.view(1, 1, BINS, BINS, BINS), 3, 1, 1).flatten()
 
     product, background = share(alpha > COARSE.above), share(alpha < COARSE.below)
     both = product + background
-    return product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12)
+    known = torch.stack([product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12)])
+    found = known[:, bins.flatten()].view(2, *alpha.shape)
+    return found[0], found[1]
 
 
 def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
@@ -178,9 +252,15 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     # A product too thin or too soft to be sure of anywhere is known by its most likely pixels.
     weights = [product if bool(product.any()) else alpha, background if bool(background.any()) else 1 - alpha]
     moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
-    _, means, products = _filled(_box(moments * torch.cat(weights), trust.radius)).split([1, 3, 6], 1)
+    # Windows of several pixels are as well seen, and four times as fast, at half the size again.
+    height, width = alpha.shape[-2:]
+    sums = _box(_half(moments * torch.cat(weights)), trust.radius // 2)
+    _, means, products = _filled(sums).split([1, 3, 6], 1)
     covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0, keepdim=True)
-    return Sides(means.flatten(0, 1)[None], covariance, 1 - product - background)
+    known = _double(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
+    means, covariance = known[:6], known[6:]
+    sure = product[0, 0] == 1
+    return Sides(means, covariance, sure, ~sure & (background[0, 0] == 0))
 
 
 def _filled(sums: torch.Tensor) -> torch.Tensor:
@@ -196,16 +276,6 @@ def _filled(sums: torch.Tensor) -> torch.Tensor:
     return torch.lerp(around, means, (weight * 50).clamp(max=1))
 
 
-def _sampled(coarse: torch.Tensor, scale: int, index: torch.Tensor, width: int) -> torch.Tensor:
-    """[channels, pixels]: a map of 1 / `scale` of the resolution at the pixels `index` of a picture `width` wide."""
-    import torch
-    import torch.nn.functional as F
-
-    x, y = index % width, torch.div(index, width, rounding_mode="floor")
-    grid = torch.stack([(x + 0.5) * 2 / scale / coarse.shape[-1] - 1, (y + 0.5) * 2 / scale / coarse.shape[-2] - 1], -1)
-    return F.grid_sample(coarse, grid[None, None], padding_mode="border", align_corners=False)[0, :, 0]
-
-
 def _solve(
     image: torch.Tensor,
     prior: torch.Tensor,
@@ -213,22 +283,24 @@ def _solve(
     trust: Trust,
     counted: tuple[torch.Tensor, torch.Tensor] | None,
 ) -> torch.Tensor:
-    """Alpha [1, 1, H, W]: the prior, each sure pixel made 0 or 1 and each unsure one weighed against the colours."""
+    """Alpha [1, 1, h, w] of `image` [h, w, 3]: each sure cell 0 or 1, each pixel of an unsure one weighed between the
+    colours and the prior [1, 1, ...], which is as large as the picture, or half as large."""
     import torch
-    import torch.nn.functional as F
 
-    height, width = image.shape[-2:]
-    pixels, alpha = image.flatten(2)[0], (prior > 0.5).float().flatten()
-    known = torch.cat([sides.means, sides.covariance], 1)
-    unsure = F.interpolate(sides.unsure, scale_factor=4, mode="nearest")[0, 0, :height, :width]
-    for index in unsure.flatten().nonzero()[:, 0].split(CHUNK):
-        around = _sampled(known, 4, index, width)
+    height, width = image.shape[:2]
+    rows, columns = sides.product.shape
+    alpha = torch.empty(rows, 4, columns * 4)
+    alpha.copy_(sides.product.float().repeat_interleave(4, 1)[:, None])
+    known = torch.cat([sides.means, sides.covariance])
+    spacing = 4 if prior.shape[-2:] == image.shape[:2] else 2
+    for cells in Cells(*sides.unsure.nonzero().unbind(1)).split():
+        around = cells.of(known, 1)
         of_product, of_background, covariance = around[:3], around[3:6], around[6:]
         inverse = _inverse(covariance, trust.noise)
         apart = of_product - of_background
         direction = _times(inverse, apart)
         separation = (direction * apart).sum(0).clamp_min(1e-6)  # 1 / variance of an alpha read from the colour
-        color = pixels[:, index] - of_background
+        color = cells.pixels(image) - of_background
         read = ((direction * color).sum(0) / separation).clamp(0, 1)
         rest = color - read * apart  # what no mixture of the two explains
         strange = (_times(inverse, rest) * rest).sum(0)
@@ -236,14 +308,15 @@ def _solve(
         separation = separation / (1 + (strange - 6).clamp_min(0) / trust.novelty) ** 2
         separation = separation.clamp(max=1 / trust.color)
 
-        believed = prior.flatten()[index]
+        believed = cells.of(prior[0], spacing)[0]
         open_ = 4 * believed * (1 - believed)
         precision = 1 / (trust.prior * (1 - trust.settled + trust.settled * open_))
         total, weight = separation * read + precision * believed, separation + precision
         if counted is not None:
-            total, weight = total + counted[0][index] / counted[1][index], weight + 1 / counted[1][index]
-        alpha[index] = total / weight
-    return alpha.view(1, 1, height, width)
+            by_color, variance = cells.of(torch.stack(counted), 4)
+            total, weight = total + by_color / variance, weight + 1 / variance
+        alpha.view(rows, 4, columns, 4)[cells.y, :, cells.x] = (total / weight).t().reshape(-1, 4, 4)
+    return alpha.view(1, 1, rows * 4, columns * 4)[..., :height, :width]
 
 
 def _inverse(covariance: torch.Tensor, noise: float) -> torch.Tensor:
@@ -265,20 +338,53 @@ def _times(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return torch.stack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
 
 
-def _foreground(image: torch.Tensor, half: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """[1, 3, H, W]: the photo's own pixels where alpha is 1, the product's colours continued where it is less."""
-    import torch
-    import torch.nn.functional as F
+def _foreground(
+    picture: torch.Tensor, inside: tuple[slice, ...], levels: list[torch.Tensor], alpha: torch.Tensor, sides: Sides
+) -> torch.Tensor:
+    """[H, W, 3]: the photo's own pixels where alpha is 1, the product's colours continued where it is less.
 
-    height, width = image.shape[-2:]
-    share = _half(alpha)
+    `inside` is where the levels and the alpha lie in the picture.
+    """
+    import torch
+
+    half = _half(alpha[None, None])
+    share = _half(half)
+    quarter = _channel_first(levels[2])
     weights = torch.cat([share, 1 - share]) ** PURE
-    means = _filled(_box(torch.cat([weights, half * weights], 1), 1))[:, 1:].flatten(0, 1)[None]
-    foreground = torch.where(alpha == 1, image, F.interpolate(means[:, :3], scale_factor=2)[..., :height, :width])
-    pixels, out = image.flatten(2)[0], foreground.view(3, -1)
-    for index in ((alpha > 0) & (alpha < 1)).flatten().nonzero()[:, 0].split(CHUNK):
-        of_product, of_background = _sampled(means, 2, index, width).split(3)
-        share = alpha.flatten()[index]
-        rest = pixels[:, index] - share * of_product - (1 - share) * of_background
-        out[:, index] = (of_product + share / (share**2 + (1 - share) ** 2) * rest).clamp(0, 1)
+    means = _filled(_box(torch.cat([weights, quarter * weights], 1), 1))[:, 1:].flatten(0, 1)
+
+    foreground = picture.clone(memory_format=torch.contiguous_format)
+    far = means[:3].movedim(0, -1).repeat_interleave(4, 1).flatten(1)
+    row = means[:3, 0, 0].repeat(picture.shape[1])
+    top, left, bottom, right = inside[0].start, inside[1].start, inside[0].stop, inside[1].stop
+    for part in (foreground[:top], foreground[bottom:], foreground[top:bottom, :left], foreground[top:bottom, right:]):
+        part.flatten(1).copy_(row[: part.shape[1] * 3])
+    near = (sides.product | sides.unsure).repeat_interleave(12, 1)
+    for start in range(4):
+        part = foreground[inside][start::4].flatten(1)
+        here = slice(len(part)), slice(part.shape[1])
+        part.copy_(torch.where(near[here], part, far[here]))
+
+    for cells in Cells(*sides.unsure.nonzero().unbind(1)).split():
+        # The means of 3 x 3 at half resolution; where they hold too little of a side, those from farther away.
+        window = cells.window(-2, 6, 2, *half.shape[-2:]).flatten()
+        share = half.flatten()[window]
+        color = levels[1].reshape(-1, 3)[window].t().float() / 255
+        weights = torch.stack([share, 1 - share]) ** PURE
+        sums = torch.cat([weights[:, None], color * weights[:, None]], 1).view(2, 4, 6, 6, -1)
+        sums = sums[:, :, :-2] + sums[:, :, 1:-1] + sums[:, :, 2:]
+        sums = (sums[..., :-2, :] + sums[..., 1:-1, :] + sums[..., 2:, :]).mul_(1 / 9).flatten(2, 3)
+        wide = means.flatten(1)[:, cells.window(-1, 3, 1, *means.shape[1:]).flatten()].view(6, 9, -1)
+        wide = _interpolation((torch.arange(4) + 0.5) / 2, 3) @ wide
+        local = sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
+        local = torch.lerp(wide.view_as(local), local, (sums[:, :1] * 50).clamp(max=1)).flatten(0, 1)
+        of_product, of_background = _interpolate(local, 2).split(3)
+        pixels, share = cells.pixels(levels[0]), cells.of(alpha[None], 4)
+        rest = pixels - share * of_product - (1 - share) * of_background
+        colors = (of_product + share / (share**2 + (1 - share) ** 2) * rest).clamp_(0, 1)
+        colors = torch.where(share == 1, pixels, colors)
+        y, x = cells.places(0, 4, 4)
+        there = (y < alpha.shape[0])[:, None] & (x < alpha.shape[1])
+        index = ((y + top) * picture.shape[1])[:, None] + (x + left)
+        foreground.view(-1, 3)[index[there]] = colors.flatten(1).t()[there.flatten()]
     return foreground

@@ -5,34 +5,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 SPECK = 0.01  # of the largest part's area
+AT_ONCE = 1 << 24  # pixels; a larger picture is worked on in strips, as its edge maps would take 20 GB
+SOFT = 256  # pixels; farther from its middle no edge is soft
 
 
 def without_specks(alpha: torch.Tensor) -> torch.Tensor:
     """Without the parts that are smaller than a hundredth of the largest one."""
     import numpy as np
     import torch
-    import torch.nn.functional as F
     from scipy import ndimage
 
-    there = F.pad(alpha > 0.1, (0, alpha.shape[1] % 2, 0, alpha.shape[0] % 2)).numpy()
-    parts, count = ndimage.label(there[::2, ::2] | there[1::2, ::2] | there[::2, 1::2] | there[1::2, 1::2])
+    values = alpha.numpy()
+    there = np.pad(values > 0.1, ((0, alpha.shape[0] % 2), (0, alpha.shape[1] % 2)))
+    pairs = there[::2] | there[1::2]
+    parts, count = ndimage.label(pairs[:, ::2] | pairs[:, 1::2])
     if not count:
         return torch.zeros_like(alpha)
-    areas = np.bincount(parts.ravel())[1:]
-    kept = np.concatenate([[False], areas >= SPECK * areas.max()])[parts]
-    kept = ndimage.binary_dilation(kept, iterations=2)  # the faint end of a soft edge belongs to its part
-    kept = np.repeat(np.repeat(kept, 2, 0), 2, 1)[: alpha.shape[0], : alpha.shape[1]]
-    return torch.where(torch.from_numpy(kept), alpha, 0.0)
+    kept = parts > 0
+    if count > 1:
+        areas = np.bincount(parts.ravel())[1:]
+        kept = np.concatenate([[False], areas >= SPECK * areas.max()])[parts]
+    for _ in range(2):  # the faint end of a soft edge belongs to its part
+        wider = kept.copy()
+        wider[1:] |= kept[:-1]
+        wider[:-1] |= kept[1:]
+        wider[:, 1:] |= kept[:, :-1]
+        wider[:, :-1] |= kept[:, 1:]
+        kept = wider
+    columns = np.repeat(kept, 2, 1)[:, : alpha.shape[1]]
+    cleaned = np.empty_like(values)
+    for row in (0, 1):
+        np.multiply(values[row::2], columns[: len(values[row::2])], out=cleaned[row::2])
+    return torch.from_numpy(cleaned)
+
+
+def _in_strips(change: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tensor, reach: int) -> torch.Tensor:
+    """`change` of all of `alpha`, where each pixel's answer depends on no rows farther away than `reach`."""
+    import torch
+
+    if alpha.numel() <= AT_ONCE:
+        return change(alpha)
+    out = torch.empty_like(alpha)
+    height = max(reach, AT_ONCE // alpha.shape[1])
+    for top in range(0, len(alpha), height):
+        first = max(0, top - reach)
+        changed = change(alpha[first : top + height + reach])
+        out[top : top + height] = changed[top - first : top - first + height]
+    return out
 
 
 def grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
-    """The edge moved outwards (inwards where `pixels` is negative), as soft as it was.
+    """The edge moved outwards (inwards where `pixels` is negative), as soft as it was."""
+    return _in_strips(lambda part: _grown(part, pixels), alpha, round(abs(pixels)) + SOFT)
 
-    Every pixel takes the alpha found `pixels` nearer to (farther from) the product, along the shortest way to its edge.
-    """
+
+def _grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
+    """Every pixel takes the alpha found `pixels` nearer to (farther from) the product, along the shortest way to its edge."""
     import numpy as np
     import torch
     from scipy import ndimage
@@ -58,9 +91,12 @@ def feathered(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
 
 
 def straightened(alpha: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Edges that are nearly straight over `pixels` to either side made straight there; corners and curves stay.
+    """Edges that are nearly straight over `pixels` to either side made straight there; corners and curves stay."""
+    return _in_strips(lambda part: _straightened(part, pixels), alpha, 2 * pixels + 4)
 
-    In a window around each edge pixel a line is fitted to the edge (its points weighted by the alpha's gradient, total
+
+def _straightened(alpha: torch.Tensor, pixels: int) -> torch.Tensor:
+    """In a window around each edge pixel a line is fitted to the edge (its points weighted by the alpha's gradient, total
     least squares). Where the points lie within half a pixel of it, as the softness of the edge allows, alpha becomes
     the logistic profile of the window's own softness across that line.
     """

@@ -51,6 +51,7 @@ class Result:
         assert self.ok, self.error
         assert self.history is not None
         entries = [entry for output in self.history["outputs"].values() for entry in output.get(kind, ())]
+        entries = [entry for entry in entries if entry["type"] == "output"]  # no previews
         return [self.base / "output" / entry["subfolder"] / entry["filename"] for entry in entries]
 
     def pixels(self):

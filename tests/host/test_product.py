@@ -13,6 +13,7 @@ COMPOSITE = json.loads((ROOT / "workflows" / "api" / "product_composite.json").r
 POSTER = json.loads((ROOT / "workflows" / "api" / "poster_from_photo.json").read_text("utf-8"))
 # One output, so that a refused prompt is refused as a whole.
 POSTER = {key: entry for key, entry in POSTER.items() if entry["class_type"] != "PreviewImage"}
+BLENDING = json.loads((ROOT / "workflows" / "api" / "blend_into_scene.json").read_text("utf-8"))
 GREY = node("EmptyImage", width=512, height=512, batch_size=1, color=0xB0B0B0)
 
 
@@ -143,6 +144,26 @@ def test_blending_repaints_the_surroundings_and_nothing_else(comfyui):
     assert difference[repainted > 200].mean() > 5
     assert ((repainted == 0) & (seen["mask"][..., 0] == 255)).sum() > 500  # the heart of the product
     assert seen["blended"].shape == seen["placed"].shape == (184, 200, 3)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_the_blending_workflow_changes_the_ground_and_keeps_the_product(comfyui):
+    workflow = copy.deepcopy(BLENDING)
+    ids = {entry["class_type"]: name for name, entry in workflow.items()}
+    place, blend = ids["StorefrontPlaceProduct"], ids["StorefrontBlendIntoScene"]
+    for name, node_id, output in (("placed", place, 0), ("small", blend, 0)):
+        workflow[name] = node("SaveImage", images=[node_id, output], filename_prefix=name)
+    for name, node_id in (("mask", place), ("repainted", blend)):
+        workflow[f"{name} as a picture"] = node("MaskToImage", mask=[node_id, 1])
+        workflow[name] = node("SaveImage", images=[f"{name} as a picture", 0], filename_prefix=name)
+    seen = shots(comfyui, workflow)
+    difference = abs(seen["small"] - seen["placed"]).max(-1)
+    untouched, repainted = seen["repainted"][..., 0] == 0, seen["repainted"][..., 0] > 200
+    heart = untouched & (seen["mask"][..., 0] == 255)
+    assert heart.mean() > 0.05
+    assert difference[untouched].max() <= 1
+    assert difference[repainted].mean() > 5
+    assert seen["storefront"].shape == (512, 512, 3)  # what the workflow itself saves, enlarged
 
 
 def changed(workflow: dict, class_name: str, **inputs) -> dict:
