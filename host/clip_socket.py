@@ -37,12 +37,27 @@ class FluxTokenizer:
         return {}
 
 
+class Named(torch.nn.Module):
+    """A module under a dotted name within this one: LoRA files and ComfyUI know weights by the names that ComfyUI gives."""
+
+    def __init__(self, name: str, module: torch.nn.Module):
+        super().__init__()
+        first, _, rest = name.partition(".")
+        self.add_module(first, Named(rest, module) if rest else module)
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        (inner,) = self.children()
+        return inner(*args, **options)
+
+
 class FluxTextEncoders(torch.nn.Module):
     """CLIP and T5 as `comfy.sd.CLIP` calls them."""
 
     def __init__(self, clip: torch.nn.Module, t5: torch.nn.Module, dtype: torch.dtype, device: torch.device):
         super().__init__()
-        self.clip_l, self.t5xxl = clip, t5
+        # transformers 4 has a "text_model" within CLIPTextModel, transformers 5 has its layers there.
+        self.clip_l = Named("transformer" if hasattr(clip, "text_model") else "transformer.text_model", clip)
+        self.t5xxl = Named("transformer", t5)
         self.dtypes, self.device = {dtype}, device
         self._execution_device = device
 

@@ -13,7 +13,7 @@ import torch
 from ..studio.errors import InputError
 from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, preview_factors
 from ..studio.flux.velocity import FluxVelocity
-from . import memory
+from . import lora_patches, memory
 from .clip_socket import FluxTextEncoders, FluxTokenizer, make_clip
 from .model_socket import DiffusersFlux
 from .progress import Stages
@@ -96,7 +96,7 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
     if weight_dtype == memory.FP8:
         memory.store_as_fp8(velocity)
     model = DiffusersFlux(velocity, checkpoint.scheduler_config, preview_factors(checkpoint.folder), None, offload)
-    patcher = memory.patcher(model, device, offload)
+    patcher = lora_patches.patcher(model, device, offload)
 
     # FLUX.1's VAE overflows in fp16; ComfyUI never uses that for it either.
     asked = memory.DTYPES.get(weight_dtype, torch.float16)

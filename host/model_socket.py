@@ -15,9 +15,10 @@ import torch
 from ..studio.errors import InputError
 from ..studio.flux.families import DEV_SCHEDULER, SCHNELL_SCHEDULER
 from ..studio.flux.velocity import FluxVelocity, channels_of
+from .lora_patches import FusedLayerNames
 
 
-class DiffusersFlux(comfy.model_base.QwenImage):
+class DiffusersFlux(FusedLayerNames, comfy.model_base.QwenImage):
     """A BaseModel whose `diffusion_model` is a FluxVelocity.
 
     It derives from QwenImage for one thing only: `comfy.lora.model_lora_keys_unet` asks for the class, and QwenImage's
