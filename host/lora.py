@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +12,19 @@ import comfy.lora
 import folder_paths
 
 from ..studio.errors import InputError, require_number
-from ..studio.flux import lora
-from .lora_patches import FusedLayerNames, fits
+from ..studio.flux import lora, styles
+from .lora_patches import PREFIX, FusedLayerNames, fits
 from .progress import check_cancel
 
+log = logging.getLogger(__name__)
+
 NONE = "none"
-STRONGEST = 10.0  # beyond it there is noise only
+STRONGEST = styles.STRONGEST  # beyond it there is noise only
 _BUNDLED_FOLDER = Path(__file__).parent.parent / "models" / "loras"
+
+
+class NothingFits(InputError):
+    """A LoRA of which no layer belongs to the model."""
 
 
 class Row(NamedTuple):
@@ -87,8 +94,8 @@ def apply_rows(model: Any, clip: Any | None, rows: Iterable[Row]) -> tuple[Any, 
 
 def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Applied]:
     """Clones of MODEL and CLIP with one LoRA added."""
-    for name in ("strength", "clip_strength"):
-        require_number(row.input_name.replace("lora", name), getattr(row, name), -STRONGEST, STRONGEST)
+    require_number(row.input_name.replace("lora", "strength"), row.strength, -STRONGEST, STRONGEST)
+    require_number(row.input_name.replace("lora", "clip_strength"), row.clip_strength, -STRONGEST, STRONGEST)
     tensors, metadata = lora.read(find(row.input_name, row.file), row.input_name)
     keys = {lora.standard_key(key): key for key in tensors}  # standard spelling -> as in the file
     tensors = {standard: tensors[key] for standard, key in keys.items()}
@@ -110,7 +117,8 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
                     groups.setdefault(made, {})[key] = tensor
                     converted_from[made] = layer
 
-    known = {layer: group for layer, group in groups.items() if layer in names and lora.is_whole(layer, group)}
+    whole = {layer: group for layer, group in groups.items() if layer in names and lora.is_whole(layer, group)}
+    known = {layer: whole[layer] for layer in _named_once(whole, names, model.model)}
     patches = comfy.lora.load_lora(
         {k: t for group in known.values() for k, t in group.items()}, names, log_missing=False
     )
@@ -122,12 +130,26 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     unmatched = [keys[key] for layer, group in groups.items() if layer not in matched for key in group if key in keys]
     if not matched:
         why = "; its text-encoder part wants the CLIP connected" if clip is None and _is_for_text(keys) else ""
-        raise InputError(
+        raise NothingFits(
             row.input_name,
             row.file,
             f"a LoRA for this model; none of its {len(keys)} keys fits, such as {min(unmatched)!r}{why}",
         )
     return model, clip, Applied(row.file, len(on_model), len(on_clip), sorted(unmatched))
+
+
+def _named_once(layers: Iterable[str], names: Mapping[str, Any], module: Any) -> list[str]:
+    """The layers of a file without those whose rows an earlier one has: some files hold one LoRA in two formats."""
+    fused = module.fused_layers if isinstance(module, FusedLayerNames) else {}
+    kept: list[str] = []
+    claimed: set[tuple[Any, int]] = set()
+    for layer in layers:
+        key = names[layer]
+        rows = {(f"{PREFIX}{part.layer}.weight", part.offset) for part in fused.get(key, ())} or {(key, 0)}
+        if not rows & claimed:
+            kept.append(layer)
+            claimed |= rows
+    return kept
 
 
 def _add(target: Any, module: Any, patches: Mapping[Any, Any], strength: float) -> set[Any]:
@@ -160,3 +182,57 @@ def _is_for_text(keys: Iterable[str]) -> bool:
 def report(outcome: list[Applied]) -> str:
     """All of it as text, for the STRING output."""
     return "\n".join(line for applied in outcome for line in applied.lines()) or "no LoRA chosen"
+
+
+# --- styles -----------------------------------------------------------------------------------------------------------
+
+
+def style_file() -> Path:
+    """The user's own table of styles, in ComfyUI's user folder; it need not exist."""
+    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / "styles.yaml"
+
+
+def style_stamp() -> int:
+    """Changes when the user's table does; 0 without one."""
+    return style_file().stat().st_mtime_ns if style_file().is_file() else 0
+
+
+def style_names() -> list[str]:
+    """The styles of the node. A broken table of the user leaves the pack's; `apply_style` then says what is wrong with it."""
+    try:
+        return list(styles.table(style_file()))
+    except InputError as error:
+        log.warning("Storefront: %s", error)
+        return list(styles.read(styles.BUNDLED))
+
+
+def apply_style(model: Any, clip: Any | None, style: str, strength: float) -> tuple[Any, Any | None, list[str]]:
+    """MODEL and CLIP in a style, `strength` times as strong as its table says, and what was done.
+
+    The first LoRA of the style that is installed and fits the model. Where there is none, both are handed on as they are.
+    """
+    require_number("strength", strength, 0, 2)
+    if style == NONE:
+        return model, clip, ["no style chosen"]
+    known = styles.table(style_file())
+    if style not in known:
+        raise InputError("style", style, "one of: " + ", ".join([NONE, *known]))
+    notes = []
+    for entry in known[style]:
+        file = _installed(entry.file)
+        if file is None:
+            notes.append(f"{entry.file} is not in models/loras; to get it: {entry.source or 'its author says where'}")
+            continue
+        row = Row("style", file, entry.strength * strength, entry.strength * strength)
+        try:
+            model, clip, applied = apply(model, clip, row)
+        except NothingFits:
+            notes.append(f"{file} is made for another model")
+            continue
+        return model, clip, [f"style {style}, strength {row.strength:g}", *applied.lines()]
+    return model, clip, [f"style {style}: the model is unchanged", *notes]
+
+
+def _installed(file: str) -> str | None:
+    """The listed name of a LoRA that may stand in a folder of models/loras."""
+    return next((name for name in files() if name.replace("\\", "/").rsplit("/", 1)[-1] == file), None)

@@ -8,12 +8,15 @@ from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
+from .lora import StorefrontLoadLora, StorefrontStyleLora
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
+    StorefrontLoadLora,
+    StorefrontStyleLora,
     StorefrontEncode,
     StorefrontCanvas,
     StorefrontSample,

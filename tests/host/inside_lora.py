@@ -345,6 +345,13 @@ def refusals(loaded) -> dict:
     del mixed["transformer.x_embedder.lora_A.weight"]
     _, _, applied = by_our_node(loaded, write("mixed.safetensors", mixed), 1.0)
     outcome["mixed"] = {"layers": applied.layers, "unmatched": applied.unmatched}
+    twice = peft | lora_files.kohya(whole)
+    model, clip, applied = by_our_node(loaded, write("twice.safetensors", twice), 1.0)
+    once, _, _ = by_our_node(loaded, write("once.safetensors", peft), 1.0)
+    outcome["twice"] = {
+        "difference": difference(draw(model, clip), draw(once, clip)),
+        "unmatched": len(applied.unmatched) == len(twice) - len(peft),
+    }
     return outcome
 
 

@@ -124,3 +124,7 @@ def test_unmatched_keys_are_listed_each(figures):
         "transformer.no_such_layer.lora_A.weight",
         "transformer.x_embedder.lora_B.weight",
     ]
+
+
+def test_a_file_with_one_lora_in_two_formats_is_applied_once(figures):
+    assert figures["refusals"]["twice"] == {"difference": 0, "unmatched": True}
