@@ -37,18 +37,8 @@ from PIL import Image, ImageFilter
 from tqdm import trange
 
 INK = np.float32((24, 20, 44))
-LAYERS = [
-    "attn.to_q",
-    "attn.to_k",
-    "attn.to_v",
-    "attn.to_out.0",
-    "ff.net.0.proj",
-    "ff.net.2",
-    "proj_mlp",
-    "proj_out",
-    "norm.linear",
-    "norm1.linear",
-]
+# Not what decides where the words act (queries, keys, modulation): colours would drift with the style.
+LAYERS = ["attn.to_v", "attn.to_out.0", "ff.net.0.proj", "ff.net.2", "proj_mlp", "proj_out"]
 
 
 def flat_background(setting: str, rng: random.Random) -> np.ndarray:
@@ -174,10 +164,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--per-triple", type=int, default=8)
-    parser.add_argument("--rank", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=380)
     parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--lr", type=float, default=4e-3)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     folder = Path(__file__).resolve().parent.parent / "models" / "flux-micro"
