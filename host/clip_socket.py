@@ -14,24 +14,19 @@ import torch
 from ..studio.errors import InputError
 from ..studio.flux import encode
 from ..studio.flux.families import FLUX1
-from ..studio.flux.pipeline import own_length
 from .progress import check_cancel
 
 
-class FluxTokenizer:
+class Tokenizer:
     """Keeps the texts as ids and lets stock nodes swap one encoder's part for another's ("l", "t5xxl")."""
 
-    def __init__(self, clip_tokenizer: Any, t5_tokenizer: Any):
-        self._clip, self._t5 = clip_tokenizer, t5_tokenizer
+    def __init__(self, tokenizer: encode.PairTokenizer | encode.ChatTokenizer):
+        self.studio = tokenizer
 
     def tokenize_with_weights(
         self, text: str | list[str], return_word_ids: bool = False, max_tokens: int = 0, **_: Any
-    ):
-        texts = [text] if isinstance(text, str) else text
-        return {
-            "l": encode.tokenize(self._clip, texts, self._clip.model_max_length),
-            "t5xxl": encode.tokenize(self._t5, texts, max_tokens or own_length(self._t5)),
-        }
+    ) -> dict[str, encode.Tokens]:
+        return self.studio.tokenize([text] if isinstance(text, str) else text, max_tokens=max_tokens)
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -50,14 +45,18 @@ class Named(torch.nn.Module):
         return inner(*args, **options)
 
 
-class FluxTextEncoders(torch.nn.Module):
-    """CLIP and T5 as `comfy.sd.CLIP` calls them."""
+class TextEncoders(torch.nn.Module):
+    """A family's text encoders as `comfy.sd.CLIP` calls them."""
 
-    def __init__(self, clip: torch.nn.Module, t5: torch.nn.Module, dtype: torch.dtype, device: torch.device):
+    def __init__(self, encoders: encode.PairEncoders | encode.ChatEncoder, dtype: torch.dtype, device: torch.device):
         super().__init__()
-        # transformers 4 has a "text_model" within CLIPTextModel, transformers 5 has its layers there.
-        self.clip_l = Named("transformer" if hasattr(clip, "text_model") else "transformer.text_model", clip)
-        self.t5xxl = Named("transformer", t5)
+        object.__setattr__(self, "studio", encoders)
+        for name, part in encoders.named_children():  # under the names that ComfyUI's own have, which LoRAs look for
+            if name == "clip_l":  # transformers 4 has a "text_model" in it, transformers 5 has the layers there
+                part = Named("transformer" if hasattr(part, "text_model") else "transformer.text_model", part)
+            elif name == "t5xxl":
+                part = Named("transformer", part)
+            self.add_module(name, part)
         self.dtypes, self.device = {dtype}, device
         self._execution_device = device
 
@@ -68,15 +67,15 @@ class FluxTextEncoders(torch.nn.Module):
         pass
 
     @torch.no_grad()
-    def encode_token_weights(self, tokens: dict[str, encode.Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode_token_weights(self, tokens: dict[str, encode.Tokens]) -> tuple:
         # ComfyUI says where to compute: the weights may stand elsewhere (partial loading).
-        device = self._execution_device
-        pooled = encode.pooled_embedding(self.clip_l, tokens["l"].ids.to(device))
-        sequence = encode.sequence_embedding(self.t5xxl, tokens["t5xxl"].ids.to(device))
-        return sequence.float().cpu(), pooled.float().cpu()
+        text = self.studio.embed(tokens, self._execution_device)
+        pooled = None if text.pooled is None else text.pooled.float().cpu()
+        extra = {} if text.mask is None else {"attention_mask": text.mask.cpu()}
+        return text.sequence.float().cpu(), pooled, extra
 
 
-def make_clip(encoders: FluxTextEncoders, tokenizer: FluxTokenizer, load_device, offload_device) -> comfy.sd.CLIP:
+def make_clip(encoders: TextEncoders, tokenizer: Tokenizer, load_device, offload_device) -> comfy.sd.CLIP:
     target = types.SimpleNamespace(params={}, clip=lambda **_: encoders, tokenizer=lambda **_: tokenizer)
     options = {
         "load_device": load_device,
@@ -92,23 +91,29 @@ class EncodedCache:
 
     def __init__(self, limit: int):
         self._limit, self._bytes = limit, 0
-        self._entries: OrderedDict[Hashable, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, encode.Text] = OrderedDict()
 
-    def get(self, key: Hashable) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def get(self, key: Hashable) -> encode.Text | None:
         if key in self._entries:
             self._entries.move_to_end(key)
         return self._entries.get(key)
 
-    def put(self, key: Hashable, value: tuple[torch.Tensor, torch.Tensor]) -> None:
-        self._bytes -= sum(t.nbytes for t in self._entries.pop(key, ()))
+    def put(self, key: Hashable, value: encode.Text) -> None:
+        if key in self._entries:
+            self._bytes -= _bytes(self._entries.pop(key))
         self._entries[key] = value
-        self._bytes += sum(t.nbytes for t in value)
+        self._bytes += _bytes(value)
         while self._bytes > self._limit and len(self._entries) > 1:
-            self._bytes -= sum(t.nbytes for t in self._entries.popitem(last=False)[1])
+            self._bytes -= _bytes(self._entries.popitem(last=False)[1])
+
+
+def _bytes(text: encode.Text) -> int:
+    return sum(part.nbytes for part in (text.sequence, text.pooled, text.mask) if part is not None)
 
 
 CACHE = EncodedCache(limit=256 * 2**20)
 MAX_TOKENS = FLUX1.max_tokens
+NAMES = {"l": "CLIP", "t5xxl": "T5", "qwen3_4b": "Qwen3", "mistral3_24b": "Mistral 3"}
 
 
 def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> tuple[list, list[str]]:
@@ -116,10 +121,10 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
 
     Works on our CLIP and on stock ones. A text encoder is loaded only for a prompt that is not in the cache.
     """
-    ours = isinstance(clip.cond_stage_model, FluxTextEncoders)
+    ours = isinstance(clip.cond_stage_model, TextEncoders)
     if max_tokens and not ours:
         raise InputError("max_tokens", max_tokens, "0 (auto), since this CLIP decides on its own length")
-    sequences, pooled, notes = [], [], []
+    texts, notes = [], []
     for first, second in pairs:
         check_cancel()
         options = {"max_tokens": max_tokens} if ours else {}
@@ -134,22 +139,32 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
             if len(pairs) > 1:
                 raise InputError("clip", "a CLIP with hooks", "one prompt at a time, or a CLIP without hooks")
             return clip.encode_from_tokens_scheduled(tokens), notes
-        value = _encode_once(clip, tokens, (first, second, max_tokens))
-        sequences.append(value[0])
-        pooled.append(value[1])
-    if len({tuple(s.shape[1:]) for s in sequences}) > 1:
-        longest = max(s.shape[1] for s in sequences)
-        sequences = [torch.nn.functional.pad(s, (0, 0, 0, longest - s.shape[1])) for s in sequences]
-    conditioning = {} if any(p is None for p in pooled) else {"pooled_output": torch.cat(pooled)}
-    return [[torch.cat(sequences), conditioning]], notes
+        texts.append(_encode_once(clip, tokens, (first, second, max_tokens)))
+    return [_one_batch(texts)], notes
 
 
-def _encode_once(clip: Any, tokens: Any, text: tuple[str, str, int]):
+def _one_batch(texts: list[encode.Text]) -> list:
+    """One entry of a CONDITIONING from several: shorter ones are padded with zeros, which their mask says."""
+    longest = max(text.sequence.shape[1] for text in texts)
+    pad = torch.nn.functional.pad
+    rows = [pad(text.sequence, (0, 0, 0, longest - text.sequence.shape[1])) for text in texts]
+    options = {}
+    if all(text.pooled is not None for text in texts):
+        options["pooled_output"] = torch.cat([text.pooled for text in texts])  # type: ignore[misc]
+    if all(text.mask is not None for text in texts):
+        options["attention_mask"] = torch.cat(
+            [pad(text.mask, (0, longest - text.mask.shape[1])) for text in texts]  # type: ignore[union-attr,arg-type]
+        )
+    return [torch.cat(rows), options]
+
+
+def _encode_once(clip: Any, tokens: Any, text: tuple[str, str, int]) -> encode.Text:
     options = repr(sorted(clip.tokenizer_options.items()))
     key = (weakref.ref(clip.cond_stage_model), clip.patcher.patches_uuid, clip.layer_idx, options, text)
     value = CACHE.get(key)
     if value is None:
-        value = clip.encode_from_tokens(tokens, return_pooled=True)
+        encoded = clip.encode_from_tokens(tokens, return_dict=True)
+        value = encode.Text(encoded["cond"], encoded["pooled_output"], encoded.get("attention_mask"))
         CACHE.put(key, value)
     return value
 
@@ -161,9 +176,9 @@ def _is_hooked(clip: Any) -> bool:
 
 def _cut_notes(tokens: dict[str, encode.Tokens]) -> list[str]:
     notes = []
-    for name, part in (("CLIP", tokens["l"]), ("T5", tokens["t5xxl"])):
+    for name, part in tokens.items():
         for count, cut in zip(part.counts, part.cut, strict=True):
             if cut:
                 shown = cut if len(cut) <= 80 else cut[:80] + "..."
-                notes.append(f"{name} reads {part.ids.shape[1]} of {count} tokens; cut off: {shown!r}")
+                notes.append(f"{NAMES.get(name, name)} reads {part.ids.shape[1]} of {count} tokens; cut off: {shown!r}")
     return notes

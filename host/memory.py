@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -24,27 +25,37 @@ _LEAVES = {
 }
 
 
-@functools.lru_cache(maxsize=1)
-def _streamed_t5_norm() -> type[torch.nn.Module]:
-    """transformers' T5LayerNorm with its weight brought to where its input is, as comfy.ops does for torch's layers."""
-    from transformers.models.t5.modeling_t5 import T5LayerNorm
+@functools.cache
+def _streamed_norm(base: type[torch.nn.Module]) -> type[torch.nn.Module]:
+    """A root-mean-square norm of transformers or diffusers, with its weight brought to where its input is.
 
-    class StreamedT5LayerNorm(T5LayerNorm, comfy.ops.CastWeightBiasOp):  # type: ignore[misc]
+    comfy.ops does the same for torch's layers. The norm's own forward does the arithmetic.
+    """
+
+    class Streamed(base, comfy.ops.CastWeightBiasOp):  # type: ignore[misc,valid-type]
         comfy_cast_weights = True
 
         def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
             # In its own dtype: T5 keeps some layers in fp32, and the weight decides what the others are given.
             dtype, device = self.weight.dtype, hidden_states.device
-            weight, _, stream = comfy.ops.cast_bias_weight(self, dtype=dtype, device=device, offloadable=True)
-            variance = hidden_states.to(torch.float32).pow(2).mean(-1, keepdim=True)
-            hidden_states = hidden_states * torch.rsqrt(variance + self.variance_epsilon)
-            if weight.dtype in (torch.float16, torch.bfloat16):
-                hidden_states = hidden_states.to(weight.dtype)
-            out = weight * hidden_states
-            comfy.ops.uncast_bias_weight(self, weight, None, stream)
+            weight, bias, stream = comfy.ops.cast_bias_weight(self, dtype=dtype, device=device, offloadable=True)
+            at_hand = types.SimpleNamespace(weight=weight, bias=bias, **{k: getattr(self, k) for k in self._settings})
+            out = base.forward(at_hand, hidden_states)  # type: ignore[arg-type]
+            comfy.ops.uncast_bias_weight(self, weight, bias, stream)
             return out
 
-    return StreamedT5LayerNorm
+        @property
+        def _settings(self) -> list[str]:
+            return [name for name in ("eps", "variance_epsilon") if hasattr(self, name)]
+
+    Streamed.__name__ = f"Streamed{base.__name__}"
+    return Streamed
+
+
+def _is_foreign_norm(leaf: torch.nn.Module) -> bool:
+    name = type(leaf).__name__
+    of_libraries = type(leaf).__module__.startswith(("transformers.", "diffusers."))
+    return of_libraries and (name == "T5LayerNorm" or name.endswith("RMSNorm")) and leaf.weight is not None
 
 
 def adopt(module: torch.nn.Module) -> torch.nn.Module:
@@ -53,7 +64,7 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     ComfyUI moves a leaf whose class it does not know to the GPU as a whole and can never stream its weights.
     """
     for leaf in module.modules():
-        streamed = _streamed_t5_norm() if type(leaf).__name__ == "T5LayerNorm" else _LEAVES.get(type(leaf))
+        streamed = _streamed_norm(type(leaf)) if _is_foreign_norm(leaf) else _LEAVES.get(type(leaf))
         if streamed is not None:
             leaf.__class__ = streamed
             if not hasattr(leaf, "bias"):  # ComfyUI's Embedding has one, which is None

@@ -12,10 +12,11 @@ import torch
 
 from ..studio.errors import InputError
 from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, preview_factors
-from ..studio.flux.velocity import FluxVelocity
+from ..studio.flux.encode import make_encoders, make_tokenizer
+from ..studio.flux.velocity import make_velocity
 from . import lora_patches, memory
-from .clip_socket import FluxTextEncoders, FluxTokenizer, make_clip
-from .model_socket import DiffusersFlux
+from .clip_socket import TextEncoders, Tokenizer, make_clip
+from .model_socket import DiffusersModel, Nature
 from .progress import Stages
 from .vae_socket import make_vae
 
@@ -81,21 +82,25 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
 
     text_device, text_offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
     text_dtype = memory.compute_dtype(weight_dtype, text_device)
-    encoders = FluxTextEncoders(
-        memory.adopt(component("text_encoder", text_dtype)),
-        memory.adopt(component("text_encoder_2", text_dtype)),
-        text_dtype,
-        text_offload,
-    )
-    tokenizer = FluxTokenizer(*(load_component(checkpoint, part, text_dtype) for part in checkpoint.family.tokenizers))
-    clip = make_clip(encoders, tokenizer, text_device, text_offload)
+    family = checkpoint.family
+    texts = [memory.adopt(component(part, text_dtype)) for part in family.components if part.startswith("text_encoder")]
+    encoders = TextEncoders(make_encoders(family, texts), text_dtype, text_offload)
+    tokenizers = [load_component(checkpoint, part, text_dtype) for part in family.tokenizers]
+    clip = make_clip(encoders, Tokenizer(make_tokenizer(family, tokenizers)), text_device, text_offload)
 
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
     dtype = memory.compute_dtype(weight_dtype, device)
-    velocity = FluxVelocity(memory.adopt(component("transformer", dtype)), dtype)
+    velocity = make_velocity(memory.adopt(component("transformer", dtype)), dtype)
     if weight_dtype == memory.FP8:
         memory.store_as_fp8(velocity)
-    model = DiffusersFlux(velocity, checkpoint.scheduler_config, preview_factors(checkpoint.folder), None, offload)
+    model = DiffusersModel(
+        velocity,
+        checkpoint.edition,
+        Nature(family, checkpoint.defaults, checkpoint.scheduler_config),
+        preview_factors(checkpoint.folder),
+        None,
+        offload,
+    )
     patcher = lora_patches.patcher(model, device, offload)
 
     # FLUX.1's VAE overflows in fp16; ComfyUI never uses that for it either.

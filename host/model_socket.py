@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import comfy.conds
 import comfy.latent_formats
 import comfy.model_base
 import comfy.supported_models_base
+import comfy.utils
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux.families import DEV_SCHEDULER, SCHNELL_SCHEDULER
-from ..studio.flux.velocity import FluxVelocity, channels_of
+from ..studio.flux.families import (
+    DEV_SCHEDULER,
+    FLUX1,
+    FLUX2_DEV,
+    FLUX2_KLEIN,
+    PIPELINES,
+    SCHNELL_SCHEDULER,
+    Z_IMAGE,
+    Z_IMAGE_SCHEDULER,
+    Defaults,
+    Edition,
+    Family,
+)
+from ..studio.flux.velocity import FluxVelocity, Velocity, ZImageVelocity, channels_of
 from .lora_patches import FusedLayerNames
 
 
-class DiffusersFlux(FusedLayerNames, comfy.model_base.QwenImage):
-    """A BaseModel whose `diffusion_model` is a FluxVelocity.
+class Nature(NamedTuple):
+    """What a sampler has to know of a MODEL."""
+
+    family: Family
+    defaults: Defaults
+    scheduler_config: Mapping[str, Any]
+
+
+class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
+    """A BaseModel whose `diffusion_model` is a Velocity.
 
     It derives from QwenImage for one thing only: `comfy.lora.model_lora_keys_unet` asks for the class, and QwenImage's
     answer (a LoRA's keys are the diffusers names of the layers) is the right one here. Nothing else is inherited.
@@ -27,35 +48,40 @@ class DiffusersFlux(FusedLayerNames, comfy.model_base.QwenImage):
 
     def __init__(
         self,
-        velocity: FluxVelocity,
-        scheduler_config: Mapping[str, Any],
+        velocity: Velocity,
+        edition: Edition | None,
+        nature: Nature,
         preview: Mapping[str, Any] | None,
         manual_cast: torch.dtype | None,
         device: torch.device,
     ):
+        """`edition`: what the model's files say it is; None where they do not say."""
+        kind, shift, memory = _stock_facts(velocity, nature)
         config = comfy.supported_models_base.BASE({"disable_unet_model_creation": True})
         config.unet_config["disable_unet_model_creation"] = True
-        config.latent_format = _latent_format(preview)
-        config.sampling_settings = {"shift": _shift(scheduler_config)}
+        config.latent_format = _latent_format(nature.family, preview)
+        config.sampling_settings = {"shift": shift, "multiplier": 1.0}
         config.manual_cast_dtype = manual_cast
-        config.memory_usage_factor = 3.1  # stock Flux's: the activations are the same
-        comfy.model_base.BaseModel.__init__(self, config, model_type=comfy.model_base.ModelType.FLUX, device=device)
+        config.memory_usage_factor = memory
+        comfy.model_base.BaseModel.__init__(self, config, model_type=kind, device=device)
         self.diffusion_model = velocity
-        self.scheduler_config = dict(scheduler_config)
+        self.nature = nature
+        self.takes_references = edition is None or edition.takes_references
+        self.memory_usage_factor_conds = ("ref_latents",)
 
     def _apply_model(
         self, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs: Any
     ) -> Any:
         options = transformer_options or {}
-        if control is not None:
+        if control is not None and not isinstance(self.diffusion_model, FluxVelocity):
             raise InputError(
-                "positive", "conditioning with a ControlNet", "one without: diffusers' FLUX.1 takes none here"
+                "positive", "conditioning with a ControlNet", f"one without: {self.nature.family.name} takes none here"
             )
         if options.get("patches") or options.get("patches_replace"):
             raise InputError(
                 "model", "patched in its attention", "a model without attention patches, or a stock loader's"
             )
-        return super()._apply_model(x, t, c_concat, c_crossattn, None, options, **kwargs)
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
     def get_dtype(self) -> torch.dtype:
         return self.diffusion_model.dtype
@@ -63,41 +89,110 @@ class DiffusersFlux(FusedLayerNames, comfy.model_base.QwenImage):
     def encode_adm(self, **kwargs: Any) -> Any:
         return kwargs.get("pooled_output")
 
+    def concat_cond(self, **kwargs: Any) -> torch.Tensor | None:
+        """What Fill and Control editions see beside the noise: the picture's latents, and the mask by pixels."""
+        family = self.nature.family
+        beside = channels_of(self.diffusion_model) - family.latent_channels
+        if beside <= 0:
+            return None
+        noise, picture, mask = kwargs["noise"], kwargs.get("concat_latent_image"), kwargs.get("concat_mask")
+        if picture is None:
+            what = (
+                "a picture and a mask (InpaintModelConditioning)" if beside > 16 else "a picture (InstructPixToPix...)"
+            )
+            raise InputError("positive", "conditioning without a picture", f"conditioning that carries {what}")
+        rows, columns = noise.shape[-2:]
+        if picture.shape[-2:] != noise.shape[-2:]:
+            raise InputError(
+                "positive",
+                f"a picture of {list(picture.shape[-2:])} latent cells",
+                f"{[rows, columns]}, the size of the latent",
+            )
+        shown = comfy.utils.resize_to_batch_size(self.process_latent_in(picture.to(noise)), len(noise))
+        if beside == family.latent_channels:
+            return shown
+        cell = family.pixels_per_cell
+        if mask is None:
+            mask = kwargs.get("denoise_mask")
+        mask = torch.ones_like(noise[:, :1]) if mask is None else mask.to(noise).mean(dim=1, keepdim=True)
+        pixels = torch.nn.functional.interpolate(mask, size=(rows * cell, columns * cell))
+        cells = pixels.reshape(len(mask), rows, cell, columns, cell).permute(0, 2, 4, 1, 3).flatten(1, 2)
+        return torch.cat([shown, comfy.utils.resize_to_batch_size(cells, len(noise))], dim=1)
+
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, Any]:
-        return {}
+        references = kwargs.get("reference_latents")
+        if not references:
+            return {}
+        return {"ref_latents": [1, 16, sum(math.prod(latent.shape[2:]) for latent in references)]}
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        pooled, sequence = kwargs.get("pooled_output"), kwargs.get("cross_attn")
-        if kwargs.get("reference_latents"):
-            raise InputError(
-                "conditioning", "reference latents", "none: this model cannot see them (FLUX.1 Kontext can)"
-            )
-        config = self.diffusion_model.transformer.config
-        _require_width("pooled_output", pooled, config.pooled_projection_dim)
-        _require_width("sequence", sequence, config.joint_attention_dim)
+        sequence, mask = kwargs.get("cross_attn"), kwargs.get("attention_mask")
+        self._require_width("sequence", sequence, self._text_width())
         out = comfy.model_base.BaseModel.extra_conds(self, **kwargs)
-        out["y"] = comfy.conds.CONDRegular(pooled)
         out["c_crossattn"] = comfy.conds.CONDRegular(sequence)
-        out["guidance"] = comfy.conds.CONDRegular(torch.FloatTensor([kwargs.get("guidance", 3.5)]))
+        if isinstance(self.diffusion_model, FluxVelocity):
+            pooled = kwargs.get("pooled_output")
+            self._require_width("pooled_output", pooled, self.diffusion_model.config.pooled_projection_dim)
+            out["y"] = comfy.conds.CONDRegular(pooled)
+        elif isinstance(self.diffusion_model, ZImageVelocity) and mask is not None and mask.shape == sequence.shape[:2]:
+            out["attention_mask"] = comfy.conds.CONDRegular(mask)
+        if self.diffusion_model.embeds_guidance:
+            out["guidance"] = comfy.conds.CONDRegular(torch.FloatTensor([kwargs.get("guidance", 3.5)]))
+        if references := kwargs.get("reference_latents"):
+            out["ref_latents"] = comfy.conds.CONDList([self._reference(latent) for latent in references])
         return out
 
+    def _reference(self, latent: torch.Tensor) -> torch.Tensor:
+        name, wanted = self.nature.family.name, self.nature.family.latent_channels
+        if not self.takes_references:
+            raise InputError(
+                "conditioning",
+                "reference latents",
+                f"none: this {name} model cannot see them (FLUX.1 Kontext and FLUX.2 can)",
+            )
+        if latent.ndim != 4 or latent.shape[1] != wanted:
+            raise InputError(
+                "conditioning",
+                f"reference latents of shape {list(latent.shape)}",
+                f"[batch, {wanted}, height, width], from the VAE of {name}",
+            )
+        return self.process_latent_in(latent)
 
-def _shift(scheduler_config: Mapping[str, Any]) -> float:
-    """mu of the time shift that stock samplers use, which know no size: the largest, or ln of a static shift."""
-    if scheduler_config.get("use_dynamic_shifting", False):
-        return float(scheduler_config.get("max_shift", 1.15))
-    return math.log(float(scheduler_config.get("shift", 1.0)))
-
-
-def _require_width(name: str, tensor: Any, width: int) -> None:
-    have = None if tensor is None else tensor.shape[-1]
-    if have != width:
-        raise InputError(
-            "conditioning", f"{name} of width {have}", f"width {width}: encode the prompt with the CLIP of this model"
+    def _text_width(self) -> int:
+        config = self.diffusion_model.config
+        return int(
+            config.cap_feat_dim if isinstance(self.diffusion_model, ZImageVelocity) else config.joint_attention_dim
         )
 
+    def _require_width(self, name: str, tensor: Any, width: int) -> None:
+        have = None if tensor is None else tensor.shape[-1]
+        if have != width:
+            raise InputError(
+                "conditioning",
+                f"{name} of width {have}",
+                f"width {width}: encode the prompt with the CLIP of this model",
+            )
 
-def _latent_format(preview: Mapping[str, Any] | None) -> comfy.latent_formats.LatentFormat:
+
+def _stock_facts(velocity: Velocity, nature: Nature) -> tuple[comfy.model_base.ModelType, float, float]:
+    """What ComfyUI itself says of the family: how stock samplers space its noise levels, and how much memory it takes.
+
+    The shift is that of samplers which know no size. The activations are those of ComfyUI's own models.
+    """
+    config = nature.scheduler_config
+    if nature.family is Z_IMAGE:
+        return comfy.model_base.ModelType.FLOW, float(config.get("shift", 3.0)), 2.8
+    if nature.family in (FLUX2_DEV, FLUX2_KLEIN):
+        width = velocity.config.num_attention_heads * velocity.config.attention_head_dim
+        return comfy.model_base.ModelType.FLUX, 2.02, 3.1 * 4 * width / 2604
+    if config.get("use_dynamic_shifting", False):
+        return comfy.model_base.ModelType.FLUX, float(config.get("max_shift", 1.15)), 3.1
+    return comfy.model_base.ModelType.FLUX, math.log(float(config.get("shift", 1.0))), 3.1
+
+
+def _latent_format(family: Family, preview: Mapping[str, Any] | None) -> comfy.latent_formats.LatentFormat:
+    if family.latent_channels != FLUX1.latent_channels:
+        return comfy.latent_formats.Flux2()
     latent_format = comfy.latent_formats.Flux()
     if preview:
         latent_format.latent_rgb_factors = preview["latent_rgb_factors"]
@@ -106,20 +201,24 @@ def _latent_format(preview: Mapping[str, Any] | None) -> comfy.latent_formats.La
     return latent_format
 
 
-def scheduler_config_of(model: Any) -> Mapping[str, Any]:
-    """The scheduler settings that came with a MODEL, or FLUX.1's for a stock one.
-
-    Raises InputError for a MODEL that is no FLUX.1.
-    """
+def nature_of(model: Any) -> Nature:
+    """What a sampler has to know of a MODEL, ours or a stock loader's. Raises InputError where no family is known."""
     inner = model.model
-    if isinstance(inner, DiffusersFlux):
-        return inner.scheduler_config
-    if isinstance(inner, comfy.model_base.Flux) and type(inner) is comfy.model_base.Flux:
-        return DEV_SCHEDULER if inner.model_config.unet_config.get("guidance_embed", True) else SCHNELL_SCHEDULER
-    raise InputError("model", type(inner).__name__, "a FLUX.1 model, from StorefrontLoadModel or a stock loader")
-
-
-def takes_plain_latents(model: Any) -> bool:
-    """False for Fill and Control editions, which want a picture or mask beside the noise."""
-    inner = model.model
-    return not isinstance(inner, DiffusersFlux) or channels_of(inner.diffusion_model) == 16
+    if isinstance(inner, DiffusersModel):
+        return inner.nature
+    config = inner.model_config.unet_config
+    if type(inner) is comfy.model_base.Flux:
+        edition = PIPELINES["FluxPipeline"]
+        if config.get("guidance_embed", True):
+            return Nature(FLUX1, edition.defaults, DEV_SCHEDULER)
+        return Nature(FLUX1, edition.quick or edition.defaults, SCHNELL_SCHEDULER)
+    if type(inner) is comfy.model_base.Flux2:
+        dev = config.get("guidance_embed", True)
+        edition = PIPELINES["Flux2Pipeline" if dev else "Flux2KleinPipeline"]
+        # The file of a distilled klein looks like the base model's: most people have the distilled one.
+        return Nature(edition.family, edition.quick or edition.defaults, DEV_SCHEDULER)
+    if type(inner) is comfy.model_base.Lumina2 and config.get("dim") == 3840:
+        edition = PIPELINES["ZImagePipeline"]
+        return Nature(Z_IMAGE, edition.quick or edition.defaults, Z_IMAGE_SCHEDULER)
+    known = "FLUX.1, FLUX.2 or Z-Image"
+    raise InputError("model", type(inner).__name__, f"a {known} model, from StorefrontLoadModel or a stock loader")

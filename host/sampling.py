@@ -1,8 +1,9 @@
-"""ComfyUI's sampling core over diffusers' noise levels, on any FLUX.1 MODEL, ours or stock."""
+"""ComfyUI's sampling core over diffusers' noise levels, on any MODEL of a known family, ours or stock."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_sampling
@@ -14,7 +15,10 @@ import torch
 
 from ..studio.errors import InputError, require_number
 from ..studio.flux import noise, schedule
-from .model_socket import scheduler_config_of, takes_plain_latents
+from ..studio.flux.families import Z_IMAGE
+from .model_socket import Nature, nature_of
+
+AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # "what the model wants"
 
 
 class _TimeIsUp(Exception):
@@ -40,26 +44,32 @@ def sample(
 ) -> tuple[dict[str, Any], str]:
     """LATENT of prompts x pictures, and a note on what had to be done ("" if nothing).
 
-    Picture i has the seed `seed + i` (or + its batch_index). Raises InputError naming the input that does not fit.
+    Picture i has the seed `seed + i` (or + its batch_index). Steps 0, guidance -1 and cfg 0 mean what the model wants.
+    Raises InputError naming the input that does not fit.
     """
+    nature = nature_of(model)
+    if guidance == AUTO_GUIDANCE:
+        guidance = nature.defaults.guidance
+    wanted_cfg = nature.defaults.cfg if cfg == AUTO_CFG else cfg
     require_number("guidance", guidance, 0, 100)
-    require_number("cfg", cfg, 1, 100)
+    require_number("cfg", wanted_cfg, 1, 100)
     require_number("time_limit", time_limit, 0, 86_400)
-    config = scheduler_config_of(model)
-    if not takes_plain_latents(model):
-        raise InputError("model", "an edition with extra input channels", "FLUX.1 dev, schnell or alike")
-    if cfg > 1 and not negative:
-        raise InputError("negative", None, "a CONDITIONING, because cfg is more than 1")
+    if wanted_cfg > 1 and not negative:
+        why = f"this model wants cfg {wanted_cfg:g} (cfg 1 does without)" if cfg == AUTO_CFG else "cfg is more than 1"
+        raise InputError("negative", None, f"a CONDITIONING, an empty prompt's will do, because {why}")
     prompts = _batch_of("positive", positive)
-    samples, indexes = _pictures(model, latent, prompts)
+    samples, indexes = _pictures(model, nature, latent, prompts)
     count, _, height, width = samples.shape
-    levels = schedule.sigmas(config, steps, strength, height, width, _patched_shift(model))
+    config, mu = _patched_schedule(model, nature)
+    steps = nature.defaults.steps if steps == AUTO_STEPS else steps
+    levels = schedule.sigmas(config, steps, strength, height, width, mu, nature.family)
 
     positive = _prepared("positive", positive, guidance, count)
-    negative = _prepared("negative", negative or positive, guidance, count)
+    # At cfg 1 it is never asked, but ComfyUI would look at it all the same.
+    negative = _prepared("negative", negative if negative and wanted_cfg > 1 else positive, guidance, count)
     mask = latent.get("noise_mask")
     if mask is not None:
-        mask = noise.latent_mask(mask, height, width)
+        mask = noise.latent_mask(mask, height, width, nature.family)
         if count % mask.shape[0]:
             raise InputError("noise_mask", f"a batch of {mask.shape[0]}", f"a batch that divides the {count} pictures")
         mask = mask.repeat(count // mask.shape[0], 1, 1, 1)  # as the pictures themselves: all of them for each prompt
@@ -76,7 +86,7 @@ def sample(
         out = comfy.sample.sample_custom(
             model,
             noise.picture_noise(samples.shape[1:], seed, indexes),
-            cfg,
+            wanted_cfg,
             comfy.samplers.ksampler("euler"),
             levels,
             positive,
@@ -104,17 +114,20 @@ def _batch_of(name: str, conditioning: list) -> int:
     return largest
 
 
-def _pictures(model: Any, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
+def _pictures(model: Any, nature: Nature, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
     """Raw latents [prompts x pictures, C, H, W] and the index of each that is added to the seed."""
     samples = latent["samples"]
     if not isinstance(samples, torch.Tensor) or samples.is_nested or samples.ndim != 4 or 0 in samples.shape:
         shape = list(samples.shape) if isinstance(samples, torch.Tensor) else type(samples).__name__
-        raise InputError("latent", f"samples of shape {shape}", "[batch, 16, height, width]")
+        wanted = f"[batch, {nature.family.latent_channels}, height, width]"
+        raise InputError("latent", f"samples of shape {shape}", wanted)
     samples = comfy.sample.fix_empty_latent_channels(model, samples, latent.get("downscale_ratio_spacial"))
     channels = model.get_model_object("latent_format").latent_channels
     if samples.ndim != 4 or samples.shape[1] != channels:
         raise InputError(
-            "latent", f"samples with {samples.shape[1]} channels", f"{channels} channels, as FLUX.1's VAE makes"
+            "latent",
+            f"samples with {samples.shape[1]} channels",
+            f"{channels} channels, as the VAE of {nature.family.name} makes",
         )
     if not torch.isfinite(samples).all():
         raise InputError("latent", "samples with NaN or infinite values", "finite numbers")
@@ -123,19 +136,21 @@ def _pictures(model: Any, latent: dict[str, Any], prompts: int) -> tuple[torch.T
     return samples.repeat(prompts, 1, 1, 1), [prompt * step + index for prompt in range(prompts) for index in indexes]
 
 
-def _patched_shift(model: Any) -> float | None:
-    """The shift of a ModelSamplingFlux node, which is mu of diffusers' time shift; None where there is none.
+def _patched_schedule(model: Any, nature: Nature) -> tuple[Mapping[str, Any], float | None]:
+    """Scheduler settings and mu of the time shift as a ModelSampling node has set them; None: mu follows from the size.
 
-    Raises InputError for another ModelSampling node: its shift means something else.
+    Raises InputError for a ModelSampling node whose shift means something else to this family.
     """
     patched = model.object_patches.get("model_sampling")
     if patched is None:
-        return None
-    if not isinstance(patched, comfy.model_sampling.ModelSamplingFlux):
-        raise InputError(
-            "model", f"patched by {type(patched).__mro__[1].__name__}", "a ModelSamplingFlux node, or none"
-        )
-    return patched.shift
+        return nature.scheduler_config, None
+    if nature.family is Z_IMAGE:
+        if isinstance(patched, comfy.model_sampling.ModelSamplingDiscreteFlow):
+            return {**nature.scheduler_config, "use_dynamic_shifting": False, "shift": patched.shift}, None
+    elif isinstance(patched, comfy.model_sampling.ModelSamplingFlux):
+        return nature.scheduler_config, patched.shift
+    fitting = "ModelSamplingAuraFlow" if nature.family is Z_IMAGE else "ModelSamplingFlux"
+    raise InputError("model", f"patched by {type(patched).__mro__[1].__name__}", f"a {fitting} node, or none")
 
 
 def _prepared(name: str, conditioning: list, guidance: float, count: int) -> list:
@@ -145,8 +160,9 @@ def _prepared(name: str, conditioning: list, guidance: float, count: int) -> lis
         options = {"guidance": guidance, **options}
         if prompts > 1:
             sequence = _repeated(name, sequence, count)
-            if options.get("pooled_output") is not None:
-                options["pooled_output"] = _repeated(name, options["pooled_output"], count)
+            for part in ("pooled_output", "attention_mask"):
+                if options.get(part) is not None:
+                    options[part] = _repeated(name, options[part], count)
         rows.append([sequence, options])
     return node_helpers.conditioning_set_values(rows, {})
 

@@ -10,9 +10,10 @@ import comfy.sd
 import torch
 
 from ..studio.errors import InputError
+from ..studio.flux import latents as codec
 from . import memory
 
-TILE_SIZES = (64, 32, 16)  # latent cells; each a try after the one before ran out of memory
+TILE_SIZES = (512, 256, 128)  # pixels; each a try after the one before ran out of memory
 
 
 class DiffusersVae(torch.nn.Module):
@@ -22,20 +23,22 @@ class DiffusersVae(torch.nn.Module):
 
     @torch.no_grad()
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels [B, 3, H, W] in -1..1 -> raw latents [B, 16, H/8, W/8], the mean."""
-        return self.vae.encode(pixels).latent_dist.mode()  # type: ignore[operator]
+        """Pixels [B, 3, H, W] in -1..1 -> the family's LATENT [B, C, h, w], the mean."""
+        return codec.encode(self.vae, pixels)
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, **_: Any) -> torch.Tensor:
-        """Raw latents [B, 16, H, W] -> pixels [B, 3, 8H, 8W] in about -1..1."""
-        return self.vae.decode(latents, return_dict=False)[0]  # type: ignore[operator]
+        """LATENT [B, C, h, w] -> pixels [B, 3, H, W] in about -1..1."""
+        return codec.decode(self.vae, latents)
 
 
 def make_vae(module: torch.nn.Module, dtype: torch.dtype) -> comfy.sd.VAE:
     device, offload = mm.vae_device(), mm.vae_offload_device()
     vae = _empty_vae()
     vae.first_stage_model = DiffusersVae(memory.adopt(module), offload)
-    vae.latent_channels = int(module.config.latent_channels)  # type: ignore[union-attr]
+    vae.latent_channels = codec.channels(module)
+    if codec.is_packed(module):
+        vae.upscale_ratio = vae.downscale_ratio = 16
     vae.device, vae.vae_dtype, vae.output_device = device, dtype, mm.intermediate_device()
     vae.patcher = memory.patcher(vae.first_stage_model, device, offload)
     return vae
@@ -71,7 +74,7 @@ def require_channels(vae: Any, samples: torch.Tensor) -> None:
 
 
 def decode(vae: Any, samples: torch.Tensor, tiling: str) -> tuple[torch.Tensor, str]:
-    """IMAGE [B, 8H, 8W, 3] in 0..1 and a note on what had to be done ("" if nothing)."""
+    """IMAGE [B, H, W, 3] in 0..1 and a note on what had to be done ("" if nothing)."""
     require_channels(vae, samples)
     if tiling == "on":
         return _decode_tiled(vae, samples, TILE_SIZES)
@@ -97,10 +100,10 @@ def _decode_whole(vae: Any, samples: torch.Tensor) -> torch.Tensor:
 
 
 def _decode_tiled(vae: Any, samples: torch.Tensor, sizes: tuple[int, ...]) -> tuple[torch.Tensor, str]:
-    size = sizes[0]
+    size = sizes[0] // vae.spacial_compression_decode()
     try:
         picture = vae.decode_tiled(samples, tile_x=size, tile_y=size, overlap=size // 4)
-        return picture, f"in tiles of {size * 8} px"
+        return picture, f"in tiles of {sizes[0]} px"
     except Exception as error:
         if len(sizes) == 1 or not mm.is_oom(error):
             raise

@@ -18,8 +18,8 @@ class StorefrontLoadModel(io.ComfyNode):
             node_id="StorefrontLoadModel",
             display_name="Load FLUX Model (Storefront)",
             category=CATEGORY,
-            description="Opens a FLUX.1 in diffusers layout from models/diffusers, or the bundled flux-micro.",
-            search_aliases=["flux", "diffusers loader", "checkpoint"],
+            description="Opens a FLUX.1, FLUX.2 or Z-Image in diffusers layout, or the bundled flux-micro.",
+            search_aliases=["flux", "flux 2", "klein", "kontext", "z-image", "diffusers loader", "checkpoint"],
             inputs=[
                 io.Combo.Input(
                     "model",
@@ -135,7 +135,12 @@ class StorefrontCanvas(io.ComfyNode):
         from ..studio.flux.noise import empty_latent
 
         size = canvas.canvas_size(format, width, height)
-        return io.NodeOutput({"samples": empty_latent(size, batch_size)}, size.width, size.height)
+        return io.NodeOutput(
+            # The ratio lets samplers make the canvas of another family of it: FLUX.2's cells are twice as large.
+            {"samples": empty_latent(size, batch_size), "downscale_ratio_spacial": 8},
+            size.width,
+            size.height,
+        )
 
 
 class StorefrontSample(io.ComfyNode):
@@ -155,17 +160,28 @@ class StorefrontSample(io.ComfyNode):
                 io.Conditioning.Input("negative", optional=True, tooltip="What to steer away from; used when cfg > 1."),
                 io.Latent.Input("latent", tooltip="A canvas, or an encoded picture; its noise mask is honoured."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True),
-                io.Int.Input("steps", default=20, min=1, max=MAX_STEPS),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=MAX_STEPS,
+                    tooltip="0: what the model wants (FLUX.1 dev 28, schnell 4).",
+                ),
                 io.Float.Input(
                     "guidance",
-                    default=3.5,
+                    default=-1,
+                    min=-1,
+                    max=100,
+                    step=0.1,
+                    tooltip="Embedded guidance; -1: what the model wants. A FluxGuidance node's value goes before it.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=0,
                     min=0,
                     max=100,
                     step=0.1,
-                    tooltip="Embedded guidance. A FluxGuidance node's value goes before this one.",
-                ),
-                io.Float.Input(
-                    "cfg", default=1.0, min=1, max=100, step=0.1, tooltip="True CFG; 1 = off, twice as slow above."
+                    tooltip="True CFG; 0: what the model wants; 1 = off, twice as slow above.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -196,8 +212,8 @@ class StorefrontSample(io.ComfyNode):
         latent,
         seed: int,
         steps: int,
-        guidance: float = 3.5,
-        cfg: float = 1.0,
+        guidance: float = -1,
+        cfg: float = 0,
         strength: float = 1.0,
         time_limit: float = 0,
         negative=None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
-from .families import FAMILIES, Family, Licence, licence_of, repository_of
+from .families import PIPELINES, Defaults, Edition, Family, Licence, is_quick, licence_of, repository_of
 
 if TYPE_CHECKING:
     import torch
@@ -32,24 +32,20 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
 
-CLASSES = {  # component -> library, class; nothing outside this table is ever imported from a model folder
-    "text_encoder": ("transformers", "CLIPTextModel"),
-    "text_encoder_2": ("transformers", "T5EncoderModel"),
-    "tokenizer": ("transformers", "CLIPTokenizer"),
-    "tokenizer_2": ("transformers", "T5TokenizerFast"),
-    "transformer": ("diffusers", "FluxTransformer2DModel"),
-    "vae": ("diffusers", "AutoencoderKL"),
-}
-
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model folder that has passed inspection."""
 
     folder: Path
-    family: Family
+    edition: Edition
+    defaults: Defaults
     scheduler_config: dict[str, Any]
     licence: Licence
+
+    @property
+    def family(self) -> Family:
+        return self.edition.family
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -137,12 +133,15 @@ def inspect(folder: Path) -> Checkpoint:
     if not index_file.is_file():
         raise ModelFilesError("model", folder.name, f"a model_index.json in it; {how_to_get(folder)}")
     index = read_json(index_file)
-    family = next((family for family in FAMILIES if index.get("_class_name") in family.pipelines), None)
-    if family is None:
-        known = ", ".join(name for family in FAMILIES for name in family.pipelines)
+    edition = PIPELINES.get(str(index.get("_class_name")))
+    if edition is None:
         raise ModelFilesError(
-            "model", folder.name, f"one of {known}; its model_index.json says {index.get('_class_name')!r}"
+            "model",
+            folder.name,
+            f"one of {', '.join(PIPELINES)}; its model_index.json says {index.get('_class_name')!r}",
         )
+    family = edition.family
+    require_classes(folder.name, family)
     for component in family.components:
         check_weights(folder, component)
     for tokenizer in family.tokenizers:
@@ -156,7 +155,27 @@ def inspect(folder: Path) -> Checkpoint:
     for key in SCHEDULER_NUMBERS & scheduler.keys():
         if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
             raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")
-    return Checkpoint(folder, family, scheduler, licence_of(folder.name))
+    transformer = read_json(folder / "transformer" / "config.json")
+    quick = edition.quick if edition.quick and is_quick(edition, index, transformer, scheduler) else None
+    return Checkpoint(folder, edition, quick or edition.defaults, scheduler, licence_of(folder.name))
+
+
+def require_classes(name: str, family: Family) -> None:
+    """Raise ModelFilesError where the installed libraries are older than the family."""
+    import importlib
+
+    import diffusers
+
+    for library, cls in (*family.components.values(), *family.tokenizers.values()):
+        try:
+            getattr(importlib.import_module(library), cls)
+        except (AttributeError, ImportError, RuntimeError) as error:
+            raise ModelFilesError(
+                "model",
+                name,
+                f"diffusers {family.since} or newer with a transformers of its time, for {family.name}"
+                f" ({library} has no {cls}; diffusers is {diffusers.__version__})",
+            ) from error
 
 
 def config_gaps(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
@@ -172,19 +191,19 @@ def config_gaps(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
 def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -> Any:
     """One model (eval mode, no gradients, weights in `dtype`) or one tokenizer of the folder.
 
-    Only the classes of CLASSES, only safetensors, only local files. Raises ModelFilesError where they do not fit.
+    Only the family's classes, only safetensors, only local files. Raises ModelFilesError where they do not fit.
     """
     import importlib
 
     from safetensors import SafetensorError
 
-    library, name = CLASSES[component]
+    library, name = {**checkpoint.family.components, **checkpoint.family.tokenizers}[component]
     cls = getattr(importlib.import_module(library), name)
     part = checkpoint.folder / component
     where = f"{checkpoint.folder.name}/{component}"
     if component in checkpoint.family.tokenizers:
         try:
-            return cls.from_pretrained(part, local_files_only=True)
+            return cls.from_pretrained(part, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the tokenizers library raises plain Exceptions
             raise ModelFilesError("model", where, f"tokenizer files that can be read; {error!r}") from error
     options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}

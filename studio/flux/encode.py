@@ -1,13 +1,17 @@
-"""Text -> embeddings, as FluxPipeline makes them: CLIP's pooled output and T5's sequence, padded to a fixed length."""
+"""Text -> embeddings, as diffusers' pipelines make them: CLIP's pooled output with T5's sequence, or a language model's
+hidden states."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import rearrange
 
 from ..errors import InputError
+from .families import ChatText, Family
 
 MOST_PROMPTS = 64  # in one node; each takes some megabytes of embeddings and becomes a picture of its own
 
@@ -19,6 +23,16 @@ class Tokens:
     ids: torch.Tensor
     counts: tuple[int, ...]  # tokens that each text really has, end mark included
     cut: tuple[str, ...]  # the words of each text that were cut off
+    mask: torch.Tensor | None = None  # [B, S], 1 = the text's own tokens; None where the encoder knows no padding
+
+
+@dataclass(frozen=True)
+class Text:
+    """Embeddings of B texts, on the device that made them."""
+
+    sequence: torch.Tensor  # [B, S, D]
+    pooled: torch.Tensor | None = None  # [B, P]; CLIP's
+    mask: torch.Tensor | None = None  # [B, S], 1 = the text's own tokens; a language model's
 
 
 def tokenize(tokenizer: Any, texts: list[str], length: int) -> Tokens:
@@ -40,6 +54,121 @@ def pooled_embedding(clip: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
 def sequence_embedding(t5: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """T5's last hidden state [B, S, D]. Pads are not masked: FLUX.1 was trained so."""
     return t5(ids, output_hidden_states=False)[0]
+
+
+class PairTokenizer:
+    """CLIP's and T5's, under the names that ComfyUI has for them."""
+
+    def __init__(self, clip_tokenizer: Any, t5_tokenizer: Any, most: int):
+        self._clip, self._t5 = clip_tokenizer, t5_tokenizer
+        self.length = min(int(t5_tokenizer.model_max_length), most)  # T5's, where none is given
+
+    def tokenize(self, texts: list[str], texts_2: list[str] | None = None, max_tokens: int = 0) -> dict[str, Tokens]:
+        """`max_tokens` is T5's length; 0 is the model's own."""
+        return {
+            "l": tokenize(self._clip, texts, self._clip.model_max_length),
+            "t5xxl": tokenize(self._t5, texts_2 or texts, max_tokens or self.length),
+        }
+
+
+class PairEncoders(torch.nn.Module):
+    """CLIP and T5."""
+
+    def __init__(self, clip: torch.nn.Module, t5: torch.nn.Module):
+        super().__init__()
+        self.clip_l, self.t5xxl = clip, t5
+
+    @torch.no_grad()
+    def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
+        pooled = pooled_embedding(self.clip_l, tokens["l"].ids.to(device))
+        return Text(sequence_embedding(self.t5xxl, tokens["t5xxl"].ids.to(device)), pooled)
+
+
+class ChatTokenizer:
+    """A language model's, through its chat template."""
+
+    def __init__(self, tokenizer: Any, text: ChatText):
+        # A processor (FLUX.2 dev's) brings a template for pictures too, which has lists where others have strings.
+        self._template = tokenizer
+        self._tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        self._text = text
+        self.length = text.length
+
+    def tokenize(self, texts: list[str], texts_2: list[str] | None = None, max_tokens: int = 0) -> dict[str, Tokens]:
+        """Padded and cut to `max_tokens`; 0 is the model's own."""
+        if texts_2 and texts_2 != texts:
+            raise InputError("prompt_2", texts_2[0], "nothing, since this model has one text encoder")
+        chats = [self.chat(text) for text in texts]
+        whole = [self._tokenizer(chat, add_special_tokens=self._adds_marks).input_ids for chat in chats]
+        most = max_tokens or self.length
+        length = most
+        if window := self._text.window:
+            length = min(-(-max(map(len, whole)) // window) * window, most)
+        padded = self._tokenizer(
+            chats,
+            add_special_tokens=self._adds_marks,
+            padding="max_length",
+            truncation=True,
+            max_length=length,
+            return_tensors="pt",
+        )
+        kept = [int(row.sum()) for row in padded.attention_mask]
+        cut = [self._tokenizer.decode(row[n:], skip_special_tokens=True) for row, n in zip(whole, kept, strict=True)]
+        return {self._text.part: Tokens(padded.input_ids, tuple(map(len, whole)), tuple(cut), padded.attention_mask)}
+
+    @property
+    def _adds_marks(self) -> bool:
+        return not self._text.system  # Mistral's template writes the first mark itself
+
+    def chat(self, text: str, answer: bool = True) -> str:
+        """The text as the model was trained to hear it: from a user, before the assistant's answer."""
+        if self._text.system:
+            messages = [
+                {"role": "system", "content": [{"type": "text", "text": self._text.system}]},
+                {"role": "user", "content": [{"type": "text", "text": text.replace(self._text.forbidden, "")}]},
+            ]
+            return self._template.apply_chat_template(messages, tokenize=False, add_generation_prompt=False)
+        options = {} if self._text.thinking is None else {"enable_thinking": self._text.thinking}
+        messages = [{"role": "user", "content": text}]
+        return self._template.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer, **options)
+
+
+class ChatEncoder(torch.nn.Module):
+    """A language model of transformers whose hidden states are the embedding."""
+
+    def __init__(self, language_model: torch.nn.Module, text: ChatText):
+        super().__init__()
+        self.language_model = language_model
+        self._text = text
+
+    @torch.no_grad()
+    def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
+        given = tokens[self._text.part]
+        assert given.mask is not None
+        mask = given.mask.to(device)
+        # Without the head: the logits of every token would be the largest tensor of all, and are not asked for.
+        states = self.language_model.base_model(
+            input_ids=given.ids.to(device), attention_mask=mask, output_hidden_states=True, use_cache=False
+        ).hidden_states
+        sequence = rearrange([states[layer] for layer in self._text.layers], "n b s d -> b s (n d)")
+        if not self._text.keeps_padding:  # the longest text's tokens; the mask tells the others'
+            longest = int(mask.sum(1).max())
+            sequence, mask = sequence[:, :longest], mask[:, :longest]
+        return Text(sequence, mask=mask)
+
+
+def make_tokenizer(family: Family, tokenizers: list[Any]) -> PairTokenizer | ChatTokenizer:
+    """The family's tokenizers, in the order of `family.tokenizers`, behind one call."""
+    if family.text is None:
+        return PairTokenizer(tokenizers[0], tokenizers[1], family.max_tokens)
+    return ChatTokenizer(tokenizers[0], family.text)
+
+
+def make_encoders(family: Family, modules: list[torch.nn.Module]) -> PairEncoders | ChatEncoder:
+    """The family's text encoders, in the order of `family.components`, behind one call."""
+    if family.text is None:
+        return PairEncoders(modules[0], modules[1])
+    return ChatEncoder(modules[0], family.text)
 
 
 def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:

@@ -2,52 +2,206 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ChatText:
+    """How a language model reads a prompt: through its chat template, and which hidden states are the embedding."""
+
+    part: str  # ComfyUI's name of the encoder
+    layers: tuple[int, ...]  # indices of the hidden states, laid side by side along the width
+    length: int  # tokens that a text is cut to, and padded to unless `window` says otherwise
+    window: int = 0  # pad to the next multiple of this instead; 0 = to `length`
+    thinking: bool | None = None  # the template's `enable_thinking`; None: the template has none
+    system: str = ""  # system message before the user's
+    forbidden: str = ""  # a mark that the template gives a meaning to, taken out of the text
+    keeps_padding: bool = True  # False: the transformer sees the text's own tokens alone
 
 
 @dataclass(frozen=True)
 class Family:
     name: str
-    pipelines: tuple[str, ...]  # `_class_name` in model_index.json
-    latent_channels: int
+    since: str  # first diffusers release that has its classes
+    latent_channels: int  # of ComfyUI's LATENT
     pixels_per_cell: int  # pixels a latent cell covers on each side
     cells_per_token: int  # latent cells a transformer token covers on each side
     scaling_factor: float  # normalised latent = (raw - shift_factor) * scaling_factor
     shift_factor: float
-    components: tuple[str, ...]  # model components that need weights, in the order they are loaded
-    tokenizers: tuple[str, ...]
+    components: Mapping[str, tuple[str, str]]  # with weights, in the order they are loaded: name -> library, class
+    tokenizers: Mapping[str, tuple[str, str]]
     max_tokens: int  # longest text the sequence encoder was trained with
+    text: ChatText | None  # None: CLIP and T5
+    timeshift: str  # how mu of the time shift follows from the size: a name in studio/flux/schedule.py
+    mask_resize: str  # how the reference brings a mask to the size of the latents
+    cfg_around: str  # "negative": neg + cfg (pos - neg); "positive": pos + (cfg - 1)(pos - neg): equal but for rounding
     # Settings that a shipped config must not leave to the class's defaults, because those are another model's.
-    required_config: MappingProxyType[str, MappingProxyType[str, object]]
+    required_config: Mapping[str, Mapping[str, object]]
 
+
+_VAE_16 = MappingProxyType(
+    {"scaling_factor": 0.3611, "shift_factor": 0.1159, "use_quant_conv": False, "use_post_quant_conv": False}
+)
+FLUX2_SYSTEM = (
+    "You are an AI that reasons about image descriptions. You give structured responses focusing on object"
+    " relationships, object\nattribution and actions without speculation."
+)
 
 FLUX1 = Family(
     name="FLUX.1",
-    pipelines=("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
+    since="0.35",
     latent_channels=16,
     pixels_per_cell=8,
     cells_per_token=2,
     scaling_factor=0.3611,
     shift_factor=0.1159,
-    components=("text_encoder", "text_encoder_2", "transformer", "vae"),
-    tokenizers=("tokenizer", "tokenizer_2"),
-    max_tokens=512,
-    required_config=MappingProxyType(
+    components=MappingProxyType(
         {
-            "vae": MappingProxyType(
-                {
-                    "scaling_factor": 0.3611,
-                    "shift_factor": 0.1159,
-                    "use_quant_conv": False,
-                    "use_post_quant_conv": False,
-                }
-            ),
+            "text_encoder": ("transformers", "CLIPTextModel"),
+            "text_encoder_2": ("transformers", "T5EncoderModel"),
+            "transformer": ("diffusers", "FluxTransformer2DModel"),
+            "vae": ("diffusers", "AutoencoderKL"),
         }
     ),
+    tokenizers=MappingProxyType(
+        {"tokenizer": ("transformers", "CLIPTokenizer"), "tokenizer_2": ("transformers", "T5TokenizerFast")}
+    ),
+    max_tokens=512,
+    text=None,
+    timeshift="linear",
+    mask_resize="nearest",
+    cfg_around="negative",
+    required_config=MappingProxyType({"vae": _VAE_16}),
 )
 
-FAMILIES = (FLUX1,)
+_FLUX2 = {
+    "latent_channels": 128,
+    "pixels_per_cell": 16,
+    "cells_per_token": 1,
+    "scaling_factor": 1.0,  # the VAE's own batch norm has normalised them
+    "shift_factor": 0.0,
+    "max_tokens": 512,
+    "timeshift": "empirical",
+    "mask_resize": "bilinear",
+    "cfg_around": "negative",
+    "required_config": MappingProxyType({}),
+}
+FLUX2_DEV = Family(
+    name="FLUX.2 dev",
+    since="0.36",
+    components=MappingProxyType(
+        {
+            "text_encoder": ("transformers", "Mistral3ForConditionalGeneration"),
+            "transformer": ("diffusers", "Flux2Transformer2DModel"),
+            "vae": ("diffusers", "AutoencoderKLFlux2"),
+        }
+    ),
+    tokenizers=MappingProxyType({"tokenizer": ("transformers", "PixtralProcessor")}),
+    text=ChatText("mistral3_24b", (10, 20, 30), 512, system=FLUX2_SYSTEM, forbidden="[IMG]"),
+    **_FLUX2,  # type: ignore[arg-type]
+)
+FLUX2_KLEIN = Family(
+    name="FLUX.2 klein",
+    since="0.37",
+    components=MappingProxyType(
+        {
+            "text_encoder": ("transformers", "Qwen3ForCausalLM"),
+            "transformer": ("diffusers", "Flux2Transformer2DModel"),
+            "vae": ("diffusers", "AutoencoderKLFlux2"),
+        }
+    ),
+    tokenizers=MappingProxyType({"tokenizer": ("transformers", "Qwen2TokenizerFast")}),
+    text=ChatText("qwen3_4b", (9, 18, 27), 512, thinking=False),
+    **_FLUX2,  # type: ignore[arg-type]
+)
+Z_IMAGE = Family(
+    name="Z-Image",
+    since="0.36",
+    latent_channels=16,
+    pixels_per_cell=8,
+    cells_per_token=2,
+    scaling_factor=0.3611,
+    shift_factor=0.1159,
+    components=MappingProxyType(
+        {
+            "text_encoder": ("transformers", "Qwen3ForCausalLM"),
+            "transformer": ("diffusers", "ZImageTransformer2DModel"),
+            "vae": ("diffusers", "AutoencoderKL"),
+        }
+    ),
+    tokenizers=MappingProxyType({"tokenizer": ("transformers", "Qwen2TokenizerFast")}),
+    max_tokens=512,
+    text=ChatText("qwen3_4b", (-2,), 512, thinking=True, keeps_padding=False),
+    timeshift="linear",
+    mask_resize="nearest",
+    cfg_around="positive",
+    required_config=MappingProxyType({"vae": _VAE_16}),
+)
+
+FAMILIES = (FLUX1, FLUX2_DEV, FLUX2_KLEIN, Z_IMAGE)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a model wants where its user says nothing."""
+
+    steps: int
+    guidance: float  # embedded in the model; of no effect on a model that embeds none
+    cfg: float  # ComfyUI's meaning: 1 = off
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A pipeline class of diffusers: a family, and what this member of it wants to see beside the noise."""
+
+    family: Family
+    defaults: Defaults
+    quick: Defaults | None = None  # of the member that was distilled to a few steps
+    takes_references: bool = False
+    beside_noise: int = 0  # latent channels that come beside the noise: a picture (16), or a picture and a mask (80)
+
+
+PIPELINES: Mapping[str, Edition] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
+            Edition(FLUX1, Defaults(28, 3.5, 1.0), quick=Defaults(4, 0.0, 1.0)),
+        ),
+        **dict.fromkeys(
+            ("FluxKontextPipeline", "FluxKontextInpaintPipeline"),
+            Edition(FLUX1, Defaults(28, 2.5, 1.0), takes_references=True),
+        ),
+        "FluxFillPipeline": Edition(FLUX1, Defaults(50, 30.0, 1.0), beside_noise=80),
+        **dict.fromkeys(
+            ("FluxControlPipeline", "FluxControlImg2ImgPipeline", "FluxControlInpaintPipeline"),
+            Edition(FLUX1, Defaults(28, 10.0, 1.0), beside_noise=16),
+        ),
+        "Flux2Pipeline": Edition(FLUX2_DEV, Defaults(50, 4.0, 1.0), takes_references=True),
+        **dict.fromkeys(
+            ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline"),
+            Edition(FLUX2_KLEIN, Defaults(50, 0.0, 4.0), quick=Defaults(4, 0.0, 1.0), takes_references=True),
+        ),
+        **dict.fromkeys(
+            ("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
+            Edition(Z_IMAGE, Defaults(50, 0.0, 5.0), quick=Defaults(8, 0.0, 1.0)),
+        ),
+    }
+)
+
+
+def is_quick(edition: Edition, index: Mapping[str, Any], transformer: Mapping[str, Any], scheduler: Mapping[str, Any]):
+    """Whether the model of these configs was distilled to a few steps. Read from what its makers changed with it."""
+    if edition.family is FLUX1:
+        return not transformer.get("guidance_embeds", False)  # schnell
+    if edition.family is FLUX2_KLEIN:
+        return bool(index.get("is_distilled", False))
+    if edition.family is Z_IMAGE:
+        return float(scheduler.get("shift", 3.0)) <= 3.0  # Turbo; the base model's is 6
+    return False
+
 
 # FLUX.1-dev's scheduler settings, for a MODEL that comes without a scheduler of its own (a stock loader's).
 DEV_SCHEDULER = MappingProxyType(
@@ -62,6 +216,7 @@ DEV_SCHEDULER = MappingProxyType(
     }
 )
 SCHNELL_SCHEDULER = MappingProxyType({**DEV_SCHEDULER, "shift": 1.0, "use_dynamic_shifting": False})
+Z_IMAGE_SCHEDULER = MappingProxyType({"num_train_timesteps": 1000, "shift": 3.0, "use_dynamic_shifting": False})
 
 
 @dataclass(frozen=True)
@@ -75,6 +230,10 @@ FLUX_DEV = Licence(
     "FLUX.1 [dev] Non-Commercial License",
     "the model may not be used commercially without a licence from Black Forest Labs; read its terms on outputs",
 )
+FLUX2_DEV_LICENCE = Licence(
+    "FLUX [dev] Non-Commercial License",
+    "the model may not be used commercially without a licence from Black Forest Labs; read its terms on outputs",
+)
 UNKNOWN_LICENCE = Licence("not known to this pack", "read the model's own licence before advertising with its pictures")
 
 # Repositories by the folder's whole name: a name that only contains a known one may be a merge with other terms.
@@ -84,6 +243,15 @@ KNOWN_MODELS = {
     "FLUX.1-Krea-dev": ("black-forest-labs/FLUX.1-Krea-dev", FLUX_DEV),
     "FLUX.1-Fill-dev": ("black-forest-labs/FLUX.1-Fill-dev", FLUX_DEV),
     "FLUX.1-Kontext-dev": ("black-forest-labs/FLUX.1-Kontext-dev", FLUX_DEV),
+    "FLUX.1-Canny-dev": ("black-forest-labs/FLUX.1-Canny-dev", FLUX_DEV),
+    "FLUX.1-Depth-dev": ("black-forest-labs/FLUX.1-Depth-dev", FLUX_DEV),
+    "FLUX.2-dev": ("black-forest-labs/FLUX.2-dev", FLUX2_DEV_LICENCE),
+    "FLUX.2-klein-4B": ("black-forest-labs/FLUX.2-klein-4B", APACHE),
+    "FLUX.2-klein-base-4B": ("black-forest-labs/FLUX.2-klein-base-4B", APACHE),
+    "FLUX.2-klein-9B": ("black-forest-labs/FLUX.2-klein-9B", FLUX2_DEV_LICENCE),
+    "FLUX.2-klein-base-9B": ("black-forest-labs/FLUX.2-klein-base-9B", FLUX2_DEV_LICENCE),
+    "Z-Image-Turbo": ("Tongyi-MAI/Z-Image-Turbo", APACHE),
+    "Z-Image": ("Tongyi-MAI/Z-Image", APACHE),
     "flux-micro": ("", APACHE),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..canvas import Size
-from .families import FLUX1
+from .families import FLUX1, Family
 
 SEEDS = 2**64
 
@@ -22,15 +22,16 @@ def picture_noise(shape: Sequence[int], seed: int, indexes: Sequence[int]) -> to
     return torch.cat([torch.randn(1, *shape, generator=generator) for generator in picture_generators(seed, indexes)])
 
 
-def latent_mask(mask: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """A mask [B, H, W] or [B, 1, H, W] of any size -> [B, 1, height, width] cells, each its nearest pixel.
+def latent_mask(mask: torch.Tensor, height: int, width: int, family: Family = FLUX1) -> torch.Tensor:
+    """A mask [B, H, W] or [B, 1, H, W] of any size -> [B, 1, height, width] cells, as the family's reference does it.
 
-    Nearest, as FluxInpaintPipeline has it: ComfyUI's own bilinear resize would paint a soft rim around the mask.
+    FLUX.1 and Z-Image take each cell's nearest pixel: ComfyUI's own bilinear resize would paint a soft rim around it.
     """
-    return torch.nn.functional.interpolate(mask.reshape(-1, 1, *mask.shape[-2:]).float(), size=(height, width))
+    pixels = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    return torch.nn.functional.interpolate(pixels, size=(height, width), mode=family.mask_resize)
 
 
-def empty_latent(size: Size, batch_size: int) -> torch.Tensor:
-    """Zeros [batch_size, 16, height / 8, width / 8]: a canvas to start from."""
-    cell = FLUX1.pixels_per_cell
-    return torch.zeros(batch_size, FLUX1.latent_channels, size.height // cell, size.width // cell)
+def empty_latent(size: Size, batch_size: int, family: Family = FLUX1) -> torch.Tensor:
+    """Zeros [batch_size, C, height / cell, width / cell]: a canvas to start from, for FLUX.1 16 channels and cells of 8."""
+    cell = family.pixels_per_cell
+    return torch.zeros(batch_size, family.latent_channels, size.height // cell, size.width // cell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,24 @@ import torch
 
 from .. import images
 from ..errors import InputError, require_number
-from . import encode, noise, schedule
+from . import latents as codec
+from . import noise, schedule
 from .checkpoints import Checkpoint, inspect, load_component
-from .families import FLUX1
-from .velocity import FluxVelocity
+from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
+from .families import Family
+from .velocity import Velocity, make_velocity
 
 Progress = Callable[[int, int], None]  # step just finished (1..n), n
 
 
-@dataclass(frozen=True)
-class Text:
-    sequence: torch.Tensor  # [B, S, D]
-    pooled: torch.Tensor  # [B, P]
-
-
 @dataclass
 class FluxStudio:
-    """A FLUX.1 whose modules all stand on one device."""
+    """A model whose modules all stand on one device."""
 
-    clip: torch.nn.Module
-    clip_tokenizer: Any
-    t5: torch.nn.Module
-    t5_tokenizer: Any
-    velocity: FluxVelocity
+    family: Family
+    tokenizer: PairTokenizer | ChatTokenizer
+    encoders: PairEncoders | ChatEncoder
+    velocity: Velocity
     vae: torch.nn.Module
     scheduler_config: dict[str, Any]
     device: torch.device
@@ -42,15 +37,15 @@ class FluxStudio:
     def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str = "cpu") -> FluxStudio:
         """Open a diffusers folder. Raises ModelFilesError where it is not whole."""
         checkpoint: Checkpoint = inspect(Path(folder))
-        parts = {name: load_component(checkpoint, name, dtype) for name in (*FLUX1.tokenizers, *FLUX1.components)}
-        for name in FLUX1.components:
-            parts[name].to(device)
+        family = checkpoint.family
+        parts = {name: load_component(checkpoint, name, dtype).to(device) for name in family.components}
+        tokenizers = [load_component(checkpoint, name, dtype) for name in family.tokenizers]
+        texts = [part for name, part in parts.items() if name.startswith("text_encoder")]
         return cls(
-            parts["text_encoder"],
-            parts["tokenizer"],
-            parts["text_encoder_2"],
-            parts["tokenizer_2"],
-            FluxVelocity(parts["transformer"], dtype),
+            family,
+            make_tokenizer(family, tokenizers),
+            make_encoders(family, texts),
+            make_velocity(parts["transformer"], dtype),
             parts["vae"],
             checkpoint.scheduler_config,
             torch.device(device),
@@ -58,14 +53,8 @@ class FluxStudio:
 
     @torch.no_grad()
     def encode(self, prompts: list[str], prompts_2: list[str] | None = None, max_tokens: int = 0) -> Text:
-        """`max_tokens` is T5's length; 0 is the model's own."""
-        length = max_tokens or own_length(self.t5_tokenizer)
-        clip_ids = encode.tokenize(self.clip_tokenizer, prompts, self.clip_tokenizer.model_max_length).ids
-        t5_ids = encode.tokenize(self.t5_tokenizer, prompts_2 or prompts, length).ids
-        return Text(
-            encode.sequence_embedding(self.t5, t5_ids.to(self.device)),
-            encode.pooled_embedding(self.clip, clip_ids.to(self.device)),
-        )
+        """`max_tokens` is the sequence encoder's length; 0 is the model's own."""
+        return self.encoders.embed(self.tokenizer.tokenize(prompts, prompts_2, max_tokens), self.device)
 
     @torch.no_grad()
     def sample(
@@ -80,19 +69,23 @@ class FluxStudio:
         negative: Text | None = None,
         strength: float = 1.0,
         mask: torch.Tensor | None = None,
+        references: Sequence[torch.Tensor] = (),
+        beside: torch.Tensor | None = None,
         progress: Progress | None = None,
     ) -> torch.Tensor:
-        """Normalised latents [B, 16, H, W] of B pictures, B = the texts' batch.
+        """Normalised latents [B, C, H, W] of B pictures, B = the texts' batch.
 
-        latents: normalised [B, 16, H, W] to start from (their values count where strength < 1 or a mask is given).
-        mask: [B, 1, H, W], 1 = paint anew. Equal to FluxPipeline, FluxImg2ImgPipeline, FluxInpaintPipeline.
+        latents: normalised [B, C, H, W] to start from (their values count where strength < 1 or a mask is given).
+        mask: [B, 1, H, W], 1 = paint anew. references: normalised latents [1 or B, C, h, w] of pictures to look at.
+        beside: [B, 16 or 80, H, W], what Control and Fill editions see beside the noise. Equal to the family's pipelines
+        in diffusers.
         """
         require_number("guidance", guidance, 0, 100)
         require_number("cfg", cfg, 1, 100)
         if cfg > 1 and negative is None:
             raise InputError("negative", None, "a text to steer away from, because cfg is more than 1")
         count, _, height, width = latents.shape
-        scheduler = schedule.set_steps(self.scheduler_config, steps, strength, height, width)
+        scheduler = schedule.set_steps(self.scheduler_config, steps, strength, height, width, family=self.family)
         timesteps = scheduler.timesteps[schedule.first_step(steps, strength) :].to(self.device)
         start = latents.to(self.device)
         fresh = noise.picture_noise(latents.shape[1:], seed, range(count)).to(start)
@@ -101,10 +94,12 @@ class FluxStudio:
         for i, timestep in enumerate(timesteps):
             level = (timestep.expand(count) / 1000).to(x.dtype)
             seen = x.to(self.velocity.dtype)
-            flow = self.velocity(seen, level, positive.sequence, positive.pooled, strengths)
+            if beside is not None:
+                seen = torch.cat([seen, beside.to(seen)], dim=1)
+            flow = self._flow(seen, level, positive, strengths, references)
             if cfg > 1 and negative is not None:
-                away = self.velocity(seen, level, negative.sequence, negative.pooled, strengths)
-                flow = away + cfg * (flow - away)
+                away = self._flow(seen, level, negative, strengths, references)
+                flow = _guided(flow, away, cfg, self.family)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
             if mask is not None:
                 kept = start
@@ -116,20 +111,29 @@ class FluxStudio:
                 progress(i + 1, len(timesteps))
         return x
 
+    def _flow(self, x, level, text: Text, strengths, references: Sequence[torch.Tensor]) -> torch.Tensor:
+        looked_at = [reference.to(x) for reference in references]
+        return self.velocity(
+            x,
+            level,
+            context=text.sequence,
+            y=text.pooled,
+            guidance=strengths,
+            attention_mask=text.mask,
+            ref_latents=looked_at,
+        )
+
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Normalised latents [B, 16, H, W] -> IMAGE [B, 8H, 8W, 3] in 0..1."""
-        config = self.vae.config  # type: ignore[union-attr]
-        raw = (latents / config.scaling_factor + config.shift_factor).to(self.vae.dtype)  # type: ignore[arg-type]
-        return images.from_channel_first(self.vae.decode(raw, return_dict=False)[0])  # type: ignore[operator]
+        """Normalised latents [B, C, H, W] -> IMAGE [B, cell * H, cell * W, 3] in 0..1."""
+        raw = latents / self.family.scaling_factor + self.family.shift_factor
+        return images.from_channel_first(codec.decode(self.vae, raw.to(self.vae.dtype)))  # type: ignore[arg-type]
 
     @torch.no_grad()
     def encode_image(self, image: torch.Tensor) -> torch.Tensor:
         """IMAGE [B, H, W, 3], sides multiples of 16 -> normalised latents (the mean, no random draw)."""
-        config = self.vae.config  # type: ignore[union-attr]
         pixels = images.to_channel_first(image).to(self.device, self.vae.dtype)  # type: ignore[call-overload]
-        raw = self.vae.encode(pixels).latent_dist.mode()  # type: ignore[operator]
-        return (raw - config.shift_factor) * config.scaling_factor
+        return (codec.encode(self.vae, pixels) - self.family.shift_factor) * self.family.scaling_factor
 
     def text_to_image(
         self,
@@ -146,13 +150,16 @@ class FluxStudio:
         for name, side in (("width", width), ("height", height)):
             if side < 16 or side % 16:
                 raise InputError(name, side, "a multiple of 16")
-        empty = torch.zeros(1, FLUX1.latent_channels, height // 8, width // 8)
+        cell = self.family.pixels_per_cell
+        empty = torch.zeros(1, self.family.latent_channels, height // cell, width // cell)
         latents = self.sample(
             self.encode([prompt]), empty, seed=seed, steps=steps, guidance=guidance, progress=progress
         )
         return self.decode(latents)
 
 
-def own_length(t5_tokenizer: Any) -> int:
-    """The sequence length a model wants where none is given: its tokenizer's, at most FLUX.1's 512."""
-    return min(int(t5_tokenizer.model_max_length), FLUX1.max_tokens)
+def _guided(flow: torch.Tensor, away: torch.Tensor, cfg: float, family: Family) -> torch.Tensor:
+    """Classifier-free guidance, rounded as the family's reference rounds it."""
+    if family.cfg_around == "positive":
+        return flow + (cfg - 1) * (flow - away)
+    return away + cfg * (flow - away)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, require_number
-from .families import FLUX1
+from .families import FLUX1, Family
 
 if TYPE_CHECKING:
     import torch
@@ -27,23 +27,33 @@ def first_step(steps: int, strength: float) -> int:
     return int(max(steps - min(steps * strength, steps), 0))
 
 
-def image_tokens(latent_height: int, latent_width: int) -> int:
+def image_tokens(family: Family, latent_height: int, latent_width: int) -> int:
     """Transformer tokens of a latent of that many cells; an odd side is padded by one cell."""
-    patch = FLUX1.cells_per_token
+    patch = family.cells_per_token
     return -(-latent_height // patch) * -(-latent_width // patch)
 
 
-def timeshift(config: Mapping[str, Any], latent_height: int, latent_width: int) -> float:
+def linear_timeshift(config: Mapping[str, Any], tokens: int, steps: int) -> float:
     """mu of the dynamic time shift, linear in the number of image tokens (FLUX.1's `calculate_shift`)."""
     from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
     return calculate_shift(
-        image_tokens(latent_height, latent_width),
+        tokens,
         config.get("base_image_seq_len", 256),
         config.get("max_image_seq_len", 4096),
         config.get("base_shift", 0.5),
         config.get("max_shift", 1.15),
     )
+
+
+def empirical_timeshift(config: Mapping[str, Any], tokens: int, steps: int) -> float:
+    """mu as FLUX.2's makers measured it: from the number of image tokens and of steps."""
+    from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
+
+    return compute_empirical_mu(tokens, steps)
+
+
+TIMESHIFTS = {"linear": linear_timeshift, "empirical": empirical_timeshift}
 
 
 def set_steps(
@@ -53,6 +63,7 @@ def set_steps(
     latent_height: int,
     latent_width: int,
     mu: float | None = None,
+    family: Family = FLUX1,
 ) -> FlowMatchEulerDiscreteScheduler:
     """A scheduler whose `timesteps` and `sigmas` are those of the whole run, begun at the step `strength` says.
 
@@ -67,10 +78,11 @@ def set_steps(
         raise InputError("strength", strength, f"more than 0, so that at least one of {steps} steps is left")
     if mu is not None:
         config = {**config, "use_dynamic_shifting": True}
+    tokens = image_tokens(family, latent_height, latent_width)
     scheduler = make_scheduler(config)
     scheduler.set_timesteps(
         sigmas=np.linspace(1.0, 1 / steps, steps),
-        mu=timeshift(config, latent_height, latent_width) if mu is None else mu,
+        mu=TIMESHIFTS[family.timeshift](config, tokens, steps) if mu is None else mu,
     )
     scheduler.set_begin_index(first_step(steps, strength))
     return scheduler
@@ -83,6 +95,8 @@ def sigmas(
     latent_height: int,
     latent_width: int,
     mu: float | None = None,
+    family: Family = FLUX1,
 ) -> torch.Tensor:
     """Float32 [n + 1], falling from at most 1 to 0: the levels of the n steps that `strength` leaves."""
-    return set_steps(config, steps, strength, latent_height, latent_width, mu).sigmas[first_step(steps, strength) :]
+    scheduler = set_steps(config, steps, strength, latent_height, latent_width, mu, family)
+    return scheduler.sigmas[first_step(steps, strength) :]

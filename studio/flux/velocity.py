@@ -1,11 +1,31 @@
-"""The one call of the model: latents and a noise level in, the flow's velocity out."""
+"""The one call of the model: latents and a noise level in, the flow's velocity out. A class for each transformer."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from einops import rearrange
 
-from .families import FLUX1
+REFERENCE_SPACING = 10  # FLUX.2: references stand at 10, 20, ... on the time axis
+
+
+class Velocity(torch.nn.Module):
+    """A diffusers transformer called with latents instead of tokens.
+
+    Its sub-modules are the transformer's own, under the transformer's own names, so that a LoRA's keys fit.
+    """
+
+    def __init__(self, transformer: torch.nn.Module, dtype: torch.dtype):
+        super().__init__()
+        self.transformer = transformer
+        self.dtype = dtype  # of the computation; the weights may be stored in a smaller one
+
+    @property
+    def config(self) -> Any:
+        return self.transformer.config
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:
@@ -18,24 +38,48 @@ def unpack(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=height // 2, w=width // 2, p=2, q=2)
 
 
-def position_ids(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """Float32 [height/2 * width/2, 3]: (0, row, column) of each token."""
-    ids = torch.zeros(height // 2, width // 2, 3, device=device)
-    ids[..., 1] = torch.arange(height // 2, device=device)[:, None]
-    ids[..., 2] = torch.arange(width // 2, device=device)[None]
+def position_ids(
+    height: int, width: int, device: torch.device, index: int = 0, row: int = 0, column: int = 0
+) -> torch.Tensor:
+    """Float32 [height/2 * width/2, 3]: (index, row, column) of each token, counted from `row` and `column`."""
+    ids = torch.full((height // 2, width // 2, 3), float(index), device=device)
+    ids[..., 1] = torch.arange(row, row + height // 2, device=device)[:, None]
+    ids[..., 2] = torch.arange(column, column + width // 2, device=device)[None]
     return ids.reshape(-1, 3)
 
 
-class FluxVelocity(torch.nn.Module):
-    """A diffusers `FluxTransformer2DModel` called with latents instead of tokens.
+def even(latents: torch.Tensor) -> torch.Tensor:
+    """[B, C, H, W] with odd sides made even by repeating the last row or column."""
+    height, width = latents.shape[-2:]
+    if not (height | width) & 1:
+        return latents
+    return torch.nn.functional.pad(latents, (0, width % 2, 0, height % 2), mode="replicate")
 
-    Its sub-modules are the transformer's own, under the transformer's own names, so that a LoRA's keys fit.
+
+def reference_corners(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(row, column) at which each reference of (height, width) tokens begins, so that FLUX.1 Kontext tells them apart.
+
+    The first at (0, 0), as FluxKontextPipeline has it; the others are set side by side or one above the other, whichever
+    keeps the whole smaller (ComfyUI's method "offset").
     """
+    corners, rows, columns = [], 0, 0
+    for height, width in sizes:
+        row, column = (0, columns) if height + rows > width + columns else (rows, 0)
+        rows, columns = max(rows, row + height), max(columns, column + width)
+        corners.append((row, column))
+    return corners
+
+
+def for_all(latents: torch.Tensor, count: int) -> torch.Tensor:
+    """One row for each of `count` pictures; a batch of another size repeats."""
+    return latents.repeat(math.ceil(count / latents.shape[0]), 1, 1, 1)[:count]
+
+
+class FluxVelocity(Velocity):
+    """FLUX.1 in all editions: a `FluxTransformer2DModel`."""
 
     def __init__(self, transformer: torch.nn.Module, dtype: torch.dtype):
-        super().__init__()
-        self.transformer = transformer
-        self.dtype = dtype  # of the computation; the weights may be stored in a smaller one
+        super().__init__(transformer, dtype)
         self.embeds_guidance = bool(transformer.config.guidance_embeds)  # type: ignore[union-attr]
 
     def forward(
@@ -45,31 +89,143 @@ class FluxVelocity(torch.nn.Module):
         context: torch.Tensor,
         y: torch.Tensor,
         guidance: torch.Tensor | None = None,
+        ref_latents: Sequence[torch.Tensor] = (),
+        control: Mapping[str, Sequence[torch.Tensor]] | None = None,
         **_: object,
     ) -> torch.Tensor:
         """Velocity [B, 16, H, W] = noise - picture, in the dtype of `x`.
 
-        x: normalised latents [B, 16, H, W], an odd side is padded by one cell. timestep: [B], the noise level 0..1.
-        context: sequence embeddings [B, S, D]. y: pooled embedding [B, P]. guidance: [B] or None.
+        x: normalised latents [B, 16, H, W]; Fill and Control editions take their picture and mask as channels after
+        them. An odd side is padded by one cell. timestep: [B], the noise level 0..1. context: sequence embeddings
+        [B, S, D]. y: pooled embedding [B, P]. guidance: [B] or None. ref_latents: pictures to look at, normalised, each
+        [1 or B, 16, h, w]. control: what a ControlNet adds after the blocks: "input", "output", as ComfyUI names them.
         """
         height, width = x.shape[-2:]
-        padded = (
-            torch.nn.functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate") if (height | width) & 1 else x
-        )
+        padded = even(x)
         rows, columns = padded.shape[-2:]
+        tokens = pack(padded)
+        ids = [position_ids(rows, columns, x.device)]
+        drawn = tokens.shape[1]
+        references = [even(latent) for latent in ref_latents]
+        corners = reference_corners([(r.shape[-2] // 2, r.shape[-1] // 2) for r in references])
+        for reference, (row, column) in zip(references, corners, strict=True):
+            tokens = torch.cat([tokens, pack(for_all(reference, len(x)).to(x))], dim=1)
+            ids.append(position_ids(*reference.shape[-2:], x.device, 1, row, column))
         tokens = self.transformer(
-            hidden_states=pack(padded),
+            hidden_states=tokens,
             timestep=timestep,
             guidance=guidance if self.embeds_guidance else None,
             pooled_projections=y,
             encoder_hidden_states=context,
             txt_ids=torch.zeros(context.shape[1], 3, device=x.device),
-            img_ids=position_ids(rows, columns, x.device),
+            img_ids=torch.cat(ids),
+            controlnet_block_samples=self._residuals(control, "input", "transformer_blocks", tokens),
+            controlnet_single_block_samples=self._residuals(control, "output", "single_transformer_blocks", tokens),
             return_dict=False,
         )[0]
-        return unpack(tokens, rows, columns)[..., :height, :width]
+        return unpack(tokens[:, :drawn], rows, columns)[..., :height, :width]
+
+    def _residuals(
+        self, control: Mapping[str, Sequence[torch.Tensor | None]] | None, name: str, blocks: str, tokens: torch.Tensor
+    ) -> list[torch.Tensor] | None:
+        """What a ControlNet adds after each block, [B, tokens, D]; zeros where it says nothing, and on references."""
+        given = [residual for residual in (control or {}).get(name, ()) if residual is not None]
+        if not given:
+            return None
+        said = dict(enumerate((control or {})[name]))
+        rows = []
+        for index in range(len(getattr(self.transformer, blocks))):
+            residual = said.get(index)
+            residual = torch.zeros_like(given[0]) if residual is None else residual
+            rows.append(torch.nn.functional.pad(residual.to(tokens), (0, 0, 0, tokens.shape[1] - residual.shape[1])))
+        return rows
 
 
-def channels_of(velocity: FluxVelocity) -> int:
-    """Latent channels that the transformer takes: 16 for FLUX.1, more for its Fill and Control editions."""
-    return velocity.transformer.config.in_channels // FLUX1.cells_per_token**2  # type: ignore[union-attr]
+class Flux2Velocity(Velocity):
+    """FLUX.2 dev and klein: a `Flux2Transformer2DModel`."""
+
+    def __init__(self, transformer: torch.nn.Module, dtype: torch.dtype):
+        super().__init__(transformer, dtype)
+        self.embeds_guidance = bool(transformer.config.guidance_embeds)  # type: ignore[union-attr]
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        guidance: torch.Tensor | None = None,
+        ref_latents: Sequence[torch.Tensor] = (),
+        **_: object,
+    ) -> torch.Tensor:
+        """Velocity [B, 128, H, W], in the dtype of `x`.
+
+        x: latents [B, 128, H, W]. timestep: [B], the noise level 0..1. context: [B, S, D]. guidance: [B] or None.
+        ref_latents: each [1 or B, 128, h, w].
+        """
+        grids = [x, *(for_all(latent, len(x)).to(x) for latent in ref_latents)]
+        ids = [grid_ids(g, REFERENCE_SPACING * index) for index, g in enumerate(grids)]
+        text = torch.zeros(context.shape[1], 4, device=x.device, dtype=torch.int64)
+        text[:, 3] = torch.arange(context.shape[1], device=x.device)
+        tokens = self.transformer(
+            hidden_states=torch.cat([rearrange(g, "b c h w -> b (h w) c") for g in grids], dim=1),
+            timestep=timestep,
+            guidance=guidance if self.embeds_guidance else None,
+            encoder_hidden_states=context,
+            txt_ids=text,
+            img_ids=torch.cat(ids),
+            return_dict=False,
+        )[0]
+        height, width = x.shape[-2:]
+        return rearrange(tokens[:, : height * width], "b (h w) c -> b c h w", h=height)
+
+
+def grid_ids(latents: torch.Tensor, time: int) -> torch.Tensor:
+    """Int64 [H * W, 4]: (time, row, column, 0) of each cell of [B, C, H, W]."""
+    height, width = latents.shape[-2:]
+    ids = torch.zeros(height, width, 4, device=latents.device, dtype=torch.int64)
+    ids[..., 0] = time
+    ids[..., 1] = torch.arange(height, device=latents.device)[:, None]
+    ids[..., 2] = torch.arange(width, device=latents.device)[None]
+    return ids.reshape(-1, 4)
+
+
+class ZImageVelocity(Velocity):
+    """Z-Image: a `ZImageTransformer2DModel`, whose time runs the other way and which returns picture - noise."""
+
+    embeds_guidance = False
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **_: object,
+    ) -> torch.Tensor:
+        """Velocity [B, 16, H, W], float32.
+
+        x: normalised latents [B, 16, H, W]; an odd side is padded by one cell. timestep: [B], the noise level 0..1.
+        context: [B, S, D]. attention_mask: [B, S], 1 = the text's own tokens; None: all of them.
+        """
+        height, width = x.shape[-2:]
+        texts = list(context) if attention_mask is None else [c[m.bool()] for c, m in zip(context, attention_mask)]
+        pictures = self.transformer(list(even(x).unsqueeze(2)), 1 - timestep, texts, return_dict=False)[0]
+        return -torch.stack([picture.float() for picture in pictures]).squeeze(2)[..., :height, :width]
+
+
+VELOCITIES: Mapping[str, type[Velocity]] = {
+    "FluxTransformer2DModel": FluxVelocity,
+    "Flux2Transformer2DModel": Flux2Velocity,
+    "ZImageTransformer2DModel": ZImageVelocity,
+}
+
+
+def make_velocity(transformer: torch.nn.Module, dtype: torch.dtype) -> Velocity:
+    """The Velocity of a diffusers transformer of one of the families."""
+    return VELOCITIES[type(transformer).__name__](transformer, dtype)
+
+
+def channels_of(velocity: Velocity) -> int:
+    """Latent channels that the transformer takes: a family's own, more for FLUX.1's Fill and Control editions."""
+    per_token = 4 if isinstance(velocity, FluxVelocity) else 1
+    return velocity.config.in_channels // per_token

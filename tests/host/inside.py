@@ -6,21 +6,8 @@ Run by test_inside.py. Every figure is the outcome of the real classes of that C
 from __future__ import annotations
 
 import json
-import sys
-import tempfile
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, sys.argv[1])
-sys.path.insert(0, str(ROOT / "tools"))
-sys.argv = ["inside", "--cpu", "--base-directory", tempfile.mkdtemp()]
-
-import comfy.options
-
-comfy.options.enable_args_parsing()
-
-import utils.install_util  # noqa: F401, before ComfyUI 0.20's nodes.py puts comfy/, which has a utils.py, on the path
-import server  # noqa: F401
+import comfy_process  # noqa: F401, first: it makes this process a ComfyUI
 
 import comfy.model_base
 import comfy.model_management as mm
@@ -29,10 +16,6 @@ import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import torch
-from pack import import_pack
-
-import_pack()
-
 from storefront.host import clip_socket, model_files, sampling, vae_socket
 from storefront.studio import examples
 from storefront.studio.errors import InputError
@@ -291,10 +274,12 @@ def refusals(loaded) -> dict:
 
 def stock_schedule_of_schnell() -> float:
     """How far stock samplers' sigmas on our MODEL with schnell's scheduler are from those of a stock schnell."""
-    from storefront.host.model_socket import DiffusersFlux
-    from storefront.studio.flux.families import SCHNELL_SCHEDULER
+    from storefront.host.model_socket import DiffusersModel, Nature
+    from storefront.studio.flux.families import FLUX1, PIPELINES, SCHNELL_SCHEDULER
 
-    ours = DiffusersFlux(torch.nn.Identity(), SCHNELL_SCHEDULER, None, None, CPU)
+    edition = PIPELINES["FluxPipeline"]
+    nature = Nature(FLUX1, edition.quick, SCHNELL_SCHEDULER)
+    ours = DiffusersModel(torch.nn.Identity(), edition, nature, None, None, CPU)
     config = comfy.supported_models.FluxSchnell({"image_model": "flux", "guidance_embed": False})
     stock = comfy.model_base.model_sampling(config, comfy.model_base.ModelType.FLOW)
     simple = [comfy.samplers.calculate_sigmas(sampling, "simple", 4) for sampling in (ours.model_sampling, stock)]

@@ -8,32 +8,18 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-BASE = Path(tempfile.mkdtemp())
-sys.path.insert(0, sys.argv[1])
-sys.path.insert(0, str(ROOT / "tools"))
-sys.argv = ["inside", "--cpu", "--base-directory", str(BASE)]
-
-import comfy.options
-
-comfy.options.enable_args_parsing()
-
-import utils.install_util  # noqa: F401, before ComfyUI 0.20's nodes.py puts comfy/, which has a utils.py, on the path
-import server  # noqa: F401
+import comfy_process
+from comfy_process import BASE, ROOT
 
 import comfy.model_management as mm
 import comfy.sd
 import comfy.utils
-import torch
-from pack import import_pack
-
-import_pack()
-
+import diffusers
 import lora_files
+import tiny
+import torch
 from diffusers import FluxPipeline
 from safetensors.torch import load_file, save_file
 from storefront.host import clip_socket, lora, model_files, sampling
@@ -355,10 +341,67 @@ def refusals(loaded) -> dict:
     return outcome
 
 
+def families() -> dict:
+    """FLUX.2 and Z-Image: the weights that sampling uses, against the dense differences and against diffusers' own reading."""
+    cases = {
+        "FLUX.2 dev": (tiny.build_flux2_dev, "Flux2Pipeline", lora_files.FLUX2),
+        "FLUX.2 klein": (tiny.build_klein, "Flux2KleinPipeline", lora_files.FLUX2),
+        "Z-Image": (tiny.build_zimage, "ZImagePipeline", lora_files.Z_IMAGE),
+    }
+    outcome = {}
+    for family, (build, pipeline_class, table) in cases.items():
+        name = family.replace(" ", "-")
+        folder = BASE / "models" / "diffusers" / name
+        build(folder)
+        loaded, _ = model_files.load(name, "fp32")
+        transformer = loaded.model.model.diffusion_model.transformer
+        every = lora_files.linear_shapes(transformer)
+        shapes = {layer: every[layer] for layers in table.values() for layer in layers}
+        plain = {layer: transformer.get_submodule(layer).weight.clone() for layer in shapes}
+        whole = lora_files.random_lora(shapes)
+        deltas = {layer: whole.up[layer] @ whole.down[layer] for layer in shapes}
+        original = lora_files.fused(whole, table)
+        kronecker, kronecker_deltas = lora_files.lycoris(lora_files.lokr, shapes, "kohya", table)
+        files = {
+            "diffusers": (lora_files.peft(whole), deltas),
+            "original": (lora_files._pairs(original, lora_files._dotted("diffusion_model."), *lora_files.AB), deltas),
+            "kohya": (lora_files._pairs(original, lora_files._flat("lora_unet_"), *lora_files.DOWN_UP), deltas),
+            "LoKr": (kronecker, kronecker_deltas),
+        }
+        seen = {}
+        for kind, (weights, added) in files.items():
+            file = write("family.safetensors", weights)
+            entry = seen[kind] = {}
+            for loader in (by_our_node, by_stock_loader):
+                result = loader(loaded, file, 0.6)
+                mm.load_models_gpu([result[0]])
+                used = {layer: transformer.get_submodule(layer).weight for layer in shapes}
+                entry[loader.__name__] = max(difference(used[x], plain[x] + 0.6 * added[x]) for x in shapes)
+                if loader is by_our_node:
+                    entry["unmatched"] = result[2].unmatched
+                mm.unload_all_models()
+            entry["spread"] = min(float(added[layer].abs().max()) for layer in shapes)
+            # diffusers reads Z-Image's fused layers in kohya's spelling alone.
+            if kind == "diffusers" or (kind == "original" and family != "Z-Image"):
+                pipeline = getattr(diffusers, pipeline_class).from_pretrained(folder, local_files_only=True)
+                pipeline.load_lora_weights(dict(load_file(LORAS / file)))
+                pipeline.fuse_lora(components=["transformer"], lora_scale=0.6)
+                pipeline.unload_lora_weights()
+                fused = pipeline.transformer
+                entry["by diffusers"] = max(
+                    difference(fused.get_submodule(x).weight, plain[x] + 0.6 * added[x]) for x in shapes
+                )
+        seen["taken off"] = all(torch.equal(plain[x], transformer.get_submodule(x).weight) for x in shapes)
+        outcome[family] = seen
+    return outcome
+
+
 def main() -> None:
+    comfy_process.BASE.joinpath("models").mkdir(exist_ok=True)
     loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
     pipeline = open_pipeline()
     figures = {
+        "families": families(),
         "formats": formats(loaded, pipeline),
         "read by diffusers": read_by_diffusers(loaded, pipeline),
         "products": products(loaded, pipeline),

@@ -57,10 +57,29 @@ def originals(layers: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def fused(lora: Lora) -> Lora:
+# Some layers of the other families, original -> diffusers.
+FLUX2 = {
+    "double_blocks.0.img_attn.qkv": [f"transformer_blocks.0.attn.to_{part}" for part in "qkv"],
+    "double_blocks.0.txt_attn.qkv": [f"transformer_blocks.0.attn.add_{part}_proj" for part in "qkv"],
+    "double_blocks.0.txt_attn.proj": ["transformer_blocks.0.attn.to_add_out"],
+    "double_blocks.0.img_mlp.0": ["transformer_blocks.0.ff.linear_in"],
+    "double_blocks.0.txt_mlp.2": ["transformer_blocks.0.ff_context.linear_out"],
+    "single_blocks.0.linear1": ["single_transformer_blocks.0.attn.to_qkv_mlp_proj"],
+    "single_blocks.1.linear2": ["single_transformer_blocks.1.attn.to_out"],
+}
+Z_IMAGE = {
+    "layers.1.attention.qkv": [f"layers.1.attention.to_{part}" for part in "qkv"],
+    "layers.0.attention.out": ["layers.0.attention.to_out.0"],
+    "noise_refiner.0.feed_forward.w1": ["noise_refiner.0.feed_forward.w1"],
+    "context_refiner.0.attention.qkv": [f"context_refiner.0.attention.to_{part}" for part in "qkv"],
+    "layers.0.adaLN_modulation.0": ["layers.0.adaLN_modulation.0"],
+}
+
+
+def fused(lora: Lora, table: dict[str, list[str]] | None = None) -> Lora:
     """The same under the original names: three projections side by side in one pair, as sd-scripts converts them."""
     down, up = {}, {}
-    for original, layers in originals(lora.down).items():
+    for original, layers in (originals(lora.down) if table is None else table).items():
         down[original] = torch.cat([lora.down[layer] for layer in layers])
         up[original] = torch.block_diag(*(lora.up[layer] for layer in layers))
     if "norm_out.linear" in lora.down:  # (shift, scale) there, (scale, shift) in diffusers
@@ -227,7 +246,9 @@ def lokr(shape: tuple[int, int], random: torch.Generator) -> tuple[Weights, torc
     return factors, torch.kron(w1, a @ b) * (1.0 / rank)
 
 
-def lycoris(kind: Callable, shapes: dict[str, tuple[int, int]], name: str) -> tuple[Weights, Weights]:
+def lycoris(
+    kind: Callable, shapes: dict[str, tuple[int, int]], name: str, table: dict[str, list[str]] | None = None
+) -> tuple[Weights, Weights]:
     """A file of all layers, and what it adds to each of diffusers' layers. `name`: "kohya" or "SimpleTuner"."""
     random = torch.Generator().manual_seed(2)
     file, deltas = {}, {}
@@ -236,7 +257,7 @@ def lycoris(kind: Callable, shapes: dict[str, tuple[int, int]], name: str) -> tu
             factors, deltas[layer] = kind(shape, random)
             file |= {f"lycoris_{layer.replace('.', '_')}.{part}": tensor for part, tensor in factors.items()}
         return file, deltas
-    for original, layers in originals(shapes).items():
+    for original, layers in (originals(shapes) if table is None else table).items():
         rows = [shapes[layer][0] for layer in layers]
         factors, whole = kind((sum(rows), shapes[layers[0]][1]), random)
         file |= {f"lora_unet_{original.replace('.', '_')}.{part}": tensor for part, tensor in factors.items()}

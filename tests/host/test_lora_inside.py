@@ -44,6 +44,19 @@ def test_the_same_file_read_by_diffusers_itself(figures, name):
     assert figures["read by diffusers"][name] <= 1e-5
 
 
+@pytest.mark.parametrize("kind", ["diffusers", "original", "kohya", "LoKr"])
+@pytest.mark.parametrize("family", ["FLUX.2 dev", "FLUX.2 klein", "Z-Image"])
+def test_the_other_families(figures, family, kind):
+    """The weights that sampling uses are those with the difference added, and those that diffusers' fuse_lora makes."""
+    outcome = figures["families"][family]
+    assert outcome[kind]["by_our_node"] <= 1e-6
+    assert outcome[kind]["by_stock_loader"] <= 1e-6
+    assert outcome[kind]["unmatched"] == []
+    assert outcome[kind].get("by diffusers", 0) <= 1e-6
+    assert outcome[kind]["spread"] > 1e-3
+    assert outcome["taken off"]
+
+
 @pytest.mark.parametrize("trainer", ["kohya", "SimpleTuner"])
 @pytest.mark.parametrize("kind", ["loha", "lokr"])
 def test_hadamard_and_kronecker_products(figures, kind, trainer):

@@ -301,7 +301,7 @@ def test_our_sampler_on_a_stock_model_equals_ours(comfyui):
 
 def test_unload_models_frees_ours_and_the_next_prompt_loads_them_again(comfyui):
     def loads() -> int:
-        return comfyui.log().count("Requested to load DiffusersFlux")
+        return comfyui.log().count("Requested to load DiffusersModel")
 
     before, first = comfyui.run(text_to_image()).pixels(), loads()
     comfyui.run(text_to_image(Sample={"seed": 8}))

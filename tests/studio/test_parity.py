@@ -9,7 +9,8 @@ import pytest
 import torch
 from diffusers import FluxImg2ImgPipeline, FluxInpaintPipeline, FluxPipeline
 from storefront.studio.flux import noise
-from storefront.studio.flux.pipeline import FluxStudio, Text
+from storefront.studio.flux.encode import Text
+from storefront.studio.flux.pipeline import FluxStudio
 from storefront.studio.flux.velocity import unpack
 
 _spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny.py")
@@ -143,9 +144,7 @@ def test_decoded_pictures_equal_the_pipelines(pairs):
 
 
 def test_text_longer_than_the_encoder_is_reported_not_silently_cut(pairs):
-    from storefront.studio.flux.encode import tokenize
-
-    tokens = tokenize(pairs["tiny"].studio.t5_tokenizer, ["word " * 40, "short"], 48)
+    tokens = pairs["tiny"].studio.tokenizer.tokenize(["word " * 40, "short"], max_tokens=48)["t5xxl"]
     assert tokens.ids.shape == (2, 48)
     assert tokens.counts[0] > 48
     assert tokens.cut[0].replace(" ", "").startswith(("word", "ord", "rd", "d"))

@@ -1,17 +1,68 @@
-"""A FLUX.1 of random weights, 0.1 M parameters, with the layout of the real one: for parity, where size is in the way."""
+"""Pipelines of random weights, 0.1 to 1.5 M parameters, with the layouts of the real ones: for parity, where size is in
+the way."""
 
 from __future__ import annotations
 
 import json
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
-from tokenizers import pre_tokenizers
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Pipeline,
+    Flux2Transformer2DModel,
+    FluxControlPipeline,
+    FluxFillPipeline,
+    FluxKontextPipeline,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    ZImagePipeline,
+    ZImageTransformer2DModel,
+)
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    PixtralImageProcessor,
+    PixtralProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2TokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+# The parts of the published chat templates that a prompt goes through.
+QWEN_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+MISTRAL_CHAT = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}[SYSTEM_PROMPT]"
+    "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}[/SYSTEM_PROMPT]{% elif m['role'] == 'user' %}[INST]"
+    "{% for c in m['content'] %}{% if c['type'] == 'text' %}{{ c['text'] }}{% else %}[IMG]{% endif %}{% endfor %}[/INST]"
+    "{% else %}{{ m['content'][0]['text'] }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+FLUX1_EDITIONS = {  # pipeline class, input channels of the transformer
+    "FLUX.1": (FluxPipeline, 64),
+    "FLUX.1 Kontext": (FluxKontextPipeline, 64),
+    "FLUX.1 Fill": (FluxFillPipeline, 384),
+    "FLUX.1 Control": (FluxControlPipeline, 128),
+}
 
 
-def build(folder, guidance: bool = True, dynamic_shift: bool = True) -> None:
-    """Write the pipeline to `folder`, as a user would have it on disk."""
+def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: str = "FLUX.1") -> None:
+    """Write a FLUX.1 to `folder`, as a user would have it on disk."""
+    pipeline, channels = FLUX1_EDITIONS[edition]
     torch.manual_seed(0)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = alphabet + [letter + "</w>" for letter in alphabet] + ["<|startoftext|>", "<|endoftext|>"]
@@ -54,7 +105,8 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True) -> None:
         )
     )
     transformer = FluxTransformer2DModel(
-        in_channels=64,
+        in_channels=channels,
+        out_channels=64,
         num_layers=1,
         num_single_layers=1,
         attention_head_dim=16,
@@ -64,18 +116,19 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True) -> None:
         guidance_embeds=guidance,
         axes_dims_rope=(4, 6, 6),
     )
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(4, 4, 8, 8),
-        latent_channels=16,
-        norm_num_groups=2,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-        shift_factor=0.1159,
-        scaling_factor=0.3611,
-    )
-    scheduler = FlowMatchEulerDiscreteScheduler(
+    pipeline(
+        scheduler=_scheduler(dynamic_shift),
+        text_encoder=clip,
+        tokenizer=clip_tokenizer,
+        text_encoder_2=t5,
+        tokenizer_2=t5_tokenizer,
+        transformer=transformer,
+        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+    ).save_pretrained(folder)
+
+
+def _scheduler(dynamic_shift: bool = True) -> FlowMatchEulerDiscreteScheduler:
+    return FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=dynamic_shift,
         shift=3.0,
         base_shift=0.5,
@@ -83,12 +136,186 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True) -> None:
         base_image_seq_len=256,
         max_image_seq_len=4096,
     )
-    FluxPipeline(
-        scheduler=scheduler,
-        text_encoder=clip,
-        tokenizer=clip_tokenizer,
-        text_encoder_2=t5,
-        tokenizer_2=t5_tokenizer,
-        transformer=transformer,
-        vae=vae,
+
+
+def _vae(cls, latent_channels: int, **options):
+    return cls(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(4, 4, 8, 8),
+        latent_channels=latent_channels,
+        norm_num_groups=2,
+        use_quant_conv=cls is AutoencoderKLFlux2,
+        use_post_quant_conv=cls is AutoencoderKLFlux2,
+        **options,
+    )
+
+
+def _flux2_vae() -> AutoencoderKLFlux2:
+    vae = _vae(AutoencoderKLFlux2, 32)
+    # A trained one has statistics of its own; those of a new one would hide a forgotten normalisation.
+    vae.bn.running_mean.normal_()
+    vae.bn.running_var.uniform_(0.5, 2.0)
+    return vae
+
+
+def _bytes(specials: list[str]) -> Tokenizer:
+    """A byte-level tokenizer without merges: any text is tokens, Hangul too."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate([*specials, *alphabet])}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _qwen_tokenizer() -> Qwen2TokenizerFast:
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    tokenizer = Qwen2TokenizerFast(
+        tokenizer_object=_bytes(specials),
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
+    )
+    tokenizer.chat_template = QWEN_CHAT
+    return tokenizer
+
+
+def _qwen3(tokenizer, layers: int) -> Qwen3ForCausalLM:
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            tie_word_embeddings=True,
+            max_position_embeddings=2048,
+            bos_token_id=0,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+    )
+
+
+def _flux2_transformer(guidance: bool) -> Flux2Transformer2DModel:
+    return Flux2Transformer2DModel(
+        in_channels=128,
+        num_layers=1,
+        num_single_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=48,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=guidance,
+    )
+
+
+def build_flux2_dev(folder) -> None:
+    torch.manual_seed(0)
+    specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<pad>"]
+    specials += ["[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=_bytes(specials),
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        padding_side="left",
+        additional_special_tokens=[s for s in specials if s.startswith("[")],
+    )
+    processor = PixtralProcessor(
+        image_processor=PixtralImageProcessor(patch_size=14, size={"longest_edge": 56}),
+        tokenizer=tokenizer,
+        patch_size=14,
+        spatial_merge_size=1,
+        chat_template=MISTRAL_CHAT,
+    )
+    text = {
+        "model_type": "mistral",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 31,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "max_position_embeddings": 2048,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 8,
+    }
+    vision = {
+        "model_type": "pixtral",
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "head_dim": 8,
+        "image_size": 56,
+        "patch_size": 14,
+    }
+    config = Mistral3Config(text_config=text, vision_config=vision, image_token_index=5, spatial_merge_size=1)
+    Flux2Pipeline(
+        scheduler=_scheduler(),
+        vae=_flux2_vae(),
+        tokenizer=processor,
+        text_encoder=Mistral3ForConditionalGeneration(config),
+        transformer=_flux2_transformer(guidance=True),
     ).save_pretrained(folder)
+
+
+def build_klein(folder, distilled: bool = True) -> None:
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    Flux2KleinPipeline(
+        scheduler=_scheduler(),
+        vae=_flux2_vae(),
+        tokenizer=tokenizer,
+        text_encoder=_qwen3(tokenizer, 28),
+        transformer=_flux2_transformer(guidance=False),
+        is_distilled=distilled,
+    ).save_pretrained(folder)
+
+
+def build_zimage(folder, turbo: bool = True) -> None:
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    transformer = ZImageTransformer2DModel(
+        all_patch_size=(2,),
+        all_f_patch_size=(1,),
+        in_channels=16,
+        dim=128,  # of less, more than half of the weights would be the time embedder's, whose size is fixed
+        n_layers=2,
+        n_refiner_layers=1,
+        n_heads=4,
+        n_kv_heads=4,
+        cap_feat_dim=16,
+        axes_dims=[8, 12, 12],
+        axes_lens=[1024, 512, 512],
+    )
+    for name in ("x_pad_token", "cap_pad_token"):  # made by torch.empty, so that they differ from run to run
+        torch.nn.init.normal_(getattr(transformer, name), std=0.02)
+    ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
+        tokenizer=tokenizer,
+        text_encoder=_qwen3(tokenizer, 3),
+        transformer=transformer,
+        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+    ).save_pretrained(folder)
+
+
+BUILDERS = {
+    "FLUX.1": build,
+    "FLUX.1 Kontext": lambda folder: build(folder, edition="FLUX.1 Kontext"),
+    "FLUX.1 Fill": lambda folder: build(folder, edition="FLUX.1 Fill"),
+    "FLUX.1 Control": lambda folder: build(folder, edition="FLUX.1 Control"),
+    "FLUX.2 dev": build_flux2_dev,
+    "FLUX.2 klein": build_klein,
+    "FLUX.2 klein base": lambda folder: build_klein(folder, distilled=False),
+    "Z-Image Turbo": build_zimage,
+    "Z-Image": lambda folder: build_zimage(folder, turbo=False),
+}

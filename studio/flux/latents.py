@@ -1,0 +1,45 @@
+"""Pixels and LATENTs: what each family's VAE makes, as ComfyUI's LATENT has it."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+
+# FLUX.1, Z-Image: raw latents of the VAE, [B, 16, H/8, W/8]. FLUX.2: 2 x 2 cells of 32 channels laid on top of each
+# other and normalised by the VAE's own running statistics, [B, 128, H/16, W/16].
+
+
+def is_packed(vae: torch.nn.Module) -> bool:
+    """Whether the VAE's latents are packed and normalised by its batch norm (FLUX.2)."""
+    return getattr(vae, "bn", None) is not None
+
+
+def channels(vae: torch.nn.Module) -> int:
+    """Channels of a LATENT of this VAE."""
+    return int(vae.config.latent_channels) * (4 if is_packed(vae) else 1)  # type: ignore[union-attr]
+
+
+def _statistics(vae: torch.nn.Module, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation [1, 128, 1, 1] of the packed latents, where `like` is."""
+    norm = vae.bn
+    mean = norm.running_mean.to(like).view(1, -1, 1, 1)  # type: ignore[union-attr,operator]
+    variance = norm.running_var.to(like).view(1, -1, 1, 1)  # type: ignore[union-attr,operator]
+    return mean, torch.sqrt(variance + vae.config.batch_norm_eps)  # type: ignore[union-attr]
+
+
+def encode(vae: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels [B, 3, H, W] in -1..1, sides multiples of a cell -> LATENT: the mean, no random draw."""
+    latents = vae.encode(pixels).latent_dist.mode()  # type: ignore[operator]
+    if not is_packed(vae):
+        return latents
+    packed = rearrange(latents, "b c (h p) (w q) -> b (c p q) h w", p=2, q=2)
+    mean, deviation = _statistics(vae, packed)
+    return (packed - mean) / deviation
+
+
+def decode(vae: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
+    """LATENT -> pixels [B, 3, H, W] in about -1..1."""
+    if is_packed(vae):
+        mean, deviation = _statistics(vae, latents)
+        latents = rearrange(latents * deviation + mean, "b (c p q) h w -> b c (h p) (w q)", p=2, q=2)
+    return vae.decode(latents, return_dict=False)[0]  # type: ignore[operator]

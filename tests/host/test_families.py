@@ -1,0 +1,68 @@
+"""Every family on ComfyUI's sockets, measured inside a ComfyUI process (inside_families.py)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FAMILIES = ["FLUX.1", "FLUX.1 Kontext", "FLUX.1 Fill", "FLUX.1 Control", "FLUX.2 dev", "FLUX.2 klein", "Z-Image Turbo"]
+PACKED = ("FLUX.2 dev", "FLUX.2 klein")
+
+
+@pytest.fixture(scope="session")
+def families(comfyui_folder):
+    script = Path(__file__).with_name("inside_families.py")
+    done = subprocess.run([sys.executable, str(script), str(comfyui_folder)], capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES ")]
+    assert lines, done.stderr[-3000:]
+    figures = json.loads(lines[0].removeprefix("FIGURES "))
+    assert sorted(figures) == sorted(FAMILIES)
+    return figures
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("task", ["text", "strength", "mask", "cfg", "references", "decode"])
+def test_comfyui_s_sampler_ends_where_the_loop_ends(families, family, task):
+    equality = families[family]["equality"]
+    sees_references = family in ("FLUX.1 Kontext", *PACKED)
+    if task == "references":
+        assert ("references" in equality) == sees_references
+    if task in equality:
+        assert equality[task] <= 1e-5
+    if sees_references:
+        assert equality["references are seen"] > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stock_nodes_work_on_every_family(families, family):
+    stock = families[family]["stock"]
+    assert stock["text"] == 0
+    assert stock["encoded"] == 0
+    assert stock["finite"]
+    assert stock["picture"] == stock["tiled"] == [1, 64, 96, 3]
+    assert stock["canvas"] == ([1, 128, 4, 6] if family in PACKED else [1, 16, 8, 12])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_prompt_of_a_batch_draws_what_it_draws_alone(families, family):
+    assert families[family]["batch"]["difference"] <= 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_partly_on_another_device_compute_the_same(families, family):
+    memory = families[family]["memory"]
+    assert memory["half"] == {"MODEL": 0, "CLIP": 0, "VAE": 0}
+    assert memory["streamed"] == {"vae": "cuda", "transformer": "cuda"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_does_not_fit_is_refused_by_name(families, family):
+    refusals = families[family]["refusals"]
+    assert "width" in refusals["width"]
+    assert "channels" in refusals["channels"]
+    assert refusals["nothing beside"]
+    assert "reference" in refusals["references"] or "picture" in refusals["references"]
