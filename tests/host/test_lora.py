@@ -104,7 +104,6 @@ def test_a_style_without_an_installed_lora_passes_the_model_on_and_says_so(comfy
     assert "no style chosen" in report or ("the model is unchanged" in report and "XLabs-AI" in report)
 
 
-@pytest.mark.usefixtures("no_traceback")
 def test_the_users_own_table_of_styles(comfyui):
     table = comfyui.base / "user" / "default" / "storefront" / "styles.yaml"
     table.parent.mkdir(parents=True, exist_ok=True)
