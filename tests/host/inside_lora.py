@@ -336,7 +336,7 @@ def refusals(loaded) -> dict:
     once, _, _ = by_our_node(loaded, write("once.safetensors", peft), 1.0)
     outcome["twice"] = {
         "difference": difference(draw(model, clip), draw(once, clip)),
-        "unmatched": len(applied.unmatched) == len(twice) - len(peft),
+        "unmatched": set(applied.unmatched) in (set(peft), set(twice) - set(peft)),
     }
     return outcome
 
