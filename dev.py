@@ -46,6 +46,7 @@ TEST_TOOLS = [
     "uvicorn",
     "aiohttp",
     "setuptools>=77",
+    "peft",
 ]
 DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
 

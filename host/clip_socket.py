@@ -56,13 +56,30 @@ class Tokenizer:
         return {}
 
 
+class Named(torch.nn.Module):
+    """A module under a dotted name within this one: LoRA files and ComfyUI know weights by the names that ComfyUI gives."""
+
+    def __init__(self, name: str, module: torch.nn.Module):
+        super().__init__()
+        first, _, rest = name.partition(".")
+        self.add_module(first, Named(rest, module) if rest else module)
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        (inner,) = self.children()
+        return inner(*args, **options)
+
+
 class TextEncoders(torch.nn.Module):
     """A family's text encoders as `comfy.sd.CLIP` calls them."""
 
     def __init__(self, encoders: encode.PairEncoders | encode.ChatEncoder, dtype: torch.dtype, device: torch.device):
         super().__init__()
-        object.__setattr__(self, "studio", encoders)  # its parts stand here, under the names that LoRAs look for
-        for name, part in encoders.named_children():
+        object.__setattr__(self, "studio", encoders)
+        for name, part in encoders.named_children():  # under the names that ComfyUI's own have, which LoRAs look for
+            if name == "clip_l":  # transformers 4 has a "text_model" in it, transformers 5 has the layers there
+                part = Named("transformer" if hasattr(part, "text_model") else "transformer.text_model", part)
+            elif name == "t5xxl":
+                part = Named("transformer", part)
             self.add_module(name, part)
         self.dtypes, self.device = {dtype}, device
         self._execution_device = device

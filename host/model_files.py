@@ -14,7 +14,7 @@ from ..studio.errors import InputError
 from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, preview_factors
 from ..studio.flux.encode import make_encoders, make_tokenizer
 from ..studio.flux.velocity import make_velocity
-from . import memory, report
+from . import lora_patches, memory, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_socket import DiffusersModel, Nature
 from .progress import Stages
@@ -104,7 +104,7 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
         None,
         offload,
     )
-    patcher = memory.patcher(model, device, offload)
+    patcher = lora_patches.patcher(model, device, offload)
 
     # FLUX.1's VAE overflows in fp16; ComfyUI never uses that for it either.
     asked = memory.DTYPES.get(weight_dtype, torch.float16)

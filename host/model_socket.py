@@ -28,6 +28,7 @@ from ..studio.flux.families import (
     Family,
 )
 from ..studio.flux.velocity import FluxVelocity, Velocity, ZImageVelocity, channels_of
+from .lora_patches import FusedLayerNames
 
 
 class Nature(NamedTuple):
@@ -38,7 +39,7 @@ class Nature(NamedTuple):
     scheduler_config: Mapping[str, Any]
 
 
-class DiffusersModel(comfy.model_base.QwenImage):
+class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
     """A BaseModel whose `diffusion_model` is a Velocity.
 
     It derives from QwenImage for one thing only: `comfy.lora.model_lora_keys_unet` asks for the class, and QwenImage's

@@ -9,6 +9,7 @@ from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .output import StorefrontReport, StorefrontSaveImage
+from .lora import StorefrontLoadLora, StorefrontStyleLora
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .prompt import StorefrontAdPrompt
@@ -17,6 +18,8 @@ from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
+    StorefrontLoadLora,
+    StorefrontStyleLora,
     StorefrontEncode,
     StorefrontReference,
     StorefrontCanvas,

@@ -63,24 +63,22 @@ def how_to_get(folder: Path) -> str:
     return f'to get it: hf download {repository_of(folder.name)} --local-dir "{folder}"'
 
 
-def check_safetensors(path: Path) -> None:
+def check_safetensors(path: Path, name: str = "model") -> None:
     """Raise ModelFilesError unless the file's size is what its header says (a broken download is shorter)."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > min(MAX_HEADER, size - 8):
-            raise ModelFilesError(
-                "model", path.name, f"a whole safetensors file; this one ends inside its header: {path}"
-            )
+            raise ModelFilesError(name, path.name, f"a whole safetensors file; this one ends inside its header: {path}")
         try:
             header = json.loads(file.read(length))
-            ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+            ends = [int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise ModelFilesError("model", path.name, f"a safetensors header that can be read: {path}") from error
+            raise ModelFilesError(name, path.name, f"a safetensors header that can be read: {path}") from error
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
-        raise ModelFilesError("model", path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
+        raise ModelFilesError(name, path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
 
 
 def weight_names(part: Path) -> tuple[str, str | None]:

@@ -1,0 +1,146 @@
+"""LoRAs: up to four rows of files, or a style by its name."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .flux import CATEGORY
+
+ROWS = (1, 2, 3, 4)
+
+
+def _row(number: int) -> list[io.Input]:
+    from ..host import lora
+
+    return [
+        io.Combo.Input(
+            f"lora_{number}",
+            options=[lora.NONE, *lora.files()],
+            default=lora.NONE,
+            optional=number > 1,
+            tooltip="A .safetensors in models/loras, in any trainer's format.",
+        ),
+        io.Float.Input(
+            f"strength_{number}",
+            default=1.0,
+            min=-lora.STRONGEST,
+            max=lora.STRONGEST,
+            step=0.05,
+            optional=True,
+            tooltip="On the model. 0 = no effect; below 0 = away from it.",
+        ),
+        io.Float.Input(
+            f"clip_strength_{number}",
+            default=1.0,
+            min=-lora.STRONGEST,
+            max=lora.STRONGEST,
+            step=0.05,
+            optional=True,
+            advanced=True,
+            tooltip="On the text encoders, where the file has a part for them.",
+        ),
+    ]
+
+
+class StorefrontLoadLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontLoadLora",
+            display_name="Load LoRA (Storefront)",
+            category=CATEGORY,
+            description="Puts up to four LoRAs on a model, in any trainer's format, and lists every key that did not match.",
+            search_aliases=["lora", "lora stack", "style", "lokr", "loha", "lycoris"],
+            inputs=[
+                io.Model.Input("model"),
+                io.Clip.Input(
+                    "clip", optional=True, tooltip="Wanted only for LoRAs that change the text encoders too."
+                ),
+                *(entry for number in ROWS for entry in _row(number)),
+            ],
+            outputs=[
+                io.Model.Output(),
+                io.Clip.Output(tooltip="Empty where no CLIP is wired in."),
+                io.String.Output("report", display_name="REPORT", tooltip="What matched, and every key that did not."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs) -> object:
+        from ..host import lora
+
+        return lora.fingerprint(value for name, value in inputs.items() if name.startswith("lora_"))
+
+    @classmethod
+    def execute(cls, model, clip=None, **rows) -> io.NodeOutput:
+        from ..host import lora, progress
+
+        chosen = [
+            lora.Row(
+                f"lora_{n}",
+                rows.get(f"lora_{n}", lora.NONE),
+                rows.get(f"strength_{n}", 1.0),
+                rows.get(f"clip_strength_{n}", 1.0),
+            )
+            for n in ROWS
+        ]
+        model, clip, outcome = lora.apply_rows(model, clip, chosen)
+        report = lora.report(outcome)
+        progress.say_all(report.splitlines(), cls.hidden.unique_id)
+        return io.NodeOutput(model, clip, report)
+
+
+class StorefrontStyleLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import lora
+
+        return io.Schema(
+            node_id="StorefrontStyleLora",
+            display_name="Style LoRA (Storefront)",
+            category=CATEGORY,
+            description="A style by its name: the LoRA that belongs to it, where it is installed; else the model as it is.",
+            search_aliases=["style", "realistic", "anime", "illustration", "lora switch"],
+            inputs=[
+                io.Model.Input("model"),
+                io.Clip.Input(
+                    "clip", optional=True, tooltip="Wanted only for LoRAs that change the text encoders too."
+                ),
+                io.Combo.Input(
+                    "style",
+                    options=[lora.NONE, *lora.style_names()],
+                    default=lora.NONE,
+                    tooltip="Which LoRA belongs to it stands in studio/flux/styles.yaml, or in your own table (see help).",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0,
+                    max=2,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Times the strength that the table gives.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(),
+                io.Clip.Output(tooltip="Empty where no CLIP is wired in."),
+                io.String.Output("report", display_name="REPORT", tooltip="Which file was used, or why none was."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs) -> object:
+        from ..host import lora
+
+        return [*lora.fingerprint(lora.files()), lora.style_stamp()]
+
+    @classmethod
+    def execute(cls, model, style: str, clip=None, strength: float = 1.0) -> io.NodeOutput:
+        from ..host import lora, progress
+
+        model, clip, report = lora.apply_style(model, clip, style, strength)
+        progress.say_all(report, cls.hidden.unique_id)
+        return io.NodeOutput(model, clip, "\n".join(report))
