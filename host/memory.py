@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -65,7 +66,8 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     """
     share_tied_head(module)
     for leaf in module.modules():
-        streamed = _streamed_norm(type(leaf)) if _is_foreign_norm(leaf) else _LEAVES.get(type(leaf))
+        kind: Any = type(leaf)
+        streamed = _streamed_norm(kind) if _is_foreign_norm(leaf) else _LEAVES.get(kind)
         if streamed is not None:
             leaf.__class__ = streamed
             if not hasattr(leaf, "bias"):  # ComfyUI's Embedding has one, which is None

@@ -126,7 +126,8 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         return {"ref_latents": [1, 16, sum(math.prod(latent.shape[2:]) for latent in references)]}
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        sequence, mask = kwargs.get("cross_attn"), kwargs.get("attention_mask")
+        sequence: Any = kwargs.get("cross_attn")
+        mask = kwargs.get("attention_mask")
         self._require_width("sequence", sequence, self._text_width())
         out = comfy.model_base.BaseModel.extra_conds(self, **kwargs)
         out["c_crossattn"] = comfy.conds.CONDRegular(sequence)

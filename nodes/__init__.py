@@ -8,8 +8,8 @@ from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
-from .output import StorefrontReport, StorefrontSaveImage
 from .lora import StorefrontLoadLora, StorefrontStyleLora
+from .output import StorefrontReport, StorefrontSaveImage
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .prompt import StorefrontAdPrompt

@@ -110,7 +110,7 @@ class FluxVelocity(Velocity):
         corners = reference_corners([(r.shape[-2] // 2, r.shape[-1] // 2) for r in references])
         for reference, (row, column) in zip(references, corners, strict=True):
             tokens = torch.cat([tokens, pack(for_all(reference, len(x)).to(x))], dim=1)
-            ids.append(position_ids(*reference.shape[-2:], x.device, 1, row, column))
+            ids.append(position_ids(reference.shape[-2], reference.shape[-1], x.device, 1, row, column))
         tokens = self.transformer(
             hidden_states=tokens,
             timestep=timestep,
