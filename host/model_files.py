@@ -39,7 +39,7 @@ def folders() -> dict[str, Path]:
     found = {BUNDLED: _BUNDLED_FOLDER}
     for root in folder_paths.get_folder_paths("diffusers"):
         for depth in ("*", "*/*"):  # NAME or OWNER/NAME; deeper would read whole disks at every /object_info
-            for index in sorted(Path(root).glob(f"{depth}/model_index.json")):
+            for index in sorted(Path(root).glob(f"{depth}/*model_index.json")):
                 name = index.parent.relative_to(root).as_posix()
                 if name.isprintable():  # a name that is no text (Linux allows it) cannot travel in a prompt
                     found.setdefault(name, index.parent)

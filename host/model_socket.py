@@ -19,6 +19,7 @@ from ..studio.flux.families import (
     FLUX1,
     FLUX2_DEV,
     FLUX2_KLEIN,
+    FLUX3,
     PIPELINES,
     SCHNELL_SCHEDULER,
     Z_IMAGE,
@@ -183,9 +184,11 @@ def _stock_facts(velocity: Velocity, nature: Nature) -> tuple[comfy.model_base.M
     config = nature.scheduler_config
     if nature.family is Z_IMAGE:
         return comfy.model_base.ModelType.FLOW, float(config.get("shift", 3.0)), 2.8
-    if nature.family in (FLUX2_DEV, FLUX2_KLEIN):
+    if nature.family in (FLUX2_DEV, FLUX2_KLEIN, FLUX3):
         width = velocity.config.num_attention_heads * velocity.config.attention_head_dim
-        return comfy.model_base.ModelType.FLUX, 2.02, 3.1 * 4 * width / 2604
+        # FLUX.3 is not known to ComfyUI: its shift is that of its makers, which ModelSamplingFlux wants as ln.
+        shift = math.log(float(config.get("shift", 6.93))) if nature.family is FLUX3 else 2.02
+        return comfy.model_base.ModelType.FLUX, shift, 3.1 * 4 * width / 2604
     if config.get("use_dynamic_shifting", False):
         return comfy.model_base.ModelType.FLUX, float(config.get("max_shift", 1.15)), 3.1
     return comfy.model_base.ModelType.FLUX, math.log(float(config.get("shift", 1.0))), 3.1

@@ -28,6 +28,7 @@ SCHEDULER_NUMBERS = {
     "max_image_seq_len",
 }
 VARIANTS = ("bf16", "fp16")
+INDEX_FILES = ("model_index.json", "modular_model_index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
@@ -129,8 +130,8 @@ def inspect(folder: Path) -> Checkpoint:
 
     Raises ModelFilesError that names the file, what is wrong with it and how to get a good one.
     """
-    index_file = folder / "model_index.json"
-    if not index_file.is_file():
+    index_file = next((folder / name for name in INDEX_FILES if (folder / name).is_file()), None)
+    if index_file is None:
         raise ModelFilesError("model", folder.name, f"a model_index.json in it; {how_to_get(folder)}")
     index = read_json(index_file)
     edition = PIPELINES.get(str(index.get("_class_name")))
@@ -138,7 +139,7 @@ def inspect(folder: Path) -> Checkpoint:
         raise ModelFilesError(
             "model",
             folder.name,
-            f"one of {', '.join(PIPELINES)}; its model_index.json says {index.get('_class_name')!r}",
+            f"one of {', '.join(PIPELINES)}; its {index_file.name} says {index.get('_class_name')!r}",
         )
     family = edition.family
     require_classes(folder.name, family)
@@ -149,9 +150,9 @@ def inspect(folder: Path) -> Checkpoint:
             wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
             raise ModelFilesError("model", folder.name, f"in {tokenizer}/: {wanted}; {how_to_get(folder)}")
     scheduler_file = folder / "scheduler" / "scheduler_config.json"
-    if not scheduler_file.is_file():
+    if not scheduler_file.is_file() and family.scheduler_config is None:
         raise ModelFilesError("model", folder.name, f"scheduler/scheduler_config.json in it; {how_to_get(folder)}")
-    scheduler = read_json(scheduler_file)
+    scheduler = read_json(scheduler_file) if scheduler_file.is_file() else dict(family.scheduler_config or {})
     for key in SCHEDULER_NUMBERS & scheduler.keys():
         if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
             raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")

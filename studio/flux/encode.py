@@ -174,8 +174,12 @@ class ChatEncoder(torch.nn.Module):
         assert given.mask is not None
         mask = given.mask.to(device)
         # Without the head: the logits of every token would be the largest tensor of all, and are not asked for.
+        options = {}
+        if self._text.padding_position is not None:
+            positions = torch.arange(mask.shape[1], device=device)[None]
+            options["position_ids"] = positions.masked_fill(mask == 0, self._text.padding_position)
         states = self.language_model.base_model(
-            input_ids=given.ids.to(device), attention_mask=mask, output_hidden_states=True, use_cache=False
+            input_ids=given.ids.to(device), attention_mask=mask, output_hidden_states=True, use_cache=False, **options
         ).hidden_states
         sequence = rearrange([states[layer] for layer in self._text.layers], "n b s d -> b s (n d)")
         if not self._text.keeps_padding:  # the longest text's tokens; the mask tells the others'

@@ -20,6 +20,7 @@ class ChatText:
     system: str = ""  # system message before the user's
     forbidden: str = ""  # a mark that the template gives a meaning to, taken out of the text
     keeps_padding: bool = True  # False: the transformer sees the text's own tokens alone
+    padding_position: int | None = None  # where padding stands on the position axis; None: the model decides
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Family:
     cfg_around: str  # "negative": neg + cfg (pos - neg); "positive": pos + (cfg - 1)(pos - neg): equal but for rounding
     # Settings that a shipped config must not leave to the class's defaults, because those are another model's.
     required_config: Mapping[str, Mapping[str, object]]
+    scheduler_config: Mapping[str, object] | None = None  # of folders that have no scheduler/; None: they must have one
 
 
 _VAE_16 = MappingProxyType(
@@ -141,7 +143,24 @@ Z_IMAGE = Family(
     required_config=MappingProxyType({"vae": _VAE_16}),
 )
 
-FAMILIES = (FLUX1, FLUX2_DEV, FLUX2_KLEIN, Z_IMAGE)
+FLUX3 = Family(
+    name="FLUX.3",
+    since="0.42",
+    components=MappingProxyType(
+        {
+            "text_encoder": ("transformers", "Qwen3VLForConditionalGeneration"),
+            "transformer": ("diffusers", "Flux3Transformer2DModel"),
+            "vae": ("diffusers", "AutoencoderKLFlux2"),
+        }
+    ),
+    tokenizers=MappingProxyType({"tokenizer": ("transformers", "Qwen3VLProcessor")}),
+    # transformers 4.57, with which FLUX.3 was trained, put padding at position 1.
+    text=ChatText("qwen3_vl", (4, 8, 12, 16, 20, 24, 28, 32), 8192, window=80, padding_position=1),
+    scheduler_config=MappingProxyType({"num_train_timesteps": 1000, "shift": 6.93, "use_dynamic_shifting": False}),
+    **{**_FLUX2, "timeshift": "linear"},  # type: ignore[arg-type]
+)
+
+FAMILIES = (FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, Z_IMAGE)
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,8 @@ PIPELINES: Mapping[str, Edition] = MappingProxyType(
             ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline"),
             Edition(FLUX2_KLEIN, Defaults(50, 0.0, 4.0), quick=Defaults(4, 0.0, 1.0), takes_references=True),
         ),
+        "Flux3ModularPipeline": Edition(FLUX3, Defaults(50, 0.0, 3.5), takes_references=True),
+        "Flux3DistilledModularPipeline": Edition(FLUX3, Defaults(16, 0.0, 1.0), takes_references=True),
         **dict.fromkeys(
             ("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
             Edition(Z_IMAGE, Defaults(50, 0.0, 5.0), quick=Defaults(8, 0.0, 1.0)),

@@ -96,9 +96,10 @@ class FluxStudio:
             seen = x.to(self.velocity.dtype)
             if beside is not None:
                 seen = torch.cat([seen, beside.to(seen)], dim=1)
-            flow = self._flow(seen, level, positive, strengths, references)
+            target = scheduler.sigmas[scheduler.begin_index + i + 1].expand(count).to(level)
+            flow = self._flow(seen, level, target, positive, strengths, references)
             if cfg > 1 and negative is not None:
-                away = self._flow(seen, level, negative, strengths, references)
+                away = self._flow(seen, level, target, negative, strengths, references)
                 flow = _guided(flow, away, cfg, self.family)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
             if mask is not None:
@@ -111,7 +112,7 @@ class FluxStudio:
                 progress(i + 1, len(timesteps))
         return x
 
-    def _flow(self, x, level, text: Text, strengths, references: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _flow(self, x, level, target, text: Text, strengths, references: Sequence[torch.Tensor]) -> torch.Tensor:
         looked_at = [reference.to(x) for reference in references]
         return self.velocity(
             x,
@@ -121,6 +122,7 @@ class FluxStudio:
             guidance=strengths,
             attention_mask=text.mask,
             ref_latents=looked_at,
+            target=target,
         )
 
     @torch.no_grad()

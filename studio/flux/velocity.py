@@ -189,6 +189,69 @@ def grid_ids(latents: torch.Tensor, time: int) -> torch.Tensor:
     return ids.reshape(-1, 4)
 
 
+class Flux3Velocity(Velocity):
+    """FLUX.3: a `Flux3Transformer2DModel`, step-distilled (a flow map) or not."""
+
+    embeds_guidance = False
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        ref_latents: Sequence[torch.Tensor] = (),
+        target: torch.Tensor | None = None,
+        transformer_options: Mapping[str, Any] | None = None,
+        **_: object,
+    ) -> torch.Tensor:
+        """Velocity [B, 128, H, W], in the dtype of `x`.
+
+        x: latents [B, 128, H, W]. timestep: [B], the noise level 0..1. context: [B, S, D]. ref_latents: each
+        [1 or B, 128, h, w]. A flow map also wants to know the level that the step ends at: `target` [B], or the levels
+        of the whole run as ComfyUI's samplers say them ("sample_sigmas").
+        """
+        length = context.shape[1]
+        text = torch.zeros(length, 4, device=x.device)
+        text[:, 3] = torch.arange(length, device=x.device)
+        references = {}
+        if ref_latents:
+            shown = [for_all(latent, len(x)).to(x) for latent in ref_latents]
+            references = {
+                "image_cond_hidden_states": torch.cat([rearrange(r, "b c h w -> b (h w) c") for r in shown], dim=1),
+                "image_cond_ids": torch.cat([half_grid_ids(r, -1 - index) for index, r in enumerate(shown)]),
+            }
+        if self.config.flow_map and target is None:
+            target = next_level((transformer_options or {}).get("sample_sigmas"), timestep)
+        tokens = self.transformer(
+            hidden_states=rearrange(x, "b c h w -> b (h w) c"),
+            encoder_hidden_states=context,
+            timestep=timestep,
+            img_ids=half_grid_ids(x, 0),
+            txt_ids=text,
+            target_timestep=target if self.config.flow_map else None,
+            return_dict=False,
+            **references,
+        )[0]
+        return rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[-2])
+
+
+def half_grid_ids(latents: torch.Tensor, index: int) -> torch.Tensor:
+    """Float32 [H * W, 4]: (0, row / 2, column / 2, index) of each cell of [B, C, H, W], as FLUX.3 was trained."""
+    ids = grid_ids(latents, 0).float()
+    ids[:, 1:3] *= 0.5
+    ids[:, 3] = index
+    return ids
+
+
+def next_level(levels: torch.Tensor | None, timestep: torch.Tensor) -> torch.Tensor:
+    """[B]: the noise level after `timestep` [B] in a run's falling `levels` [n + 1]; 0 where nothing is known of it."""
+    if levels is None:
+        return torch.zeros_like(timestep)
+    levels = levels.to(timestep)
+    here = (levels[None] - timestep[:, None]).abs().argmin(1)
+    return levels[(here + 1).clamp(max=len(levels) - 1)]
+
+
 class ZImageVelocity(Velocity):
     """Z-Image: a `ZImageTransformer2DModel`, whose time runs the other way and which returns picture - noise."""
 
@@ -219,6 +282,7 @@ class ZImageVelocity(Velocity):
 VELOCITIES: Mapping[str, type[Velocity]] = {
     "FluxTransformer2DModel": FluxVelocity,
     "Flux2Transformer2DModel": Flux2Velocity,
+    "Flux3Transformer2DModel": Flux3Velocity,
     "ZImageTransformer2DModel": ZImageVelocity,
 }
 

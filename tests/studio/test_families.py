@@ -308,3 +308,40 @@ def test_references_that_cannot_be_shown_are_refused(size, named):
 
     with pytest.raises(InputError, match=named):
         fit(picture(1, 64, 15), True, size)
+
+
+@pytest.mark.parametrize(("name", "scale", "cfg"), [("FLUX.3", 3.5, 3.5), ("FLUX.3 distilled", None, 1.0)])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_flux3_equals_its_modular_pipeline(folders, studios, name, scale, cfg, count):
+    """Over words alone, one reference and two, of sizes that the pipeline leaves as they are."""
+    studio = studios(name)
+    seen = [picture(1), picture(2, *ODD)][:count]
+    pipeline = diffusers.ModularPipeline.from_pretrained(folders(name), local_files_only=True)
+    pipeline._blocks.sub_blocks.pop("prompt_upsampler")
+    pipeline.update_components(**{part: getattr(studio, part) for part in ("vae",)})
+    pipeline.update_components(
+        transformer=studio.velocity.transformer,
+        text_encoder=studio.encoders.language_model,
+        tokenizer=studio.tokenizer._template,
+    )
+    options = {"image": [pil(image) for image in seen]} if count else {}
+    state = pipeline(
+        prompt=PROMPTS[0],
+        height=HEIGHT,
+        width=WIDTH,
+        num_inference_steps=3,
+        generator=noise.picture_generators(SEED, [0])[0],
+        output_type="pt",
+        **options,
+    )
+    settings = {"cfg": cfg, "negative": studio.encode([""])} if cfg > 1 else {}
+    ours = studio.sample(
+        studio.encode(PROMPTS[:1]),
+        canvas(studio, 1),
+        seed=SEED,
+        steps=3,
+        references=[studio.encode_image(image) for image in seen],
+        **settings,
+    )
+    assert (ours - as_latents(state.get("latents"), "FLUX.2")).abs().max() <= 1e-5
+    assert (studio.decode(ours) - state.get("images").movedim(1, -1)).abs().max() <= 1e-5

@@ -13,6 +13,7 @@ from diffusers import (
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
+    Flux3Transformer2DModel,
     FluxControlPipeline,
     FluxFillPipeline,
     FluxKontextPipeline,
@@ -21,6 +22,8 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
+from diffusers.modular_pipelines.flux3.modular_blocks_flux3 import Flux3AutoBlocks
+from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledAutoBlocks
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     CLIPTextConfig,
@@ -32,8 +35,13 @@ from transformers import (
     PixtralProcessor,
     PreTrainedTokenizerFast,
     Qwen2TokenizerFast,
+    Qwen2VLImageProcessor,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -281,6 +289,59 @@ def build_klein(folder, distilled: bool = True) -> None:
     ).save_pretrained(folder)
 
 
+def build_flux3(folder, distilled: bool = False) -> None:
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    size = len(tokenizer)
+    text = {
+        "vocab_size": size + 4,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 33,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "max_position_embeddings": 9000,
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True},
+        "pad_token_id": 0,
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 16,
+        "patch_size": 4,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0],
+    }
+    marks = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    places = {name: size + index for index, name in enumerate(marks)}
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, **places)
+    pipeline = (Flux3DistilledAutoBlocks if distilled else Flux3AutoBlocks)().init_pipeline()
+    pipeline.update_components(
+        text_encoder=Qwen3VLForConditionalGeneration(config),
+        tokenizer=Qwen3VLProcessor(
+            image_processor=Qwen2VLImageProcessor(),
+            tokenizer=tokenizer,
+            video_processor=Qwen3VLVideoProcessor(),
+            chat_template=QWEN_CHAT,
+        ),
+        vae=_flux2_vae(),
+        transformer=Flux3Transformer2DModel(
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=128,
+            timestep_channels=16,
+            axes_dims_rope=(4, 4, 4, 4),
+            flow_map=distilled,
+        ),
+    )
+    pipeline.save_pretrained(folder)
+
+
 def build_zimage(folder, turbo: bool = True) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
@@ -316,6 +377,8 @@ BUILDERS = {
     "FLUX.2 dev": build_flux2_dev,
     "FLUX.2 klein": build_klein,
     "FLUX.2 klein base": lambda folder: build_klein(folder, distilled=False),
+    "FLUX.3": build_flux3,
+    "FLUX.3 distilled": lambda folder: build_flux3(folder, distilled=True),
     "Z-Image Turbo": build_zimage,
     "Z-Image": lambda folder: build_zimage(folder, turbo=False),
 }
