@@ -18,7 +18,7 @@ class StorefrontLoadModel(io.ComfyNode):
             node_id="StorefrontLoadModel",
             display_name="Load FLUX Model (Storefront)",
             category=CATEGORY,
-            description="Opens a FLUX.1, FLUX.2 or Z-Image in diffusers layout, or the bundled flux-micro.",
+            description="Opens a FLUX.1, FLUX.2, FLUX.3 or Z-Image in diffusers layout, or the bundled flux-micro.",
             search_aliases=["flux", "flux 2", "klein", "kontext", "z-image", "diffusers loader", "checkpoint"],
             inputs=[
                 io.Combo.Input(

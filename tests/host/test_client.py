@@ -20,7 +20,10 @@ from storefront.client import Client, SyncClient
 
 PHOTO = ROOT / "workflows" / "assets" / "coffee.jpg"
 ENDLESS = {"steps": 9999}
-NAMES = client.workflow_names()
+# Three wait for a model of the user's own: test_workflows.py runs them with a stand-in.
+NEED_A_MODEL = {"flux2_two_references", "kontext_edit", "zimage_turbo"}
+NAMES = [name for name in client.workflow_names() if name not in NEED_A_MODEL]
+PICTURES = {"catalogue": 2, "style_lora": 3}
 
 
 def pixels(picture: client.Fetched) -> np.ndarray:
@@ -51,7 +54,7 @@ def named(name: str) -> dict:
 def test_every_parameter_of_every_workflow_is_taken(comfyui, name):
     with SyncClient(comfyui.url) as comfy:
         run = comfy.run(name, **named(name))
-    assert len(run.pictures) == (2 if name == "catalogue" else 1)
+    assert len(run.pictures) == PICTURES.get(name, 1)
     for picture in run.pictures:
         assert picture.kind == "output"
         assert pixels(picture).std() > 20
@@ -148,7 +151,7 @@ BAD = [
     ("image_to_image", {"photo": b"no picture"}, client.InputError, "photo"),
     ("catalogue", {"photos": PHOTO}, client.InputError, "a list of pictures"),
     ("catalogue", {"headlines": ["one\ntwo"]}, client.InputError, "headlines"),
-    ("text_to_image", {"steps": 0}, client.Refused, r"steps: .*StorefrontSample \(4\), steps"),
+    ("text_to_image", {"steps": -1}, client.Refused, r"steps: .*StorefrontSample \(4\), steps"),
     ("text_to_image", {"steps": "many"}, client.Refused, r"steps: .*StorefrontSample"),
     ("text_to_image", {"model": "../../etc"}, client.Refused, r"model: .*StorefrontLoadModel"),
     ("product_composite", {"margin": 99}, client.Refused, r"margin: .*StorefrontPlanLayout"),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-FAMILIES = ["FLUX.1", "FLUX.1 Kontext", "FLUX.1 Fill", "FLUX.1 Control", "FLUX.2 dev", "FLUX.2 klein", "Z-Image Turbo"]
-PACKED = ("FLUX.2 dev", "FLUX.2 klein")
+FAMILIES = ["FLUX.1", "FLUX.1 Kontext", "FLUX.1 Fill", "FLUX.1 Control", "FLUX.2 dev", "FLUX.2 klein"]
+FAMILIES += ["FLUX.3 distilled", "Z-Image Turbo"]
+PACKED = ("FLUX.2 dev", "FLUX.2 klein", "FLUX.3 distilled")
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,7 @@ def test_what_does_not_fit_is_refused_by_name(families, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_language_model_encoder_writes_and_clip_refuses(families, family):
     writing = families[family]["writing"]
-    if family in ("FLUX.2 dev", "FLUX.2 klein", "Z-Image Turbo"):
+    if family in (*PACKED, "Z-Image Turbo"):
         assert writing.pop("cancelled") == "InterruptProcessingException"
         assert isinstance(writing.pop("text"), str)
         assert writing == {"equal": True, "same seed": True, "other seed": True}
@@ -81,7 +82,7 @@ def test_a_language_model_encoder_writes_and_clip_refuses(families, family):
 
 @pytest.mark.parametrize(
     ("family", "size"),
-    [("FLUX.1 Kontext", [944, 1104]), ("FLUX.2 dev", [928, 1104]), ("FLUX.2 klein", [928, 1104])],
+    [("FLUX.1 Kontext", [944, 1104]), *((family, [928, 1104]) for family in PACKED)],
 )
 def test_a_reference_is_shown_at_the_size_of_the_model_s_training(families, family, size):
     shown = families[family]["shown"]

@@ -339,7 +339,7 @@ def build_flux3(folder, distilled: bool = False) -> None:
             flow_map=distilled,
         ),
     )
-    pipeline.save_pretrained(folder)
+    pipeline.save_pretrained(str(folder))
 
 
 def build_zimage(folder, turbo: bool = True) -> None:
