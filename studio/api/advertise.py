@@ -61,8 +61,8 @@ def product_composite(
     font: str = BUNDLED_FONT,
     font_folders: Sequence[str | Path] = (),
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 3.5,
+    steps: int | None = None,
+    guidance: float | None = None,
     model: ModelChoice = None,
     cutter: Cutter | str | Path | None = None,
     progress: Progress | None = None,
@@ -117,8 +117,8 @@ def catalogue(
     font: str = BUNDLED_FONT,
     font_folders: Sequence[str | Path] = (),
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 3.5,
+    steps: int | None = None,
+    guidance: float | None = None,
     model: ModelChoice = None,
     cutter: Cutter | str | Path | None = None,
     progress: Progress | None = None,
@@ -135,7 +135,7 @@ def catalogue(
     typeface = Typeface(all_families([Path(folder) for folder in font_folders]), font)
     style = _Style(cutter, edges, wishes, placement, design, typeface)
     recorder = Recorder(progress)
-    ground = _scene(scene, format, Drawing("", seed, steps, guidance, 1.0), model, recorder)
+    ground = _scene(scene, format, Drawing("", seed, steps, guidance, None), model, recorder)
     pairs = _pairs(photos, headlines)
     if same_place and layout is None:
         return _in_one_place(list(pairs), ground, style, progress, recorder)

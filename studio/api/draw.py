@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Drawing(NamedTuple):
-    """How a picture is drawn: the inputs of FLUX Sampler."""
+    """How a picture is drawn: the inputs of FLUX Sampler. None: what the model wants."""
 
     negative: str
     seed: int
-    steps: int
-    guidance: float
-    cfg: float
+    steps: int | None
+    guidance: float | None
+    cfg: float | None
 
 
 def text_to_image(
@@ -37,9 +37,9 @@ def text_to_image(
     width: int | None = None,
     height: int | None = None,
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 3.5,
-    cfg: float = 1.0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    cfg: float | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -47,7 +47,7 @@ def text_to_image(
 
     Its size is a format of `canvas.FORMATS`, or width and height (multiples of 16), or the square that the model was
     trained for. model: a folder, what `load_model` returns, or None for the bundled flux-micro. `negative` counts where
-    cfg > 1. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
+    cfg > 1. steps, guidance, cfg: None is what the model wants. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
     """
     return next(
         text_to_images(
@@ -74,9 +74,9 @@ def text_to_images(
     width: int | None = None,
     height: int | None = None,
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 3.5,
-    cfg: float = 1.0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    cfg: float | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
@@ -119,9 +119,9 @@ def image_to_image(
     width: int | None = None,
     height: int | None = None,
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 3.5,
-    cfg: float = 1.0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    cfg: float | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -163,9 +163,9 @@ def image_to_images(
     width: int | None = None,
     height: int | None = None,
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 3.5,
-    cfg: float = 1.0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    cfg: float | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
@@ -229,8 +229,10 @@ def draw(
 ) -> torch.Tensor:
     """IMAGE [1, H, W, 3]. start: normalised latents of a picture of `size`; None is an empty canvas."""
     studio = model.studio
+    wanted = studio.defaults
+    cfg = wanted.cfg if drawing.cfg is None else drawing.cfg
     with recorder.stage("encode"):
-        texts = [prompt] if drawing.cfg == 1 else [prompt, drawing.negative]
+        texts = [prompt] if cfg == 1 else [prompt, drawing.negative]
         for text in texts:
             if not isinstance(text, str):
                 raise InputError("prompt", type(text).__name__, "words")
@@ -244,9 +246,9 @@ def draw(
             encoded[0],
             noise.empty_latent(size, 1, studio.family) if start is None else start,
             seed=drawing.seed,
-            steps=drawing.steps,
-            guidance=drawing.guidance,
-            cfg=drawing.cfg,
+            steps=wanted.steps if drawing.steps is None else drawing.steps,
+            guidance=wanted.guidance if drawing.guidance is None else drawing.guidance,
+            cfg=cfg,
             negative=encoded[-1] if len(encoded) > 1 else None,
             strength=strength,
             mask=mask,
@@ -273,10 +275,11 @@ def require_several(name: str, values: object) -> None:
 def _check(drawing: Drawing) -> None:
     if isinstance(drawing.seed, bool) or not isinstance(drawing.seed, int) or not 0 <= drawing.seed < noise.SEEDS:
         raise InputError("seed", drawing.seed, "a whole number from 0 to 2^64 - 1")
-    if isinstance(drawing.steps, bool) or not isinstance(drawing.steps, int):
-        raise InputError("steps", drawing.steps, "a whole number")
-    require_number("guidance", drawing.guidance, 0, 100)
-    require_number("cfg", drawing.cfg, 1, 100)
+    if drawing.steps is not None and (isinstance(drawing.steps, bool) or not isinstance(drawing.steps, int)):
+        raise InputError("steps", drawing.steps, "a whole number, or None for what the model wants")
+    for name, value, least in (("guidance", drawing.guidance, 0), ("cfg", drawing.cfg, 1)):
+        if value is not None:
+            require_number(name, value, least, 100)
 
 
 def _size(format: str | None, width: int | None, height: int | None) -> Size | None:

@@ -152,7 +152,8 @@ def inspect(folder: Path) -> Checkpoint:
     scheduler_file = folder / "scheduler" / "scheduler_config.json"
     if not scheduler_file.is_file() and family.scheduler_config is None:
         raise ModelFilesError("model", folder.name, f"scheduler/scheduler_config.json in it; {how_to_get(folder)}")
-    scheduler = read_json(scheduler_file) if scheduler_file.is_file() else dict(family.scheduler_config or {})
+    own: dict[str, Any] = dict(family.scheduler_config or {})
+    scheduler = read_json(scheduler_file) if scheduler_file.is_file() else own
     for key in SCHEDULER_NUMBERS & scheduler.keys():
         if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
             raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")

@@ -15,7 +15,7 @@ from . import latents as codec
 from . import noise, schedule
 from .checkpoints import Checkpoint, inspect, load_component
 from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
-from .families import Family
+from .families import Defaults, Family
 from .velocity import Velocity, make_velocity
 
 Progress = Callable[[int, int], None]  # step just finished (1..n), n
@@ -31,6 +31,7 @@ class FluxStudio:
     velocity: Velocity
     vae: torch.nn.Module
     scheduler_config: dict[str, Any]
+    defaults: Defaults
     device: torch.device
 
     @classmethod
@@ -48,6 +49,7 @@ class FluxStudio:
             make_velocity(parts["transformer"], dtype),
             parts["vae"],
             checkpoint.scheduler_config,
+            checkpoint.defaults,
             torch.device(device),
         )
 
