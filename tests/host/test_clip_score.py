@@ -39,14 +39,14 @@ def reported(result) -> dict:
     return next(entry for entry in json.loads(text_of(result))["nodes"] if entry["id"] == "2")
 
 
-def expected(tiny, folder, color: int) -> float:
+def expected(tiny, folder, color: int, text: str = PROMPT) -> float:
     import torch
     from PIL import Image
     from transformers import CLIPProcessor
 
     model = tiny.CLIPModel.from_pretrained(folder).eval()
     picture = Image.new("RGB", (48, 40), ((color >> 16) & 255, (color >> 8) & 255, color & 255))
-    batch = CLIPProcessor.from_pretrained(folder)(text=[PROMPT], images=[picture], return_tensors="pt")
+    batch = CLIPProcessor.from_pretrained(folder)(text=[text], images=[picture], return_tensors="pt")
     with torch.no_grad():
         return float(100 * model(**batch).logits_per_image[0, 0] / model.logit_scale.exp())
 
@@ -151,14 +151,21 @@ class TestWorks:
 
 
 def test_a_list_of_prompts_goes_with_a_list_of_images(comfyui, clip_folder, tiny):
-    """Three texts, made by a node that runs once for each of three pictures."""
+    """Two texts, made by a node that runs once for each of two pictures: the names of their files."""
     tiny.build_clip(clip_folder / "tiny")
-    asked = workflow(batch=3, image=["3", 0], prompt=["4", 0])
-    asked["3"] = node("RebatchImages", images=["1", 0], batch_size=1)
-    asked["4"] = node("StorefrontSaveImage", image=["3", 0], kind="final", filename="prompts")
-    scores = reported(comfyui.run(asked))["clip_score"]["pictures"]
-    assert len(scores) == len(set(scores)) == 3  # one picture, three texts
-    asked["2"]["inputs"]["image"] = ["1", 0]
+    colors = [int(time.time() * 1000) % 2**23, 2**24 - 1 - int(time.time() * 1000) % 2**23]
+    asked = workflow(image=["3", 0], prompt=["4", 0])
+    for id, color in zip(("1", "6"), colors, strict=True):
+        asked[id] = node("EmptyImage", width=48, height=40, batch_size=1, color=color)
+    asked["5"] = node("ImageBatch", image1=["1", 0], image2=["6", 0])
+    asked["3"] = node("RebatchImages", images=["5", 0], batch_size=1)
+    asked["4"] = node("StorefrontSaveImage", image=["3", 0], kind="final", filename="a red mug %counter%")
+    result = comfyui.run(asked)
+    names = [path.relative_to(comfyui.base / "output").as_posix() for path in result.files()]
+    assert len(set(names)) == 2
+    wanted = [expected(tiny, clip_folder / "tiny", *pair) for pair in zip(colors, names, strict=True)]
+    assert reported(result)["clip_score"]["pictures"] == pytest.approx(wanted, abs=1e-3)
+    asked["2"]["inputs"]["image"] = ["5", 0]
     refused = comfyui.run(asked)
-    assert "prompt is 'a list of 3'" in refused.error
+    assert "prompt is 'a list of 2'" in refused.error
     assert "each IMAGE (1)" in refused.error
