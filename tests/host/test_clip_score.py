@@ -76,12 +76,13 @@ class TestWorks:
         assert -100 <= float(line.rsplit(" ", 1)[1]) <= 100
 
     def test_nothing_of_the_model_stays_loaded(self, comfyui, clip_folder, tiny):
-        """The next report sees no weights but its own come and go."""
+        """A node's bytes are the difference between its end and its start: what came and went is none."""
         tiny.build_clip(clip_folder / "tiny")
-        first, second = (reported(comfyui.run(workflow())) for _ in range(2))
-        assert first["clip_score"]["model"] == second["clip_score"]["model"] == "tiny"
-        plain = json.loads(text_of(comfyui.run(workflow(image=["1", 0], prompt=""))))
-        assert plain["totals"]["freed_bytes"] == plain["totals"]["loaded_bytes"] == 0
+        prompt_id = comfyui.queue(workflow())
+        assert reported(comfyui.wait(prompt_id))["clip_score"]["model"] == "tiny"
+        ended = comfyui.get(f"/storefront/report/{prompt_id}")
+        entry = next(entry for entry in ended["nodes"] if entry["id"] == "2")
+        assert (entry["status"], entry["loaded_bytes"]) == ("done", 0)
 
     def test_lists_with_a_prompt_each(self, comfyui, clip_folder, tiny):
         tiny.build_clip(clip_folder / "tiny")
