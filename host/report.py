@@ -24,6 +24,7 @@ from server import PromptServer
 
 from ..studio.errors import InputError
 from ..studio.output.report import JSON, Machine, Reading, Recorder, text_of
+from ..studio.output.score import Score
 
 _PROCESS = psutil.Process()
 
@@ -90,14 +91,21 @@ def begin() -> str:
     return _current.fingerprint
 
 
-def so_far(node_id: str) -> dict[str, Any]:
-    """What was recorded of this prompt, as seen from a node: what it needed and did not run came from the cache."""
+def so_far(node_id: str, score: Score | None = None) -> dict[str, Any]:
+    """What was recorded of this prompt, as seen from a node: what it needed and did not run came from the cache.
+
+    `score` is the node's, and stands in the report from here on.
+    """
     recording = _current
     if recording is None:  # a prompt that brought a fingerprint of its own, as those embedded in pictures do
-        return Recorder(get_progress_state().prompt_id, Machine(read, new_peak)).summary()
-    for node in recording.above(node_id):
-        recording.recorder.cached(node, recording.type_of(node))
-    return recording.recorder.summary()
+        recorder = Recorder(get_progress_state().prompt_id, Machine(read, new_peak))
+    else:
+        recorder = recording.recorder
+        for node in recording.above(node_id):
+            recorder.cached(node, recording.type_of(node))
+    if score is not None:
+        recorder.judge(node_id, score)
+    return recorder.summary()
 
 
 def of_prompt(prompt_id: str) -> dict[str, Any] | None:

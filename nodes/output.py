@@ -135,6 +135,18 @@ class StorefrontReport(io.ComfyNode):
                     optional=True,
                     tooltip="Prometheus: its text format, for a file that a node exporter reads.",
                 ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="For the CLIP score, together with prompt: how well the picture shows the words.",
+                ),
+                io.String.Input(
+                    "prompt",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="What the picture should show, in English. CLIP reads about 75 words or parts of words.",
+                ),
             ],
             outputs=[io.String.Output("report", display_name="REPORT")],
             hidden=[io.Hidden.unique_id],
@@ -150,11 +162,14 @@ class StorefrontReport(io.ComfyNode):
         return host.begin()
 
     @classmethod
-    def execute(cls, value: list, format: list[str] | None = None) -> io.NodeOutput:
-        from ..host import progress
+    def execute(
+        cls, value: list, format: list[str] | None = None, image: list | None = None, prompt: list | None = None
+    ) -> io.NodeOutput:
+        from ..host import clip_score, progress
         from ..host import report as host
 
-        summary = host.so_far(cls.hidden.unique_id)
+        judged = clip_score.judge(image, prompt, cls.hidden.unique_id)
+        summary = host.so_far(cls.hidden.unique_id, judged.score)
         text = report.text_of(summary, format[0] if format else report.JSON)
-        progress.say(report.headline(summary), cls.hidden.unique_id)
+        progress.say("; ".join([report.headline(summary), *judged.notes]), cls.hidden.unique_id)
         return io.NodeOutput(text, ui=ui.PreviewText(text))

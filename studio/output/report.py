@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..errors import InputError
+from .score import Score
 
 JSON, PROMETHEUS = "JSON", "Prometheus"
 TEXTS = (JSON, PROMETHEUS)
 MOST_NODES, MOST_NOTES, MOST_NAMES, LONGEST = 1000, 32, 64, 500  # nodes; a node's notes, stages and counts; characters
+MOST_SCORES = 1000  # pictures; the mean is of all
 LOOK_EVERY = 0.1  # seconds between two looks at the machine while a node is at work
 WAITING, RUNNING, DONE, CACHED, STOPPED = "waiting", "running", "done", "cached", "stopped"
 
@@ -53,6 +55,7 @@ class NodeRecord:
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
+    score: Score | None = None
 
 
 class Recorder:
@@ -134,6 +137,10 @@ class Recorder:
         counts = self._node(node, "").counts
         if what in counts or len(counts) < MOST_NAMES:
             counts[what] = counts.get(what, 0) + amount
+
+    def judge(self, node: str, score: Score) -> None:
+        """How well the node's pictures show what they should."""
+        self._node(node, "").score = score
 
     @contextlib.contextmanager
     def stage(self, node: str, name: str) -> Iterator[None]:
@@ -222,6 +229,17 @@ def _described(record: NodeRecord, seconds: float) -> dict[str, Any]:
         "counts": dict(record.counts),
         "notes": list(record.notes),
         "fallbacks": list(record.fallbacks),
+        **({"clip_score": _judged(record.score)} if record.score is not None else {}),
+    }
+
+
+def _judged(score: Score) -> dict[str, Any]:
+    values = score.pictures
+    return {
+        "model": score.model[:LONGEST],
+        "mean": round(sum(values) / len(values), 4),
+        "pictures": [round(value, 4) for value in values[:MOST_SCORES]],
+        "pictures_left_out": max(0, len(values) - MOST_SCORES),
     }
 
 
@@ -236,12 +254,14 @@ def headline(summary: Mapping[str, Any]) -> str:
     """The totals in a line."""
     totals = summary["totals"]
     vram = totals["vram_peak_bytes"]
+    scores = [node["clip_score"] for node in summary["nodes"] if "clip_score" in node]
     return (
         f"{totals['seconds']:.2f} s, {totals['nodes']} nodes ({totals['cached_nodes']} cached), "
         + f"{totals['ram_peak_bytes'] / 2**30:.2f} GiB of memory at most, "
         + (f"{vram / 2**30:.2f} GiB of the GPU's, " if vram is not None else "")
         + f"{totals['loaded_bytes'] / 2**20:.1f} MiB of weights loaded, {totals['freed_bytes'] / 2**20:.1f} freed, "
         + f"{totals['fallbacks']} fallbacks"
+        + "".join(f", CLIP score {score['mean']:.2f} ({score['model']})" for score in scores)
     )
 
 
@@ -280,6 +300,13 @@ def prometheus(summary: Mapping[str, Any]) -> str:
     for key, label in (("stages", "stage"), ("counts", "what")):
         name = {"stages": "storefront_stage_seconds", "counts": "storefront_node_count"}[key]
         family(name, f"By {label}.", [({**n, label: part}, x) for n, v in nodes for part, x in v[key].items()])
+    scores = [
+        ({**labels, "model": node["clip_score"]["model"], "picture": str(number)}, value)
+        for labels, node in nodes
+        if "clip_score" in node
+        for number, value in enumerate(node["clip_score"]["pictures"])
+    ]
+    family("storefront_clip_score", "100 times the cosine between picture and prompt, by CLIP.", scores)
     for key, value in summary["totals"].items():
         if isinstance(value, int | float):
             family(f"storefront_run_{key}", "Of the whole run.", [({}, value)])

@@ -4,6 +4,7 @@ the way."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import torch
 from diffusers import (
@@ -26,6 +27,9 @@ from diffusers.modular_pipelines.flux3.modular_blocks_flux3 import Flux3AutoBloc
 from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledAutoBlocks
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
@@ -46,6 +50,8 @@ from transformers import (
     T5EncoderModel,
     T5TokenizerFast,
 )
+
+MICRO = Path(__file__).resolve().parents[2] / "models" / "flux-micro"
 
 # The parts of the published chat templates that a prompt goes through.
 QWEN_CHAT = (
@@ -382,3 +388,25 @@ BUILDERS = {
     "Z-Image Turbo": build_zimage,
     "Z-Image": lambda folder: build_zimage(folder, turbo=False),
 }
+
+
+def build_clip(folder, seed: int = 0) -> CLIPModel:
+    """Write a CLIP of 0.1 M parameters to `folder`, as a download has it, with flux-micro's tokenizer."""
+    torch.manual_seed(seed)
+    tokenizer = CLIPTokenizer.from_pretrained(MICRO / "tokenizer")
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {
+        "vocab_size": len(tokenizer),
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    vision = {"image_size": 32, "patch_size": 8}
+    model = CLIPModel(CLIPConfig(text_config=layers | text, vision_config=layers | vision, projection_dim=24)).eval()
+    for weight in model.parameters():  # as made, the weights are too small for a picture to matter
+        if weight.ndim > 1:
+            weight.data.mul_(8)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    return model

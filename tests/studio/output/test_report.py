@@ -9,6 +9,7 @@ import pytest
 from storefront.studio.errors import InputError
 from storefront.studio.output import report
 from storefront.studio.output.report import Machine, Reading, Recorder
+from storefront.studio.output.score import Score
 
 
 class Bench:
@@ -161,6 +162,35 @@ def test_json_and_prometheus_say_the_same():
         {line.split("{")[0] for line in lines if not line.startswith("#")},
         key=[line.split("{")[0] for line in lines].index,
     )
+
+
+def test_a_score_stands_with_its_node():
+    bench = Bench()
+    bench.recorder.start("1", "StorefrontReport")
+    bench.recorder.judge("1", Score("my clip", (20.0, 25.00004)))
+    summary = bench.recorder.summary()
+    assert bench.node("1")["clip_score"] == {
+        "model": "my clip",
+        "mean": 22.5,
+        "pictures": [20.0, 25.0],
+        "pictures_left_out": 0,
+    }
+    lines = report.text_of(summary, "Prometheus").splitlines()
+    assert "# TYPE storefront_clip_score gauge" in lines
+    labels = 'run="run",node="1",type="StorefrontReport",model="my clip"'
+    assert f'storefront_clip_score{{{labels},picture="1"}} 25.0' in lines
+    assert "CLIP score 22.50 (my clip)" in report.headline(summary)
+    bench.recorder.judge("1", Score("my clip", (1.0,) * 1500 + (3.0,) * 1500))
+    long = bench.node("1")["clip_score"]
+    assert (len(long["pictures"]), long["pictures_left_out"], long["mean"]) == (1000, 2000, 2.0)
+
+
+def test_without_a_score_there_is_none():
+    bench = Bench()
+    bench.recorder.start("1", "A")
+    assert "clip" not in report.text_of(bench.recorder.summary(), "JSON")
+    assert "clip" not in report.text_of(bench.recorder.summary(), "Prometheus")
+    assert "CLIP" not in report.headline(bench.recorder.summary())
 
 
 def test_another_format_is_refused_by_name():
