@@ -10,6 +10,8 @@ import comfy.model_patcher
 import comfy.ops
 import torch
 
+from .stored_linear import StoredLinear
+
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 FP8 = "fp8 storage"
 WEIGHT_DTYPES = ["auto", *DTYPES, FP8]
@@ -65,6 +67,7 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     """
     for leaf in module.modules():
         streamed = _streamed_norm(type(leaf)) if _is_foreign_norm(leaf) else _LEAVES.get(type(leaf))
+        streamed = StoredLinear if hasattr(leaf, "stored") else streamed
         if streamed is not None:
             leaf.__class__ = streamed
             if not hasattr(leaf, "bias"):  # ComfyUI's Embedding has one, which is None
@@ -88,6 +91,6 @@ def compute_dtype(weight_dtype: str, device: torch.device) -> torch.dtype:
 def store_as_fp8(module: torch.nn.Module) -> None:
     """Keep the weights of the linear layers in 8 bits; ComfyUI's layers cast them up for each use."""
     for leaf in module.modules():
-        if isinstance(leaf, torch.nn.Linear):
+        if isinstance(leaf, torch.nn.Linear) and leaf.weight.dtype != torch.int8:  # stored small already
             leaf.weight.data = leaf.weight.data.to(torch.float8_e4m3fn)
     mm.archive_model_dtypes(module)

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
+from .files import StorefrontLoadComponents
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .photo import StorefrontExamplePhoto
@@ -14,6 +15,7 @@ from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
+    StorefrontLoadComponents,
     StorefrontEncode,
     StorefrontCanvas,
     StorefrontSample,
