@@ -38,6 +38,7 @@ TEST_TOOLS = [
     "comfy-api-simplified",
     "selenium",
     "rembg",
+    "gguf",
 ]
 DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
 

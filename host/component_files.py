@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import folder_paths
 
 from ..studio.errors import InputError, ModelFilesError
 from ..studio.flux import components, tokenizers
+from ..studio.flux.checkpoints import PICKLES
 from ..studio.flux.components import Component, Source
 from ..studio.flux.families import licence_of
 from ..studio.flux.single_files import ROLES, TRANSFORMERS
@@ -89,11 +91,14 @@ def _is_whole(path: Path, _changed: int) -> bool:
     return all(role in source.components for role in components.roles_of_texts(transformer.described.family))
 
 
-def _path(name: str, value: str, known: dict[str, Path]) -> Path:
+def _path(name: str, value: str, known: dict[str, Path], also: tuple[str, ...] = ()) -> Path:
     """Only names of the list are opened, so no path can be smuggled in."""
-    if value not in known:
-        raise InputError(name, value, "one of: " + ", ".join(known))
-    return known[value]
+    if value in known:
+        return known[value]
+    if value.lower().endswith(PICKLES):
+        raise InputError(name, value, "a .safetensors or .gguf file; a pickle can run code and is never opened")
+    close = difflib.get_close_matches(value, known, 3, 0.3) or list(known)[:3]
+    raise InputError(name, value, "a file or folder of the list: " + ", ".join([*also, *close]) + ", ...")
 
 
 def load(transformer: str, text_encoder: str, text_encoder_2: str, vae: str, weight_dtype: str) -> Opened:
@@ -129,9 +134,7 @@ def _chosen(name: str, value: str, beside: Source) -> Source | None:
     if value == AUTO:
         return beside
     known = choices("vae" if name == "vae" else "text_encoder")
-    if value not in known:
-        raise InputError(name, value, f"{AUTO}, {NONE}, or one of: " + ", ".join(known))
-    return components.open_source(known[value])
+    return components.open_source(_path(name, value, known, (AUTO, NONE)))
 
 
 def _open(source: Source, texts: list[Source | None], vae_source: Source | None, weight_dtype: str) -> Opened:

@@ -30,6 +30,18 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
+QUANTISERS = {  # quant_method of a config -> package that made it
+    "bitsandbytes": "bitsandbytes",
+    "torchao": "torchao",
+    "quanto": "optimum-quanto",
+    "sdnq": "sdnq",
+    "nunchaku": "nunchaku",
+    "svdq": "nunchaku",
+    "modelopt": "nvidia-modelopt",
+    "gptq": "gptqmodel",
+    "awq": "autoawq",
+    "fp8": "a blockwise fp8 quantiser",
+}
 TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
 
 
@@ -95,14 +107,27 @@ def weight_names(part: Path) -> tuple[str, str | None]:
     return stem, None
 
 
+def _instead_of(quantised: Any) -> str:
+    """What to take instead of a component with this quantization_config."""
+    method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
+    maker = next(
+        (package for mark, package in QUANTISERS.items() if mark in method.lower()), method or "an unknown one"
+    )
+    return (
+        f"weights that ComfyUI can stream; these are quantised by {maker}, whose layers it must keep on the device as a"
+        " whole. Take the model's plain folder with weight_dtype 'fp8 storage', or its fp8 or GGUF file in"
+        " StorefrontLoadComponents"
+    )
+
+
 def check_weights(folder: Path, component: str) -> None:
     """Raise ModelFilesError unless `component` has a config and whole safetensors, every shard of them."""
     part = folder / component
     help_line = how_to_get(folder)
     if not (part / "config.json").is_file():
         raise ModelFilesError("model", folder.name, f"a file {component}/config.json in it; {help_line}")
-    if read_json(part / "config.json").get("quantization_config"):
-        raise ModelFilesError("model", f"{folder.name}/{component}", "weights that are not quantised")
+    if quantised := read_json(part / "config.json").get("quantization_config"):
+        raise ModelFilesError("model", f"{folder.name}/{component}", _instead_of(quantised))
     stem, variant = weight_names(part)
     index = part / (f"{stem}.safetensors.index.{variant}.json" if variant else f"{stem}.safetensors.index.json")
     if index.is_file():

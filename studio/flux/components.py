@@ -143,8 +143,8 @@ def _open_folder(folder: Path) -> Source:
             role,
             _folder_loader(folder, part, library, cls, settings),
             _facts_of_config(role, config, f"{folder.name}/{part}"),
-            folder / tokenizer if tokenizer and (folder / tokenizer).is_dir() else None,
-            described,
+            tokenizer=folder / tokenizer if tokenizer and (folder / tokenizer).is_dir() else None,
+            described=described,
         )
     return Source(folder, components)
 

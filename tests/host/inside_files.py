@@ -5,6 +5,7 @@ Run by test_files.py, on small random models of the published proportions (tests
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -15,7 +16,6 @@ import comfy_process
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "files"))
 
 import comfy.model_management as mm
-import comfy.sd
 import torch
 import writers
 from safetensors.torch import save_file
@@ -24,6 +24,8 @@ from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
 
 MODELS = comfy_process.BASE / "models"
+HAS_GGUF = importlib.util.find_spec("gguf") is not None
+NAMES = ("FLUX.1", "FLUX.2 klein", "Z-Image Turbo")  # the others' files are held to their folders in tests/studio/files
 CPU = torch.device("cpu")
 PROMPT = "서울의 밤, a blue lamp"
 SETTINGS = {"seed": 7, "steps": 2, "guidance": -1, "cfg": 0, "strength": 1.0, "time_limit": 0}
@@ -36,9 +38,9 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 def draw(opened, conditioning) -> torch.Tensor:
     channels, cell = (128, 16) if opened.vae.latent_channels == 128 else (16, 8)
     latent = {"samples": torch.zeros(1, channels, 64 // cell, 96 // cell)}
-    if opened.model.model.concat_cond.__self__.diffusion_model.config.in_channels in (384,) or beside(opened):
+    if beside(opened):
         shown = torch.ones(1, channels, 64 // cell, 96 // cell)
-        conditioning = [[conditioning[0], {**conditioning[1], "concat_latent_image": shown}]][0]
+        conditioning = [conditioning[0], {**conditioning[1], "concat_latent_image": shown}]
     return sampling.sample(opened.model, [conditioning], [conditioning], latent, **SETTINGS)[0]["samples"]
 
 
@@ -64,18 +66,13 @@ def namings(name: str) -> dict:
     files = {
         "diffusers": (weights, {}),
         "original": (original, {}),
-        "comfyui": (writers.prefixed(original, "model.diffusion_model."), {}),
         "fp8": (writers.fp8(original), {}),
-        "fp8 e5m2": (writers.fp8(original, torch.float8_e5m2), {}),
-        "scaled old": writers.scaled_fp8(original, "old"),
-        "scaled new": writers.scaled_fp8(original, "new"),
-        "scaled metadata": writers.scaled_fp8(original, "metadata"),
-        "scaled diffusers": writers.scaled_fp8(weights, "new"),
+        "scaled fp8": writers.scaled_fp8(original, "old"),
     }
     for kind, (tensors, metadata) in files.items():
         writers.write(MODELS / "diffusion_models" / f"{name} {kind}.safetensors", tensors, metadata)
-    writers.gguf(MODELS / "diffusion_models" / f"{name} Q8_0.gguf", original, "Q8_0")
-    writers.gguf(MODELS / "diffusion_models" / f"{name} Q4_0.gguf", original, "Q4_0")
+    if HAS_GGUF:
+        writers.gguf(MODELS / "diffusion_models" / f"{name} Q8_0.gguf", original, "Q8_0")
     vae = writers.write(MODELS / "vae" / f"{name}.safetensors", writers.original_vae(writers.weights_of(folder, "vae")))
     out, models = {}, {}
     for file in sorted((MODELS / "diffusion_models").glob(f"{name} *")):
@@ -90,14 +87,18 @@ def namings(name: str) -> dict:
             "latents": difference(drawn, expected) / float(expected.std()),
             "kept against expanded": difference(drawn, draw(dense._replace(vae=opened.vae), conditioning)),
             "stored": sum(isinstance(m, StoredLinear) for m in opened.model.model.modules()),
-            "picture": difference(vae_socket.decode(opened.vae, expected, "off")[0], vae_socket.decode(whole.vae, expected, "off")[0]),
+            "picture": difference(
+                vae_socket.decode(opened.vae, expected, "off")[0], vae_socket.decode(whole.vae, expected, "off")[0]
+            ),
             "bytes": opened.model.model_size() / whole.model.model_size(),
             "references": opened.model.model.takes_references,
             "family": opened.model.model.nature.family.name,
             "steps": opened.model.model.nature.defaults.steps,
         }
-    return {"files": out, "memory": {kind: half(models[kind], conditioning) for kind in ("scaled old", "Q8_0")}} | {
-        "lora": {kind: lora(models[kind], conditioning) for kind in ("original", "scaled old", "Q8_0")}
+    return {
+        "files": out,
+        "half": {kind: half(opened, conditioning) for kind, opened in models.items()},
+        "lora": {kind: lora(opened, conditioning) for kind, opened in models.items()},
     }
 
 
@@ -165,10 +166,14 @@ def whole_checkpoint() -> dict:
 
     torch.manual_seed(2)
     clip = CLIPTextModel(
-        CLIPTextConfig(hidden_size=64, intermediate_size=128, num_attention_heads=1, num_hidden_layers=2, projection_dim=64)
+        CLIPTextConfig(
+            hidden_size=64, intermediate_size=128, num_attention_heads=1, num_hidden_layers=2, projection_dim=64
+        )
     )
     t5 = T5EncoderModel(
-        T5Config(vocab_size=32128, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")
+        T5Config(
+            vocab_size=32128, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu"
+        )
     )
     folder = MODELS / "diffusers" / "FLUX.1"
     names = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in clip.state_dict().items()}
@@ -186,7 +191,11 @@ def whole_checkpoint() -> dict:
     writers.write(MODELS / "clip" / "t5 fp8.safetensors", {k: v.to(torch.float8_e4m3fn) for k, v in t5_weights.items()})
     opened = component_files.load_model("checkpoints/everything.safetensors", "fp32")
     apart = component_files.load(
-        "checkpoints/everything.safetensors", "text_encoders/t5 fp8.safetensors", "text_encoders/l.safetensors", "auto", "auto"
+        "checkpoints/everything.safetensors",
+        "text_encoders/t5 fp8.safetensors",
+        "text_encoders/l.safetensors",
+        "auto",
+        "auto",
     )
     kept = component_files.load(
         "diffusion_models/FLUX.1 original.safetensors", "checkpoints/everything.safetensors", "auto", "none", "fp32"
@@ -231,13 +240,12 @@ def qwen() -> dict:
         model = Qwen3ForCausalLM(config).eval()
         weights = {key: value for key, value in model.state_dict().items() if key != "lm_head.weight"}
         writers.write(MODELS / "text_encoders" / f"qwen {name}.safetensors", weights)
-        llama = {_llama_cpp(key): value for key, value in weights.items()}
-        writers.gguf(MODELS / "text_encoders" / f"qwen {name}.gguf", llama, "F32", "qwen3")
         choice = f"diffusion_models/{name} original.safetensors"
         opened = component_files.load(choice, f"text_encoders/qwen {name}.safetensors", "auto", "none", "fp32")
-        gguf = component_files.load(choice, f"text_encoders/qwen {name}.gguf", "auto", "none", "fp32")
         ours = opened.clip.tokenize(PROMPT)["qwen3_4b"]
-        stock = (flux.KleinTokenizer if name == "FLUX.2 klein" else z_image.ZImageTokenizer)().tokenize_with_weights(PROMPT)
+        stock = (flux.KleinTokenizer if name == "FLUX.2 klein" else z_image.ZImageTokenizer)().tokenize_with_weights(
+            PROMPT
+        )
         ids = [token for token, _ in stock["qwen3_4b"][0]]
         count = ours.counts[0]
         with torch.no_grad():
@@ -248,8 +256,12 @@ def qwen() -> dict:
         out[name] = {
             "ids": ours.ids[0, :count].tolist() == ids[:count],
             "sequence": difference(sequence, expected[:, : sequence.shape[1]]),
-            "gguf": difference(encode(gguf.clip)[0], sequence),
         }
+        if HAS_GGUF:
+            llama = {_llama_cpp(key): value for key, value in weights.items()}
+            writers.gguf(MODELS / "text_encoders" / f"qwen {name}.gguf", llama, "F32", "qwen3")
+            gguf = component_files.load(choice, f"text_encoders/qwen {name}.gguf", "auto", "none", "fp32")
+            out[name]["gguf"] = difference(encode(gguf.clip)[0], sequence)
     return out
 
 
@@ -274,8 +286,6 @@ def refusals() -> dict:
     broken = MODELS / "diffusion_models" / "broken.safetensors"
     broken.write_bytes((MODELS / "diffusion_models" / "FLUX.1 original.safetensors").read_bytes()[:-50])
     (MODELS / "diffusion_models" / "pickle.ckpt").write_bytes(b"\x80\x04")
-    cut = MODELS / "diffusion_models" / "cut.gguf"
-    cut.write_bytes((MODELS / "diffusion_models" / "FLUX.1 Q8_0.gguf").read_bytes()[:-5000])
     save_file({"model.weight": torch.zeros(2)}, MODELS / "diffusion_models" / "other.safetensors")
     shutil.rmtree(MODELS / "diffusers" / "part", ignore_errors=True)
     shutil.copytree(MODELS / "diffusers" / "FLUX.1" / "transformer", MODELS / "diffusers" / "part" / "transformer")
@@ -283,12 +293,13 @@ def refusals() -> dict:
         "not listed": outcome("diffusion_models/../x.safetensors", "auto", "auto", "auto", "auto"),
         "pickle": outcome("diffusion_models/pickle.ckpt", "auto", "auto", "auto", "auto"),
         "truncated": outcome("diffusion_models/broken.safetensors", "none", "none", "none", "auto"),
-        "truncated gguf": outcome("diffusion_models/cut.gguf", "none", "none", "none", "auto"),
         "another model": outcome("diffusion_models/other.safetensors", "none", "none", "none", "auto"),
         "no text encoder": outcome(original, "auto", "auto", "none", "auto"),
         "t5 missing": outcome(original, "text_encoders/l.safetensors", "auto", "none", "auto"),
         "wrong encoder": outcome(klein, "text_encoders/l.safetensors", "auto", "none", "auto"),
-        "wrong width": outcome("diffusion_models/Z-Image Turbo original.safetensors", "diffusers/FLUX.1", "auto", "none", "auto"),
+        "wrong width": outcome(
+            "diffusion_models/Z-Image Turbo original.safetensors", "diffusers/FLUX.1", "auto", "none", "auto"
+        ),
         "wrong vae": outcome(original, "none", "none", "vae/FLUX.2 klein.safetensors", "auto"),
         "vae as transformer": outcome("checkpoints/vae.safetensors", "none", "none", "none", "auto"),
         "no vae": outcome("diffusers/part", "none", "none", "auto", "auto"),
@@ -297,7 +308,7 @@ def refusals() -> dict:
 
 
 vae_file = MODELS / "checkpoints" / "vae.safetensors"
-figures = {"namings": {name: namings(name) for name in writers.TRANSFORMERS}}
+figures = {"namings": {name: namings(name) for name in NAMES}}
 writers.write(vae_file, writers.weights_of(MODELS / "diffusers" / "FLUX.1", "vae"))
 figures |= {"whole": whole_checkpoint(), "qwen": qwen(), "refusals": refusals()}
 print("FIGURES " + json.dumps(figures))
