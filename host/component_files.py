@@ -12,11 +12,11 @@ import folder_paths
 
 from ..studio.errors import InputError, ModelFilesError
 from ..studio.flux import components, tokenizers
-from ..studio.flux.checkpoints import PICKLES
+from ..studio.flux.checkpoints import PICKLES, preview_factors
 from ..studio.flux.components import Component, Source
 from ..studio.flux.families import licence_of
 from ..studio.flux.single_files import ROLES, TRANSFORMERS
-from ..studio.flux.weight_files import SUFFIXES
+from ..studio.flux.weight_files import GGUF, SUFFIXES
 from . import memory, model_files
 from .model_socket import Nature
 from .progress import Stages
@@ -49,8 +49,9 @@ def _files(kind: str) -> dict[str, Path]:
     for root in folder_paths.get_folder_paths(kind):
         for relative in sorted(folder_paths.recursive_search(root, [".git"])[0]):
             name = f"{kind}/{Path(relative).as_posix()}"
-            if name.lower().endswith(SUFFIXES) and name.isprintable():
-                found.setdefault(name, Path(root) / relative)
+            path = Path(root) / relative
+            if name.lower().endswith(SUFFIXES) and name.isprintable() and path.is_file():
+                found.setdefault(name, path)
     return found
 
 
@@ -81,6 +82,8 @@ def whole_files() -> dict[str, Path]:
 
 @functools.lru_cache(maxsize=4096)
 def _is_whole(path: Path, _changed: int) -> bool:
+    if path.suffix.lower() == GGUF:
+        return False  # one model a file
     try:
         source = components.open_source(path)
     except ModelFilesError:
@@ -167,7 +170,8 @@ def _open(source: Source, texts: list[Source | None], vae_source: Source | None,
             made.append(model_files.clip_of(family, modules, readers, dtype))
         loaded = module(transformer, model_files.transformer_dtype(weight_dtype))
         nature = Nature(family, described.defaults, described.scheduler_config)
-        model = model_files.model_of(loaded, described.edition, nature, None, weight_dtype)
+        preview = preview_factors(source.path) if source.path.is_dir() else None
+        model = model_files.model_of(loaded, described.edition, nature, preview, weight_dtype)
         if vae is not None:
             dtype = model_files.vae_dtype(weight_dtype)
             made.append(make_vae(module(vae, dtype), dtype))

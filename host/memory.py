@@ -90,7 +90,9 @@ def compute_dtype(weight_dtype: str, device: torch.device) -> torch.dtype:
 
 def store_as_fp8(module: torch.nn.Module) -> None:
     """Keep the weights of the linear layers in 8 bits; ComfyUI's layers cast them up for each use."""
-    for leaf in module.modules():
-        if isinstance(leaf, torch.nn.Linear) and leaf.weight.dtype != torch.int8:  # stored small already
+    for name, leaf in module.named_modules():
+        # Z-Image's embedder of the time casts its input to the dtype that its weights are stored in.
+        small_already = isinstance(leaf, StoredLinear)
+        if isinstance(leaf, torch.nn.Linear) and not small_already and "t_embedder" not in name:
             leaf.weight.data = leaf.weight.data.to(torch.float8_e4m3fn)
     mm.archive_model_dtypes(module)

@@ -10,26 +10,6 @@ import torch
 
 from ..studio.flux.stored import ScaledFp8
 
-_PATCHES = ("weight_function", "weight_lowvram_function")
-
-
-class _Bytes:
-    """A layer as `cast_bias_weight` sees it: its bytes without the patches, which are made for the expanded weight."""
-
-    def __init__(self, layer: torch.nn.Module):
-        object.__setattr__(self, "_layer", layer)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _PATCHES:
-            return [] if name == "weight_function" else None
-        return getattr(self._layer, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._layer, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(self._layer, name)
-
 
 class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
     """A linear layer with `stored` (studio/flux/stored.py) and a weight of int8 bytes [rows, bytes].
@@ -41,15 +21,20 @@ class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
     comfy_cast_weights = True
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        layer = _Bytes(self)
-        raw, bias, stream = comfy.ops.cast_bias_weight(
-            layer, dtype=self.weight.dtype, device=input.device, bias_dtype=input.dtype, offloadable=True
-        )
+        # ComfyUI would apply the patches to the bytes: out of sight while they travel, they go on after expanding.
+        patches, late = self.weight_function, getattr(self, "weight_lowvram_function", None)
+        self.weight_function, self.weight_lowvram_function = [], None
+        try:
+            raw, bias, stream = comfy.ops.cast_bias_weight(
+                self, dtype=self.weight.dtype, device=input.device, bias_dtype=input.dtype, offloadable=True
+            )
+        finally:
+            self.weight_function, self.weight_lowvram_function = patches, late
         weight = self._expand(raw, input.dtype)
-        for patch in (*self.weight_function, getattr(self, "weight_lowvram_function", None)):
-            weight = weight if patch is None else patch(weight)
+        for patch in (*patches, *([late] if late else [])):
+            weight = patch(weight)
         out = torch.nn.functional.linear(input, weight, bias)
-        comfy.ops.uncast_bias_weight(layer, raw, bias, stream)
+        comfy.ops.uncast_bias_weight(self, raw, bias, stream)
         return out
 
     def _expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

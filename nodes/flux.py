@@ -18,14 +18,15 @@ class StorefrontLoadModel(io.ComfyNode):
             node_id="StorefrontLoadModel",
             display_name="Load FLUX Model (Storefront)",
             category=CATEGORY,
-            description="Opens a FLUX.1, FLUX.2 or Z-Image in diffusers layout, or the bundled flux-micro.",
+            description="Opens a FLUX.1, FLUX.2 or Z-Image: a diffusers folder, a whole checkpoint, or the bundled flux-micro.",
             search_aliases=["flux", "flux 2", "klein", "kontext", "z-image", "diffusers loader", "checkpoint"],
             inputs=[
                 io.Combo.Input(
                     "model",
                     options=[*model_files.folders(), *component_files.whole_files()],
                     default=model_files.BUNDLED,
-                    tooltip="A folder in models/diffusers. flux-micro comes with the pack: it draws 64 px miniatures.",
+                    tooltip="A folder in models/diffusers, or a file in models/checkpoints that holds everything. "
+                    "flux-micro comes with the pack: it draws 64 px miniatures.",
                 ),
                 io.Combo.Input(
                     "weight_dtype",

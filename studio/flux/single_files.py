@@ -76,9 +76,12 @@ class Part:
         return whole if source.stop is None else (source.stop - source.start, *whole[1:])
 
     def count(self, blocks: str) -> int:
-        """How many blocks stand under a name."""
-        pattern = re.compile(re.escape(blocks) + r"\.(\d+)\.")
-        return 1 + max((int(found.group(1)) for name in self.sources if (found := pattern.match(name))), default=-1)
+        """How many blocks stand under a name. Raises ModelFilesError where one is left out."""
+        pattern = re.compile(re.escape(blocks) + r"\.(\d{1,6})\.")
+        found = {int(match.group(1)) for name in self.sources if (match := pattern.match(name))}
+        if gaps := set(range(len(found))) - found:
+            raise ModelFilesError("model", self.file.path.name, f"every weight in it; {blocks}.{min(gaps)} is missing")
+        return len(found)
 
     @property
     def text_width(self) -> int:

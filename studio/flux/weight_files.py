@@ -107,8 +107,11 @@ def open_file(path: Path) -> WeightFile:
         raise ModelFilesError("model", path.name, f"a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise ModelFilesError("model", path.name, f"a file that exists: {path}")
-    with path.open("rb") as file:
-        start = file.read(4)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ModelFilesError("model", path.name, f"a file that can be read; {error}") from error
     if (start == b"GGUF") != (suffix == GGUF):
         really = "a GGUF" if start == b"GGUF" else "no GGUF"
         raise ModelFilesError("model", path.name, f"an ending that says what it is: the file is {really}: {path}")

@@ -95,8 +95,11 @@ def namings(name: str) -> dict:
             "family": opened.model.model.nature.family.name,
             "steps": opened.model.model.nature.defaults.steps,
         }
+    choice = f"diffusion_models/{name} original.safetensors"
+    small = component_files.load(choice, "none", "none", f"vae/{vae.name}", "fp8 storage")
     return {
         "files": out,
+        "fp8 storage": difference(draw(small, conditioning), expected) / float(expected.std()),
         "half": {kind: half(opened, conditioning) for kind, opened in models.items()},
         "lora": {kind: lora(opened, conditioning) for kind, opened in models.items()},
     }
@@ -145,7 +148,6 @@ def lora(opened, conditioning) -> dict:
     patched = opened._replace(model=clone)
     changed = draw(patched, conditioning)
     mm.unload_all_models()
-    sequence, options = conditioning
     clone.load(device_to=CPU, lowvram_model_memory=1)
     module = clone.model.get_submodule(name.removesuffix(".weight"))
     x = torch.randn(1, module.in_features, generator=torch.Generator().manual_seed(4))

@@ -51,6 +51,7 @@ def test_a_file_draws_what_its_folder_draws(figures, family, kind):
 def test_small_weights_stream_and_take_a_lora(figures, family):
     measured = figures["namings"][family]
     assert set(measured["half"].values()) == {0}
+    assert 0 < measured["fp8 storage"] < 0.1
     for kind, lora in measured["lora"].items():
         assert lora["moves"] > 1e-3, kind
         assert lora["streamed"] <= 1e-5, kind

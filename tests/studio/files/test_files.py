@@ -182,10 +182,14 @@ def test_gguf_gives_what_the_gguf_package_gives(folders, tmp_path, kind):
 # --- refusals -----------------------------------------------------------------------------------------------------------
 
 
+def load_transformer(path: Path) -> torch.nn.Module:
+    source = components.open_source(path)
+    return components.require(source, single_files.TRANSFORMERS, "a transformer").load(torch.float32, True)
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(ModelFilesError) as caught:
-        source = components.open_source(path)
-        components.require(source, single_files.TRANSFORMERS, "a transformer").load(torch.float32, True)
+        load_transformer(path)
     assert path.name in str(caught.value)
     return str(caught.value)
 
@@ -242,6 +246,8 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     gone = "double_blocks.1.txt_mlp.2.bias"
     path = writers.write(tmp_path / "gone.safetensors", {k: v for k, v in weights.items() if k != gone})
     assert "1 are missing" in refusal(path)
+    far = {**weights, "single_blocks.900000.linear2.bias": torch.zeros(3)}
+    assert "single_transformer_blocks.2 is missing" in refusal(writers.write(tmp_path / "far.safetensors", far))
     other = {**weights, "single_blocks.0.linear2.bias": torch.zeros(3)}
     assert "[3]" in refusal(writers.write(tmp_path / "shape.safetensors", other))
     other = {**weights, "img_in.weight": torch.zeros(64, 100), "img_in.bias": torch.zeros(64)}
