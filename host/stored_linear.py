@@ -19,6 +19,7 @@ class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
     """
 
     comfy_cast_weights = True
+    weight_function: list[Any] = []  # the patcher gives each layer its own
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         # ComfyUI would apply the patches to the bytes: out of sight while they travel, they go on after expanding.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def _open_file(path: Path) -> Source:
         components[role] = Component(
             path.name,
             role,
-            lambda dtype, keep, part=part: single_files.load_part(part, dtype, keep),
+            functools.partial(single_files.load_part, part),
             _facts_of_part(part),
             tekken=_tekken_reader(part) if role == "mistral" else None,
             described=single_files.describe_part(part) if role in TRANSFORMERS else None,

@@ -442,37 +442,34 @@ def load_part(part: Part, dtype: torch.dtype, keep: bool) -> torch.nn.Module:
     scales = {scale for f in formats.values() for scale in [f.scale] if scale}
     numbers = {key: tensor.float().clone() for key, tensor in part.file.read(sorted(scales), release=True)}
 
-    release = _converts(part.file, formats, dtype, keep)
-    filled: dict[int, torch.nn.Parameter] = {}
-    for source_name, tensor in part.file.read(list(by_source), release):
-        form = formats[source_name]
-        for target in by_source[source_name]:
-            place, source = places[target], wanted[target]
-            own = torch.float32 if any(part_of in target.split(".") for part_of in precise) else dtype
-            stored = form.stored(numbers, source)
-            rows = tensor[source.start : source.stop] if source.stop is not None else tensor
-            if stored is not None and keep and place.is_linear_weight and not source.swap:
-                value = rows.contiguous().view(torch.int8)
-                value = value.clone() if release else value
-                shape = (value.shape[0], place.tensor.shape[1]) if form.blocks else tuple(value.shape)
-                place.module.stored = stored
-                place.module.compute_dtype = own  # diffusers' name: its embedders ask for it
-            else:
-                value = rows if stored is None else stored.expand(rows.contiguous().view(torch.int8), own)
-                if source.swap:
-                    value = torch.cat(value.chunk(2)[::-1])
-                shape = tuple(value.shape)
-                if place.tensor.numel() == value.numel() and shape != tuple(place.tensor.shape):
-                    value = value.reshape(place.tensor.shape)  # attention as a 1 x 1 convolution; a GGUF's vectors
-                    shape = tuple(value.shape)
-                value = value.to(own)
-                if release and value.untyped_storage().data_ptr() == rows.untyped_storage().data_ptr():
-                    value = value.clone()
-            if shape != tuple(place.tensor.shape):
-                raise ModelFilesError(
-                    "model", name, f"{source.name} of shape {list(place.tensor.shape)}; the file has {list(shape)}"
-                )
-            filled[id(place.tensor)] = _fill(place, value)
+    filled: dict[int, Any] = {}
+    as_is = {key for key in by_source if _stays(part.file, key, formats[key], dtype, keep)}
+    for names, release in ((as_is, False), (by_source.keys() - as_is, True)):
+        for source_name, tensor in part.file.read(sorted(names), release):
+            for target in by_source[source_name]:
+                place, source = places[target], wanted[target]
+                own = torch.float32 if any(layer in target.split(".") for layer in precise) else dtype
+                stored = formats[source_name].stored(numbers, source)
+                rows = tensor[source.start : source.stop] if source.stop is not None else tensor
+                if stored is not None and keep and place.is_linear_weight and not source.swap:
+                    value = rows.contiguous().view(torch.int8)
+                    shape = _shape_of_bytes(value, formats[source_name])
+                    place.module.stored = stored
+                    place.module.compute_dtype = own  # diffusers' name: its embedders ask for it
+                else:
+                    value = rows if stored is None else stored.expand(rows.contiguous().view(torch.int8), own)
+                    if source.swap:
+                        value = torch.cat(value.chunk(2)[::-1])
+                    if value.numel() == place.tensor.numel():  # attention as a 1 x 1 convolution; a GGUF's vectors
+                        value = value.reshape(place.tensor.shape)
+                    value, shape = value.to(own), tuple(value.shape)
+                if shape != tuple(place.tensor.shape):
+                    wanted_shape = list(place.tensor.shape)
+                    raise ModelFilesError(
+                        "model", name, f"{source.name} of shape {wanted_shape}; the file has {list(shape)}"
+                    )
+                shared = value.untyped_storage().data_ptr() == rows.untyped_storage().data_ptr()
+                filled[id(place.tensor)] = _fill(place, value.clone() if release and shared else value)
     for place in places.values():  # weights that are one and the same under two names
         if place.module._parameters.get(place.leaf) is place.tensor:
             place.module._parameters[place.leaf] = filled[id(place.tensor)]
@@ -575,15 +572,20 @@ def _format(file: WeightFile, name: str) -> _Format:
     )
 
 
-def _converts(file: WeightFile, formats: Mapping[str, _Format], dtype: torch.dtype, keep: bool) -> bool:
-    """Whether most of the file changes on its way into memory, so that its pages should be let go."""
+def _stays(file: WeightFile, name: str, form: _Format, dtype: torch.dtype, keep: bool) -> bool:
+    """Whether a tensor is used as it lies in the file. The pages of the others are let go as they are read."""
     import torch
 
-    same = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}.get(dtype, "")
-    total = as_is = 0
-    for name, form in formats.items():
-        kind, shape, size, _ = file.entries[name]
-        total += size
-        if (kind == same and not form.blocks) or (keep and (form.fp8 is not None or form.blocks) and len(shape) == 2):
-            as_is += size
-    return as_is * 2 < total
+    kind, shape, _, _ = file.entries[name]
+    if form.fp8 is not None or form.blocks:
+        return keep and len(shape) == 2
+    return kind == {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}.get(dtype)
+
+
+def _shape_of_bytes(raw: torch.Tensor, form: _Format) -> tuple[int, ...]:
+    """The shape of the weight that bytes stand for."""
+    if not form.blocks:
+        return tuple(raw.shape)
+    from .stored import GgufBlocks
+
+    return (raw.shape[0], GgufBlocks(form.blocks).columns(raw))

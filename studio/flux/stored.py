@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+AT_ONCE = 2**22  # numbers of a GGUF's blocks
 FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 
 
@@ -20,7 +21,7 @@ class ScaledFp8:
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, columns] -> the weight [rows, columns] in `dtype`, rounded as ComfyUI rounds it."""
         weight = raw.view(self.kind).to(dtype)
-        return weight if self.scale is None else weight * self.scale.to(weight)
+        return weight if self.scale is None else weight.mul_(self.scale.to(weight))
 
     def shrink(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight as it would be stored, before rounding: [rows, columns] in its own dtype."""
@@ -33,11 +34,21 @@ class GgufBlocks:
 
     kind: int  # gguf.GGMLQuantizationType
 
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        _, block, size = _gguf(self.kind)
+        return raw.shape[1] // size * block
+
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
         dequantise, block, size = _gguf(self.kind)
-        blocks = raw.view(torch.uint8).reshape(-1, size)
-        return dequantise(blocks, block, size, torch.float32).reshape(len(raw), -1).to(dtype)
+        columns = self.columns(raw)
+        out = torch.empty(len(raw), columns, dtype=dtype, device=raw.device)
+        # A few rows at a time: on its way the arithmetic takes many times the memory of the result.
+        for rows in range(0, len(raw), step := max(AT_ONCE // columns, 1)):
+            blocks = raw[rows : rows + step].view(torch.uint8).reshape(-1, size)
+            out[rows : rows + step] = dequantise(blocks, block, size, torch.float32).reshape(-1, columns)
+        return out
 
 
 Stored = ScaledFp8 | GgufBlocks

@@ -23,7 +23,7 @@ SAFETENSORS = (".safetensors", ".sft")
 GGUF = ".gguf"
 SUFFIXES = (*SAFETENSORS, GGUF)
 # Bytes read between two openings of a file whose weights are converted: a mapping's pages count as memory until it closes.
-CHUNK = 128 * 2**20
+CHUNK = 32 * 2**20
 
 
 class Entry(NamedTuple):

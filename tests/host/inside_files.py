@@ -24,6 +24,7 @@ from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
 
 MODELS = comfy_process.BASE / "models"
+SMALL = ("scaled fp8", "Q8_0")
 HAS_GGUF = importlib.util.find_spec("gguf") is not None
 NAMES = ("FLUX.1", "FLUX.2 klein", "Z-Image Turbo")  # the others' files are held to their folders in tests/studio/files
 CPU = torch.device("cpu")
@@ -79,9 +80,9 @@ def namings(name: str) -> dict:
         choice = f"diffusion_models/{file.name}"
         kind = file.stem.removeprefix(f"{name} ")
         # auto on the CPU is fp32; what is stored small stays so
-        opened = component_files.load(choice, f"diffusers/{name}", "auto", f"vae/{vae.name}", "auto")
-        drawn = draw(opened, encode(opened.clip))
-        dense = component_files.load(choice, f"diffusers/{name}", "auto", "none", "fp32")
+        opened = component_files.load(choice, "none", "none", f"vae/{vae.name}", "auto")
+        drawn = draw(opened, conditioning)
+        dense = component_files.load(choice, "none", "none", "none", "fp32")
         models[kind] = opened
         out[kind] = {
             "latents": difference(drawn, expected) / float(expected.std()),
@@ -100,8 +101,8 @@ def namings(name: str) -> dict:
     return {
         "files": out,
         "fp8 storage": difference(draw(small, conditioning), expected) / float(expected.std()),
-        "half": {kind: half(opened, conditioning) for kind, opened in models.items()},
-        "lora": {kind: lora(opened, conditioning) for kind, opened in models.items()},
+        "half": {kind: half(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
+        "lora": {kind: lora(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
     }
 
 
