@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -66,7 +67,8 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     ComfyUI moves a leaf whose class it does not know to the GPU as a whole and can never stream its weights.
     """
     for leaf in module.modules():
-        streamed = _streamed_norm(type(leaf)) if _is_foreign_norm(leaf) else _LEAVES.get(type(leaf))
+        kind: Any = type(leaf)
+        streamed = _streamed_norm(kind) if _is_foreign_norm(leaf) else _LEAVES.get(kind)
         streamed = StoredLinear if hasattr(leaf, "stored") else streamed
         if streamed is not None:
             leaf.__class__ = streamed
