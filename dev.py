@@ -47,6 +47,7 @@ TEST_TOOLS = [
     "aiohttp",
     "setuptools>=77",
     "peft",
+    "gguf",
 ]
 DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
 

@@ -11,6 +11,8 @@ import comfy.model_patcher
 import comfy.ops
 import torch
 
+from .stored_linear import StoredLinear
+
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 FP8 = "fp8 storage"
 WEIGHT_DTYPES = ["auto", *DTYPES, FP8]
@@ -68,6 +70,7 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     for leaf in module.modules():
         kind: Any = type(leaf)
         streamed = _streamed_norm(kind) if _is_foreign_norm(leaf) else _LEAVES.get(kind)
+        streamed = StoredLinear if hasattr(leaf, "stored") else streamed
         if streamed is not None:
             leaf.__class__ = streamed
             if not hasattr(leaf, "bias"):  # ComfyUI's Embedding has one, which is None
@@ -115,7 +118,9 @@ def compute_dtype(weight_dtype: str, device: torch.device) -> torch.dtype:
 
 def store_as_fp8(module: torch.nn.Module) -> None:
     """Keep the weights of the linear layers in 8 bits; ComfyUI's layers cast them up for each use."""
-    for leaf in module.modules():
-        if isinstance(leaf, torch.nn.Linear):
+    for name, leaf in module.named_modules():
+        # Z-Image's embedder of the time casts its input to the dtype that its weights are stored in.
+        small_already = isinstance(leaf, StoredLinear)
+        if isinstance(leaf, torch.nn.Linear) and not small_already and "t_embedder" not in name:
             leaf.weight.data = leaf.weight.data.to(torch.float8_e4m3fn)
     mm.archive_model_dtypes(module)

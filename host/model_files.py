@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import torch
 from ..studio.errors import InputError
 from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, preview_factors
 from ..studio.flux.encode import make_encoders, make_tokenizer
+from ..studio.flux.families import Edition, Family
 from ..studio.flux.velocity import make_velocity
 from . import lora_patches, memory, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
@@ -31,7 +33,7 @@ class Loaded(NamedTuple):
 
 
 # Sockets in use somewhere, by folder and dtype. Weak: ComfyUI's cache decides how long a model lives, not we.
-_OPEN: dict[tuple[str, str, int], tuple[weakref.ref[Any], ...]] = {}
+_OPEN: dict[Hashable, tuple[weakref.ref[Any], ...]] = {}
 
 
 def folders() -> dict[str, Path]:
@@ -59,20 +61,25 @@ def load(name: str, weight_dtype: str) -> tuple[Loaded, Checkpoint]:
 
     Raises ModelFilesError where the folder is broken; listens for Cancel between components.
     """
-    if weight_dtype not in memory.WEIGHT_DTYPES:
-        raise InputError("weight_dtype", weight_dtype, "one of: " + ", ".join(memory.WEIGHT_DTYPES))
     folder = find(name)
     checkpoint = inspect(folder)
     newest = max(file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file())
-    key = (str(folder), weight_dtype, newest)
-    shared: tuple[Any, ...] = tuple(ref() for ref in _OPEN.get(key, ()))
-    if shared and all(part is not None for part in shared):
+    loaded = shared((str(folder), weight_dtype, newest), weight_dtype, lambda: _open(checkpoint, weight_dtype))
+    return Loaded(*loaded), checkpoint
+
+
+def shared(key: Hashable, weight_dtype: str, make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The sockets that `make` makes, or the same ones where they are open somewhere under the same key."""
+    if weight_dtype not in memory.WEIGHT_DTYPES:
+        raise InputError("weight_dtype", weight_dtype, "one of: " + ", ".join(memory.WEIGHT_DTYPES))
+    known = tuple(ref() for ref in _OPEN.get(key, ()))
+    if known and all(part is not None for part in known):
         report.count("models shared")
-        return Loaded(*shared), checkpoint  # no clones: the references would die with the first node's outputs
+        return known  # no clones: the references would die with the first node's outputs
     report.count("models opened")
-    loaded = _open(checkpoint, weight_dtype)
-    _OPEN[key] = tuple(weakref.ref(part) for part in loaded)
-    return loaded, checkpoint
+    made = make()
+    _OPEN[key] = tuple(weakref.ref(part) for part in made)
+    return made
 
 
 def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
@@ -83,32 +90,48 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
         with report.stage(f"read {part}"):
             return load_component(checkpoint, part, dtype)
 
-    text_device, text_offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
-    text_dtype = memory.compute_dtype(weight_dtype, text_device)
     family = checkpoint.family
-    texts = [memory.adopt(component(part, text_dtype)) for part in family.components if part.startswith("text_encoder")]
-    encoders = TextEncoders(make_encoders(family, texts), text_dtype, text_offload)
+    text_dtype = text_encoder_dtype(weight_dtype)
+    texts = [component(part, text_dtype) for part in family.components if part.startswith("text_encoder")]
     tokenizers = [load_component(checkpoint, part, text_dtype) for part in family.tokenizers]
-    clip = make_clip(encoders, Tokenizer(make_tokenizer(family, tokenizers)), text_device, text_offload)
+    clip = clip_of(family, texts, tokenizers, text_dtype)
+    transformer = component("transformer", transformer_dtype(weight_dtype))
+    nature = Nature(family, checkpoint.defaults, checkpoint.scheduler_config)
+    model = model_of(transformer, checkpoint.edition, nature, preview_factors(checkpoint.folder), weight_dtype)
+    vae = make_vae(component("vae", vae_dtype(weight_dtype)), vae_dtype(weight_dtype))
+    stages.next()
+    return Loaded(model, clip, vae)
 
-    device, offload = mm.get_torch_device(), mm.unet_offload_device()
-    dtype = memory.compute_dtype(weight_dtype, device)
-    velocity = make_velocity(memory.adopt(component("transformer", dtype)), dtype)
-    if weight_dtype == memory.FP8:
-        memory.store_as_fp8(velocity)
-    model = DiffusersModel(
-        velocity,
-        checkpoint.edition,
-        Nature(family, checkpoint.defaults, checkpoint.scheduler_config),
-        preview_factors(checkpoint.folder),
-        None,
-        offload,
-    )
-    patcher = lora_patches.patcher(model, device, offload)
 
+# --- one component after the other: its dtype, its socket ---------------------------------------------------------------
+
+
+def text_encoder_dtype(weight_dtype: str) -> torch.dtype:
+    return memory.compute_dtype(weight_dtype, mm.text_encoder_device())
+
+
+def transformer_dtype(weight_dtype: str) -> torch.dtype:
+    return memory.compute_dtype(weight_dtype, mm.get_torch_device())
+
+
+def vae_dtype(weight_dtype: str) -> torch.dtype:
     # FLUX.1's VAE overflows in fp16; ComfyUI never uses that for it either.
     asked = memory.DTYPES.get(weight_dtype, torch.float16)
-    vae_dtype = asked if asked != torch.float16 else mm.vae_dtype(mm.vae_device(), [torch.bfloat16, torch.float32])
-    vae = make_vae(component("vae", vae_dtype), vae_dtype)
-    stages.next()
-    return Loaded(patcher, clip, vae)
+    return asked if asked != torch.float16 else mm.vae_dtype(mm.vae_device(), [torch.bfloat16, torch.float32])
+
+
+def clip_of(family: Family, texts: list[Any], tokenizers: list[Any], dtype: torch.dtype) -> Any:
+    """A CLIP from a family's text encoders and tokenizers, in the order of its components."""
+    device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
+    encoders = TextEncoders(make_encoders(family, [memory.adopt(text) for text in texts]), dtype, offload)
+    return make_clip(encoders, Tokenizer(make_tokenizer(family, tokenizers)), device, offload)
+
+
+def model_of(
+    transformer: Any, edition: Edition, nature: Nature, preview: dict[str, Any] | None, weight_dtype: str
+) -> Any:
+    device, offload = mm.get_torch_device(), mm.unet_offload_device()
+    velocity = make_velocity(memory.adopt(transformer), transformer_dtype(weight_dtype))
+    if weight_dtype == memory.FP8:
+        memory.store_as_fp8(velocity)
+    return lora_patches.patcher(DiffusersModel(velocity, edition, nature, preview, None, offload), device, offload)

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
+from .files import StorefrontLoadComponents
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .lora import StorefrontLoadLora, StorefrontStyleLora
@@ -20,6 +21,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
     StorefrontLoadLora,
     StorefrontStyleLora,
+    StorefrontLoadComponents,
     StorefrontEncode,
     StorefrontReference,
     StorefrontCanvas,

@@ -12,20 +12,21 @@ CATEGORY = "Storefront/FLUX"
 class StorefrontLoadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import memory, model_files
+        from ..host import component_files, memory, model_files
 
         return io.Schema(
             node_id="StorefrontLoadModel",
             display_name="Load FLUX Model (Storefront)",
             category=CATEGORY,
-            description="Opens a FLUX.1, FLUX.2, FLUX.3 or Z-Image in diffusers layout, or the bundled flux-micro.",
+            description="Opens a FLUX.1, FLUX.2, FLUX.3 or Z-Image: a diffusers folder, a whole checkpoint, or the bundled flux-micro.",
             search_aliases=["flux", "flux 2", "klein", "kontext", "z-image", "diffusers loader", "checkpoint"],
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=list(model_files.folders()),
+                    options=[*model_files.folders(), *component_files.whole_files()],
                     default=model_files.BUNDLED,
-                    tooltip="A folder in models/diffusers. flux-micro comes with the pack: it draws 64 px miniatures.",
+                    tooltip="A folder in models/diffusers, or a file in models/checkpoints that holds everything. "
+                    "flux-micro comes with the pack: it draws 64 px miniatures.",
                 ),
                 io.Combo.Input(
                     "weight_dtype",
@@ -40,13 +41,11 @@ class StorefrontLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, weight_dtype: str = "auto") -> io.NodeOutput:
-        from ..host import model_files, progress
+        from ..host import component_files, progress
 
-        loaded, checkpoint = model_files.load(model, weight_dtype)
-        progress.say(
-            f"{model}: licence {checkpoint.licence.name}; {checkpoint.licence.commercial}.", cls.hidden.unique_id
-        )
-        return io.NodeOutput(*loaded)
+        opened = component_files.load_model(model, weight_dtype)
+        progress.say_all(opened.notes, cls.hidden.unique_id)
+        return io.NodeOutput(opened.model, opened.clip, opened.vae)
 
 
 class StorefrontEncode(io.ComfyNode):

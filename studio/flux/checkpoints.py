@@ -31,6 +31,18 @@ VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
+QUANTISERS = {  # quant_method of a config -> package that made it
+    "bitsandbytes": "bitsandbytes",
+    "torchao": "torchao",
+    "quanto": "optimum-quanto",
+    "sdnq": "sdnq",
+    "nunchaku": "nunchaku",
+    "svdq": "nunchaku",
+    "modelopt": "nvidia-modelopt",
+    "gptq": "gptqmodel",
+    "awq": "autoawq",
+    "fp8": "a blockwise fp8 quantiser",
+}
 TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
 
 
@@ -94,14 +106,27 @@ def weight_names(part: Path) -> tuple[str, str | None]:
     return stem, None
 
 
+def _instead_of(quantised: Any) -> str:
+    """What to take instead of a component with this quantization_config."""
+    method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
+    maker = next(
+        (package for mark, package in QUANTISERS.items() if mark in method.lower()), method or "an unknown one"
+    )
+    return (
+        f"weights that ComfyUI can stream; these are quantised by {maker}, whose layers it must keep on the device as a"
+        " whole. Take the model's plain folder with weight_dtype 'fp8 storage', or its fp8 or GGUF file in"
+        " StorefrontLoadComponents"
+    )
+
+
 def check_weights(folder: Path, component: str) -> None:
     """Raise ModelFilesError unless `component` has a config and whole safetensors, every shard of them."""
     part = folder / component
     help_line = how_to_get(folder)
     if not (part / "config.json").is_file():
         raise ModelFilesError("model", folder.name, f"a file {component}/config.json in it; {help_line}")
-    if read_json(part / "config.json").get("quantization_config"):
-        raise ModelFilesError("model", f"{folder.name}/{component}", "weights that are not quantised")
+    if quantised := read_json(part / "config.json").get("quantization_config"):
+        raise ModelFilesError("model", f"{folder.name}/{component}", _instead_of(quantised))
     stem, variant = weight_names(part)
     index = part / (f"{stem}.safetensors.index.{variant}.json" if variant else f"{stem}.safetensors.index.json")
     if index.is_file():
@@ -149,6 +174,14 @@ def inspect(folder: Path) -> Checkpoint:
         if not any(all((folder / tokenizer / name).is_file() for name in files) for files in TOKENIZER_FILES):
             wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
             raise ModelFilesError("model", folder.name, f"in {tokenizer}/: {wanted}; {how_to_get(folder)}")
+    scheduler = read_scheduler(folder, family)
+    transformer = read_json(folder / "transformer" / "config.json")
+    quick = edition.quick if edition.quick and is_quick(edition, index, transformer, scheduler) else None
+    return Checkpoint(folder, edition, quick or edition.defaults, scheduler, licence_of(folder.name))
+
+
+def read_scheduler(folder: Path, family: Family) -> dict[str, Any]:
+    """The scheduler's settings of a diffusers folder. Raises ModelFilesError where they are missing or no numbers."""
     scheduler_file = folder / "scheduler" / "scheduler_config.json"
     if not scheduler_file.is_file() and family.scheduler_config is None:
         raise ModelFilesError("model", folder.name, f"scheduler/scheduler_config.json in it; {how_to_get(folder)}")
@@ -157,9 +190,7 @@ def inspect(folder: Path) -> Checkpoint:
     for key in SCHEDULER_NUMBERS & scheduler.keys():
         if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
             raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")
-    transformer = read_json(folder / "transformer" / "config.json")
-    quick = edition.quick if edition.quick and is_quick(edition, index, transformer, scheduler) else None
-    return Checkpoint(folder, edition, quick or edition.defaults, scheduler, licence_of(folder.name))
+    return scheduler
 
 
 def require_classes(name: str, family: Family) -> None:
@@ -180,13 +211,13 @@ def require_classes(name: str, family: Family) -> None:
             ) from error
 
 
-def config_gaps(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
+def config_gaps(part: Path, family: Family) -> dict[str, Any]:
     """Settings that the shipped config leaves out and whose class default would be another model's."""
-    wanted: Mapping[str, object] = checkpoint.family.required_config.get(component, {})
-    present = read_json(checkpoint.folder / component / "config.json")
+    wanted: Mapping[str, object] = family.required_config.get(part.name, {})
+    present = read_json(part / "config.json")
     gaps = {key: value for key, value in wanted.items() if present.get(key) is None}
     for key, value in gaps.items():
-        log.warning("Storefront: %s/%s/config.json has no %s; using %r.", checkpoint.folder.name, component, key, value)
+        log.warning("Storefront: %s/%s/config.json has no %s; using %r.", part.parent.name, part.name, key, value)
     return gaps
 
 
@@ -195,30 +226,46 @@ def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -
 
     Only the family's classes, only safetensors, only local files. Raises ModelFilesError where they do not fit.
     """
+    part, family = checkpoint.folder / component, checkpoint.family
+    if component in family.tokenizers:
+        return load_tokenizer(part, *family.tokenizers[component])
+    return load_module(part, *family.components[component], dtype, config_gaps(part, family))
+
+
+def load_tokenizer(part: Path, library: str, name: str) -> Any:
+    """The tokenizer of a folder. Raises ModelFilesError where it cannot be read."""
+    import importlib
+
+    try:
+        cls = getattr(importlib.import_module(library), name)
+        return cls.from_pretrained(part, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises plain Exceptions
+        where = f"{part.parent.name}/{part.name}"
+        raise ModelFilesError("model", where, f"tokenizer files that can be read; {error!r}") from error
+
+
+def load_module(part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any]) -> Any:
+    """The model of a folder with a config and safetensors, as a class of diffusers or transformers.
+
+    `settings` go before the config's. Raises ModelFilesError where the weights do not fit the config.
+    """
     import importlib
 
     from safetensors import SafetensorError
 
-    library, name = {**checkpoint.family.components, **checkpoint.family.tokenizers}[component]
-    cls = getattr(importlib.import_module(library), name)
-    part = checkpoint.folder / component
-    where = f"{checkpoint.folder.name}/{component}"
-    if component in checkpoint.family.tokenizers:
-        try:
-            return cls.from_pretrained(part, local_files_only=True, trust_remote_code=False)
-        except Exception as error:  # the tokenizers library raises plain Exceptions
-            raise ModelFilesError("model", where, f"tokenizer files that can be read; {error!r}") from error
+    where = f"{part.parent.name}/{part.name}"
     options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}
     if variant := weight_names(part)[1]:
         options["variant"] = variant
     try:
+        cls = getattr(importlib.import_module(library), name)
         module, report = cls.from_pretrained(
             part,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
             **options,
-            **config_gaps(checkpoint, component),
+            **settings,
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError) as error:
         raise ModelFilesError("model", where, f"weights that fit its config; {error}") from error

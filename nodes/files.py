@@ -1,0 +1,81 @@
+"""Models from single files: transformer, text encoders and VAE chosen apart."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+CATEGORY = "Storefront/FLUX"
+
+
+class StorefrontLoadComponents(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import component_files, memory
+
+        beside = [component_files.AUTO, component_files.NONE]
+        texts = [*beside, *component_files.choices("text_encoder")]
+        return io.Schema(
+            node_id="StorefrontLoadComponents",
+            display_name="Load FLUX Components (Storefront)",
+            category=CATEGORY,
+            description="Opens transformer, text encoders and VAE from single files or folders, each chosen apart.",
+            search_aliases=[
+                "unet loader",
+                "diffusion model",
+                "gguf",
+                "fp8",
+                "clip loader",
+                "vae loader",
+                "safetensors",
+            ],
+            inputs=[
+                io.Combo.Input(
+                    "transformer",
+                    options=list(component_files.choices("transformer")),
+                    tooltip="bf16, fp16, fp8 or GGUF. Its weights tell which model it is; its name does not matter.",
+                ),
+                io.Combo.Input(
+                    "text_encoder",
+                    options=texts,
+                    default=component_files.AUTO,
+                    tooltip="CLIP or T5 for FLUX.1, Mistral for FLUX.2 dev, Qwen3 for klein and Z-Image. "
+                    "auto: from where the transformer is. none: no CLIP comes out.",
+                ),
+                io.Combo.Input(
+                    "text_encoder_2",
+                    options=texts,
+                    default=component_files.AUTO,
+                    tooltip="The other one of FLUX.1's two, in any order. Others have one: leave it at auto.",
+                ),
+                io.Combo.Input(
+                    "vae",
+                    options=[*beside, *component_files.choices("vae")],
+                    default=component_files.AUTO,
+                    tooltip="auto: from where the transformer is. none: no VAE comes out.",
+                ),
+                io.Combo.Input(
+                    "weight_dtype",
+                    options=memory.WEIGHT_DTYPES,
+                    default="auto",
+                    tooltip="auto: fp8 and GGUF stay small in memory; the rest is bf16 where the device is good at it, "
+                    "else fp32. bf16, fp16, fp32: everything is brought to that.",
+                ),
+            ],
+            outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        transformer: str,
+        text_encoder: str = "auto",
+        text_encoder_2: str = "auto",
+        vae: str = "auto",
+        weight_dtype: str = "auto",
+    ) -> io.NodeOutput:
+        from ..host import component_files, progress
+
+        opened = component_files.load(transformer, text_encoder, text_encoder_2, vae, weight_dtype)
+        progress.say_all(opened.notes, cls.hidden.unique_id)
+        return io.NodeOutput(opened.model, opened.clip, opened.vae)

@@ -1,0 +1,92 @@
+"""Tokenizers for text encoders that come without one: CLIP's, T5's and Qwen's from a folder, Mistral's from its file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelFilesError
+from .checkpoints import load_tokenizer
+
+# The parts of the published chat templates that a single message goes through.
+QWEN3_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+MISTRAL_CHAT = (
+    "<s>{% for m in messages %}{% if m['role'] == 'system' %}[SYSTEM_PROMPT]"
+    "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}[/SYSTEM_PROMPT]{% elif m['role'] == 'user' %}[INST]"
+    "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}[/INST]{% endif %}{% endfor %}"
+)
+CLASSES = {"clip": "CLIPTokenizer", "t5": "T5TokenizerFast", "qwen3": "Qwen2TokenizerFast"}
+
+
+def from_folder(role: str, folder: Path) -> Any:
+    """A tokenizer of a published vocabulary, with the chat template of the role's model."""
+    tokenizer = load_tokenizer(folder, "transformers", CLASSES[role])
+    if role == "clip":
+        tokenizer.model_max_length = 77  # ComfyUI's copy of the files says 8192
+    if role == "qwen3":
+        tokenizer.chat_template = QWEN3_CHAT  # the vocabulary is shared with older models, the template is not
+    return tokenizer
+
+
+def from_tekken(data: bytes, name: str) -> Any:
+    """Mistral's tokenizer from its `tekken.json`. Raises ModelFilesError where that cannot be read.
+
+    Tekken is a byte-level BPE whose merges are implied: any two tokens that make a third one, in the order of ranks.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        tekken = json.loads(data)
+        config = tekken["config"]
+        offset = int(config["default_num_special_tokens"])
+        ranked = tekken["vocab"][: int(config["default_vocab_size"]) - offset]
+        tokens = [base64.b64decode(entry["token_bytes"]) for entry in ranked]
+        specials = {int(entry["rank"]): str(entry["token_str"]) for entry in tekken["special_tokens"]}
+        pattern = str(config["pattern"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFilesError("text_encoder", name, f"a tekken_model that can be read; {error!r}") from error
+    letters = _letters()
+    words = ["".join(letters[byte] for byte in token) for token in tokens]
+    known = dict(zip(tokens, range(len(tokens)), strict=True))
+    merges = []
+    for token, rank in known.items():
+        halves = [(token[:i], token[i:]) for i in range(1, len(token))]
+        pairs = [(known[a], known[b]) for a, b in halves if a in known and b in known]
+        merges += [(rank, left, right) for left, right in sorted(pairs)]
+    merges.sort(key=lambda merge: merge[0])
+    vocabulary = {word: offset + rank for rank, word in enumerate(words)}
+    for rank in range(offset):
+        vocabulary[specials.get(rank, f"<SPECIAL_{rank}>")] = rank
+    tokenizer = Tokenizer(models.BPE(vocabulary, [(words[left], words[right]) for _, left, right in merges]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in specials.values()])
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        padding_side="left",
+    )
+    wrapped.chat_template = MISTRAL_CHAT
+    return wrapped
+
+
+def _letters() -> list[str]:
+    """The printable letter that stands for each byte in a byte-level vocabulary (GPT-2's)."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]

@@ -1,0 +1,110 @@
+"""How much memory opening a transformer takes at its peak, as a ratio to its weights: `python tests/bench/loading.py`.
+
+A random FLUX.1 of the real width and few layers (1.1 GB in bf16) as a sharded folder and as single files. Each case is a
+process of its own; every weight is touched once, since pages of a mapped file count only from then on.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "studio" / "files")]
+
+from pack import import_pack
+
+CASES = [  # name, what is opened, dtype of the weights, kept small
+    ("sharded folder, bf16", "folder", "bfloat16", False),
+    ("sharded folder, bf16 to fp32", "folder", "float32", False),
+    ("single file of bf16, bf16", "bf16.safetensors", "bfloat16", False),
+    ("single file of bf16, bf16 to fp32", "bf16.safetensors", "float32", False),
+    ("single file of fp8, kept", "fp8.safetensors", "bfloat16", True),
+    ("single file of fp8, fp8 to bf16", "fp8.safetensors", "bfloat16", False),
+    ("GGUF of Q8_0, kept", "q8.gguf", "bfloat16", True),
+    ("GGUF of Q8_0 to bf16", "q8.gguf", "bfloat16", False),
+]
+
+
+def build(folder: Path) -> None:
+    import torch
+    import writers
+    from diffusers import FluxTransformer2DModel
+
+    model = FluxTransformer2DModel(num_layers=1, num_single_layers=1, guidance_embeds=True).to(torch.bfloat16)
+    model.save_pretrained(folder / "folder" / "transformer", max_shard_size="300MB")
+    original = {
+        name: tensor.bfloat16() for name, tensor in writers.original("FLUX.1", dict(model.state_dict())).items()
+    }
+    writers.write(folder / "bf16.safetensors", original)
+    writers.write(folder / "fp8.safetensors", *writers.scaled_fp8(original, "new"))
+    try:
+        writers.gguf(folder / "q8.gguf", original, "Q8_0")
+    except ImportError:
+        print("no package gguf: its cases are left out")
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def measure(path: Path, dtype_name: str, keep: bool) -> dict:
+    """One case, in this process."""
+    import diffusers
+    import torch
+    from storefront.studio.flux import components
+
+    diffusers.FluxTransformer2DModel  # noqa: B018, the same
+    source = components.open_source(path)
+    component = source.find(("flux1",))
+    if keep and path.suffix == ".gguf":
+        import gguf  # noqa: F401
+        from diffusers.quantizers.gguf import utils  # noqa: F401
+    before = resident()
+    module = component.load(getattr(torch, dtype_name), keep)
+    weights = [tensor for tensor in module.state_dict().values()]
+    for tensor in weights:
+        tensor.flatten()[:: resource.getpagesize() // tensor.element_size()].clone()
+    size = sum(tensor.nbytes for tensor in weights)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"weights": size, "peak": peak - before, "after": resident() - before}
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        import_pack()
+        path, dtype_name, keep = sys.argv[1:]
+        print(json.dumps(measure(Path(path), dtype_name, keep == "True")))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run(
+            [sys.executable, "-c", _BUILD.format(folder=scratch, bench=str(Path(__file__).parent))], check=True
+        )
+        for name, file, dtype_name, keep in CASES:
+            path = Path(scratch) / file
+            if not path.exists():
+                continue
+            command = [sys.executable, __file__, str(path), dtype_name, str(keep)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+            out = json.loads(done.stdout.splitlines()[-1])
+            ratio = out["peak"] / out["weights"]
+            print(f"{name:36} weights {out['weights'] / 1e9:.2f} GB, peak {ratio:.2f} x")
+
+
+_BUILD = """
+import sys
+sys.path.insert(0, {bench!r})
+import loading
+from pathlib import Path
+loading.build(Path({folder!r}))
+"""
+
+if __name__ == "__main__":
+    main()

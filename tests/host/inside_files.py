@@ -1,0 +1,317 @@
+"""Single files inside a ComfyUI process: `python tests/host/inside_files.py COMFYUI_FOLDER` prints JSON.
+
+Run by test_files.py, on small random models of the published proportions (tests/studio/files/writers.py).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import comfy_process
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "files"))
+
+import comfy.model_management as mm
+import torch
+import writers
+from safetensors.torch import save_file
+from storefront.host import clip_socket, component_files, model_files, sampling, vae_socket
+from storefront.host.stored_linear import StoredLinear
+from storefront.studio.errors import InputError
+
+MODELS = comfy_process.BASE / "models"
+SMALL = ("scaled fp8", "Q8_0")
+HAS_GGUF = importlib.util.find_spec("gguf") is not None
+NAMES = ("FLUX.1", "FLUX.2 klein", "Z-Image Turbo")  # the others' files are held to their folders in tests/studio/files
+CPU = torch.device("cpu")
+PROMPT = "서울의 밤, a blue lamp"
+SETTINGS = {"seed": 7, "steps": 2, "guidance": -1, "cfg": 0, "strength": 1.0, "time_limit": 0}
+
+
+def difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a.float() - b.float()).abs().max())
+
+
+def draw(opened, conditioning) -> torch.Tensor:
+    channels, cell = (128, 16) if opened.vae.latent_channels == 128 else (16, 8)
+    latent = {"samples": torch.zeros(1, channels, 64 // cell, 96 // cell)}
+    if beside(opened):
+        shown = torch.ones(1, channels, 64 // cell, 96 // cell)
+        conditioning = [conditioning[0], {**conditioning[1], "concat_latent_image": shown}]
+    return sampling.sample(opened.model, [conditioning], [conditioning], latent, **SETTINGS)[0]["samples"]
+
+
+def beside(opened) -> bool:
+    from storefront.studio.flux.velocity import channels_of
+
+    model = opened.model.model
+    return channels_of(model.diffusion_model) > model.nature.family.latent_channels
+
+
+def encode(clip) -> list:
+    return clip_socket.encode_prompts(clip, [(PROMPT, PROMPT)], 0)[0][0]
+
+
+def namings(name: str) -> dict:
+    """Every naming and format of a family's transformer against its diffusers folder."""
+    folder = writers.build(name, MODELS / "diffusers" / name)
+    whole = model_files.load(name, "fp32")[0]
+    conditioning = encode(whole.clip)
+    expected = draw(whole, conditioning)
+    weights = writers.weights_of(folder, "transformer")
+    original = writers.original(name, weights)
+    files = {
+        "diffusers": (weights, {}),
+        "original": (original, {}),
+        "fp8": (writers.fp8(original), {}),
+        "scaled fp8": writers.scaled_fp8(original, "old"),
+    }
+    for kind, (tensors, metadata) in files.items():
+        writers.write(MODELS / "diffusion_models" / f"{name} {kind}.safetensors", tensors, metadata)
+    if HAS_GGUF:
+        writers.gguf(MODELS / "diffusion_models" / f"{name} Q8_0.gguf", original, "Q8_0")
+    vae = writers.write(MODELS / "vae" / f"{name}.safetensors", writers.original_vae(writers.weights_of(folder, "vae")))
+    out, models = {}, {}
+    for file in sorted((MODELS / "diffusion_models").glob(f"{name} *")):
+        choice = f"diffusion_models/{file.name}"
+        kind = file.stem.removeprefix(f"{name} ")
+        # auto on the CPU is fp32; what is stored small stays so
+        opened = component_files.load(choice, "none", "none", f"vae/{vae.name}", "auto")
+        drawn = draw(opened, conditioning)
+        dense = component_files.load(choice, "none", "none", "none", "fp32")
+        models[kind] = opened
+        out[kind] = {
+            "latents": difference(drawn, expected) / float(expected.std()),
+            "kept against expanded": difference(drawn, draw(dense._replace(vae=opened.vae), conditioning)),
+            "stored": sum(isinstance(m, StoredLinear) for m in opened.model.model.modules()),
+            "picture": difference(
+                vae_socket.decode(opened.vae, expected, "off")[0], vae_socket.decode(whole.vae, expected, "off")[0]
+            ),
+            "bytes": opened.model.model_size() / whole.model.model_size(),
+            "references": opened.model.model.takes_references,
+            "family": opened.model.model.nature.family.name,
+            "steps": opened.model.model.nature.defaults.steps,
+        }
+    choice = f"diffusion_models/{name} original.safetensors"
+    small = component_files.load(choice, "none", "none", f"vae/{vae.name}", "fp8 storage")
+    return {
+        "files": out,
+        "fp8 storage": difference(draw(small, conditioning), expected) / float(expected.std()),
+        "half": {kind: half(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
+        "lora": {kind: lora(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
+    }
+
+
+def half(opened, conditioning) -> float:
+    """How far a model with half of its weights resident draws from the whole one."""
+    patcher = opened.model
+    model = patcher.model
+    sequence, options = conditioning
+    shape = (1, 128, 4, 6) if model.nature.family.latent_channels == 128 else (1, 16, 8, 12)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    if beside(opened):
+        from storefront.studio.flux.velocity import channels_of
+
+        x = torch.cat([x, torch.zeros(1, channels_of(model.diffusion_model) - 16, 8, 12)], 1)
+    arguments = {"context": sequence, "y": options.get("pooled_output"), "guidance": torch.tensor([3.5])}
+
+    @torch.no_grad()
+    def compute():
+        return model.diffusion_model(x, torch.tensor([0.7]), **arguments)
+
+    mm.load_models_gpu([patcher])
+    whole = compute()
+    mm.unload_all_models()
+    patcher.load(device_to=CPU, lowvram_model_memory=patcher.model_size() // 2)
+    resident = patcher.loaded_size() / patcher.model_size()
+    assert 0 < resident < 1, resident
+    partly = compute()
+    patcher.unpatch_model(CPU)
+    return difference(whole, partly)
+
+
+def lora(opened, conditioning) -> dict:
+    """A LoRA on a model: resident, streamed, and taken off again."""
+    plain = draw(opened, conditioning)
+    name = next(
+        key
+        for key in opened.model.model_state_dict()
+        if key.endswith(("transformer_blocks.0.attn.to_q.weight", "layers.0.attention.to_q.weight"))
+    )
+    module = opened.model.model.get_submodule(name.removesuffix(".weight"))
+    change = torch.randn(module.out_features, module.in_features, generator=torch.Generator().manual_seed(3)) * 0.1
+    clone = opened.model.clone()
+    assert clone.add_patches({name: ("diff", (change,))}, 1.0) == [name]
+    patched = opened._replace(model=clone)
+    changed = draw(patched, conditioning)
+    mm.unload_all_models()
+    clone.load(device_to=CPU, lowvram_model_memory=1)
+    module = clone.model.get_submodule(name.removesuffix(".weight"))
+    x = torch.randn(1, module.in_features, generator=torch.Generator().manual_seed(4))
+    streamed = module(x)
+    clone.unpatch_model(CPU)
+    exact = module(x) + x @ change.T
+    mm.unload_all_models()
+    return {
+        "moves": difference(changed, plain),
+        "streamed": difference(streamed, exact),
+        "restored": difference(draw(opened, conditioning), plain),
+    }
+
+
+def whole_checkpoint() -> dict:
+    """One file with everything under ComfyUI's prefixes, read with ComfyUI's own tokenizers."""
+    from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+
+    torch.manual_seed(2)
+    clip = CLIPTextModel(
+        CLIPTextConfig(
+            hidden_size=64, intermediate_size=128, num_attention_heads=1, num_hidden_layers=2, projection_dim=64
+        )
+    )
+    t5 = T5EncoderModel(
+        T5Config(
+            vocab_size=32128, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu"
+        )
+    )
+    folder = MODELS / "diffusers" / "FLUX.1"
+    names = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in clip.state_dict().items()}
+    clip_weights, t5_weights = names, {k: v for k, v in t5.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    transformer = writers.original("FLUX.1", writers.weights_of(folder, "transformer"))
+    vae = writers.original_vae(writers.weights_of(folder, "vae"))
+    writers.write(
+        MODELS / "checkpoints" / "everything.safetensors",
+        writers.prefixed(transformer, "model.diffusion_model.")
+        | writers.prefixed(clip_weights, "text_encoders.clip_l.transformer.")
+        | writers.prefixed(t5_weights, "text_encoders.t5xxl.transformer.")
+        | writers.prefixed(vae, "vae."),
+    )
+    writers.write(MODELS / "text_encoders" / "l.safetensors", clip_weights)
+    writers.write(MODELS / "clip" / "t5 fp8.safetensors", {k: v.to(torch.float8_e4m3fn) for k, v in t5_weights.items()})
+    opened = component_files.load_model("checkpoints/everything.safetensors", "fp32")
+    apart = component_files.load(
+        "checkpoints/everything.safetensors",
+        "text_encoders/t5 fp8.safetensors",
+        "text_encoders/l.safetensors",
+        "auto",
+        "auto",
+    )
+    kept = component_files.load(
+        "diffusion_models/FLUX.1 original.safetensors", "checkpoints/everything.safetensors", "auto", "none", "fp32"
+    )
+    ours = opened.clip.tokenize(PROMPT)
+    import comfy.text_encoders.flux as flux
+
+    stock = flux.FluxTokenizer().tokenize_with_weights(PROMPT)
+    with torch.no_grad():
+        ids = ours["t5xxl"].ids
+        reference = t5.eval()(ids).last_hidden_state
+        pooled = clip.eval()(ours["l"].ids).pooler_output
+    sequence, options = encode(opened.clip)
+    cast, _ = encode(apart.clip)
+    return {
+        "listed": list(component_files.whole_files()),
+        "clip ids": ours["l"].ids[0].tolist() == [token for token, _ in stock["l"][0]],
+        "t5 ids": ours["t5xxl"].ids[0, :16].tolist() == [token for token, _ in stock["t5xxl"][0]][:16],
+        "sequence": difference(sequence, reference),
+        "pooled": difference(options["pooled_output"], pooled),
+        "fp8": difference(cast, reference) / float(reference.std()),
+        "fp8 stored": sum(isinstance(m, StoredLinear) for m in apart.clip.cond_stage_model.modules()),
+        "same": difference(encode(kept.clip)[0], sequence),
+        "finite": bool(draw(opened, [sequence, options]).isfinite().all()),
+        "shared": component_files.load_model("checkpoints/everything.safetensors", "fp32").model is opened.model,
+    }
+
+
+def qwen() -> dict:
+    """A Qwen3 file as ComfyUI names it, and as llama.cpp does, with ComfyUI's tokenizer and the published template."""
+    import comfy.text_encoders.flux as flux
+    import comfy.text_encoders.z_image as z_image
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(2)
+    out = {}
+    for name, layers in (("FLUX.2 klein", 28), ("Z-Image Turbo", 3)):
+        config = Qwen3Config(
+            vocab_size=151936, hidden_size=16, intermediate_size=32, num_hidden_layers=layers, num_attention_heads=2,
+            num_key_value_heads=1, head_dim=8, tie_word_embeddings=True, rope_theta=1e6, rms_norm_eps=1e-6,
+        )  # fmt: skip
+        model = Qwen3ForCausalLM(config).eval()
+        weights = {key: value for key, value in model.state_dict().items() if key != "lm_head.weight"}
+        writers.write(MODELS / "text_encoders" / f"qwen {name}.safetensors", weights)
+        choice = f"diffusion_models/{name} original.safetensors"
+        opened = component_files.load(choice, f"text_encoders/qwen {name}.safetensors", "auto", "none", "fp32")
+        ours = opened.clip.tokenize(PROMPT)["qwen3_4b"]
+        stock = (flux.KleinTokenizer if name == "FLUX.2 klein" else z_image.ZImageTokenizer)().tokenize_with_weights(
+            PROMPT
+        )
+        ids = [token for token, _ in stock["qwen3_4b"][0]]
+        count = ours.counts[0]
+        with torch.no_grad():
+            states = model.model(ours.ids, attention_mask=ours.mask, output_hidden_states=True).hidden_states
+        taken = [states[9], states[18], states[27]] if name == "FLUX.2 klein" else [states[-2]]
+        expected = torch.cat(taken, dim=-1)
+        sequence = encode(opened.clip)[0]
+        out[name] = {
+            "ids": ours.ids[0, :count].tolist() == ids[:count],
+            "sequence": difference(sequence, expected[:, : sequence.shape[1]]),
+        }
+        if HAS_GGUF:
+            llama = {_llama_cpp(key): value for key, value in weights.items()}
+            writers.gguf(MODELS / "text_encoders" / f"qwen {name}.gguf", llama, "F32", "qwen3")
+            gguf = component_files.load(choice, f"text_encoders/qwen {name}.gguf", "auto", "none", "fp32")
+            out[name]["gguf"] = difference(encode(gguf.clip)[0], sequence)
+    return out
+
+
+def _llama_cpp(name: str) -> str:
+    """llama.cpp's name of a Qwen3 weight, from its published table (gguf.constants.TENSOR_NAMES)."""
+    import gguf
+
+    table = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, 64)
+    return table.get_name(name, try_suffixes=(".weight",))
+
+
+def refusals() -> dict:
+    def outcome(*choice: str) -> str:
+        try:
+            component_files.load(*choice)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    original = "diffusion_models/FLUX.1 original.safetensors"
+    klein = "diffusion_models/FLUX.2 klein original.safetensors"
+    broken = MODELS / "diffusion_models" / "broken.safetensors"
+    broken.write_bytes((MODELS / "diffusion_models" / "FLUX.1 original.safetensors").read_bytes()[:-50])
+    (MODELS / "diffusion_models" / "pickle.ckpt").write_bytes(b"\x80\x04")
+    save_file({"model.weight": torch.zeros(2)}, MODELS / "diffusion_models" / "other.safetensors")
+    shutil.rmtree(MODELS / "diffusers" / "part", ignore_errors=True)
+    shutil.copytree(MODELS / "diffusers" / "FLUX.1" / "transformer", MODELS / "diffusers" / "part" / "transformer")
+    return {
+        "not listed": outcome("diffusion_models/../x.safetensors", "auto", "auto", "auto", "auto"),
+        "pickle": outcome("diffusion_models/pickle.ckpt", "auto", "auto", "auto", "auto"),
+        "truncated": outcome("diffusion_models/broken.safetensors", "none", "none", "none", "auto"),
+        "another model": outcome("diffusion_models/other.safetensors", "none", "none", "none", "auto"),
+        "no text encoder": outcome(original, "auto", "auto", "none", "auto"),
+        "t5 missing": outcome(original, "text_encoders/l.safetensors", "auto", "none", "auto"),
+        "wrong encoder": outcome(klein, "text_encoders/l.safetensors", "auto", "none", "auto"),
+        "wrong width": outcome(
+            "diffusion_models/Z-Image Turbo original.safetensors", "diffusers/FLUX.1", "auto", "none", "auto"
+        ),
+        "wrong vae": outcome(original, "none", "none", "vae/FLUX.2 klein.safetensors", "auto"),
+        "vae as transformer": outcome("checkpoints/vae.safetensors", "none", "none", "none", "auto"),
+        "no vae": outcome("diffusers/part", "none", "none", "auto", "auto"),
+        "dtype": outcome(original, "none", "none", "none", "fp4"),
+    }
+
+
+vae_file = MODELS / "checkpoints" / "vae.safetensors"
+figures = {"namings": {name: namings(name) for name in NAMES}}
+writers.write(vae_file, writers.weights_of(MODELS / "diffusers" / "FLUX.1", "vae"))
+figures |= {"whole": whole_checkpoint(), "qwen": qwen(), "refusals": refusals()}
+print("FIGURES " + json.dumps(figures))

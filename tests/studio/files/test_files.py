@@ -1,0 +1,320 @@
+"""Single files: every naming gives the weights of the diffusers folder; what a file holds; what is refused."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from storefront.studio.errors import ModelFilesError
+from storefront.studio.flux import checkpoints, components, single_files, tokenizers, weight_files
+
+_spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
+writers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(writers)
+
+FAMILY = {  # name -> family, edition's channels beside the noise, steps, takes references
+    "FLUX.1": ("FLUX.1", 0, 28, True),
+    "FLUX.1 Fill": ("FLUX.1", 80, 50, False),
+    "FLUX.1 Control": ("FLUX.1", 16, 28, False),
+    "FLUX.2 dev": ("FLUX.2 dev", 0, 50, True),
+    "FLUX.2 klein": ("FLUX.2 klein", 0, 4, True),
+    "Z-Image Turbo": ("Z-Image", 0, 8, False),
+}
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    made = {}
+
+    def folder(name: str) -> Path:
+        if name not in made:
+            made[name] = writers.build(name, tmp_path_factory.mktemp("files") / name)
+        return made[name]
+
+    return folder
+
+
+def only_part(path: Path) -> single_files.Part:
+    (part,) = single_files.parts_of(weight_files.open_file(path)).values()
+    return part
+
+
+def assert_same(module: torch.nn.Module, reference: torch.nn.Module) -> None:
+    ours, theirs = module.state_dict(), reference.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name in theirs:
+        assert ours[name].dtype == theirs[name].dtype, name
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("naming", ["diffusers", "original", "comfyui"])
+def test_every_naming_gives_the_folder_s_weights_and_config(folders, tmp_path, name, naming):
+    folder = folders(name)
+    weights = writers.weights_of(folder, "transformer")
+    if naming != "diffusers":
+        weights = writers.original(name, weights)
+    if naming == "comfyui":
+        weights = writers.prefixed(weights, "model.diffusion_model.")
+    part = only_part(writers.write(tmp_path / "any name.safetensors", weights))
+    for dtype in (torch.float32, torch.bfloat16):
+        reference = checkpoints.load_component(checkpoints.inspect(folder), "transformer", dtype)
+        module = single_files.load_part(part, dtype, keep=True)
+        assert_same(module, reference)
+        for key, value in reference.config.items():
+            if not key.startswith("_") and key not in ("axes_lens", "out_channels"):
+                assert module.config[key] == value or list(module.config[key]) == list(value), key
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_weights_tell_family_and_edition(folders, tmp_path, name):
+    weights = writers.original(name, writers.weights_of(folders(name), "transformer"))
+    described = single_files.describe_part(only_part(writers.write(tmp_path / "x.safetensors", weights)))
+    edition = described.edition
+    found = (edition.family.name, edition.beside_noise, described.defaults.steps, edition.takes_references)
+    assert found == FAMILY[name]
+
+
+def test_schnell_is_told_from_dev_by_its_weights(tmp_path):
+    writers.tiny.build(tmp_path / "schnell", guidance=False)
+    weights = writers.weights_of(tmp_path / "schnell", "transformer")
+    described = single_files.describe_part(only_part(writers.write(tmp_path / "dev.safetensors", weights)))
+    assert described.defaults.steps == 4
+    assert described.scheduler_config["use_dynamic_shifting"] is False
+    assert not described.edition.takes_references
+
+
+def test_the_tests_own_naming_is_the_one_that_diffusers_reads(folders):
+    from diffusers.loaders import single_file_utils as theirs
+
+    for name, convert in (
+        ("FLUX.2 dev", theirs.convert_flux2_transformer_checkpoint_to_diffusers),
+        ("Z-Image Turbo", theirs.convert_z_image_transformer_checkpoint_to_diffusers),
+    ):
+        weights = writers.weights_of(folders(name), "transformer")
+        back = convert(writers.original(name, weights))
+        assert back.keys() == weights.keys()
+        assert all(torch.equal(back[key], weights[key]) for key in weights)
+    folder = folders("FLUX.1")
+    weights = writers.weights_of(folder, "vae")
+    config = json.loads((folder / "vae" / "config.json").read_text())
+    back = theirs.convert_ldm_vae_checkpoint(writers.original_vae(weights), config)
+    assert all(torch.equal(back[key], weights[key]) for key in weights)
+
+
+@pytest.mark.parametrize("name", ["FLUX.1", "FLUX.2 klein"])
+@pytest.mark.parametrize("naming", ["diffusers", "original"])
+def test_vaes(folders, tmp_path, name, naming):
+    weights = writers.weights_of(folders(name), "vae")
+    weights = weights if naming == "diffusers" else writers.original_vae(weights)
+    module = single_files.load_part(only_part(writers.write(tmp_path / "v.safetensors", weights)), torch.float32, True)
+    assert_same(module, checkpoints.load_component(checkpoints.inspect(folders(name)), "vae", torch.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "component"),
+    [("FLUX.1", "text_encoder"), ("FLUX.1", "text_encoder_2"), ("FLUX.2 klein", "text_encoder")],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_text_encoders(folders, tmp_path, name, component, dtype):
+    """fp16 too: T5 keeps a layer in float32 then."""
+    weights = writers.weights_of(folders(name), component)
+    module = single_files.load_part(only_part(writers.write(tmp_path / "t.safetensors", weights)), dtype, True)
+    assert_same(module, checkpoints.load_component(checkpoints.inspect(folders(name)), component, dtype))
+
+
+def test_mistral_reads_as_it_does_in_the_folder(folders, tmp_path):
+    weights = writers.weights_of(folders("FLUX.2 dev"), "text_encoder")
+    part = only_part(writers.write(tmp_path / "m.safetensors", weights))
+    module = single_files.load_part(part, torch.float32, True)
+    reference = checkpoints.load_component(checkpoints.inspect(folders("FLUX.2 dev")), "text_encoder", torch.float32)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        ours = module.base_model(input_ids=ids, output_hidden_states=True).hidden_states
+        theirs = reference.base_model(input_ids=ids, output_hidden_states=True).hidden_states
+    for layer in (10, 20, 30):
+        assert torch.equal(ours[layer], theirs[layer])
+
+
+# --- small weights ------------------------------------------------------------------------------------------------------
+
+
+def expanded(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    out = dict(module.state_dict())
+    for name, leaf in module.named_modules():
+        if hasattr(leaf, "stored"):
+            out[f"{name}.weight"] = leaf.stored.expand(leaf.weight, torch.float32)
+    return out
+
+
+@pytest.mark.parametrize("name", ["FLUX.1", "FLUX.2 klein", "Z-Image Turbo"])
+@pytest.mark.parametrize("layout", ["old", "new", "metadata"])
+def test_scaled_fp8_keeps_its_size_and_its_values(folders, tmp_path, name, layout):
+    weights = writers.weights_of(folders(name), "transformer")
+    file = writers.write(tmp_path / "s.safetensors", *writers.scaled_fp8(writers.original(name, weights), layout))
+    kept = single_files.load_part(only_part(file), torch.float32, keep=True)
+    dense = single_files.load_part(only_part(file), torch.float32, keep=False)
+    assert sum(hasattr(leaf, "stored") for leaf in kept.modules()) >= 10
+    assert all(torch.equal(value, dense.state_dict()[key]) for key, value in expanded(kept).items())
+    for key, value in weights.items():  # 3 bits of mantissa, of the largest where the scale is shared
+        error = (dense.state_dict()[key] - value).abs().max()
+        assert error <= value.abs().max() * 2**-4, key
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "BF16", "F16"])
+def test_gguf_gives_what_the_gguf_package_gives(folders, tmp_path, kind):
+    gguf = pytest.importorskip("gguf")
+    weights = writers.weights_of(folders("FLUX.1"), "transformer")
+    file = writers.gguf(tmp_path / "x.gguf", weights, kind)
+    kept = single_files.load_part(only_part(file), torch.float32, keep=True)
+    values = expanded(kept)
+    for tensor in gguf.GGUFReader(file).tensors:
+        expected = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        assert torch.equal(values[tensor.name], torch.from_numpy(expected.copy()).reshape(values[tensor.name].shape))
+    if kind.startswith("Q"):
+        assert any(hasattr(leaf, "stored") for leaf in kept.modules())
+
+
+# --- refusals -----------------------------------------------------------------------------------------------------------
+
+
+def load_transformer(path: Path) -> torch.nn.Module:
+    source = components.open_source(path)
+    return components.require(source, single_files.TRANSFORMERS, "a transformer").load(torch.float32, True)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ModelFilesError) as caught:
+        load_transformer(path)
+    assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".pt", ".bin", ".pth"])
+def test_a_pickle_is_never_opened(tmp_path, suffix):
+    path = tmp_path / f"flux{suffix}"
+    path.write_bytes(b"\x80\x04")
+    assert "never opened" in refusal(path)
+
+
+def test_broken_and_mislabelled_files_are_named(folders, tmp_path):
+    whole = writers.write(tmp_path / "w.safetensors", writers.weights_of(folders("FLUX.1"), "transformer"))
+    content = whole.read_bytes()
+    for length in (0, 5, 100, len(content) - 1):
+        path = tmp_path / "cut.safetensors"
+        path.write_bytes(content[:length])
+        refusal(path)
+    path = tmp_path / "really.gguf"
+    path.write_bytes(content)
+    assert "no GGUF" in refusal(path)
+    path = tmp_path / "really.safetensors"
+    path.write_bytes(b"GGUF" + content)
+    assert "a GGUF" in refusal(path)
+    path = tmp_path / "nonsense.gguf"
+    path.write_bytes(b"GGUF" + content[:5000])
+    refusal(path)
+
+
+def test_foreign_formats_are_named(folders, tmp_path):
+    weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
+    name = "double_blocks.0.img_mlp.0.weight"
+    stem = name.removesuffix(".weight")
+    half = torch.zeros(weights[name].shape[0], weights[name].shape[1] // 2, dtype=torch.uint8)
+    fp8 = torch.zeros(weights[name].shape, dtype=torch.float8_e4m3fn)
+    cases = {
+        "nunchaku": {**weights, f"{stem}.wscales": torch.ones(1)},
+        "bitsandbytes": {**weights, f"{name}.quant_state.bitsandbytes__nf4": torch.ones(1)},
+        "nvfp4": {
+            **weights,
+            name: half,
+            f"{stem}.weight_scale": torch.ones(8),
+            f"{stem}.weight_scale_2": torch.ones(1),
+        },
+        "64 scales": {**weights, name: fp8, f"{stem}.weight_scale": torch.ones(8, 8)},
+        "Chroma": {**weights, "distilled_guidance_layer.in_proj.weight": torch.ones(1)},
+    }
+    for named, tensors in cases.items():
+        assert named in refusal(writers.write(tmp_path / f"{len(named)}.safetensors", tensors))
+
+
+def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_path):
+    weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
+    gone = "double_blocks.1.txt_mlp.2.bias"
+    path = writers.write(tmp_path / "gone.safetensors", {k: v for k, v in weights.items() if k != gone})
+    assert "1 are missing" in refusal(path)
+    far = {**weights, "single_blocks.900000.linear2.bias": torch.zeros(3)}
+    assert "single_transformer_blocks.2 is missing" in refusal(writers.write(tmp_path / "far.safetensors", far))
+    other = {**weights, "single_blocks.0.linear2.bias": torch.zeros(3)}
+    assert "[3]" in refusal(writers.write(tmp_path / "shape.safetensors", other))
+    other = {**weights, "img_in.weight": torch.zeros(64, 100), "img_in.bias": torch.zeros(64)}
+    assert "channels" in refusal(writers.write(tmp_path / "channels.safetensors", other))
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "torchao", "quanto", "sdnq"])
+def test_a_quantised_folder_is_named_with_its_package(tmp_path, method):
+    writers.tiny.build(tmp_path / "q")
+    path = tmp_path / "q" / "transformer" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": {"quant_method": method}}))
+    with pytest.raises(ModelFilesError, match=f"quantised by .*{method}.*fp8 storage"):
+        checkpoints.inspect(tmp_path / "q")
+
+
+def test_parts_of_different_models_are_told_apart(folders, tmp_path):
+    flux, klein = components.open_source(folders("FLUX.1")), components.open_source(folders("FLUX.2 klein"))
+    transformer = flux.components["flux1"]
+    with pytest.raises(ModelFilesError, match=r"klein.*FLUX\.1.*16 channels.*has 32"):
+        components.require_vae_fits(transformer.described.family, klein.components["vae"], transformer.name)
+    narrow = tmp_path / "narrow"
+    writers.tiny.build(narrow)
+    with pytest.raises(ModelFilesError, match="CLIP of width 64"):
+        components.require_texts_fit(transformer, {"clip": components.open_source(narrow).components["clip"]})
+
+
+# --- Mistral's tokenizer ------------------------------------------------------------------------------------------------
+
+
+def tekken() -> bytes:
+    words = [bytes([byte]) for byte in range(256)] + [
+        b"he",
+        b"ll",
+        b"hell",
+        b"hello",
+        b" w",
+        "서".encode()[:2],
+        "서".encode(),
+    ]
+    specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<pad>"]
+    return json.dumps(
+        {
+            "config": {
+                "pattern": r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+                "default_num_special_tokens": 10,
+                "default_vocab_size": 10 + len(words),
+            },
+            "vocab": [
+                {"rank": rank, "token_bytes": base64.b64encode(word).decode()} for rank, word in enumerate(words)
+            ],
+            "special_tokens": [{"rank": rank, "token_str": word} for rank, word in enumerate(specials)],
+        }
+    ).encode()
+
+
+def test_tekken_merges_by_rank_and_knows_its_marks():
+    tokenizer = tokenizers.from_tekken(tekken(), "x")
+    ids = tokenizer("<s>[INST]hello 서[/INST]", add_special_tokens=False).input_ids
+    assert ids == [1, 3, 10 + 259, 10 + 32, 10 + 262, 4]
+    assert tokenizer.decode(ids[2:-1]) == "hello 서"
+    chat = tokenizer.apply_chat_template(
+        [
+            {"role": "system", "content": [{"type": "text", "text": "be"}]},
+            {"role": "user", "content": [{"type": "text", "text": "hello"}]},
+        ],
+        tokenize=False,
+    )
+    assert chat == "<s>[SYSTEM_PROMPT]be[/SYSTEM_PROMPT][INST]hello[/INST]"
+    with pytest.raises(ModelFilesError, match="tekken"):
+        tokenizers.from_tekken(b"{}", "x")

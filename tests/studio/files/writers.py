@@ -1,0 +1,274 @@
+"""Small models of the published models' proportions, and their weights in single files under each published naming."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderKLFlux2, FluxTransformer2DModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel
+
+Weights = dict[str, torch.Tensor]
+TESTS = Path(__file__).parents[2]
+
+
+def _module(name: str, path: Path):
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+tiny = _module("tiny", TESTS / "studio" / "tiny.py")
+original_layout = _module("original_layout", TESTS / "host" / "original_layout.py")
+
+TRANSFORMERS = ("FLUX.1", "FLUX.1 Fill", "FLUX.1 Control", "FLUX.2 dev", "FLUX.2 klein", "Z-Image Turbo")
+
+
+def _vae(cls, latent_channels: int, **options):
+    vae = cls(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(32, 32, 64, 64),
+        layers_per_block=2,
+        latent_channels=latent_channels,
+        norm_num_groups=32,
+        use_quant_conv=cls is AutoencoderKLFlux2,
+        use_post_quant_conv=cls is AutoencoderKLFlux2,
+        **options,
+    )
+    if cls is AutoencoderKLFlux2:
+        vae.bn.running_mean.normal_()
+        vae.bn.running_var.uniform_(0.5, 2.0)
+    return vae
+
+
+def build(name: str, folder: Path) -> Path:
+    """A diffusers folder. What shapes do not tell (heads, axes, groups) has the published proportions."""
+    tiny.BUILDERS[name](folder)
+    torch.manual_seed(1)
+    if name.startswith("FLUX.1"):
+        config = json.loads((folder / "transformer" / "config.json").read_text())
+        FluxTransformer2DModel(
+            in_channels=config["in_channels"],
+            out_channels=64,
+            num_layers=2,
+            num_single_layers=2,
+            attention_head_dim=32,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            pooled_projection_dim=64,
+            guidance_embeds=config["guidance_embeds"],
+            axes_dims_rope=(4, 14, 14),
+        ).save_pretrained(folder / "transformer")
+        config = json.loads((folder / "text_encoder" / "config.json").read_text())
+        config |= {"hidden_size": 64, "projection_dim": 64, "num_attention_heads": 1}
+        CLIPTextModel(CLIPTextConfig(**config)).save_pretrained(folder / "text_encoder")
+    if name.startswith("FLUX.2"):
+        _vae(AutoencoderKLFlux2, 32).save_pretrained(folder / "vae")
+    else:
+        _vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611).save_pretrained(folder / "vae")
+    if name == "FLUX.2 dev":  # the published head is 128 wide, which no weight tells
+        from transformers import Mistral3Config, Mistral3ForConditionalGeneration
+
+        config = json.loads((folder / "text_encoder" / "config.json").read_text())
+        config["text_config"] |= {"head_dim": 128, "num_attention_heads": 1, "rms_norm_eps": 1e-5}
+        config["text_config"] |= {
+            "sliding_window": None,
+            "rope_parameters": {"rope_theta": 1e9, "rope_type": "default"},
+        }
+        Mistral3ForConditionalGeneration(Mistral3Config(**config)).save_pretrained(folder / "text_encoder")
+    if name in ("FLUX.2 klein", "Z-Image Turbo"):
+        from transformers import Qwen3Config, Qwen3ForCausalLM
+
+        config = json.loads((folder / "text_encoder" / "config.json").read_text())
+        config |= {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}
+        Qwen3ForCausalLM(Qwen3Config(**config)).save_pretrained(folder / "text_encoder")
+    return folder
+
+
+def weights_of(folder: Path, component: str) -> Weights:
+    (path,) = (folder / component).glob("*.safetensors")
+    return load_file(path)
+
+
+# --- BFL's and Z-Image's published names -------------------------------------------------------------------------------
+
+_FLUX2_OUTER = {
+    "x_embedder": "img_in",
+    "context_embedder": "txt_in",
+    "time_guidance_embed.timestep_embedder.linear_1": "time_in.in_layer",
+    "time_guidance_embed.timestep_embedder.linear_2": "time_in.out_layer",
+    "time_guidance_embed.guidance_embedder.linear_1": "guidance_in.in_layer",
+    "time_guidance_embed.guidance_embedder.linear_2": "guidance_in.out_layer",
+    "double_stream_modulation_img.linear": "double_stream_modulation_img.lin",
+    "double_stream_modulation_txt.linear": "double_stream_modulation_txt.lin",
+    "single_stream_modulation.linear": "single_stream_modulation.lin",
+    "proj_out": "final_layer.linear",
+}
+_FLUX2_DOUBLE = {
+    "img_attn.proj": "attn.to_out.0",
+    "txt_attn.proj": "attn.to_add_out",
+    "img_mlp.0": "ff.linear_in",
+    "img_mlp.2": "ff.linear_out",
+    "txt_mlp.0": "ff_context.linear_in",
+    "txt_mlp.2": "ff_context.linear_out",
+}
+_FLUX2_NORMS = {
+    "img_attn.norm.query_norm": "attn.norm_q",
+    "img_attn.norm.key_norm": "attn.norm_k",
+    "txt_attn.norm.query_norm": "attn.norm_added_q",
+    "txt_attn.norm.key_norm": "attn.norm_added_k",
+}
+
+
+def original_flux2(weights: Weights) -> Weights:
+    left, out = dict(weights), {}
+    for source, target in _FLUX2_OUTER.items():
+        if f"{source}.weight" in left:
+            out[f"{target}.weight"] = left.pop(f"{source}.weight")
+    scale, shift = left.pop("norm_out.linear.weight").chunk(2)
+    out["final_layer.adaLN_modulation.1.weight"] = torch.cat([shift, scale])
+    index = 0
+    while f"transformer_blocks.{index}.attn.to_q.weight" in left:
+        ours, theirs = f"transformer_blocks.{index}", f"double_blocks.{index}"
+        for stream, names in (("img", ("to_q", "to_k", "to_v")), ("txt", ("add_q_proj", "add_k_proj", "add_v_proj"))):
+            out[f"{theirs}.{stream}_attn.qkv.weight"] = torch.cat([left.pop(f"{ours}.attn.{n}.weight") for n in names])
+        for target, source in _FLUX2_DOUBLE.items():
+            out[f"{theirs}.{target}.weight"] = left.pop(f"{ours}.{source}.weight")
+        for target, source in _FLUX2_NORMS.items():
+            out[f"{theirs}.{target}.scale"] = left.pop(f"{ours}.{source}.weight")
+        index += 1
+    index = 0
+    while f"single_transformer_blocks.{index}.attn.to_out.weight" in left:
+        ours, theirs = f"single_transformer_blocks.{index}.attn", f"single_blocks.{index}"
+        out[f"{theirs}.linear1.weight"] = left.pop(f"{ours}.to_qkv_mlp_proj.weight")
+        out[f"{theirs}.linear2.weight"] = left.pop(f"{ours}.to_out.weight")
+        out[f"{theirs}.norm.query_norm.scale"] = left.pop(f"{ours}.norm_q.weight")
+        out[f"{theirs}.norm.key_norm.scale"] = left.pop(f"{ours}.norm_k.weight")
+        index += 1
+    assert not left, sorted(left)
+    return out
+
+
+def original_z_image(weights: Weights) -> Weights:
+    left, out = dict(weights), {}
+    for name in list(left):
+        if name.endswith("attention.to_q.weight"):
+            stem = name.removesuffix("to_q.weight")
+            fused = [left.pop(f"{stem}{part}.weight") for part in ("to_q", "to_k", "to_v")]
+            out[f"{stem}qkv.weight"] = torch.cat(fused)
+    renamed = {
+        "all_final_layer.2-1.": "final_layer.",
+        "all_x_embedder.2-1.": "x_embedder.",
+        ".attention.to_out.0.": ".attention.out.",
+        ".attention.norm_q.": ".attention.q_norm.",
+        ".attention.norm_k.": ".attention.k_norm.",
+    }
+    for name, tensor in left.items():
+        for source, target in renamed.items():
+            name = name.replace(source, target)
+        out[name] = tensor
+    return out
+
+
+def original(name: str, weights: Weights) -> Weights:
+    """The transformer's weights as their makers published them."""
+    if name.startswith("FLUX.1"):
+        return original_layout.to_original(weights)
+    return (original_flux2 if name.startswith("FLUX.2") else original_z_image)(weights)
+
+
+def original_vae(weights: Weights) -> Weights:
+    """BFL's names of an autoencoder of four levels."""
+    out = {}
+    for name, tensor in weights.items():
+        parts = name.split(".")
+        if "attentions" in parts:
+            leaf = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out": "proj_out"}[parts[4]]
+            tensor = tensor[:, :, None, None] if tensor.ndim == 2 else tensor
+            parts = [parts[0], "mid", "attn_1", leaf, parts[-1]]
+        elif "mid_block" in parts:
+            parts = [parts[0], "mid", f"block_{int(parts[3]) + 1}", *parts[4:]]
+        elif "down_blocks" in parts:
+            inner = ["block", parts[4]] if parts[3] == "resnets" else ["downsample"]
+            parts = [parts[0], "down", parts[2], *inner, *parts[5:]]
+        elif "up_blocks" in parts:
+            inner = ["block", parts[4]] if parts[3] == "resnets" else ["upsample"]
+            parts = [parts[0], "up", str(3 - int(parts[2])), *inner, *parts[5:]]
+        elif parts[0] == "quant_conv":
+            parts = ["encoder", *parts]
+        elif parts[0] == "post_quant_conv":
+            parts = ["decoder", *parts]
+        new = ".".join(parts).replace("conv_shortcut", "nin_shortcut").replace("conv_norm_out", "norm_out")
+        out[new] = tensor.contiguous()
+    return out
+
+
+# --- files -------------------------------------------------------------------------------------------------------------
+
+
+def write(path: Path, weights: Weights, metadata: dict[str, str] | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.clone().contiguous() for name, tensor in weights.items()}, path, metadata)
+    return path
+
+
+def prefixed(weights: Weights, prefix: str) -> Weights:
+    return {prefix + name: tensor for name, tensor in weights.items()}
+
+
+def is_matrix(name: str, tensor: torch.Tensor) -> bool:
+    """What quantisers take: the weights of the blocks' linear layers."""
+    return tensor.ndim == 2 and name.endswith(".weight") and ("block" in name or "layers" in name)
+
+
+def fp8(weights: Weights, kind: torch.dtype = torch.float8_e4m3fn) -> Weights:
+    return {name: tensor.to(kind) if is_matrix(name, tensor) else tensor for name, tensor in weights.items()}
+
+
+def scaled_fp8(weights: Weights, layout: str) -> tuple[Weights, dict[str, str]]:
+    """ComfyUI's scaled fp8: "old" (scale_weight, scaled_fp8), "new" (weight_scale, comfy_quant) or "metadata"."""
+    out, layers = {}, {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        scale = tensor.abs().max().float() / 448
+        stem = name.removesuffix(".weight")
+        out[name] = (tensor.float() / scale).to(torch.float8_e4m3fn)
+        out[stem + (".scale_weight" if layout == "old" else ".weight_scale")] = scale
+        layers[stem] = {"format": "float8_e4m3fn"}
+        if layout == "old":
+            out[stem + ".scale_input"] = torch.tensor(1.0)
+        if layout == "new":
+            text = json.dumps(layers[stem]).encode()
+            out[stem + ".comfy_quant"] = torch.tensor(list(text), dtype=torch.uint8)
+    if layout == "old":
+        out["scaled_fp8"] = torch.empty(0, dtype=torch.float8_e4m3fn)
+    metadata = {"_quantization_metadata": json.dumps({"format_version": "1.0", "layers": layers})}
+    return out, metadata if layout == "metadata" else {}
+
+
+def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux") -> Path:
+    """A GGUF; matrices whose rows are whole blocks are quantised."""
+    import gguf as library
+
+    writer = library.GGUFWriter(path, architecture)
+    quantised = library.GGMLQuantizationType[kind]
+    block = library.GGML_QUANT_SIZES[quantised][0]
+    for name, tensor in weights.items():
+        data = tensor.float().numpy()
+        whole = is_matrix(name, tensor) and data.shape[1] % block == 0
+        type_ = quantised if whole else library.GGMLQuantizationType.F32
+        writer.add_tensor(name, library.quants.quantize(data, type_), raw_dtype=type_)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
