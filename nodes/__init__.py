@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .acceleration import StorefrontAccelerate, StorefrontWarmUp
 from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
@@ -20,6 +21,8 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadModel,
     StorefrontLoadLora,
     StorefrontStyleLora,
+    StorefrontAccelerate,
+    StorefrontWarmUp,
     StorefrontEncode,
     StorefrontReference,
     StorefrontCanvas,
