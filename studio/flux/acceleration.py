@@ -198,7 +198,7 @@ def running(velocity: Velocity, settings: Settings, sigmas: Sequence[float], fai
         tail = blocks_of(transformer)[-1]
         tail.forward = _counted(tail.forward, run)
         if settings.caches:
-            undo.callback(_forget_hooks, transformer, hooked_before)
+            undo.callback(_forget_cache, transformer, hooked_before)
             transformer.enable_cache(_config(settings, velocity, len(sigmas) - 1))
             undo.callback(transformer.disable_cache)
         yield run
@@ -217,7 +217,9 @@ def _set_forward(module: torch.nn.Module, own: Any) -> None:
         module.__dict__["forward"] = own
 
 
-def _forget_hooks(transformer: torch.nn.Module, hooked_before: set[torch.nn.Module]) -> None:
+def _forget_cache(transformer: torch.nn.Module, hooked_before: set[torch.nn.Module]) -> None:
+    """What diffusers leaves behind when a cache is disabled."""
+    transformer.__dict__.pop("_cache_config", None)
     for module in transformer.modules():
         if module not in hooked_before:
             module.__dict__.pop("_diffusers_hook", None)

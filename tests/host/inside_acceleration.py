@@ -258,10 +258,14 @@ def stock_sampler(micro: Micro) -> dict:
         SAID.lines.clear()
         empty = {"samples": torch.zeros(1, 16, 8, 8)}
         prompts = [micro.prompts[PROMPT]], [micro.prompts[""]]
-        return nodes.KSampler().sample(model, SEED, 8, cfg, sampler, "simple", *prompts, empty)[0]["samples"]
+        drawn = nodes.KSampler().sample(model, SEED, 8, cfg, sampler, "simple", *prompts, empty)[0]["samples"]
+        return drawn * micro.family.scaling_factor
 
     out: dict = {}
-    never, cached = micro.accelerated(Settings("first block", threshold=1e-9)), micro.accelerated(FIRST_BLOCK)
+    never, cached = (
+        micro.accelerated(Settings("first block", threshold=1e-9)),
+        micro.accelerated(Settings("first block", threshold=0.3)),
+    )
     for sampler in ("euler", "heun"):
         out[sampler] = {"never": difference(sample(never, sampler), sample(micro.model, sampler))}
         out[sampler] |= {"finite": bool(torch.isfinite(sample(cached, sampler)).all()), "counts": SAID.counts()}
@@ -355,6 +359,8 @@ def graphs() -> int:
 
 def compiling(micro: Micro) -> dict:
     plain = micro.draw()
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     model = micro.accelerated(Settings(compile="regional"))
     out = {"warm-up": acceleration.warm_up(model, 64, 64, 1, 64), "graphs": graphs()}
     out["difference"] = difference(micro.draw(model), plain)
