@@ -160,6 +160,15 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             )
         return self.process_latent_in(latent)
 
+    def blank_prompt(self, tokens: int, latent: torch.Tensor) -> list:
+        """CONDITIONING of zeros of the shapes that a prompt has, and what the edition sees beside `latent`."""
+        options: dict[str, Any] = {}
+        if isinstance(self.diffusion_model, FluxVelocity):
+            options["pooled_output"] = torch.zeros(1, self.diffusion_model.config.pooled_projection_dim)
+        if channels_of(self.diffusion_model) > self.nature.family.latent_channels:
+            options["concat_latent_image"] = torch.zeros_like(latent)
+        return [[torch.zeros(1, tokens, self._text_width()), options]]
+
     def _text_width(self) -> int:
         config = self.diffusion_model.config
         return int(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .acceleration import StorefrontAccelerate, StorefrontWarmUp
 from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .files import StorefrontLoadComponents
@@ -22,6 +23,8 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontLoadLora,
     StorefrontStyleLora,
     StorefrontLoadComponents,
+    StorefrontAccelerate,
+    StorefrontWarmUp,
     StorefrontEncode,
     StorefrontReference,
     StorefrontCanvas,

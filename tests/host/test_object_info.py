@@ -13,6 +13,7 @@ from pathlib import Path
 SNAPSHOT = Path(__file__).with_name("object_info.json")
 DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
+    ("StorefrontAccelerate", "attention"),
     ("StorefrontRemoveBackground", "model"),
     ("StorefrontTextOverlay", "font"),
     ("StorefrontSaveImage", "format"),
