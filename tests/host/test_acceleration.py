@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from comfyui import node, text_to_image
 
 CACHES = ["first block", "taylorseer", "magcache"]
 
@@ -132,3 +133,46 @@ def test_where_nothing_can_be_compiled_the_run_goes_on_and_says_so(figures):
     assert compiling["without a compiler"] == compiling["again"] == 0
     assert any("ran uncompiled" in line and "compiler" in line.lower() for line in compiling["told"])
     assert compiling["traces"] == []
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_queued_workflow_is_warmed_up_once_and_reports_what_it_skipped(comfyui):
+    def run(prompt: str, **accelerate) -> dict[str, dict]:
+        added = {
+            "20": node("StorefrontAccelerate", model=["1", 0], **accelerate),
+            "21": node("StorefrontWarmUp", model=["20", 0], width=64, height=64),
+            "22": node("StorefrontReport", value=["5", 0], format="JSON"),
+        }
+        result = comfyui.run(
+            text_to_image(added, Sample={"model": ["21", 0], "steps": 20, "seed": 41}, Encode={"prompt": prompt})
+        )
+        assert result.ok, result.error
+        return {entry["id"]: entry for entry in json.loads(result.history["outputs"]["22"]["text"][0])["nodes"]}
+
+    first = run("a red mug", step_cache="first block", cache_threshold=0.1)
+    second = run("a blue lamp", step_cache="first block", cache_threshold=0.1)
+    counts = first["4"]["counts"]
+    assert counts["model calls computed"] + counts["model calls skipped"] == 20
+    assert counts["model calls skipped"] > 0
+    assert any("step cache first block" in line for line in first["4"]["notes"])
+    assert any("warmed up for 64 x 64" in line for line in first["21"]["notes"])
+    assert (first["21"]["status"], second["21"]["status"]) == ("done", "cached")
+    assert second["4"]["counts"]["model calls skipped"] > 0
+
+
+@pytest.mark.parametrize(
+    ("accelerate", "word"),
+    [
+        ({"step_cache": "teacache"}, "step_cache"),
+        ({"cache_threshold": float("nan"), "step_cache": "first block"}, "cache_threshold"),
+        ({"cache_threshold": -0.5}, "cache_threshold"),
+        ({"cache_interval": 1000}, "cache_interval"),
+        ({"attention": "flash_hub"}, "attention"),
+        ({"compile": "max-autotune"}, "compile"),
+    ],
+)
+def test_bad_input_over_the_network_is_refused_by_name(comfyui, accelerate, word):
+    added = {"20": node("StorefrontAccelerate", model=["1", 0], **accelerate)}
+    result = comfyui.run(text_to_image(added, Sample={"model": ["20", 0]}))
+    assert not result.ok
+    assert word in result.error
