@@ -166,6 +166,6 @@ def test_the_report_shows_under_its_node(comfyui, browser):
     assert "StorefrontTextOverlay" in {node["type"] for node in summary["nodes"]}
     exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")
     (inputs,) = [n["inputs"] for n in exported["output"].values() if n["class_type"] == "StorefrontReport"]
-    assert set(inputs) == {"value", "format"}
+    assert set(inputs) == {"value", "format", "prompt"}
     (saved,) = [n for n in exported["workflow"]["nodes"] if n["type"] == "StorefrontReport"]
-    assert saved["widgets_values"] == ["JSON"]
+    assert saved["widgets_values"] == ["JSON", ""]
