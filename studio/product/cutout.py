@@ -171,6 +171,8 @@ def open_session(path: Path, providers: list[Any]) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Its threads would keep both cores busy for a while after each run, just when the edge is refined on them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's own errors share no other base
