@@ -81,6 +81,9 @@ def patcher(model: FusedLayerNames, load_device: torch.device, offload_device: t
 def cut(model: FusedLayerNames, patches: Mapping[Any, Any]) -> tuple[list[Any], list[dict[Any, Any]]]:
     """The keys that can be taken, and the patches as batches of our own keys (two names may mean the same rows)."""
     weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}  # type: ignore[attr-defined]
+    for name, module in model.named_modules():  # type: ignore[attr-defined]
+        if hasattr(module, "stored"):  # its weight is bytes; what a LoRA changes is what they stand for
+            weights[f"{name}.weight"] = torch.empty(module.out_features, module.in_features, device="meta")
     taken, pieces = [], []
     for key, patch in patches.items():
         mine = _pieces(model.fused_layers, weights, key, patch)

