@@ -42,7 +42,7 @@ def browser():
     driver.quit()
 
 
-def until(question, patience: float = 60):
+def until(question, patience: float = 120):
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if answer := question():
