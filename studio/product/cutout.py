@@ -13,6 +13,7 @@ from . import matting, outline
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from PIL import Image
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CENTERED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
@@ -82,7 +83,7 @@ class Cutout(NamedTuple):
 
 
 def cut_out(
-    images: torch.Tensor, find: Callable[[torch.Tensor], torch.Tensor], edges: Edges, between: Callable[[], None]
+    images: torch.Tensor, find: Callable[[Image.Image], torch.Tensor], edges: Edges, between: Callable[[], None]
 ) -> Cutout:
     """Every picture of a batch cut out by itself.
 
@@ -96,10 +97,11 @@ def cut_out(
     done: list[Cutout] = []
     for index, picture in enumerate(pictures):
         between()
-        mask = find(picture)
+        photo = to_pil(picture[None])[0]
+        mask = find(photo)
         if edges.threshold != 0.5:
             mask = _around_half(mask, edges.threshold)
-        matte = matting.refine(picture, mask) if edges.refine else matting.unrefined(picture, mask)
+        matte = matting.refine(picture, photo, mask) if edges.refine else matting.unrefined(picture, mask)
         edge = outline.without_specks(matte.alpha)
         if edges.straight_edges:
             edge = outline.straightened(edge, edges.straight_edges)
@@ -107,7 +109,7 @@ def cut_out(
             edge = outline.grown(edge, edges.grow)
         if edges.feather:
             edge = outline.feathered(edge, edges.feather)
-        if not bool(edge.any()):
+        if not edge.numpy().any():
             raise InputError("image", f"picture {index + 1} of {len(pictures)}", "edges that leave some of the product")
         done.append(Cutout(matte.foreground[None], edge[None]))
     if len(done) == 1:  # no copy of a large picture
@@ -131,8 +133,8 @@ def _around_half(mask: torch.Tensor, threshold: float) -> torch.Tensor:
     return mask ** (math.log(0.5) / math.log(threshold))
 
 
-def saliency(session: Any, network: Network, picture: torch.Tensor) -> torch.Tensor:
-    """How much of a product every spot of `picture` [H, W, 3] is: float32 [side, side] in 0..1.
+def saliency(session: Any, network: Network, photo: Image.Image) -> torch.Tensor:
+    """How much of a product every spot of an RGB `photo` is: float32 [side, side] in 0..1.
 
     The same numbers as rembg's session for the same network, before it rounds them to 256 levels. Raises InputError
     where the network sees nothing that stands out: rembg would stretch its noise into a mask.
@@ -141,7 +143,7 @@ def saliency(session: Any, network: Network, picture: torch.Tensor) -> torch.Ten
     import torch
 
     first = session.get_inputs()[0]
-    seen = _as_seen(network, picture)
+    seen = _as_seen(network, photo)
     if "float16" in first.type:
         seen = seen.astype(np.float16)
     found = session.run([session.get_outputs()[0].name], {first.name: seen})[0].astype(np.float32)[0, 0]
@@ -149,16 +151,15 @@ def saliency(session: Any, network: Network, picture: torch.Tensor) -> torch.Ten
         found = 1 / (1 + np.exp(-found))
     low, high = float(found.min()), float(found.max())
     if not high >= 0.5:
-        raise InputError("image", f"{picture.shape[1]} x {picture.shape[0]} pixels", "a picture with a product in it")
+        raise InputError("image", f"{photo.width} x {photo.height} pixels", "a picture with a product in it")
     return torch.from_numpy((found - low) / (high - low))
 
 
-def _as_seen(network: Network, picture: torch.Tensor) -> np.ndarray:
+def _as_seen(network: Network, photo: Image.Image) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    square = to_pil(picture[None])[0].resize((network.side, network.side), Image.Resampling.LANCZOS)
-    levels = np.asarray(square)
+    levels = np.asarray(photo.resize((network.side, network.side), Image.Resampling.LANCZOS))
     # Every level's value once, in double precision as rembg computes it, instead of every pixel's.
     values = (np.arange(256.0)[:, None] / max(float(levels.max()), 1e-6) - network.mean) / network.deviation
     table = values.astype(np.float32)

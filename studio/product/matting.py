@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..images import to_pil
-
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 
 class Matte(NamedTuple):
@@ -48,6 +47,10 @@ class Sides(NamedTuple):
     covariance: torch.Tensor  # [6, h, w], the sum of both: rr, rg, rb, gg, gb, bb
     product: torch.Tensor  # bool [h, w]: surely product
     unsure: torch.Tensor  # bool [h, w]: may be either
+
+    def cells(self) -> Cells:
+        """The unsure ones."""
+        return Cells(*self.unsure.nonzero().unbind(1))
 
 
 class Cells(NamedTuple):
@@ -100,11 +103,28 @@ HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
 PURE = 6  # the power of alpha (of 1 - alpha) by which a pixel counts as the product's (the background's) colour
 MARGIN = 0.06  # of the picture's side: what is looked at around the product
 VEIL = 0.03  # alphas so near 0 or 1 are noise
+# Pixels: a smaller picture takes hundreds of short operations. Where each is shared out among torch's threads, and one of
+# these has to wait for a core that somebody else is using, all of them wait: seconds instead of milliseconds.
+SMALL = 4_000_000
 CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
 
 
-def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
-    """The alpha and the foreground colours of `picture` [H, W, 3] in 0..1, for a network's `mask` [h, w] in 0..1."""
+def refine(picture: torch.Tensor, photo: Image.Image, mask: torch.Tensor) -> Matte:
+    """The alpha and the foreground colours of `picture` [H, W, 3] in 0..1, for a network's `mask` [h, w] in 0..1.
+
+    `photo` is the same picture in 256 levels.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if picture.shape[0] * picture.shape[1] <= SMALL else threads)
+    try:
+        return _refine(picture, photo, mask)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _refine(picture: torch.Tensor, photo: Image.Image, mask: torch.Tensor) -> Matte:
     import numpy as np
     import torch
     import torch.nn.functional as F
@@ -120,12 +140,13 @@ def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
     alpha = alpha[..., rows, columns]
 
     image = picture[inside]
-    smaller = to_pil(image[None])[0]
+    top, left = (part.start for part in inside)
+    smaller = photo.crop((left, top, left + image.shape[1], top + image.shape[0]))
     levels = [image]
     for _ in range(halvings + 2):
         smaller = smaller.reduce(2)
         levels.append(torch.from_numpy(np.array(smaller)))
-    counted: tuple[torch.Tensor, torch.Tensor] | None = _histograms(levels[halvings], alpha[0, 0])
+    counted: Histograms | None = _histograms(levels[halvings], alpha[0, 0])
     trust, quarter = COARSE, _half(_half(alpha))
     for index in reversed(range(halvings + 1)):
         sides = _sides(_channel_first(levels[index + 2]), quarter, trust)
@@ -139,7 +160,7 @@ def refine(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
 
 def _around(alpha: torch.Tensor, axis: int) -> slice:
     """Where along the other axis of [h, w] there is any product, with enough room for the background's colours."""
-    found = (alpha > COARSE.below).any(axis).nonzero()
+    found = (alpha > COARSE.below).numpy().any(axis).nonzero()[0]
     room = MARGIN * alpha.shape[1 - axis] + 8
     if not len(found):
         return slice(0, alpha.shape[1 - axis])
@@ -222,25 +243,28 @@ def _widened(x: torch.Tensor, radius: int) -> torch.Tensor:
     return F.max_pool2d(F.max_pool2d(x, (side, 1), 1, (radius, 0)), (1, side), 1, (0, radius))
 
 
-def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Alpha [h, w] as the colours of whole product and whole background have it, and its variance. (`image`: [h, w, 3].)"""
+class Histograms(NamedTuple):
+    """How often each colour occurs in the whole product and in the whole background."""
+
+    bins: torch.Tensor  # int [h, w]: the bin of each pixel's colour
+    alpha: torch.Tensor  # [BINS**3]: of a colour, as its counts have it
+    variance: torch.Tensor  # [BINS**3], of that alpha
+
+
+def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> Histograms:
+    """Of `image` [h, w, 3], float in 0..1 or bytes, whose alpha is about `alpha` [h, w]."""
     import torch
     import torch.nn.functional as F
 
     levels = image if image.dtype == torch.uint8 else (image * 255).round().byte()
-    red, green, blue = (levels.int() * BINS).div_(256, rounding_mode="floor").unbind(-1)
+    red, green, blue = (levels.int() * BINS >> 8).unbind(-1)
     bins = (red * BINS + green) * BINS + blue
-
-    def share(sure: torch.Tensor) -> torch.Tensor:
-        counts = torch.bincount(bins[sure], minlength=BINS**3).float()
-        counts /= counts.sum().clamp_min(1)
-        return F.avg_pool3d(counts.view(1, 1, BINS, BINS, BINS), 3, 1, 1).flatten()
-
-    product, background = share(alpha > COARSE.above), share(alpha < COARSE.below)
+    sides = (alpha > COARSE.above).int() + 2 * (alpha < COARSE.below).int()
+    counts = torch.bincount((bins + BINS**3 * sides).flatten(), minlength=3 * BINS**3).view(3, -1)[1:].float()
+    counts /= counts.sum(1, keepdim=True).clamp_min(1)
+    product, background = F.avg_pool3d(counts.view(2, BINS, BINS, BINS), 3, 1, 1).flatten(1)
     both = product + background
-    known = torch.stack([product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12)])
-    found = known[:, bins.flatten()].view(2, *alpha.shape)
-    return found[0], found[1]
+    return Histograms(bins, product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12))
 
 
 def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
@@ -281,7 +305,7 @@ def _solve(
     prior: torch.Tensor,
     sides: Sides,
     trust: Trust,
-    counted: tuple[torch.Tensor, torch.Tensor] | None,
+    counted: Histograms | None,
 ) -> torch.Tensor:
     """Alpha [1, 1, h, w] of `image` [h, w, 3]: each sure cell 0 or 1, each pixel of an unsure one weighed between the
     colours and the prior [1, 1, ...], which is as large as the picture, or half as large."""
@@ -293,7 +317,7 @@ def _solve(
     alpha.copy_(sides.product.float().repeat_interleave(4, 1)[:, None])
     known = torch.cat([sides.means, sides.covariance])
     spacing = 4 if prior.shape[-2:] == image.shape[:2] else 2
-    for cells in Cells(*sides.unsure.nonzero().unbind(1)).split():
+    for cells in sides.cells().split():
         around = cells.of(known, 1)
         of_product, of_background, covariance = around[:3], around[3:6], around[6:]
         inverse = _inverse(covariance, trust.noise)
@@ -313,8 +337,9 @@ def _solve(
         precision = 1 / (trust.prior * (1 - trust.settled + trust.settled * open_))
         total, weight = separation * read + precision * believed, separation + precision
         if counted is not None:
-            by_color, variance = cells.of(torch.stack(counted), 4)
-            total, weight = total + by_color / variance, weight + 1 / variance
+            bins = cells.of(counted.bins[None], 4)[0]
+            variance = counted.variance[bins]
+            total, weight = total + counted.alpha[bins] / variance, weight + 1 / variance
         alpha.view(rows, 4, columns, 4)[cells.y, :, cells.x] = (total / weight).t().reshape(-1, 4, 4)
     return alpha.view(1, 1, rows * 4, columns * 4)[..., :height, :width]
 
@@ -353,7 +378,7 @@ def _foreground(
     weights = torch.cat([share, 1 - share]) ** PURE
     means = _filled(_box(torch.cat([weights, quarter * weights], 1), 1))[:, 1:].flatten(0, 1)
 
-    foreground = picture.clone(memory_format=torch.contiguous_format)
+    foreground = torch.empty(picture.shape)
     far = means[:3].movedim(0, -1).repeat_interleave(4, 1).flatten(1)
     row = means[:3, 0, 0].repeat(picture.shape[1])
     top, left, bottom, right = inside[0].start, inside[1].start, inside[0].stop, inside[1].stop
@@ -363,9 +388,9 @@ def _foreground(
     for start in range(4):
         part = foreground[inside][start::4].flatten(1)
         here = slice(len(part)), slice(part.shape[1])
-        part.copy_(torch.where(near[here], part, far[here]))
+        torch.where(near[here], picture[inside][start::4].flatten(1), far[here], out=part)
 
-    for cells in Cells(*sides.unsure.nonzero().unbind(1)).split():
+    for cells in sides.cells().split():
         # The means of 3 x 3 at half resolution; where they hold too little of a side, those from farther away.
         window = cells.window(-2, 6, 2, *half.shape[-2:]).flatten()
         share = half.flatten()[window]

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from products import photographs, scene
 from storefront.studio import examples
 from storefront.studio.errors import InputError, ModelFilesError
+from storefront.studio.images import to_pil
 from storefront.studio.product import cutout, matting
 from storefront.studio.product.cutout import Edges
 
@@ -69,6 +70,10 @@ def seen_small(alpha: np.ndarray, side: int = 160) -> torch.Tensor:
     return torch.from_numpy(gaussian_filter(np.asarray(small, np.float32) / 255, 0.8))
 
 
+def refined_from(picture: torch.Tensor, mask: torch.Tensor) -> matting.Matte:
+    return matting.refine(picture, to_pil(picture[None])[0], mask)
+
+
 # --- the network ------------------------------------------------------------------------------------------------------
 
 
@@ -95,13 +100,12 @@ def test_every_network_sees_and_answers_as_in_rembg(name, rembg_sessions):
     )
     reference = object.__new__(theirs)
     reference.inner_session = recorder
-    picture = examples.photo("coffee")[0]
-    mask = cutout.saliency(recorder, network, picture)
-    image = Image.fromarray((picture.numpy() * 255).round().astype(np.uint8))
+    image = to_pil(examples.photo("coffee"))[0]
+    mask = cutout.saliency(recorder, network, image)
     expected = np.asarray(reference.predict(image.resize((64, 64)))[0])
     shown.clear()
     reference.predict(image)
-    cutout.saliency(recorder, network, picture)
+    cutout.saliency(recorder, network, image)
     assert np.array_equal(*shown)
     levels = Image.fromarray((mask.numpy() * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.LANCZOS)
     assert abs(np.asarray(levels).astype(int) - expected).max() <= 1
@@ -145,7 +149,7 @@ def test_edges_and_colours_are_far_nearer_the_truth_than_the_mask_and_the_photo(
     truth = scene(product, photographs()[1], 512, 5)
     mask = seen_small(truth.alpha)
     picture = torch.from_numpy(truth.photo)
-    raw, refined = matting.unrefined(picture, mask), matting.refine(picture, mask)
+    raw, refined = matting.unrefined(picture, mask), refined_from(picture, mask)
     errors = [float(np.abs(m.alpha.numpy() - truth.alpha).mean()) for m in (raw, refined)]
     assert errors[1] < 0.6 * errors[0]
     mixed = (truth.alpha > 0.1) & (truth.alpha < 0.95)
@@ -155,7 +159,7 @@ def test_edges_and_colours_are_far_nearer_the_truth_than_the_mask_and_the_photo(
 
 def test_a_handle_keeps_its_hole_and_the_body_has_none():
     truth = scene("mug", photographs()[5], 512, 1)
-    alpha = matting.refine(torch.from_numpy(truth.photo), seen_small(truth.alpha)).alpha
+    alpha = refined_from(torch.from_numpy(truth.photo), seen_small(truth.alpha)).alpha
     assert alpha[round(0.54 * 512), round(0.68 * 512)] == 0
     assert (alpha[150:400, 120:300] == 1).all()
 
@@ -174,7 +178,7 @@ def test_solid_pixels_are_the_photos_own_and_the_rest_recomposes_it(find):
 
 def test_a_mask_that_is_all_product_changes_nothing():
     picture = torch.rand(40, 60, 3, generator=torch.Generator().manual_seed(0))
-    matte = matting.refine(picture, torch.ones(32, 32))
+    matte = refined_from(picture, torch.ones(32, 32))
     assert torch.equal(matte.foreground, picture)
     assert (matte.alpha == 1).all()
 
@@ -183,7 +187,7 @@ def test_without_refinement_mask_and_colours_are_the_networks_and_the_photos(fin
     photo = examples.photo("coffee")
     cut = cutout.cut_out(photo, find, Edges(refine=False), nothing)
     assert torch.equal(cut.foreground, photo)
-    expected = matting.unrefined(photo[0], find(photo[0])).alpha
+    expected = matting.unrefined(photo[0], find(to_pil(photo)[0])).alpha
     assert (cut.alpha[0] - expected).abs().mean() < 1e-3  # specks apart
 
 
