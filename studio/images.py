@@ -44,10 +44,9 @@ def from_channel_first(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels.float() / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu()
 
 
-def to_pil(image: torch.Tensor) -> list[Image.Image]:
-    """IMAGE [B, H, W, 3 or 4] in 0..1 -> B Pillow pictures (RGB or RGBA), each level rounded to the nearest."""
+def to_levels(image: torch.Tensor) -> np.ndarray:
+    """IMAGE [B, H, W, C] in 0..1 -> uint8 [B, H, W, C] in 0..255, rounded to the nearest."""
     import numpy as np
-    from PIL import Image
 
     values = image.detach().float().cpu().numpy()
     levels = np.empty(values.shape, np.uint8)
@@ -56,7 +55,14 @@ def to_pil(image: torch.Tensor) -> list[Image.Image]:
             part = picture[top : top + 64].clip(0, 1)
             part *= 255
             out[top : top + 64] = np.rint(part, out=part)
-    return [Image.fromarray(picture) for picture in levels]
+    return levels
+
+
+def to_pil(image: torch.Tensor) -> list[Image.Image]:
+    """IMAGE [B, H, W, 3 or 4] in 0..1 -> B Pillow pictures (RGB or RGBA), each level rounded to the nearest."""
+    from PIL import Image
+
+    return [Image.fromarray(picture) for picture in to_levels(image)]
 
 
 def from_pil(picture: Image.Image) -> torch.Tensor:

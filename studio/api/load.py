@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -12,9 +12,6 @@ from ..errors import InputError, ModelFilesError
 from ..flux.families import UNKNOWN_LICENCE, Licence, licence_of
 from ..flux.pipeline import FluxStudio
 from ..product import cutout
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _MODELS = Path(__file__).parent.parent.parent / "models"
 BUNDLED = _MODELS / "flux-micro"
@@ -107,9 +104,9 @@ class Cutter:
     name: str
     session: Any  # onnxruntime.InferenceSession
 
-    def find(self, photo: Image.Image) -> torch.Tensor:
-        """How much of a product every spot of an RGB photo is: [side, side] in 0..1."""
-        return cutout.saliency(self.session, cutout.NETWORKS[self.name], photo)
+    def find(self, picture: torch.Tensor) -> torch.Tensor:
+        """How much of a product every spot of a picture, uint8 [H, W, 3], is: [side, side] in 0..1."""
+        return cutout.saliency(self.session, cutout.NETWORKS[self.name], picture)
 
     @property
     def terms(self) -> str:

@@ -14,11 +14,11 @@ Approximate Fast Foreground Colour Estimation (2021), whose blurred means it use
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
 
 class Matte(NamedTuple):
@@ -106,28 +106,31 @@ VEIL = 0.03  # alphas so near 0 or 1 are noise
 # Pixels: a smaller picture takes hundreds of short operations. Where each is shared out among torch's threads, and one of
 # these has to wait for a core that somebody else is using, all of them wait: seconds instead of milliseconds.
 SMALL = 4_000_000
+_THREADS = threading.Lock()
 CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
 
 
-def refine(picture: torch.Tensor, photo: Image.Image, mask: torch.Tensor) -> Matte:
+def refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) -> Matte:
     """The alpha and the foreground colours of `picture` [H, W, 3] in 0..1, for a network's `mask` [h, w] in 0..1.
 
-    `photo` is the same picture in 256 levels.
+    `rounded` is the same picture in 0..255, uint8.
     """
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if picture.shape[0] * picture.shape[1] <= SMALL else threads)
-    try:
-        return _refine(picture, photo, mask)
-    finally:
-        torch.set_num_threads(threads)
+    with _THREADS:  # their number is the process's
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if picture.shape[0] * picture.shape[1] <= SMALL else threads)
+        try:
+            return _refine(picture, rounded, mask)
+        finally:
+            torch.set_num_threads(threads)
 
 
-def _refine(picture: torch.Tensor, photo: Image.Image, mask: torch.Tensor) -> Matte:
+def _refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) -> Matte:
     import numpy as np
     import torch
     import torch.nn.functional as F
+    from PIL import Image
 
     height, width = picture.shape[:2]
     halvings = 0
@@ -140,8 +143,7 @@ def _refine(picture: torch.Tensor, photo: Image.Image, mask: torch.Tensor) -> Ma
     alpha = alpha[..., rows, columns]
 
     image = picture[inside]
-    top, left = (part.start for part in inside)
-    smaller = photo.crop((left, top, left + image.shape[1], top + image.shape[0]))
+    smaller = Image.fromarray(rounded[inside].numpy())
     levels = [image]
     for _ in range(halvings + 2):
         smaller = smaller.reduce(2)

@@ -108,13 +108,13 @@ def speed(pairs: int) -> None:
     import torch
     from PIL import Image
     from products import scenes
-    from storefront.studio.images import to_pil
+    from storefront.studio.images import to_levels
     from storefront.studio.product import cutout
 
     network = cutout.NETWORKS["u2netp"]
     session = cutout.open_session(MODEL, ["CPUExecutionProvider"])
     picture = torch.from_numpy(scenes(1024, 1)[0].photo)[None]
-    seen = cutout._as_seen(network, to_pil(picture)[0])
+    seen = cutout._as_seen(network, torch.from_numpy(to_levels(picture)[0]))
     photo = Image.fromarray((picture[0].numpy() * 255).astype(np.uint8))
 
     def ours() -> None:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from products import photographs, scene
 from storefront.studio import examples
 from storefront.studio.errors import InputError, ModelFilesError
-from storefront.studio.images import to_pil
+from storefront.studio.images import to_levels, to_pil
 from storefront.studio.product import cutout, matting
 from storefront.studio.product.cutout import Edges
 
@@ -70,8 +71,12 @@ def seen_small(alpha: np.ndarray, side: int = 160) -> torch.Tensor:
     return torch.from_numpy(gaussian_filter(np.asarray(small, np.float32) / 255, 0.8))
 
 
+def levels_of(picture: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(to_levels(picture[None])[0])
+
+
 def refined_from(picture: torch.Tensor, mask: torch.Tensor) -> matting.Matte:
-    return matting.refine(picture, to_pil(picture[None])[0], mask)
+    return matting.refine(picture, levels_of(picture), mask)
 
 
 # --- the network ------------------------------------------------------------------------------------------------------
@@ -100,15 +105,26 @@ def test_every_network_sees_and_answers_as_in_rembg(name, rembg_sessions):
     )
     reference = object.__new__(theirs)
     reference.inner_session = recorder
-    image = to_pil(examples.photo("coffee"))[0]
-    mask = cutout.saliency(recorder, network, image)
+    image = to_pil(examples.photo("coffee"))[0].resize((network.side, network.side))
+    levels = torch.from_numpy(np.array(image))
+    mask = cutout.saliency(recorder, network, levels)
     expected = np.asarray(reference.predict(image.resize((64, 64)))[0])
     shown.clear()
     reference.predict(image)
-    cutout.saliency(recorder, network, image)
+    cutout.saliency(recorder, network, levels)
     assert np.array_equal(*shown)
-    levels = Image.fromarray((mask.numpy() * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.LANCZOS)
-    assert abs(np.asarray(levels).astype(int) - expected).max() <= 1
+    small = Image.fromarray((mask.numpy() * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.LANCZOS)
+    assert abs(np.asarray(small).astype(int) - expected).max() <= 1
+
+
+def test_a_larger_picture_is_shown_and_found_all_but_as_in_rembg(session, rembg_sessions):
+    """Another filter makes it smaller: the masks are less than half a hundredth apart in the mean."""
+    reference = object.__new__(rembg_sessions["u2netp"])
+    reference.inner_session = session
+    photo = examples.photo("coffee")
+    expected = np.asarray(reference.predict(to_pil(photo)[0])[0].resize((320, 320)), np.float32) / 255
+    found = cutout.saliency(session, U2NETP, levels_of(photo[0])).numpy()
+    assert abs(found - expected).mean() < 0.005
 
 
 def test_a_run_needs_no_network_and_compiles_nothing(monkeypatch, find):
@@ -157,6 +173,18 @@ def test_edges_and_colours_are_far_nearer_the_truth_than_the_mask_and_the_photo(
     assert colors[1] < 0.6 * colors[0]
 
 
+def test_torch_has_as_many_threads_after_it_as_before_however_many_refine_at_once():
+    truth = scene("mug", photographs()[5], 256, 1)
+    picture, mask = torch.from_numpy(truth.photo), seen_small(truth.alpha)
+    alone, before = refined_from(picture, mask), torch.get_num_threads()
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda _: refined_from(picture, mask), range(6)))
+        counts = set(pool.map(lambda _: torch.get_num_threads(), range(3)))
+    assert all(torch.equal(matte.alpha, alone.alpha) for matte in together)
+    with ThreadPoolExecutor(1) as pool:
+        assert {*counts, torch.get_num_threads(), *pool.map(lambda _: torch.get_num_threads(), [0])} == {before}
+
+
 def test_a_handle_keeps_its_hole_and_the_body_has_none():
     truth = scene("mug", photographs()[5], 512, 1)
     alpha = refined_from(torch.from_numpy(truth.photo), seen_small(truth.alpha)).alpha
@@ -187,7 +215,7 @@ def test_without_refinement_mask_and_colours_are_the_networks_and_the_photos(fin
     photo = examples.photo("coffee")
     cut = cutout.cut_out(photo, find, Edges(refine=False), nothing)
     assert torch.equal(cut.foreground, photo)
-    expected = matting.unrefined(photo[0], find(to_pil(photo)[0])).alpha
+    expected = matting.unrefined(photo[0], find(levels_of(photo[0]))).alpha
     assert (cut.alpha[0] - expected).abs().mean() < 1e-3  # specks apart
 
 
