@@ -20,6 +20,7 @@ from diffusers import (
     FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
+    ZImageOmniPipeline,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
@@ -46,6 +47,9 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
     Qwen3VLProcessor,
     Qwen3VLVideoProcessor,
+    Siglip2ImageProcessor,
+    Siglip2VisionConfig,
+    Siglip2VisionModel,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -351,6 +355,31 @@ def build_flux3(folder, distilled: bool = False) -> None:
 def build_zimage(folder, turbo: bool = True) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
+    ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
+        tokenizer=tokenizer,
+        text_encoder=_qwen3(tokenizer, 3),
+        transformer=_zimage_transformer(),
+        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+    ).save_pretrained(folder)
+
+
+def build_zimage_omni(folder) -> None:
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    vision = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ZImageOmniPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
+        tokenizer=tokenizer,
+        text_encoder=_qwen3(tokenizer, 3),
+        transformer=_zimage_transformer(siglip_feat_dim=24),
+        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+        siglip=Siglip2VisionModel(Siglip2VisionConfig(**vision, patch_size=16, num_patches=16)),
+        siglip_processor=Siglip2ImageProcessor(patch_size=16, max_num_patches=12),
+    ).save_pretrained(folder)
+
+
+def _zimage_transformer(**options) -> ZImageTransformer2DModel:
     transformer = ZImageTransformer2DModel(
         all_patch_size=(2,),
         all_f_patch_size=(1,),
@@ -363,16 +392,12 @@ def build_zimage(folder, turbo: bool = True) -> None:
         cap_feat_dim=16,
         axes_dims=[8, 12, 12],
         axes_lens=[1024, 512, 512],
+        **options,
     )
-    for name in ("x_pad_token", "cap_pad_token"):  # made by torch.empty, so that they differ from run to run
-        torch.nn.init.normal_(getattr(transformer, name), std=0.02)
-    ZImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
-        tokenizer=tokenizer,
-        text_encoder=_qwen3(tokenizer, 3),
-        transformer=transformer,
-        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
-    ).save_pretrained(folder)
+    for name, token in transformer.named_parameters(recurse=False):
+        assert name.endswith("pad_token")  # older diffusers make them by torch.empty: they differ from run to run
+        torch.nn.init.normal_(token, std=0.02)
+    return transformer
 
 
 BUILDERS = {
@@ -387,6 +412,7 @@ BUILDERS = {
     "FLUX.3 distilled": lambda folder: build_flux3(folder, distilled=True),
     "Z-Image Turbo": build_zimage,
     "Z-Image": lambda folder: build_zimage(folder, turbo=False),
+    "Z-Image Omni": build_zimage_omni,
 }
 
 
