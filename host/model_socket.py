@@ -28,7 +28,8 @@ from ..studio.flux.families import (
     Edition,
     Family,
 )
-from ..studio.flux.velocity import FluxVelocity, Velocity, ZImageVelocity, channels_of
+from ..studio.flux.velocity import Flux2KVVelocity, FluxVelocity, Velocity, ZImageVelocity, channels_of
+from . import kept_references
 from .lora_patches import FusedLayerNames
 
 
@@ -80,9 +81,13 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             )
         if options.get("patches") or options.get("patches_replace"):
             raise InputError(
-                "model", "patched in its attention", "a model without attention patches, or a stock loader's"
+                "model",
+                "patched in its attention",
+                "a model without attention patches, or a stock loader's; what FluxKVCache is for, FLUX.2 klein KV does here"
+                " without it",
             )
-        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        kept = kept_references.of_this_run(options, self)
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, kept=kept, **kwargs)
 
     def get_dtype(self) -> torch.dtype:
         return self.diffusion_model.dtype
@@ -124,7 +129,14 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         references = kwargs.get("reference_latents")
         if not references:
             return {}
-        return {"ref_latents": [1, 16, sum(math.prod(latent.shape[2:]) for latent in references)]}
+        cells = sum(math.prod(latent.shape[2:]) for latent in references)
+        if isinstance(self.diffusion_model, Flux2KVVelocity):
+            # ComfyUI counts what a token weighs while a layer works on it; kept are its keys and values of every layer.
+            config = self.diffusion_model.config
+            layers = config.num_layers + config.num_single_layers
+            width = config.num_attention_heads * config.attention_head_dim
+            cells += round(cells * 2 * layers * width / (0.01 * self.memory_usage_factor * 2**20))
+        return {"ref_latents": [1, 16, cells]}
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         sequence: Any = kwargs.get("cross_attn")

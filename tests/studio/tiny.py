@@ -11,6 +11,7 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinKVPipeline,
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
@@ -282,10 +283,10 @@ def build_flux2_dev(folder) -> None:
     ).save_pretrained(folder)
 
 
-def build_klein(folder, distilled: bool = True) -> None:
+def build_klein(folder, distilled: bool = True, pipeline=Flux2KleinPipeline) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
-    Flux2KleinPipeline(
+    pipeline(
         scheduler=_scheduler(),
         vae=_flux2_vae(),
         tokenizer=tokenizer,
@@ -382,6 +383,7 @@ BUILDERS = {
     "FLUX.1 Control": lambda folder: build(folder, edition="FLUX.1 Control"),
     "FLUX.2 dev": build_flux2_dev,
     "FLUX.2 klein": build_klein,
+    "FLUX.2 klein KV": lambda folder: build_klein(folder, pipeline=Flux2KleinKVPipeline),
     "FLUX.2 klein base": lambda folder: build_klein(folder, distilled=False),
     "FLUX.3": build_flux3,
     "FLUX.3 distilled": lambda folder: build_flux3(folder, distilled=True),
