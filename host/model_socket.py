@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import comfy.conds
 import comfy.latent_formats
 import comfy.model_base
+import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
 import torch
@@ -28,8 +29,9 @@ from ..studio.flux.families import (
     Edition,
     Family,
 )
-from ..studio.flux.velocity import Flux2KVVelocity, FluxVelocity, Velocity, ZImageVelocity, channels_of
+from ..studio.flux.velocity import Flux2KVVelocity, Flux2Velocity, FluxVelocity, Velocity, ZImageVelocity, channels_of
 from . import kept_references
+from .clip_socket import OWN_LENGTH
 from .lora_patches import FusedLayerNames
 
 
@@ -142,12 +144,20 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         sequence: Any = kwargs.get("cross_attn")
         mask = kwargs.get("attention_mask")
         self._require_width("sequence", sequence, self._text_width())
+        if isinstance(self.diffusion_model, Flux2Velocity) and not kwargs.get(OWN_LENGTH):
+            # As ComfyUI's own FLUX.2 does with the texts of its encoders.
+            lacking = max(self.nature.family.max_tokens - sequence.shape[1], 0)
+            sequence = torch.nn.functional.pad(sequence, (0, 0, lacking, 0))
         out = comfy.model_base.BaseModel.extra_conds(self, **kwargs)
         out["c_crossattn"] = comfy.conds.CONDRegular(sequence)
         if isinstance(self.diffusion_model, FluxVelocity):
             pooled = kwargs.get("pooled_output")
             self._require_width("pooled_output", pooled, self.diffusion_model.config.pooled_projection_dim)
             out["y"] = comfy.conds.CONDRegular(pooled)
+            if kwargs.get("attention_mask_img_shape") is not None:
+                raise InputError(
+                    "conditioning", "an attention bias (attn_bias of StyleModelApply)", "strength_type multiply"
+                )
         elif isinstance(self.diffusion_model, ZImageVelocity) and mask is not None and mask.shape == sequence.shape[:2]:
             out["attention_mask"] = comfy.conds.CONDRegular(mask)
         if self.diffusion_model.embeds_guidance:
@@ -174,7 +184,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
 
     def blank_prompt(self, tokens: int, latent: torch.Tensor) -> list:
         """CONDITIONING of zeros of the shapes that a prompt has, and what the edition sees beside `latent`."""
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {OWN_LENGTH: True}
         if isinstance(self.diffusion_model, FluxVelocity):
             options["pooled_output"] = torch.zeros(1, self.diffusion_model.config.pooled_projection_dim)
         if channels_of(self.diffusion_model) > self.nature.family.latent_channels:
@@ -242,7 +252,7 @@ def nature_of(model: Any) -> Nature:
         edition = PIPELINES["Flux2Pipeline" if dev else "Flux2KleinPipeline"]
         # The file of a distilled klein looks like the base model's: most people have the distilled one.
         return Nature(edition.family, edition.quick or edition.defaults, DEV_SCHEDULER)
-    if type(inner) is comfy.model_base.Lumina2 and config.get("dim") == 3840:
+    if type(inner.model_config) is comfy.supported_models.ZImage:  # Lumina and the pixel-space Z-Image are others
         edition = PIPELINES["ZImagePipeline"]
         return Nature(Z_IMAGE, edition.quick or edition.defaults, Z_IMAGE_SCHEDULER)
     known = "FLUX.1, FLUX.2 or Z-Image"

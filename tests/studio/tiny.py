@@ -75,8 +75,15 @@ FLUX1_EDITIONS = {  # pipeline class, input channels of the transformer
 }
 
 
-def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: str = "FLUX.1") -> None:
-    """Write a FLUX.1 to `folder`, as a user would have it on disk."""
+def build(
+    folder,
+    guidance: bool = True,
+    dynamic_shift: bool = True,
+    edition: str = "FLUX.1",
+    pooled_width: int = 16,
+    text_width: int = 16,
+) -> None:
+    """Write a FLUX.1 to `folder`, as a user would have it on disk. The widths are those of CLIP and T5."""
     pipeline, channels = FLUX1_EDITIONS[edition]
     torch.manual_seed(0)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -96,9 +103,9 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: st
     clip = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(clip_tokenizer),
-            hidden_size=16,
+            hidden_size=pooled_width,
             intermediate_size=32,
-            projection_dim=16,
+            projection_dim=pooled_width,
             num_hidden_layers=2,
             num_attention_heads=2,
             bos_token_id=clip_tokenizer.bos_token_id,
@@ -109,7 +116,7 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: st
     t5 = T5EncoderModel(
         T5Config(
             vocab_size=len(t5_tokenizer),
-            d_model=16,
+            d_model=text_width,
             d_kv=8,
             d_ff=32,
             num_layers=2,
@@ -126,8 +133,8 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: st
         num_single_layers=1,
         attention_head_dim=16,
         num_attention_heads=2,
-        joint_attention_dim=16,
-        pooled_projection_dim=16,
+        joint_attention_dim=text_width,
+        pooled_projection_dim=pooled_width,
         guidance_embeds=guidance,
         axes_dims_rope=(4, 6, 6),
     )
