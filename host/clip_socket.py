@@ -18,6 +18,9 @@ from ..studio.flux.families import FLUX1
 from . import report
 from .progress import check_cancel
 
+# In our CONDITIONING: the text is as long as diffusers has it. Stock FLUX.2 encoders leave padding to the model.
+OWN_LENGTH = "storefront_own_length"
+
 
 class Tokenizer:
     """Keeps the texts as ids and lets stock nodes swap one encoder's part for another's ("l", "t5xxl")."""
@@ -99,7 +102,9 @@ class TextEncoders(torch.nn.Module):
         # ComfyUI says where to compute: the weights may stand elsewhere (partial loading).
         text = self.studio.embed(tokens, self._execution_device)
         pooled = None if text.pooled is None else text.pooled.float().cpu()
-        extra: dict[str, Any] = {} if text.mask is None else {"attention_mask": text.mask.cpu()}
+        extra: dict[str, Any] = {OWN_LENGTH: True}
+        if text.mask is not None:
+            extra["attention_mask"] = text.mask.cpu()
         if sees(self):
             extra[PROMPTS] = [prompt for part in tokens.values() for prompt in part.texts]
         return text.sequence.float().cpu(), pooled, extra
@@ -227,18 +232,17 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
                 raise InputError("clip", "a CLIP with hooks", "one prompt at a time, or a CLIP without hooks")
             return clip.encode_from_tokens_scheduled(tokens), notes
         texts.append(_encode_once(clip, tokens, (first, second, max_tokens)))
-    conditioning = _one_batch(texts)
+    conditioning = _one_batch(texts, {OWN_LENGTH: True} if ours else {})
     if sees(clip.cond_stage_model):
         conditioning[1][PROMPTS] = [first for first, _ in pairs]
     return [conditioning], notes
 
 
-def _one_batch(texts: list[encode.Text]) -> list:
+def _one_batch(texts: list[encode.Text], options: dict[str, Any]) -> list:
     """One entry of a CONDITIONING from several: shorter ones are padded with zeros, which their mask says."""
     longest = max(text.sequence.shape[1] for text in texts)
     pad = torch.nn.functional.pad
     rows = [pad(text.sequence, (0, 0, 0, longest - text.sequence.shape[1])) for text in texts]
-    options = {}
     if all(text.pooled is not None for text in texts):
         options["pooled_output"] = torch.cat([text.pooled for text in texts])  # type: ignore[misc]
     if all(text.mask is not None for text in texts):

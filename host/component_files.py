@@ -15,7 +15,7 @@ from ..studio.flux import components, tokenizers
 from ..studio.flux.checkpoints import PICKLES, preview_factors
 from ..studio.flux.components import Component, Source
 from ..studio.flux.families import licence_of
-from ..studio.flux.single_files import ROLES, TRANSFORMERS
+from ..studio.flux.single_files import LOOKALIKES, ROLES, TRANSFORMERS, as_lookalike
 from ..studio.flux.weight_files import GGUF, SUFFIXES
 from . import memory, model_files
 from .model_socket import Nature
@@ -29,6 +29,7 @@ FOLDERS = {
     "text_encoder": ("text_encoders", "checkpoints"),
     "vae": ("vae", "checkpoints"),
 }
+EDITIONS = [AUTO, *LOOKALIKES]
 _COMFY = Path(next(iter(comfy.__path__)))
 TOKENIZERS = {  # ComfyUI brings the published vocabularies
     "clip": _COMFY / "sd1_tokenizer",
@@ -104,10 +105,13 @@ def _path(name: str, value: str, known: dict[str, Path], also: tuple[str, ...] =
     raise InputError(name, value, "a file or folder of the list: " + ", ".join([*also, *close]) + ", ...")
 
 
-def load(transformer: str, text_encoder: str, text_encoder_2: str, vae: str, weight_dtype: str) -> Opened:
+def load(
+    transformer: str, text_encoder: str, text_encoder_2: str, vae: str, weight_dtype: str, edition: str = AUTO
+) -> Opened:
     """MODEL, CLIP and VAE from files and folders chosen apart.
 
-    auto: from where the transformer is. none: not at all. The text encoders may stand in any order. Raises
+    auto: from where the transformer is; of `edition`: as the weights say. none: not at all. The text encoders may stand
+    in any order. Raises
     ModelFilesError or InputError, naming the file, where something is broken, missing, or another family's.
     """
     path = _path("transformer", transformer, choices("transformer"))
@@ -117,7 +121,7 @@ def load(transformer: str, text_encoder: str, text_encoder_2: str, vae: str, wei
         _chosen("text_encoder_2", text_encoder_2, source),
         _chosen("vae", vae, source),
     ]
-    return _open(source, chosen[:2], chosen[2], weight_dtype)
+    return _open(source, chosen[:2], chosen[2], weight_dtype, edition)
 
 
 def load_model(name: str, weight_dtype: str) -> Opened:
@@ -125,7 +129,7 @@ def load_model(name: str, weight_dtype: str) -> Opened:
     whole = whole_files() if name.startswith("checkpoints/") else {}
     if name in whole:
         source = components.open_source(whole[name])
-        return _open(source, [source, source], source, weight_dtype)
+        return _open(source, [source, source], source, weight_dtype, AUTO)
     loaded, checkpoint = model_files.load(name, weight_dtype)
     licence = checkpoint.licence
     return Opened(*loaded, [f"{name}: licence {licence.name}; {licence.commercial}."])
@@ -140,10 +144,14 @@ def _chosen(name: str, value: str, beside: Source) -> Source | None:
     return components.open_source(_path(name, value, known, (AUTO, NONE)))
 
 
-def _open(source: Source, texts: list[Source | None], vae_source: Source | None, weight_dtype: str) -> Opened:
+def _open(
+    source: Source, texts: list[Source | None], vae_source: Source | None, weight_dtype: str, edition: str
+) -> Opened:
     transformer = components.require(source, TRANSFORMERS, "the transformer of a FLUX.1, FLUX.2 or Z-Image")
     described = transformer.described
     assert described is not None
+    if edition != AUTO:
+        described = as_lookalike(described, edition, transformer.name)
     family = described.family
     encoders = _encoders(transformer, texts, source)
     vae = None
@@ -153,7 +161,7 @@ def _open(source: Source, texts: list[Source | None], vae_source: Source | None,
         components.require_vae_fits(family, vae, transformer.name)
 
     sources = [source, *(text for text in texts if text), *([vae_source] if vae_source else [])]
-    key = (*((str(s.path), _changed(s.path)) for s in sources), *sorted(encoders), vae is None, weight_dtype)
+    key = (*((str(s.path), _changed(s.path)) for s in sources), *sorted(encoders), vae is None, weight_dtype, edition)
 
     def make() -> tuple[Any, ...]:
         stages = Stages(len(encoders) + 3)

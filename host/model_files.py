@@ -16,7 +16,7 @@ from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, previ
 from ..studio.flux.encode import make_encoders, make_tokenizer
 from ..studio.flux.families import Edition, Family
 from ..studio.flux.velocity import make_velocity
-from . import lora_patches, memory, report
+from . import kept_references, lora_patches, memory, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_socket import DiffusersModel, Nature
 from .progress import Stages
@@ -134,7 +134,10 @@ def model_of(
     transformer: Any, edition: Edition, nature: Nature, preview: dict[str, Any] | None, weight_dtype: str
 ) -> Any:
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
-    velocity = make_velocity(memory.adopt(transformer), transformer_dtype(weight_dtype))
+    velocity = make_velocity(memory.adopt(transformer), transformer_dtype(weight_dtype), edition)
     if weight_dtype == memory.FP8:
         memory.store_as_fp8(velocity)
-    return lora_patches.patcher(DiffusersModel(velocity, edition, nature, preview, None, offload), device, offload)
+    model = lora_patches.patcher(DiffusersModel(velocity, edition, nature, preview, None, offload), device, offload)
+    if edition.keeps_references:
+        kept_references.keep_in_runs(model)
+    return model

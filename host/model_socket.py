@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import comfy.conds
 import comfy.latent_formats
 import comfy.model_base
+import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
 import torch
@@ -29,8 +30,16 @@ from ..studio.flux.families import (
     Edition,
     Family,
 )
-from ..studio.flux.velocity import FluxVelocity, Velocity, ZImageOmniVelocity, ZImageVelocity, channels_of
-from . import clip_socket
+from ..studio.flux.velocity import (
+    Flux2KVVelocity,
+    Flux2Velocity,
+    FluxVelocity,
+    Velocity,
+    ZImageOmniVelocity,
+    ZImageVelocity,
+    channels_of,
+)
+from . import clip_socket, kept_references
 from .lora_patches import FusedLayerNames
 
 
@@ -82,9 +91,13 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             )
         if options.get("patches") or options.get("patches_replace"):
             raise InputError(
-                "model", "patched in its attention", "a model without attention patches, or a stock loader's"
+                "model",
+                "patched in its attention",
+                "a model without attention patches, or a stock loader's; what FluxKVCache is for, FLUX.2 klein KV does here"
+                " without it",
             )
-        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        kept = kept_references.of_this_run(options, self)
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, kept=kept, **kwargs)
 
     def get_dtype(self) -> torch.dtype:
         return self.diffusion_model.dtype
@@ -126,18 +139,33 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         references = kwargs.get("reference_latents")
         if not references:
             return {}
-        return {"ref_latents": [1, 16, sum(math.prod(latent.shape[2:]) for latent in references)]}
+        cells = sum(math.prod(latent.shape[2:]) for latent in references)
+        if isinstance(self.diffusion_model, Flux2KVVelocity):
+            # ComfyUI counts what a token weighs while a layer works on it; kept are its keys and values of every layer.
+            config = self.diffusion_model.config
+            layers = config.num_layers + config.num_single_layers
+            width = config.num_attention_heads * config.attention_head_dim
+            cells += round(cells * 2 * layers * width / (0.01 * self.memory_usage_factor * 2**20))
+        return {"ref_latents": [1, 16, cells]}
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         sequence: Any = kwargs.get("cross_attn")
         mask = kwargs.get("attention_mask")
         self._require_width("sequence", sequence, self._text_width())
+        if isinstance(self.diffusion_model, Flux2Velocity) and not kwargs.get(clip_socket.OWN_LENGTH):
+            # As ComfyUI's own FLUX.2 does with the texts of its encoders.
+            lacking = max(self.nature.family.max_tokens - sequence.shape[1], 0)
+            sequence = torch.nn.functional.pad(sequence, (0, 0, lacking, 0))
         out = comfy.model_base.BaseModel.extra_conds(self, **kwargs)
         out["c_crossattn"] = comfy.conds.CONDRegular(sequence)
         if isinstance(self.diffusion_model, FluxVelocity):
             pooled = kwargs.get("pooled_output")
             self._require_width("pooled_output", pooled, self.diffusion_model.config.pooled_projection_dim)
             out["y"] = comfy.conds.CONDRegular(pooled)
+            if kwargs.get("attention_mask_img_shape") is not None:
+                raise InputError(
+                    "conditioning", "an attention bias (attn_bias of StyleModelApply)", "strength_type multiply"
+                )
         elif isinstance(self.diffusion_model, ZImageVelocity) and mask is not None and mask.shape == sequence.shape[:2]:
             out["attention_mask"] = comfy.conds.CONDRegular(mask)
         if self.diffusion_model.embeds_guidance:
@@ -188,7 +216,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
 
     def blank_prompt(self, tokens: int, latent: torch.Tensor) -> list:
         """CONDITIONING of zeros of the shapes that a prompt has, and what the edition sees beside `latent`."""
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {clip_socket.OWN_LENGTH: True}
         if isinstance(self.diffusion_model, FluxVelocity):
             options["pooled_output"] = torch.zeros(1, self.diffusion_model.config.pooled_projection_dim)
         if channels_of(self.diffusion_model) > self.nature.family.latent_channels:
@@ -256,7 +284,7 @@ def nature_of(model: Any) -> Nature:
         edition = PIPELINES["Flux2Pipeline" if dev else "Flux2KleinPipeline"]
         # The file of a distilled klein looks like the base model's: most people have the distilled one.
         return Nature(edition.family, edition.quick or edition.defaults, DEV_SCHEDULER)
-    if type(inner) is comfy.model_base.Lumina2 and config.get("dim") == 3840:
+    if type(inner.model_config) is comfy.supported_models.ZImage:  # Lumina and the pixel-space Z-Image are others
         edition = PIPELINES["ZImagePipeline"]
         return Nature(Z_IMAGE, edition.quick or edition.defaults, Z_IMAGE_SCHEDULER)
     known = "FLUX.1, FLUX.2 or Z-Image"

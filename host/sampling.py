@@ -16,7 +16,7 @@ import torch
 from ..studio.errors import InputError, require_number
 from ..studio.flux import noise, schedule
 from ..studio.flux.families import Z_IMAGES
-from .model_socket import Nature, nature_of
+from .model_socket import DiffusersModel, Nature, nature_of
 
 AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # "what the model wants"
 
@@ -57,6 +57,8 @@ def sample(
     if wanted_cfg > 1 and not negative:
         why = f"this model wants cfg {wanted_cfg:g} (cfg 1 does without)" if cfg == AUTO_CFG else "cfg is more than 1"
         raise InputError("negative", None, f"a CONDITIONING, an empty prompt's will do, because {why}")
+    for name, conditioning in (("positive", positive), ("negative", negative or [])):
+        _require_mask_is_seen(model, nature, name, conditioning)
     prompts = _batch_of("positive", positive)
     samples, indexes = _pictures(model, nature, latent, prompts)
     count, _, height, width = samples.shape
@@ -112,6 +114,16 @@ def _batch_of(name: str, conditioning: list) -> int:
     if any(largest % size for size in sizes):
         raise InputError(name, f"prompts in batches of {sorted(sizes)}", "batches of one size, or of 1")
     return largest
+
+
+def _require_mask_is_seen(model: Any, nature: Nature, name: str, conditioning: list) -> None:
+    """Raise InputError where a stock Z-Image would take the padding of a shorter prompt for words."""
+    if nature.family not in Z_IMAGES or isinstance(model.model, DiffusersModel):
+        return
+    masks = [options.get("attention_mask") for _, options in conditioning]
+    if not all(mask is None or bool(mask.bool().all()) for mask in masks):
+        wanted = "one prompt at a time, or a model from StorefrontLoadModel: a stock Z-Image takes padding for words"
+        raise InputError(name, "prompts of different lengths in one batch", wanted)
 
 
 def _pictures(model: Any, nature: Nature, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:

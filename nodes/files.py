@@ -60,6 +60,13 @@ class StorefrontLoadComponents(io.ComfyNode):
                     tooltip="auto: fp8 and GGUF stay small in memory; the rest is bf16 where the device is good at it, "
                     "else fp32. bf16, fp16, fp32: everything is brought to that.",
                 ),
+                io.Combo.Input(
+                    "edition",
+                    options=component_files.EDITIONS,
+                    default=component_files.AUTO,
+                    optional=True,
+                    tooltip="What weights cannot tell. auto: FLUX.1 dev, and the distilled FLUX.2 klein and Z-Image.",
+                ),
             ],
             outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
             hidden=[io.Hidden.unique_id],
@@ -73,9 +80,10 @@ class StorefrontLoadComponents(io.ComfyNode):
         text_encoder_2: str = "auto",
         vae: str = "auto",
         weight_dtype: str = "auto",
+        edition: str = "auto",
     ) -> io.NodeOutput:
         from ..host import component_files, progress
 
-        opened = component_files.load(transformer, text_encoder, text_encoder_2, vae, weight_dtype)
+        opened = component_files.load(transformer, text_encoder, text_encoder_2, vae, weight_dtype, edition)
         progress.say_all(opened.notes, cls.hidden.unique_id)
         return io.NodeOutput(opened.model, opened.clip, opened.vae)

@@ -168,6 +168,7 @@ def inspect(folder: Path) -> Checkpoint:
         )
     family = edition.family
     require_classes(folder.name, family)
+    require_release(folder.name, edition)
     for component in family.components:
         check_weights(folder, component)
     for tokenizer in family.tokenizers:
@@ -214,6 +215,15 @@ def require_classes(name: str, family: Family) -> None:
                 f"diffusers {family.since} or newer with a transformers of its time, for {family.name}"
                 f" ({library} has no {cls}; diffusers is {diffusers.__version__})",
             ) from error
+
+
+def require_release(name: str, edition: Edition) -> None:
+    """Raise ModelFilesError where diffusers has the family's classes, but not yet what this member of it needs."""
+    import diffusers
+    from packaging.version import Version
+
+    if edition.since and Version(diffusers.__version__) < Version(edition.since):
+        raise ModelFilesError("model", name, f"diffusers {edition.since} or newer; it is {diffusers.__version__}")
 
 
 def config_gaps(part: Path, family: Family) -> dict[str, Any]:

@@ -195,6 +195,9 @@ class Edition:
     defaults: Defaults
     quick: Defaults | None = None  # of the member that was distilled to a few steps
     takes_references: bool = False
+    # Its references look at themselves alone, as clean pictures: what it knows of them is the same at every noise level.
+    keeps_references: bool = False
+    since: str = ""  # first diffusers release that draws with it, where that is younger than its family
     beside_noise: int = 0  # latent channels that come beside the noise: a picture (16), or a picture and a mask (80)
 
 
@@ -217,6 +220,9 @@ PIPELINES: Mapping[str, Edition] = MappingProxyType(
         **dict.fromkeys(
             ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline"),
             Edition(FLUX2_KLEIN, Defaults(50, 0.0, 4.0), quick=Defaults(4, 0.0, 1.0), takes_references=True),
+        ),
+        "Flux2KleinKVPipeline": Edition(
+            FLUX2_KLEIN, Defaults(4, 0.0, 1.0), takes_references=True, keeps_references=True, since="0.38"
         ),
         "Flux3ModularPipeline": Edition(FLUX3, Defaults(50, 0.0, 3.5), takes_references=True),
         "Flux3DistilledModularPipeline": Edition(FLUX3, Defaults(16, 0.0, 1.0), takes_references=True),
@@ -286,6 +292,8 @@ KNOWN_MODELS = {
     "FLUX.2-klein-4B": ("black-forest-labs/FLUX.2-klein-4B", APACHE),
     "FLUX.2-klein-base-4B": ("black-forest-labs/FLUX.2-klein-base-4B", APACHE),
     "FLUX.2-klein-9B": ("black-forest-labs/FLUX.2-klein-9B", FLUX2_DEV_LICENCE),
+    "FLUX.2-klein-9b-kv": ("black-forest-labs/FLUX.2-klein-9b-kv", FLUX2_DEV_LICENCE),
+    "FLUX.2-klein-9b-kv-fp8": ("black-forest-labs/FLUX.2-klein-9b-kv-fp8", FLUX2_DEV_LICENCE),
     "FLUX.2-klein-base-9B": ("black-forest-labs/FLUX.2-klein-base-9B", FLUX2_DEV_LICENCE),
     "Z-Image-Turbo": ("Tongyi-MAI/Z-Image-Turbo", APACHE),
     "Z-Image": ("Tongyi-MAI/Z-Image", APACHE),

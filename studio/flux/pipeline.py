@@ -16,6 +16,7 @@ from . import noise, omni, schedule
 from .checkpoints import Checkpoint, inspect, load_component
 from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
 from .families import Defaults, Family
+from .reference_cache import ReferenceCache
 from .velocity import Velocity, make_velocity
 
 Progress = Callable[[int, int], None]  # step just finished (1..n), n
@@ -46,7 +47,7 @@ class FluxStudio:
             family,
             make_tokenizer(family, tokenizers),
             make_encoders(family, [parts[name] for name in family.encoders], processors),
-            make_velocity(parts["transformer"], dtype),
+            make_velocity(parts["transformer"], dtype, checkpoint.edition),
             parts["vae"],
             checkpoint.scheduler_config,
             checkpoint.defaults,
@@ -111,15 +112,16 @@ class FluxStudio:
         fresh = noise.picture_noise(latents.shape[1:], seed, range(count)).to(start)
         x = scheduler.scale_noise(start, timesteps[:1], fresh)
         strengths = torch.full([1], guidance, device=self.device).expand(count)
+        kept = ReferenceCache()
         for i, timestep in enumerate(timesteps):
             level = (timestep.expand(count) / 1000).to(x.dtype)
             seen = x.to(self.velocity.dtype)
             if beside is not None:
                 seen = torch.cat([seen, beside.to(seen)], dim=1)
             target = scheduler.sigmas[scheduler.begin_index + i + 1].expand(count).to(level)
-            flow = self._flow(seen, level, target, positive, strengths, references)
+            flow = self._flow(seen, level, target, positive, strengths, references, kept)
             if cfg > 1 and negative is not None:
-                away = self._flow(seen, level, target, negative, strengths, references)
+                away = self._flow(seen, level, target, negative, strengths, references, kept)
                 flow = _guided(flow, away, cfg, self.family)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
             if mask is not None:
@@ -132,7 +134,7 @@ class FluxStudio:
                 progress(i + 1, len(timesteps))
         return x
 
-    def _flow(self, x, level, target, text: Text, strengths, references: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _flow(self, x, level, target, text: Text, strengths, references, kept: ReferenceCache) -> torch.Tensor:
         looked_at = [reference.to(x) for reference in references]
         return self.velocity(
             x,
@@ -144,6 +146,7 @@ class FluxStudio:
             ref_latents=looked_at,
             ref_contexts=text.around,
             siglip_feats=text.seen,
+            kept=kept,
             target=target,
         )
 

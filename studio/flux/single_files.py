@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelFilesError
+from ..errors import InputError, ModelFilesError
+from . import checkpoints
 from .families import (
     DEV_SCHEDULER,
     FLUX1,
@@ -184,6 +185,31 @@ def describe(role: str, guidance: bool, channels: int, name: str) -> Described:
         edition = dataclasses.replace(edition, takes_references=True)
         return Described(edition, edition.defaults, DEV_SCHEDULER, "FLUX.1 dev or Kontext: references are allowed")
     return Described(edition, edition.defaults, DEV_SCHEDULER, "")
+
+
+# Members of a family whose files look like another member's: what their user has to say.
+_BASE_KLEIN, _BASE_Z_IMAGE = PIPELINES["Flux2KleinPipeline"], PIPELINES["ZImagePipeline"]
+_KONTEXT, _KLEIN_KV = PIPELINES["FluxKontextPipeline"], PIPELINES["Flux2KleinKVPipeline"]
+LOOKALIKES: Mapping[str, Described] = {
+    "FLUX.1 Kontext": Described(_KONTEXT, _KONTEXT.defaults, DEV_SCHEDULER, ""),
+    "FLUX.2 klein base": Described(_BASE_KLEIN, _BASE_KLEIN.defaults, DEV_SCHEDULER, ""),
+    "FLUX.2 klein KV": Described(_KLEIN_KV, _KLEIN_KV.defaults, DEV_SCHEDULER, ""),
+    "Z-Image base": Described(_BASE_Z_IMAGE, _BASE_Z_IMAGE.defaults, {**Z_IMAGE_SCHEDULER, "shift": 6.0}, ""),
+}
+
+
+def as_lookalike(described: Described, edition: str, name: str) -> Described:
+    """What a user says of a transformer that looks like `described`. Raises InputError where it cannot be that."""
+    said = LOOKALIKES.get(edition)
+    if said is None:
+        raise InputError("edition", edition, "one of: auto, " + ", ".join(LOOKALIKES))
+    fits = said.family is described.family and said.edition.beside_noise == described.edition.beside_noise
+    # Kontext embeds guidance as dev does; schnell, which wants none, is not it.
+    if not fits or (said.family is FLUX1 and not described.defaults.guidance):
+        looks = [known for known, other in LOOKALIKES.items() if other.family is described.family]
+        raise InputError("edition", edition, f"auto, or one that {name} may be: {', '.join(looks) or 'none is known'}")
+    checkpoints.require_release(name, said.edition)
+    return said
 
 
 def describe_part(part: Part) -> Described:

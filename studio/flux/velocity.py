@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from einops import rearrange
 
+from .families import Edition
+from .reference_cache import ReferenceCache
+
 REFERENCE_SPACING = 10  # FLUX.2: references stand at 10, 20, ... on the time axis
 
 
@@ -164,19 +167,80 @@ class Flux2Velocity(Velocity):
         """
         grids = [x, *(for_all(latent, len(x)).to(x) for latent in ref_latents)]
         ids = [grid_ids(g, REFERENCE_SPACING * index) for index, g in enumerate(grids)]
-        text = torch.zeros(context.shape[1], 4, device=x.device, dtype=torch.int64)
-        text[:, 3] = torch.arange(context.shape[1], device=x.device)
         tokens = self.transformer(
-            hidden_states=torch.cat([rearrange(g, "b c h w -> b (h w) c") for g in grids], dim=1),
+            hidden_states=torch.cat([cells(g) for g in grids], dim=1),
             timestep=timestep,
             guidance=guidance if self.embeds_guidance else None,
             encoder_hidden_states=context,
-            txt_ids=text,
+            txt_ids=text_ids(context),
             img_ids=torch.cat(ids),
             return_dict=False,
         )[0]
         height, width = x.shape[-2:]
         return rearrange(tokens[:, : height * width], "b (h w) c -> b c h w", h=height)
+
+
+class Flux2KVVelocity(Flux2Velocity):
+    """FLUX.2 klein KV: what it knows of its references is computed once and kept, where there is a place to keep it."""
+
+    def __init__(self, transformer: torch.nn.Module, dtype: torch.dtype):
+        super().__init__(transformer, dtype)
+        from diffusers.models.transformers.transformer_flux2 import (
+            Flux2KVAttnProcessor,
+            Flux2KVParallelSelfAttnProcessor,
+        )
+
+        for block in transformer.transformer_blocks:  # type: ignore[union-attr]
+            block.attn.set_processor(Flux2KVAttnProcessor())
+        for block in transformer.single_transformer_blocks:  # type: ignore[union-attr]
+            block.attn.set_processor(Flux2KVParallelSelfAttnProcessor())
+
+    def forward(  # type: ignore[override]  # every other reading of `**_` is the same
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        guidance: torch.Tensor | None = None,
+        ref_latents: Sequence[torch.Tensor] = (),
+        kept: ReferenceCache | None = None,
+        **_: object,
+    ) -> torch.Tensor:
+        """As Flux2Velocity's. `kept`: of a sampling run with these weights; None: the references are computed anew,
+        which gives the same.
+        """
+        if not ref_latents:
+            return super().forward(x, timestep, context, guidance)
+        references = [latent.to(x) for latent in ref_latents]
+        cache = kept.find(references, len(x)) if kept is not None else None
+        grids = [x] if cache is not None else [*(for_all(latent, len(x)) for latent in references), x]
+        ids = [grid_ids(g, REFERENCE_SPACING * (index + 1)) for index, g in enumerate(grids[:-1])]
+        tokens, *made = self.transformer(
+            hidden_states=torch.cat([cells(g) for g in grids], dim=1),
+            timestep=timestep,
+            guidance=guidance if self.embeds_guidance else None,
+            encoder_hidden_states=context,
+            txt_ids=text_ids(context),
+            img_ids=torch.cat([*ids, grid_ids(x, 0)]),
+            return_dict=False,
+            kv_cache=cache,
+            kv_cache_mode="extract" if cache is None else "cached",
+            num_ref_tokens=sum(len(i) for i in ids),
+        )
+        if kept is not None and cache is None:
+            kept.keep(references, len(x), made[0])
+        return rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[-2])
+
+
+def cells(latents: torch.Tensor) -> torch.Tensor:
+    """[B, C, H, W] -> tokens [B, H * W, C]."""
+    return rearrange(latents, "b c h w -> b (h w) c")
+
+
+def text_ids(context: torch.Tensor) -> torch.Tensor:
+    """Int64 [S, 4]: (0, 0, 0, place) of each token of a text [B, S, D]."""
+    ids = torch.zeros(context.shape[1], 4, device=context.device, dtype=torch.int64)
+    ids[:, 3] = torch.arange(context.shape[1], device=context.device)
+    return ids
 
 
 def grid_ids(latents: torch.Tensor, time: int) -> torch.Tensor:
@@ -333,8 +397,10 @@ VELOCITIES: Mapping[str, type[Velocity]] = {
 }
 
 
-def make_velocity(transformer: torch.nn.Module, dtype: torch.dtype) -> Velocity:
+def make_velocity(transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity:
     """The Velocity of a diffusers transformer of one of the families."""
+    if edition.keeps_references:
+        return Flux2KVVelocity(transformer, dtype)
     if getattr(transformer.config, "siglip_feat_dim", None) is not None:
         return ZImageOmniVelocity(transformer, dtype)
     return VELOCITIES[type(transformer).__name__](transformer, dtype)

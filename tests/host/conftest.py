@@ -31,6 +31,14 @@ def comfyui_folder(request):
 
 
 @pytest.fixture(scope="session")
+def newest_folder():
+    """For what makes no difference between the versions, and costs too much to be measured twice."""
+    if not (Path(NEWEST) / "main.py").is_file():
+        pytest.skip(f"!!! NO COMFYUI IN {NEWEST}: NOTHING BELOW WAS TESTED ON IT !!!")
+    return Path(NEWEST)
+
+
+@pytest.fixture(scope="session")
 def comfyui(comfyui_folder, tmp_path_factory):
     base = tmp_path_factory.mktemp("base")
     make_models(base / "models")

@@ -64,6 +64,8 @@ def reference(folder: Path, cls: str, **options):
         "output_type": "pt",
         "callback_on_step_end": lambda p, i, t, values: seen.update(values) or values,
     } | options
+    if options.get("guidance_scale", 0) is None:  # this pipeline has no such thing
+        del options["guidance_scale"]
     picture = pipeline(**options).images.movedim(1, -1)
     return seen["latents"], picture
 
@@ -99,6 +101,7 @@ def pil(image: torch.Tensor):
 CASES = [  # name, pipeline, guidance as diffusers has it, our settings
     ("FLUX.2 dev", "Flux2Pipeline", 4.0, {"guidance": 4.0}),
     ("FLUX.2 klein", "Flux2KleinPipeline", 1.0, {}),
+    ("FLUX.2 klein KV", "Flux2KleinKVPipeline", None, {}),
     ("FLUX.2 klein base", "Flux2KleinPipeline", 4.0, {"cfg": 4.0}),
     ("Z-Image Turbo", "ZImagePipeline", 0.0, {}),
     ("Z-Image", "ZImagePipeline", 4.0, {"cfg": 5.0}),
@@ -161,7 +164,8 @@ def test_strength_and_masks_equal_diffusers(folders, studios, name, cls, scale, 
         mask=mask,
         references=references,
     )
-    assert (ours - as_latents(theirs, name)).abs().max() <= 1e-6
+    # Z-Image rounds differently with the number of threads.
+    assert (ours - as_latents(theirs, name)).abs().max() <= (1e-5 if name.startswith("Z") else 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +173,8 @@ def test_strength_and_masks_equal_diffusers(folders, studios, name, cls, scale, 
     [
         ("FLUX.2 dev", "Flux2Pipeline", 4.0, 2),
         ("FLUX.2 klein", "Flux2KleinPipeline", 1.0, 2),
+        ("FLUX.2 klein KV", "Flux2KleinKVPipeline", None, 1),
+        ("FLUX.2 klein KV", "Flux2KleinKVPipeline", None, 2),
         ("FLUX.1 Kontext", "FluxKontextPipeline", 3.5, 1),
     ],
 )
@@ -186,7 +192,7 @@ def test_references_equal_diffusers(folders, studios, name, cls, scale, count):
         canvas(studio, 1),
         seed=SEED,
         steps=3,
-        guidance=scale,
+        guidance=scale or 0.0,
         references=[studio.encode_image(image) for image in seen],
     )
     assert (ours - as_latents(theirs, name)).abs().max() <= 1e-6
@@ -252,6 +258,7 @@ def test_what_stands_beside_the_noise_equals_fill_and_control(folders, studios):
         ("FLUX.1 Fill", 50, 1.0),
         ("FLUX.2 dev", 50, 1.0),
         ("FLUX.2 klein", 4, 1.0),
+        ("FLUX.2 klein KV", 4, 1.0),
         ("FLUX.2 klein base", 50, 4.0),
         ("Z-Image Turbo", 8, 1.0),
         ("Z-Image", 50, 5.0),

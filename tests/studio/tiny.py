@@ -12,6 +12,7 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinKVPipeline,
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
@@ -86,8 +87,15 @@ FLUX1_EDITIONS = {  # pipeline class, input channels of the transformer
 }
 
 
-def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: str = "FLUX.1") -> None:
-    """Write a FLUX.1 to `folder`, as a user would have it on disk."""
+def build(
+    folder,
+    guidance: bool = True,
+    dynamic_shift: bool = True,
+    edition: str = "FLUX.1",
+    pooled_width: int = 16,
+    text_width: int = 16,
+) -> None:
+    """Write a FLUX.1 to `folder`, as a user would have it on disk. The widths are those of CLIP and T5."""
     pipeline, channels = FLUX1_EDITIONS[edition]
     torch.manual_seed(0)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -107,9 +115,9 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: st
     clip = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(clip_tokenizer),
-            hidden_size=16,
+            hidden_size=pooled_width,
             intermediate_size=32,
-            projection_dim=16,
+            projection_dim=pooled_width,
             num_hidden_layers=2,
             num_attention_heads=2,
             bos_token_id=clip_tokenizer.bos_token_id,
@@ -120,7 +128,7 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: st
     t5 = T5EncoderModel(
         T5Config(
             vocab_size=len(t5_tokenizer),
-            d_model=16,
+            d_model=text_width,
             d_kv=8,
             d_ff=32,
             num_layers=2,
@@ -137,8 +145,8 @@ def build(folder, guidance: bool = True, dynamic_shift: bool = True, edition: st
         num_single_layers=1,
         attention_head_dim=16,
         num_attention_heads=2,
-        joint_attention_dim=16,
-        pooled_projection_dim=16,
+        joint_attention_dim=text_width,
+        pooled_projection_dim=pooled_width,
         guidance_embeds=guidance,
         axes_dims_rope=(4, 6, 6),
     )
@@ -294,10 +302,10 @@ def build_flux2_dev(folder) -> None:
     ).save_pretrained(folder)
 
 
-def build_klein(folder, distilled: bool = True) -> None:
+def build_klein(folder, distilled: bool = True, pipeline=Flux2KleinPipeline) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
-    Flux2KleinPipeline(
+    pipeline(
         scheduler=_scheduler(),
         vae=_flux2_vae(),
         tokenizer=tokenizer,
@@ -472,6 +480,7 @@ BUILDERS = {
     "FLUX.1 Control": lambda folder: build(folder, edition="FLUX.1 Control"),
     "FLUX.2 dev": build_flux2_dev,
     "FLUX.2 klein": build_klein,
+    "FLUX.2 klein KV": lambda folder: build_klein(folder, pipeline=Flux2KleinKVPipeline),
     "FLUX.2 klein base": lambda folder: build_klein(folder, distilled=False),
     "FLUX.3": build_flux3,
     "FLUX.3 distilled": lambda folder: build_flux3(folder, distilled=True),
