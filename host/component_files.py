@@ -12,11 +12,11 @@ import folder_paths
 
 from ..studio.errors import InputError, ModelFilesError
 from ..studio.flux import components, tokenizers
-from ..studio.flux.checkpoints import PICKLES, preview_factors
+from ..studio.flux.checkpoints import preview_factors
 from ..studio.flux.components import Component, Source
 from ..studio.flux.families import licence_of
 from ..studio.flux.single_files import ROLES, TRANSFORMERS
-from ..studio.flux.weight_files import GGUF, SUFFIXES
+from ..studio.flux.weight_files import GGUF, PICKLES, SUFFIXES
 from . import memory, model_files
 from .model_socket import Nature
 from .progress import Stages
@@ -160,7 +160,7 @@ def _open(source: Source, texts: list[Source | None], vae_source: Source | None,
 
         def module(component: Component, dtype: Any) -> Any:
             stages.next()
-            return component.load(dtype, weight_dtype in (AUTO, memory.FP8))
+            return component.load(dtype, memory.keeps_stored(weight_dtype))
 
         made = []
         if encoders:

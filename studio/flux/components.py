@@ -88,7 +88,7 @@ def _tekken_reader(part: single_files.Part) -> Callable[[], bytes] | None:
     name = next((name for name in part.file.entries if name.endswith("tekken_model")), None)
     if name is None:
         return None
-    return lambda: next(tensor.numpy().tobytes() for _, tensor in part.file.read([name], release=True))
+    return lambda: next(tensors[0].numpy().tobytes() for _, tensors in part.file.read([name], release=True))
 
 
 def _facts_of_part(part: single_files.Part) -> dict[str, int]:
@@ -153,7 +153,7 @@ def _open_folder(folder: Path) -> Source:
 def _folder_loader(folder: Path, part: str, library: str, cls: str, settings: Mapping[str, Any]) -> Load:
     def load(dtype: torch.dtype, keep: bool) -> Any:
         checkpoints.check_weights(folder, part)
-        return checkpoints.load_module(folder / part, library, cls, dtype, settings)
+        return checkpoints.load_module(folder / part, library, cls, dtype, settings, keep)
 
     return load
 

@@ -16,6 +16,7 @@ class Source(NamedTuple):
     start: int = 0
     stop: int | None = None
     swap: bool = False  # the two halves change places
+    heads: int = 0  # in each of so many heads the two halves' rows alternate (llama.cpp's rotary embedding); 0: no
 
 
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight"}

@@ -272,3 +272,89 @@ def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux") ->
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+# --- quantisers' layouts ------------------------------------------------------------------------------------------------
+
+
+def comfy_layer(weight: torch.Tensor, kind: str, dtype: torch.dtype) -> tuple[Weights, dict, torch.Tensor]:
+    """A layer "x" as ComfyUI's own quantiser writes it, what it says of it, and what it makes of it in `dtype`."""
+    from comfy_kitchen import tensor as kitchen
+
+    name = {"nvfp4": "NVFP4", "mxfp8": "MXFP8"}.get(kind)
+    layout = getattr(kitchen, f"TensorCore{name}Layout" if name else "TensorWiseINT8Layout")
+    rows, turned = kind in ("int8 rows", "int8 turned"), kind == "int8 turned"
+    how = {} if name else {"per_channel": rows, "convrot": turned}
+    data, params = layout.quantize(weight.to(dtype), **how)
+    conf = {"format": kind if name else "int8_tensorwise"}
+    if turned:
+        conf |= {"convrot": True, "convrot_groupsize": 256}
+    tensors = {f"x.weight{ending}": tensor for ending, tensor in layout.state_dict_tensors(data, params).items()}
+    return tensors, conf, layout.dequantize(data, params)
+
+
+def nvfp4(weights: Weights) -> Weights:
+    """A model in ComfyUI's nvfp4."""
+    out: Weights = {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        tensors, conf, _ = comfy_layer(tensor, "nvfp4", torch.float32)
+        out |= {name.removesuffix("weight") + key.removeprefix("x."): value for key, value in tensors.items()}
+        text = json.dumps(conf).encode()
+        out[name.removesuffix("weight") + "comfy_quant"] = torch.tensor(list(text), dtype=torch.uint8)
+    return out
+
+
+BNB_BLOCK = 16  # published ones have 64; these models are narrow
+NF4 = (
+    -1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0,
+    0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0,
+)  # fmt: skip
+
+
+def bitsandbytes(weights: Weights, kind: str) -> Weights:
+    """bitsandbytes' layout of nf4 or int8; test_quantised.py holds its reader to the package itself."""
+    out: Weights = {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        if kind == "int8":
+            scale = tensor.abs().amax(1).float()
+            out[name] = (tensor / scale[:, None] * 127).round().to(torch.int8)
+            out[name.removesuffix("weight") + "SCB"] = scale
+            out[name.removesuffix("weight") + "weight_format"] = torch.tensor(0, dtype=torch.uint8)
+            continue
+        table = torch.tensor(NF4)
+        blocks = tensor.float().reshape(-1, BNB_BLOCK)
+        largest = blocks.abs().amax(1)
+        codes = (blocks / largest[:, None]).reshape(-1, 1).sub(table).abs().argmin(1).to(torch.uint8)
+        state = {"quant_type": "nf4", "blocksize": BNB_BLOCK, "dtype": "float32", "shape": list(tensor.shape)}
+        out[name] = (codes[::2] << 4 | codes[1::2])[:, None]
+        out[name + ".absmax"], out[name + ".quant_map"] = largest, table
+        text = json.dumps(state).encode()
+        out[name + ".quant_state.bitsandbytes__nf4"] = torch.tensor(list(text), dtype=torch.uint8)
+    return out
+
+
+def bitsandbytes_folder(source: Path, folder: Path, kinds: dict[str, str], shards: int) -> Path:
+    """A diffusers folder some of whose components are quantised: component -> nf4 or int8."""
+    import shutil
+
+    shutil.copytree(source, folder)
+    for component, kind in kinds.items():
+        (path,) = (folder / component).glob("*.safetensors")
+        weights = bitsandbytes(load_file(path), kind)
+        path.unlink()
+        names = list(weights)
+        files = [f"{path.stem}-{i + 1:05}-of-{shards:05}.safetensors" for i in range(shards)]
+        for i, file in enumerate(files):
+            write(path.with_name(file), {name: weights[name] for name in names[i::shards]}, {"format": "pt"})
+        index = {"metadata": {}, "weight_map": {name: files[i % shards] for i, name in enumerate(names)}}
+        path.with_name(f"{path.stem}.safetensors.index.json").write_text(json.dumps(index))
+        config = path.with_name("config.json")
+        content = {**json.loads(config.read_text()), "quantization_config": {"quant_method": "bitsandbytes"}}
+        config.write_text(json.dumps(content))
+    return folder
