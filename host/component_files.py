@@ -227,13 +227,13 @@ def _tokenizer(encoder: Component) -> Any:
         return load_tokenizer(encoder.tokenizer, library, name)
     if encoder.role in TOKENIZERS:
         return tokenizers.from_folder(encoder.role, TOKENIZERS[encoder.role])
-    if encoder.tekken is None:
+    if encoder.own_tokenizer is None:
         raise ModelFilesError(
             "text_encoder",
             encoder.name,
-            "a file that carries its tokenizer (tekken_model), as ComfyUI's mistral_3_small_flux2 files do",
+            "a file that carries its tokenizer: ComfyUI's mistral_3_small_flux2 files do (tekken_model), and GGUF files",
         )
-    return tokenizers.from_tekken(encoder.tekken(), encoder.name)
+    return encoder.own_tokenizer()
 
 
 def _changed(path: Path) -> int:

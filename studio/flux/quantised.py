@@ -114,12 +114,15 @@ def _gguf(name: str, entry: Entry) -> Layer:
         )
     stored = GgufBlocks(int(kinds[entry.kind]))
 
-    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+    whole = len(entry.shape) == 2 and entry.row * entry.shape[0] == entry.size
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored | None]:
         import torch
 
-        return tensors[0].view(torch.int8), stored
+        raw = tensors[0].view(torch.int8)
+        return (raw, stored) if whole else (stored.expand(raw, torch.float32), None)
 
-    return Layer(entry.kind, entry.shape, (name,), pack, as_is=len(entry.shape) == 2)
+    return Layer(entry.kind, entry.shape, (name,), pack, as_is=whole)
 
 
 # --- bitsandbytes -------------------------------------------------------------------------------------------------------

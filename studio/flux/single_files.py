@@ -23,7 +23,7 @@ from .families import (
     Edition,
     Family,
 )
-from .naming import NAMINGS, Naming, Source
+from .naming import MISTRAL_HEAD, NAMINGS, Naming, Source
 from .weight_files import WeightFile
 
 if TYPE_CHECKING:
@@ -335,10 +335,14 @@ def _qwen3_config(part: Part) -> dict[str, Any]:
 
 
 def _mistral_config(part: Part) -> dict[str, Any]:
-    if part.file.is_gguf:  # llama.cpp reorders the rows of queries and keys
-        raise ModelFilesError("model", part.file.path.name, "Mistral as .safetensors")
-    return _llama_like(part, 128) | {
-        "rope_theta": 1_000_000_000.0,
+    said = part.file.metadata  # a GGUF tells what shapes do not
+    architecture = said.get("general.architecture", "llama")
+    head = said.get(f"{architecture}.attention.key_length", MISTRAL_HEAD)
+    if architecture not in ("llama", "mistral3") or head != MISTRAL_HEAD:
+        wanted = f"a Mistral, whose heads are {MISTRAL_HEAD} wide; this one is a {architecture}, with {head}"
+        raise ModelFilesError("model", part.file.path.name, wanted)
+    return _llama_like(part, MISTRAL_HEAD) | {
+        "rope_theta": float(said.get(f"{architecture}.rope.freq_base", 1_000_000_000)),
         "rms_norm_eps": 1e-5,
         "max_position_embeddings": 131_072,
         "sliding_window": None,
@@ -448,7 +452,8 @@ def fill(
     precise = {*strict, *(half if dtype == torch.float16 else ())}
 
     filled: dict[int, Any] = {}
-    as_is = {key for key in by_source if _stays(file, key, dtype, keep)}
+    moved = {source.name for source in wanted.values() if source.heads}
+    as_is = {key for key in by_source.keys() - moved if _stays(file, key, dtype, keep)}
     for names, release in ((as_is, False), (by_source.keys() - as_is, True)):
         for source_name, tensors in file.read(sorted(names), release):
             layer = file.layers.get(source_name)

@@ -1,6 +1,6 @@
 """Files of weights, single or in shards: what is in them by name, shape and kind, and the tensors read one by one.
 
-safetensors are memory-mapped; a GGUF's header is read by the `gguf` package. Pickles are refused by name, unopened.
+safetensors are memory-mapped; what a GGUF's kinds of blocks are, the `gguf` package knows. Pickles are refused by name, unopened.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelFilesError
+from . import gguf_header
 from .quantised import Layer, is_description, layers_of
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Entry(NamedTuple):
     size: int  # bytes in the file
     place: int  # where they begin: in a GGUF from its start, else behind the header
     path: Path  # the file, of a folder's shards
+    row: int = 0  # bytes of a row, in a GGUF
 
 
 @dataclass(frozen=True)
@@ -110,24 +113,12 @@ def _read_gguf(entry: Entry, mapped: torch.Tensor | None) -> torch.Tensor:
         try:
             with entry.path.open("rb") as file:
                 file.seek(entry.place)
-                file.readinto(data.numpy())
+                if file.readinto(data.numpy()) != entry.size:
+                    raise OSError("it has become shorter")
         except OSError as error:
             raise ModelFilesError("model", entry.path.name, f"a GGUF file that can be read; {error}") from error
     dtype = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}.get(entry.kind)
-    return data.reshape(entry.shape[0], -1) if dtype is None else data.view(dtype).reshape(entry.shape)
-
-
-def _gguf_reader(path: Path) -> Any:
-    try:
-        import gguf
-    except ImportError as error:
-        raise ModelFilesError(
-            "model", path.name, "the Python package gguf to read it with: pip install gguf"
-        ) from error
-    try:
-        return gguf.GGUFReader(path)
-    except Exception as error:  # the reader raises whatever numpy does at the first wrong byte
-        raise ModelFilesError("model", path.name, f"a whole GGUF file; reading its header: {error!r}") from error
+    return data.reshape(-1, entry.row) if dtype is None else data.view(dtype).reshape(entry.shape)
 
 
 def check_safetensors(path: Path, name: str = "model") -> None:
@@ -146,6 +137,20 @@ def check_safetensors(path: Path, name: str = "model") -> None:
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
         raise ModelFilesError(name, path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
+
+
+def read_vocabulary(path: Path) -> dict[str, Any]:
+    """The fields of a GGUF's header that are about its tokenizer, by what stands behind "tokenizer.ggml."."""
+    start = "tokenizer.ggml."
+    fields = _gguf_header(path).fields
+    return {name.removeprefix(start): value for name, value in fields.items() if name.startswith(start)}
+
+
+def _gguf_header(path: Path) -> gguf_header.Header:
+    try:
+        return gguf_header.read(path)
+    except (ValueError, OSError) as error:
+        raise ModelFilesError("model", path.name, f"a whole GGUF file; reading its header: {error}") from error
 
 
 def open_file(path: Path) -> WeightFile:
@@ -214,19 +219,30 @@ def _read_header(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
 
 
 def _open_gguf(path: Path) -> WeightFile:
-    reader = _gguf_reader(path)
-    size = path.stat().st_size
+    try:
+        import gguf
+    except ImportError as error:
+        raise ModelFilesError(
+            "model", path.name, "the Python package gguf to read it with: pip install gguf"
+        ) from error
+    header, size = _gguf_header(path), path.stat().st_size
     entries = {}
-    for tensor in reader.tensors:
-        shape = tuple(int(side) for side in reversed(tensor.shape.tolist()))
+    for name, shape, number, place in header.tensors:
+        try:
+            kind = gguf.GGMLQuantizationType(number)
+        except ValueError as error:
+            raise ModelFilesError("model", path.name, f"known blocks; {name} has kind {number}") from error
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        numbers = math.prod(shape)
         # Shapes that GGUF cannot hold (its rows are whole blocks) stand beside the tensor.
-        original = reader.get_field(f"comfy.gguf.orig_shape.{tensor.name}")
-        if original is not None:
-            shape = tuple(int(original.parts[index][0]) for index in original.data)
-        place, length = int(tensor.data_offset), int(tensor.n_bytes)
-        entries[tensor.name] = Entry(tensor.tensor_type.name, shape, length, place, path)
+        original = header.fields.get(f"comfy.gguf.orig_shape.{name}", shape)
+        sound = isinstance(original, list | tuple) and all(isinstance(side, int) and side > 0 for side in original)
+        if not sound or math.prod(original) != numbers or not shape or shape[-1] % block:
+            raise ModelFilesError("model", path.name, f"rows of whole blocks; {name} has the shape {list(shape)}")
+        size_of_row = shape[-1] // block * block_bytes
+        length = numbers // block * block_bytes
         if place + length > size:
-            raise ModelFilesError("model", path.name, f"a whole GGUF file; this one ends inside {tensor.name}: {path}")
-    architecture = reader.get_field("general.architecture")
-    metadata = {"architecture": str(architecture.contents())} if architecture is not None else {}
+            raise ModelFilesError("model", path.name, f"a whole GGUF file; this one ends inside {name}: {path}")
+        entries[name] = Entry(kind.name, tuple(original), length, place, path, size_of_row)
+    metadata = {name: value for name, value in header.fields.items() if not isinstance(value, list)}
     return WeightFile(path, entries, metadata, {})

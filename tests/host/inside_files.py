@@ -301,6 +301,31 @@ def qwen() -> dict:
     return out
 
 
+def mistral() -> dict:
+    """FLUX.2 dev with its text encoder from a GGUF, tokenizer and all."""
+    from storefront.studio.flux import tokenizers
+
+    folder = writers.build("FLUX.2 dev", MODELS / "diffusers" / "FLUX.2 dev")
+    vocabulary = writers.vocabulary(tokenizers.from_tekken(writers.tekken(tokenizers.TEKKEN), "x"))
+    weights = writers.llama_cpp_mistral(writers.weights_of(folder, "text_encoder"))
+    width = weights["token_embd.weight"].shape[1]
+    weights["token_embd.weight"] = torch.randn(300, width, generator=torch.Generator().manual_seed(1))
+    file = MODELS / "text_encoders" / "mistral.gguf"
+    file.parent.mkdir(exist_ok=True)
+    writers.gguf(file, weights, "Q8_0", "llama", vocabulary)
+    choice = ("diffusers/FLUX.2 dev", "text_encoders/mistral.gguf", "auto", "none")
+    kept = component_files.load(*choice, "auto")
+    dense = component_files.load(*choice, "fp32")
+    tokens = kept.clip.tokenize("hello hello")["mistral3_24b"]
+    sequence = encode(kept.clip)[0]
+    return {
+        "words": kept.clip.tokenizer.studio.decode(tokens.ids[0].tolist()),
+        "kept against expanded": difference(sequence, encode(dense.clip)[0]),
+        "stored": sum(isinstance(m, StoredLinear) for m in kept.clip.cond_stage_model.modules()),
+        "width": sequence.shape[-1],
+    }
+
+
 def _llama_cpp(name: str) -> str:
     """llama.cpp's name of a Qwen3 weight, from its published table (gguf.constants.TENSOR_NAMES)."""
     import gguf
@@ -346,5 +371,7 @@ def refusals() -> dict:
 vae_file = MODELS / "checkpoints" / "vae.safetensors"
 figures = {"namings": {name: namings(name) for name in NAMES}}
 writers.write(vae_file, writers.weights_of(MODELS / "diffusers" / "FLUX.1", "vae"))
+if HAS_GGUF:
+    figures["mistral"] = mistral()
 figures |= {"quantised": quantised_folder(), "whole": whole_checkpoint(), "qwen": qwen(), "refusals": refusals()}
 print("FIGURES " + json.dumps(figures))

@@ -87,6 +87,15 @@ def test_qwen3_reads_comfyui_s_tokens(figures, family):
     assert qwen.get("gguf", 0) == 0
 
 
+def test_mistral_from_a_gguf(figures):
+    pytest.importorskip("gguf")
+    mistral = figures["mistral"]
+    assert "hello hello" in mistral["words"]
+    assert mistral["kept against expanded"] <= 1e-5
+    assert mistral["stored"] >= 100
+    assert mistral["width"] == 48
+
+
 REFUSED = {
     "not listed": "of the list",
     "pickle": "never opened",

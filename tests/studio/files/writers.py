@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import sys
@@ -225,7 +226,7 @@ def prefixed(weights: Weights, prefix: str) -> Weights:
 
 def is_matrix(name: str, tensor: torch.Tensor) -> bool:
     """What quantisers take: the weights of the blocks' linear layers."""
-    return tensor.ndim == 2 and name.endswith(".weight") and ("block" in name or "layers" in name)
+    return tensor.ndim == 2 and name.endswith(".weight") and ("block" in name or "layers" in name or "blk" in name)
 
 
 def fp8(weights: Weights, kind: torch.dtype = torch.float8_e4m3fn) -> Weights:
@@ -255,11 +256,14 @@ def scaled_fp8(weights: Weights, layout: str) -> tuple[Weights, dict[str, str]]:
     return out, metadata if layout == "metadata" else {}
 
 
-def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux") -> Path:
-    """A GGUF; matrices whose rows are whole blocks are quantised."""
+def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux", fields: dict | None = None) -> Path:
+    """A GGUF; matrices whose rows are whole blocks are quantised. `fields`: of its header, numbers, texts or lists."""
     import gguf as library
 
     writer = library.GGUFWriter(path, architecture)
+    for name, value in (fields or {}).items():
+        add = {float: writer.add_float32, int: writer.add_uint32, str: writer.add_string, list: writer.add_array}
+        add[type(value)](name, value)
     quantised = library.GGMLQuantizationType[kind]
     block = library.GGML_QUANT_SIZES[quantised][0]
     for name, tensor in weights.items():
@@ -272,6 +276,68 @@ def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux") ->
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def llama_cpp_mistral(weights: Weights) -> Weights:
+    """llama.cpp's names (gguf's own table) and order of rows, of a Mistral as transformers saves its text part."""
+    import gguf as library
+
+    table = library.get_tensor_name_map(library.MODEL_ARCH.LLAMA, 64)
+    out = {}
+    for name, tensor in weights.items():
+        if "vision" in name or "projector" in name:
+            continue
+        plain = name.replace("language_model.model.", "model.").replace("model.language_model.", "model.")
+        plain = plain.replace("language_model.lm_head", "lm_head")
+        if plain.endswith(("q_proj.weight", "k_proj.weight")):  # as convert_hf_to_gguf.py's LlamaModel.permute
+            heads = len(tensor) // 128
+            tensor = tensor.reshape(heads, 2, 64, -1).swapaxes(1, 2).reshape(tensor.shape)
+        out[table.get_name(plain, try_suffixes=(".weight",))] = tensor
+    return out
+
+
+SIMPLE = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def tekken(pattern: str = SIMPLE) -> bytes:
+    """A tekken.json of the 256 bytes and a few words."""
+    words = [bytes([byte]) for byte in range(256)] + [
+        b"he",
+        b"ll",
+        b"hell",
+        b"hello",
+        b" w",
+        "서".encode()[:2],
+        "서".encode(),
+    ]
+    specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<pad>"]
+    return json.dumps(
+        {
+            "config": {
+                "pattern": pattern,
+                "default_num_special_tokens": 10,
+                "default_vocab_size": 10 + len(words),
+            },
+            "vocab": [
+                {"rank": rank, "token_bytes": base64.b64encode(word).decode()} for rank, word in enumerate(words)
+            ],
+            "special_tokens": [{"rank": rank, "token_str": word} for rank, word in enumerate(specials)],
+        }
+    ).encode()
+
+
+def vocabulary(tokenizer) -> dict:
+    """The fields of a GGUF's header for a tokenizer of `from_tekken`."""
+    made = json.loads(tokenizer.backend_tokenizer.to_str())
+    marks = {mark["content"] for mark in made["added_tokens"]}
+    tokens = sorted(made["model"]["vocab"], key=made["model"]["vocab"].get)
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "tekken",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3 if token in marks else 1 for token in tokens],
+        "tokenizer.ggml.merges": [" ".join(pair) for pair in made["model"]["merges"]],
+    }
 
 
 # --- quantisers' layouts ------------------------------------------------------------------------------------------------
