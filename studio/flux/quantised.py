@@ -251,9 +251,12 @@ def _pack_comfy_nvfp4(tensors: list[Any]) -> tuple[Any, Stored]:
     import torch
 
     codes, scales, scale = tensors
-    flat = _untiled(scales, codes.shape[0], codes.shape[1] * 2 // 16)
-    stored = ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone(), arithmetic=None)
-    return torch.cat([codes.view(torch.int8), flat.view(torch.int8)], 1), stored
+    rows, width = codes.shape
+    # What stays is allocated before what goes, so that no gaps are left between the layers.
+    out = torch.empty(rows, width + width // 8, dtype=torch.int8)
+    out[:, :width] = codes.view(torch.int8)
+    out[:, width:] = _untiled(scales, rows, width // 8).view(torch.int8)
+    return out, ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone(), arithmetic=None)
 
 
 def _pack_mxfp8(tensors: list[Any]) -> tuple[Any, Stored]:
