@@ -12,11 +12,11 @@ import folder_paths
 
 from ..studio.errors import InputError, ModelFilesError
 from ..studio.flux import components, tokenizers
-from ..studio.flux.checkpoints import PICKLES, preview_factors
+from ..studio.flux.checkpoints import preview_factors
 from ..studio.flux.components import Component, Source
 from ..studio.flux.families import licence_of
 from ..studio.flux.single_files import LOOKALIKES, ROLES, TRANSFORMERS, as_lookalike
-from ..studio.flux.weight_files import GGUF, SUFFIXES
+from ..studio.flux.weight_files import GGUF, PICKLES, SUFFIXES
 from . import memory, model_files
 from .model_socket import Nature
 from .progress import Stages
@@ -168,7 +168,7 @@ def _open(
 
         def module(component: Component, dtype: Any) -> Any:
             stages.next()
-            return component.load(dtype, weight_dtype in (AUTO, memory.FP8))
+            return component.load(dtype, memory.keeps_stored(weight_dtype))
 
         made = []
         if encoders:
@@ -235,13 +235,13 @@ def _tokenizer(encoder: Component) -> Any:
         return load_tokenizer(encoder.tokenizer, library, name)
     if encoder.role in TOKENIZERS:
         return tokenizers.from_folder(encoder.role, TOKENIZERS[encoder.role])
-    if encoder.tekken is None:
+    if encoder.own_tokenizer is None:
         raise ModelFilesError(
             "text_encoder",
             encoder.name,
-            "a file that carries its tokenizer (tekken_model), as ComfyUI's mistral_3_small_flux2 files do",
+            "a file that carries its tokenizer: ComfyUI's mistral_3_small_flux2 files do (tekken_model), and GGUF files",
         )
-    return tokenizers.from_tekken(encoder.tekken(), encoder.name)
+    return encoder.own_tokenizer()
 
 
 def _changed(path: Path) -> int:

@@ -131,6 +131,11 @@ def compute_dtype(weight_dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if mm.should_use_bf16(device) else torch.float32
 
 
+def keeps_stored(weight_dtype: str) -> bool:
+    """Whether weights that are small in their file stay so in memory."""
+    return weight_dtype not in DTYPES
+
+
 def store_as_fp8(module: torch.nn.Module) -> None:
     """Keep the weights of the linear layers in 8 bits; ComfyUI's layers cast them up for each use."""
     for name, leaf in module.named_modules():

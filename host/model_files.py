@@ -88,7 +88,7 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
     def component(part: str, dtype: torch.dtype) -> Any:
         stages.next()
         with report.stage(f"read {part}"):
-            return load_component(checkpoint, part, dtype)
+            return load_component(checkpoint, part, dtype, memory.keeps_stored(weight_dtype))
 
     family = checkpoint.family
     text_dtype = text_encoder_dtype(weight_dtype)

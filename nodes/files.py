@@ -23,6 +23,9 @@ class StorefrontLoadComponents(io.ComfyNode):
                 "unet loader",
                 "diffusion model",
                 "gguf",
+                "nvfp4",
+                "nf4",
+                "bitsandbytes",
                 "fp8",
                 "clip loader",
                 "vae loader",
@@ -32,7 +35,7 @@ class StorefrontLoadComponents(io.ComfyNode):
                 io.Combo.Input(
                     "transformer",
                     options=list(component_files.choices("transformer")),
-                    tooltip="bf16, fp16, fp8 or GGUF. Its weights tell which model it is; its name does not matter.",
+                    tooltip="bf16, fp16, fp8, nvfp4, bitsandbytes or GGUF. Its weights tell which model it is; its name does not matter.",
                 ),
                 io.Combo.Input(
                     "text_encoder",
@@ -57,7 +60,7 @@ class StorefrontLoadComponents(io.ComfyNode):
                     "weight_dtype",
                     options=memory.WEIGHT_DTYPES,
                     default="auto",
-                    tooltip="auto: fp8 and GGUF stay small in memory; the rest is bf16 where the device is good at it, "
+                    tooltip="auto: what is small in its file stays so in memory; the rest is bf16 where the device is good at it, "
                     "else fp32. bf16, fp16, fp32: everything is brought to that.",
                 ),
                 io.Combo.Input(

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
+from . import single_files
 from .families import PIPELINES, Defaults, Edition, Family, Licence, is_quick, licence_of, repository_of
+from .naming import Source
+from .weight_files import PICKLES, check_safetensors, open_shards
 
 if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
 
-MAX_HEADER = 100_000_000  # bytes; the limit that the safetensors library itself has
 SCHEDULER_NUMBERS = {
     "num_train_timesteps",
     "shift",
@@ -29,16 +30,16 @@ SCHEDULER_NUMBERS = {
 }
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
+OPENED = ("bitsandbytes",)  # quantisers whose folders are opened, by the quant_method of a config
 QUANTISERS = {  # quant_method of a config -> package that made it
-    "bitsandbytes": "bitsandbytes",
     "torchao": "torchao",
     "quanto": "optimum-quanto",
     "sdnq": "sdnq",
     "nunchaku": "nunchaku",
     "svdq": "nunchaku",
     "modelopt": "nvidia-modelopt",
+    "auto-round": "auto-round",
     "gptq": "gptqmodel",
     "awq": "autoawq",
     "fp8": "a blockwise fp8 quantiser",
@@ -76,24 +77,6 @@ def how_to_get(folder: Path) -> str:
     return f'to get it: hf download {repository_of(folder.name)} --local-dir "{folder}"'
 
 
-def check_safetensors(path: Path, name: str = "model") -> None:
-    """Raise ModelFilesError unless the file's size is what its header says (a broken download is shorter)."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > min(MAX_HEADER, size - 8):
-            raise ModelFilesError(name, path.name, f"a whole safetensors file; this one ends inside its header: {path}")
-        try:
-            header = json.loads(file.read(length))
-            ends = [int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise ModelFilesError(name, path.name, f"a safetensors header that can be read: {path}") from error
-    wanted = 8 + length + max(ends, default=0)
-    if size != wanted:
-        raise ModelFilesError(name, path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
-
-
 def weight_names(part: Path) -> tuple[str, str | None]:
     """How diffusers and transformers call the weights of a component, and the variant ("fp16") if it has only that."""
     stem = "model" if part.name.startswith(("text_encoder", "siglip")) else "diffusion_pytorch_model"
@@ -106,27 +89,27 @@ def weight_names(part: Path) -> tuple[str, str | None]:
     return stem, None
 
 
-def _instead_of(quantised: Any) -> str:
-    """What to take instead of a component with this quantization_config."""
+def _require_opened(quantised: Any, where: str) -> None:
+    """Raise ModelFilesError for a quantization_config that this pack cannot read, with what to take instead."""
     method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
-    maker = next(
-        (package for mark, package in QUANTISERS.items() if mark in method.lower()), method or "an unknown one"
-    )
-    return (
+    if method in OPENED:
+        return
+    maker = next((name for mark, name in QUANTISERS.items() if mark in method.lower()), method or "an unknown one")
+    raise ModelFilesError(
+        "model",
+        where,
         f"weights that ComfyUI can stream; these are quantised by {maker}, whose layers it must keep on the device as a"
-        " whole. Take the model's plain folder with weight_dtype 'fp8 storage', or its fp8 or GGUF file in"
-        " StorefrontLoadComponents"
+        " whole. Take the model's plain folder with weight_dtype 'fp8 storage', its bitsandbytes folder, or its fp8,"
+        " nvfp4 or GGUF file in StorefrontLoadComponents",
     )
 
 
-def check_weights(folder: Path, component: str) -> None:
-    """Raise ModelFilesError unless `component` has a config and whole safetensors, every shard of them."""
+def weight_paths(folder: Path, component: str) -> list[Path]:
+    """The safetensors of a component, every shard. Raises ModelFilesError where one is missing or broken."""
     part = folder / component
     help_line = how_to_get(folder)
     if not (part / "config.json").is_file():
         raise ModelFilesError("model", folder.name, f"a file {component}/config.json in it; {help_line}")
-    if quantised := read_json(part / "config.json").get("quantization_config"):
-        raise ModelFilesError("model", f"{folder.name}/{component}", _instead_of(quantised))
     stem, variant = weight_names(part)
     index = part / (f"{stem}.safetensors.index.{variant}.json" if variant else f"{stem}.safetensors.index.json")
     if index.is_file():
@@ -148,6 +131,15 @@ def check_weights(folder: Path, component: str) -> None:
         raise ModelFilesError("model", folder.name, f"{wanted} in {component}/{why}; {help_line}")
     for file in files:
         check_safetensors(file)
+    return files
+
+
+def check_weights(folder: Path, component: str) -> None:
+    """Raise ModelFilesError unless `component` has a config and whole safetensors that this pack can read."""
+    config = folder / component / "config.json"
+    if config.is_file() and (quantised := read_json(config).get("quantization_config")):
+        _require_opened(quantised, f"{folder.name}/{component}")
+    weight_paths(folder, component)
 
 
 def inspect(folder: Path) -> Checkpoint:
@@ -236,16 +228,17 @@ def config_gaps(part: Path, family: Family) -> dict[str, Any]:
     return gaps
 
 
-def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -> Any:
+def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype, keep: bool = False) -> Any:
     """One model (eval mode, no gradients, weights in `dtype`), tokenizer or image processor of the folder.
 
-    Only the family's classes, only safetensors, only local files. Raises ModelFilesError where they do not fit.
+    keep: as in single_files.fill, for a quantised folder. Only the family's classes, only safetensors, only local files.
+    Raises ModelFilesError where they do not fit.
     """
     part, family = checkpoint.folder / component, checkpoint.family
     for readers in (family.tokenizers, family.image_processors):
         if component in readers:
             return load_tokenizer(part, *readers[component])
-    return load_module(part, *family.components[component], dtype, config_gaps(part, family))
+    return load_module(part, *family.components[component], dtype, config_gaps(part, family), keep)
 
 
 def load_tokenizer(part: Path, library: str, name: str) -> Any:
@@ -260,11 +253,15 @@ def load_tokenizer(part: Path, library: str, name: str) -> Any:
         raise ModelFilesError("model", where, f"{name} files that can be read; {error!r}") from error
 
 
-def load_module(part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any]) -> Any:
+def load_module(
+    part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
+) -> torch.nn.Module:
     """The model of a folder with a config and safetensors, as a class of diffusers or transformers.
 
     `settings` go before the config's. Raises ModelFilesError where the weights do not fit the config.
     """
+    if read_json(part / "config.json").get("quantization_config"):
+        return _load_quantised(part, library, name, dtype, settings, keep)
     import importlib
 
     from safetensors import SafetensorError
@@ -289,6 +286,39 @@ def load_module(part: Path, library: str, name: str, dtype: torch.dtype, setting
     if missing:  # the libraries would make them up
         raise ModelFilesError("model", where, f"every weight in it; {len(missing)} are missing, such as {missing[0]}")
     return module.eval().requires_grad_(False)
+
+
+def _load_quantised(
+    part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
+) -> torch.nn.Module:
+    """The model of a folder whose layers a quantiser has rewritten, read without that quantiser's package."""
+    import importlib
+
+    from accelerate import init_empty_weights
+
+    where = f"{part.parent.name}/{part.name}"
+    file = open_shards(part, weight_paths(part.parent, part.name))
+    sources = {key: Source(key) for key in file.entries}
+    try:
+        cls = getattr(importlib.import_module(library), name)
+        if library == "diffusers":
+            config = {**cls.load_config(part, local_files_only=True), **settings}
+            config.pop("quantization_config")
+            with init_empty_weights():
+                module = cls.from_config(config)
+        else:
+            config = cls.config_class.from_pretrained(part, local_files_only=True)
+            del config.quantization_config
+            role = single_files.ROLES_OF_CLASSES.get(name, "")
+            if role == "mistral":  # of a model that also sees, the part that reads
+                cls, config = importlib.import_module(library).MistralForCausalLM, config.text_config
+            known = single_files.parts_of(file).get(role)
+            sources = dict(known.sources) if known else sources
+            with init_empty_weights():
+                module = cls(config)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise ModelFilesError("model", where, f"a config that its class understands; {error!r}") from error
+    return single_files.fill(module, file, sources, dtype, keep)
 
 
 def preview_factors(folder: Path) -> dict[str, Any] | None:

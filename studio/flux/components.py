@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
-from . import checkpoints, single_files
+from . import checkpoints, single_files, tokenizers
 from .families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, PIPELINES, Family, is_quick
 from .single_files import ROLES, TRANSFORMERS, Described
-from .weight_files import open_file
+from .weight_files import open_file, read_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ class Component:
     load: Load  # (dtype, keep) -> module; `keep` as in single_files.load_part
     config: Mapping[str, Any]  # the widths and channels below
     tokenizer: Path | None = None  # the folder of an encoder's own
-    tekken: Callable[[], bytes] | None = None  # Mistral's tokenizer, which ComfyUI's files carry among the weights
+    own_tokenizer: Callable[[], Any] | None = None  # reads the one that a Mistral's file carries
     described: Described | None = None  # of a transformer
 
     @property
@@ -78,17 +78,33 @@ def _open_file(path: Path) -> Source:
             role,
             functools.partial(single_files.load_part, part),
             _facts_of_part(part),
-            tekken=_tekken_reader(part) if role == "mistral" else None,
+            own_tokenizer=_tokenizer_reader(part) if role == "mistral" else None,
             described=single_files.describe_part(part) if role in TRANSFORMERS else None,
         )
     return Source(path, components)
 
 
-def _tekken_reader(part: single_files.Part) -> Callable[[], bytes] | None:
+def _tokenizer_reader(part: single_files.Part) -> Callable[[], Any] | None:
+    """Among the weights, as ComfyUI's files have it, or in a GGUF's header."""
+    path = part.file.path
     name = next((name for name in part.file.entries if name.endswith("tekken_model")), None)
-    if name is None:
+    if name is None and not part.file.is_gguf:
         return None
-    return lambda: next(tensor.numpy().tobytes() for _, tensor in part.file.read([name], release=True))
+
+    def read() -> Any:
+        if name is None:
+            tokenizer = tokenizers.from_gguf(read_vocabulary(path), path.name)
+        else:
+            ((_, (tensor,)),) = part.file.read([name], release=False)
+            tokenizer = tokenizers.from_tekken(tensor.numpy().tobytes(), path.name)
+        rows = part.shape("embed_tokens.weight")[0]
+        if len(tokenizer) > rows:
+            raise ModelFilesError(
+                "text_encoder", path.name, f"at most {rows} tokens; its tokenizer has {len(tokenizer)}"
+            )
+        return tokenizer
+
+    return read
 
 
 def _facts_of_part(part: single_files.Part) -> dict[str, int]:
@@ -153,7 +169,7 @@ def _open_folder(folder: Path) -> Source:
 def _folder_loader(folder: Path, part: str, library: str, cls: str, settings: Mapping[str, Any]) -> Load:
     def load(dtype: torch.dtype, keep: bool) -> Any:
         checkpoints.check_weights(folder, part)
-        return checkpoints.load_module(folder / part, library, cls, dtype, settings)
+        return checkpoints.load_module(folder / part, library, cls, dtype, settings, keep)
 
     return load
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
-from .checkpoints import check_safetensors
+from .weight_files import check_safetensors
 
 if TYPE_CHECKING:
     import torch

@@ -16,6 +16,7 @@ class Source(NamedTuple):
     start: int = 0
     stop: int | None = None
     swap: bool = False  # the two halves change places
+    heads: int = 0  # in each of so many heads the rows of its two halves alternate; 0: they stand one after the other
 
 
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight"}
@@ -151,7 +152,8 @@ def _z_image(shapes: Shapes) -> dict[str, Source]:
     return out
 
 
-_LLAMA_CPP = {  # llama.cpp's names of a Qwen3
+MISTRAL_HEAD = 128  # wide, in every published size
+_LLAMA_CPP = {  # llama.cpp's names of a Qwen3 or a Mistral
     "token_embd": "embed_tokens",
     "output_norm": "norm",
     "output": "lm_head",
@@ -193,6 +195,15 @@ def _llama_cpp(shapes: Shapes, names: Mapping[str, str], block: str) -> dict[str
         if layer in names:
             prefix = f"{block}.{inside.group(1)}." if inside else ""
             out[f"{prefix}{names[layer]}.{kind}"] = Source(name)
+    return out
+
+
+def _llama_cpp_mistral(shapes: Shapes) -> dict[str, Source]:
+    """llama.cpp pairs neighbouring rows in its rotary embedding, transformers those half a head apart."""
+    out = _llama_cpp(shapes, _LLAMA_CPP, "layers")
+    for target, source in out.items():
+        if target.endswith(("q_proj.weight", "k_proj.weight")) and shapes[source.name][0] % MISTRAL_HEAD == 0:
+            out[target] = source._replace(heads=shapes[source.name][0] // MISTRAL_HEAD)
     return out
 
 
@@ -282,6 +293,7 @@ NAMINGS = (
         also="model.layers.0.input_layernorm.weight",
     ),
     Naming("mistral", "layers.0.self_attn.q_proj.weight", _same, also="layers.0.input_layernorm.weight"),
+    Naming("mistral", "blk.0.attn_q.weight", _llama_cpp_mistral, also="token_embd.weight"),
     Naming("vae", "decoder.conv_in.weight", _same, also="decoder.mid_block.resnets.0.conv1.weight"),
     Naming("vae", "decoder.conv_in.weight", _original_vae, also="decoder.mid.block_1.conv1.weight"),
 )

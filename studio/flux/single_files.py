@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +24,14 @@ from .families import (
     Edition,
     Family,
 )
-from .naming import NAMINGS, Naming, Source
+from .naming import MISTRAL_HEAD, NAMINGS, Naming, Source
 from .weight_files import WeightFile
 
 if TYPE_CHECKING:
     import torch
 
-    from .stored import Stored
-
 log = logging.getLogger(__name__)
 
-PLAIN = ("F64", "F32", "F16", "BF16")
-SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's older and newer name
 TRANSFORMERS = ("flux1", "flux2", "z_image")
 ENCODERS = ("clip", "t5", "qwen3", "mistral")
 ROLES = {  # what a person calls them
@@ -48,9 +44,14 @@ ROLES = {  # what a person calls them
     "mistral": "Mistral",
     "vae": "a VAE",
 }
+ROLES_OF_CLASSES = {  # of transformers
+    "CLIPTextModel": "clip",
+    "T5EncoderModel": "t5",
+    "Qwen3ForCausalLM": "qwen3",
+    "Mistral3ForConditionalGeneration": "mistral",
+}
 FOREIGN = {  # a part of a weight's name -> whose format it is, and what to take instead
     ".wscales": "an SVDQuant (nunchaku) file, which needs nunchaku's own nodes; take the bf16, fp8 or GGUF file",
-    ".quant_state.bitsandbytes": "a bitsandbytes file; take the bf16, fp8 or GGUF file",
     ".pre_quant_scale": "a file with smoothed (AWQ) weights; open it with ComfyUI's own loader, our sampler takes its MODEL",
     "distilled_guidance_layer.": "a Chroma; wanted: FLUX.1, FLUX.2 or Z-Image. ComfyUI's own loader opens it",
     "siglip_embedder.": "a Z-Image Omni, whose SigLIP no such file holds; its diffusers folder opens in StorefrontLoadModel",
@@ -360,10 +361,14 @@ def _qwen3_config(part: Part) -> dict[str, Any]:
 
 
 def _mistral_config(part: Part) -> dict[str, Any]:
-    if part.file.is_gguf:  # llama.cpp reorders the rows of queries and keys
-        raise ModelFilesError("model", part.file.path.name, "Mistral as .safetensors")
-    return _llama_like(part, 128) | {
-        "rope_theta": 1_000_000_000.0,
+    said = part.file.metadata  # a GGUF tells what shapes do not
+    architecture = said.get("general.architecture", "llama")
+    head = said.get(f"{architecture}.attention.key_length", MISTRAL_HEAD)
+    if architecture not in ("llama", "mistral3") or head != MISTRAL_HEAD:
+        wanted = f"a Mistral, whose heads are {MISTRAL_HEAD} wide; this one is a {architecture}, with {head}"
+        raise ModelFilesError("model", part.file.path.name, wanted)
+    return _llama_like(part, MISTRAL_HEAD) | {
+        "rope_theta": float(said.get(f"{architecture}.rope.freq_base", 1_000_000_000)),
         "rms_norm_eps": 1e-5,
         "max_position_embeddings": 131_072,
         "sliding_window": None,
@@ -429,61 +434,68 @@ _WRAPPERS = re.compile(r"^(?:text_model|model)\.")
 
 
 def load_part(part: Part, dtype: torch.dtype, keep: bool) -> torch.nn.Module:
-    """The module in eval mode, without gradients, its weights in `dtype`.
+    """The module in eval mode, without gradients, its weights in `dtype`. `keep` and errors: as in fill."""
+    require_known_format(part.file)
+    return fill(_build(part), part.file, part.sources, dtype, keep)
 
-    keep: a linear layer's 8-bit or GGUF weight stays as it is, as int8 bytes, beside an attribute `stored` that expands
-    them; such a layer computes nothing until a caller gives it a class that does. Otherwise they are expanded here.
-    Raises ModelFilesError where weights are missing, have other shapes, or a format that cannot be read.
+
+def fill(
+    module: torch.nn.Module, file: WeightFile, sources: Mapping[str, Source], dtype: torch.dtype, keep: bool
+) -> torch.nn.Module:
+    """The weights of a file put into a module that has none: eval mode, no gradients, weights in `dtype`.
+
+    keep: a linear layer's weight that is not written as numbers (studio/flux/quantised.py) stays as it is, as int8
+    bytes, beside an attribute `stored` that expands them; such a layer computes nothing until a caller gives it a class
+    that does. Otherwise they are expanded here. Raises ModelFilesError where weights are missing, have other shapes, or
+    a format that cannot be read.
     """
     import torch
 
-    require_known_format(part.file)
-    module = _build(part)
     if hasattr(module, "tie_weights"):
         module.tie_weights()
-    name = part.file.path.name
+    name = file.path.name
     places = _places(module)
     wanted: dict[str, Source] = {}
     aliases: set[int] = set()  # weights that are one and the same under two names are read once
     for target, place in places.items():
-        key = _WRAPPERS.sub("", target)
-        if key in part.sources and id(place.tensor) not in aliases:
-            wanted[target] = part.sources[key]
+        key = next((key for key in (target, _WRAPPERS.sub("", target)) if key in sources), None)
+        if key is not None:
+            wanted[target] = sources[key]
             aliases.add(id(place.tensor))
     missing = sorted(
         target for target, place in places.items() if target not in wanted and id(place.tensor) not in aliases
     )
     if missing:
         raise ModelFilesError("model", name, f"every weight in it; {len(missing)} are missing, such as {missing[0]}")
-    left = len(part.sources) - len({_WRAPPERS.sub("", target) for target in wanted})
-    log.debug("Storefront: %s: %d weights have no place in %s.", name, left, type(module).__name__)
+    log.debug("Storefront: %s: %d weights for %s.", name, len(wanted), type(module).__name__)
 
-    formats = {source.name: _format(part.file, source.name) for source in wanted.values()}
-    half = getattr(module, "_keep_in_fp32_modules", None) or ()
-    strict = getattr(module, "_keep_in_fp32_modules_strict", None) or ()
-    precise = {*strict, *(half if dtype == torch.float16 else ())}
     by_source: dict[str, list[str]] = {}
     for target, source in wanted.items():
         by_source.setdefault(source.name, []).append(target)
-    scales = {scale for f in formats.values() for scale in [f.scale] if scale}
-    numbers = {key: tensor.float().clone() for key, tensor in part.file.read(sorted(scales), release=True)}
+    _require_readable(file, by_source)
+    half = getattr(module, "_keep_in_fp32_modules", None) or ()
+    strict = getattr(module, "_keep_in_fp32_modules_strict", None) or ()
+    precise = {*strict, *(half if dtype == torch.float16 else ())}
 
     filled: dict[int, Any] = {}
-    as_is = {key for key in by_source if _stays(part.file, key, formats[key], dtype, keep)}
+    moved = {source.name for source in wanted.values() if source.heads}
+    as_is = {key for key in by_source.keys() - moved if _stays(file, key, dtype, keep)}
     for names, release in ((as_is, False), (by_source.keys() - as_is, True)):
-        for source_name, tensor in part.file.read(sorted(names), release):
+        for source_name, tensors in file.read(sorted(names), release):
+            layer = file.layers.get(source_name)
+            assert layer is None or layer.pack is not None
+            tensor, stored = layer.pack(tensors) if layer and layer.pack else (tensors[0], None)
             for target in by_source[source_name]:
                 place, source = places[target], wanted[target]
-                own = torch.float32 if any(layer in target.split(".") for layer in precise) else dtype
-                stored = formats[source_name].stored(numbers, source)
-                rows = tensor[source.start : source.stop] if source.stop is not None else tensor
-                if stored is not None and keep and place.is_linear_weight and not source.swap:
-                    value = rows.contiguous().view(torch.int8)
-                    shape = _shape_of_bytes(value, formats[source_name])
-                    place.module.stored = stored
+                own = torch.float32 if any(part in target.split(".") for part in precise) else dtype
+                rows = _cut(tensor, source)
+                form = stored.rows(source.start, source.stop) if stored is not None else None
+                if form is not None and keep and place.is_linear_weight and not source.swap:
+                    value, shape = rows.contiguous(), (len(rows), form.columns(rows))
+                    place.module.stored = form
                     place.module.compute_dtype = own  # diffusers' name: its embedders ask for it
                 else:
-                    value = rows if stored is None else stored.expand(rows.contiguous().view(torch.int8), own)
+                    value = rows if form is None else form.expand(rows.contiguous(), own)
                     if source.swap:
                         value = torch.cat(value.chunk(2)[::-1])
                     if value.numel() == place.tensor.numel():  # attention as a 1 x 1 convolution; a GGUF's vectors
@@ -494,7 +506,7 @@ def load_part(part: Part, dtype: torch.dtype, keep: bool) -> torch.nn.Module:
                     raise ModelFilesError(
                         "model", name, f"{source.name} of shape {wanted_shape}; the file has {list(shape)}"
                     )
-                shared = value.untyped_storage().data_ptr() == rows.untyped_storage().data_ptr()
+                shared = any(value.untyped_storage().data_ptr() == t.untyped_storage().data_ptr() for t in tensors)
                 filled[id(place.tensor)] = _fill(place, value.clone() if release and shared else value)
     for place in places.values():  # weights that are one and the same under two names
         if place.module._parameters.get(place.leaf) is place.tensor:
@@ -505,6 +517,26 @@ def load_part(part: Part, dtype: torch.dtype, keep: bool) -> torch.nn.Module:
             if buffer is not None and persistent and buffer.is_floating_point():
                 buffer_owner._buffers[key] = buffer.to(dtype)
     return module.eval().requires_grad_(False)
+
+
+def _require_readable(file: WeightFile, names: Iterable[str]) -> None:
+    layers = [file.layers[name] for name in names if name in file.layers]
+    if kinds := sorted({layer.kind for layer in layers if layer.pack is None}):
+        raise ModelFilesError(
+            "model",
+            file.path.name,
+            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes or GGUF weights; it has "
+            + ", ".join(kinds)
+            + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
+        )
+
+
+def _cut(tensor: torch.Tensor, source: Source) -> torch.Tensor:
+    """The rows that a source takes, in the order of the module's."""
+    rows = tensor[source.start : source.stop] if source.stop is not None else tensor
+    if source.heads:
+        return rows.reshape(source.heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -544,74 +576,10 @@ def _fill(place: _Place, value: torch.Tensor) -> Any:
     return parameter
 
 
-@dataclass(frozen=True)
-class _Format:
-    """How a tensor of a file is written."""
-
-    fp8: Any = None  # torch's dtype of 8-bit floats
-    blocks: int = 0  # GGUF's kind of blocks
-    scale: str = ""  # the tensor with the scale
-
-    def stored(self, numbers: Mapping[str, torch.Tensor], source: Source) -> Stored | None:
-        from .stored import GgufBlocks, ScaledFp8
-
-        if self.blocks:
-            return GgufBlocks(self.blocks)
-        if self.fp8 is None:
-            return None
-        scale = numbers.get(self.scale)
-        if scale is not None and scale.numel() > 1:
-            scale = scale.reshape(-1, 1)[source.start : source.stop]
-        elif scale is not None:
-            scale = scale.reshape(())
-        return ScaledFp8(self.fp8, scale)
-
-
-def _format(file: WeightFile, name: str) -> _Format:
-    """Raises ModelFilesError for what cannot be read."""
-    from .stored import FP8
-
-    kind, shape, _, _ = file.entries[name]
-    if kind in PLAIN:
-        return _Format()
-    if file.is_gguf:
-        from .stored import gguf_kinds
-
-        kinds = gguf_kinds()
-        if kind not in kinds:
-            raise ModelFilesError("model", file.path.name, f"blocks of {', '.join(sorted(kinds))}; it has {kind}")
-        return _Format(blocks=int(kinds[kind]))
-    stem = name.removesuffix(".weight")
-    scale = next((stem + ending for ending in SCALES if stem + ending in file.entries), "")
-    numbers = 1
-    for side in file.entries[scale].shape if scale else ():
-        numbers *= side
-    if kind in FP8 and numbers in (1, shape[0]):
-        return _Format(fp8=FP8[kind], scale=scale)
-    what = f"{kind} weights" + (f" with {numbers} scales each" if scale else "")
-    if stem + ".weight_scale_2" in file.entries:
-        what = "nvfp4 weights"
-    raise ModelFilesError(
-        "model",
-        file.path.name,
-        f"bf16, fp16, fp8 or GGUF weights; it has {what}. ComfyUI's own loader may open it: our sampler takes its MODEL",
-    )
-
-
-def _stays(file: WeightFile, name: str, form: _Format, dtype: torch.dtype, keep: bool) -> bool:
+def _stays(file: WeightFile, name: str, dtype: torch.dtype, keep: bool) -> bool:
     """Whether a tensor is used as it lies in the file. The pages of the others are let go as they are read."""
     import torch
 
-    kind, shape, _, _ = file.entries[name]
-    if form.fp8 is not None or form.blocks:
-        return keep and len(shape) == 2
-    return kind == {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}.get(dtype)
-
-
-def _shape_of_bytes(raw: torch.Tensor, form: _Format) -> tuple[int, ...]:
-    """The shape of the weight that bytes stand for."""
-    if not form.blocks:
-        return tuple(raw.shape)
-    from .stored import GgufBlocks
-
-    return (raw.shape[0], GgufBlocks(form.blocks).columns(raw))
+    if name in file.layers:
+        return keep and file.layers[name].as_is
+    return file.entries[name].kind == {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}.get(dtype)

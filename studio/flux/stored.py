@@ -2,30 +2,122 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-AT_ONCE = 2**22  # numbers of a GGUF's blocks
+AT_ONCE = 2**20  # numbers expanded at a time: on its way the arithmetic takes many times the memory of the result
 FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 
 
 @dataclass(frozen=True)
 class ScaledFp8:
-    """8-bit floats, times a scale where there is one: ComfyUI's `fp8_scaled`."""
+    """8-bit floats, times a scale where there is one: ComfyUI's `fp8_scaled`, BFL's `fp8r`."""
 
     kind: torch.dtype
     scale: torch.Tensor | None  # one number, or [rows, 1]
+    arithmetic: torch.dtype | None = None  # what scale and weight meet in; None: what the weight is expanded to
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return raw.shape[1]
+
+    def rows(self, start: int, stop: int | None) -> ScaledFp8:
+        """The same for some of the rows."""
+        return dataclasses.replace(self, scale=_rows(self.scale, start, stop))
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """int8 [rows, columns] -> the weight [rows, columns] in `dtype`, rounded as ComfyUI rounds it."""
-        weight = raw.view(self.kind).to(dtype)
-        return weight if self.scale is None else weight.mul_(self.scale.to(weight))
+        """int8 [rows, columns] -> the weight [rows, columns] in `dtype`, rounded as the format's makers round it."""
+        weight = raw.view(self.kind).to(self.arithmetic or dtype)
+        return (weight if self.scale is None else weight.mul_(self.scale.to(weight))).to(dtype)
 
     def shrink(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight as it would be stored, before rounding: [rows, columns] in its own dtype."""
         return weight if self.scale is None else weight / self.scale.to(weight)
+
+
+@dataclass(frozen=True)
+class ScaledInt8:
+    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`."""
+
+    scale: torch.Tensor  # float32, one number or [rows, 1]
+    unit: float = 1.0  # multiplied in a step of its own, as bitsandbytes does with 1/127
+    rotated: int = 0  # so many columns at a time were turned by a Hadamard matrix (ConvRot); 0: none
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return raw.shape[1]
+
+    def rows(self, start: int, stop: int | None) -> ScaledInt8:
+        """The same for some of the rows."""
+        return dataclasses.replace(self, scale=_rows(self.scale, start, stop))
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, columns] -> the weight [rows, columns] in `dtype`."""
+        scale = self.scale.to(raw.device)
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some = raw[start:stop].float() * (scale if scale.ndim == 0 else scale[start:stop]) * self.unit
+            if not self.rotated:
+                return some
+            turn = hadamard(self.rotated).T.to(some)
+            return (some.reshape(len(some), -1, self.rotated) @ turn).reshape(some.shape)
+
+        return _in_steps(len(raw), raw.shape[1], numbers, dtype, raw.device)
+
+
+@dataclass(frozen=True)
+class ScaledBlocks:
+    """Numbers in blocks that share a scale; in a row stand first the numbers' bytes, then the scales'.
+
+    bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's and BFL's), mxfp8.
+    """
+
+    numbers: (
+        torch.dtype | tuple[float, ...]
+    )  # 8-bit floats, or what a 4-bit code stands for: two a byte, the high first
+    block: int  # numbers
+    scales: torch.dtype
+    scale: torch.Tensor | None = None  # one number, for the whole weight
+    arithmetic: torch.dtype | None = torch.float32  # None: what the weight is expanded to
+    rounded: torch.dtype | None = None  # what the product is rounded to first
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return raw.shape[1] // self._block_bytes * self.block
+
+    def rows(self, start: int, stop: int | None) -> ScaledBlocks:
+        """The same for some of the rows."""
+        return self
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
+        columns, work = self.columns(raw), self.arithmetic or dtype
+        split = columns // self.block * (self._block_bytes - self.scales.itemsize)
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some, scales = raw[start:stop, :split], raw[start:stop, split:].contiguous().view(self.scales).to(work)
+            if self.scale is not None:
+                scales = self.scale.to(scales) * scales
+            if isinstance(self.numbers, torch.dtype):
+                values = some.contiguous().view(self.numbers).to(work)
+            else:
+                codes = some.contiguous().view(torch.uint8)
+                table = torch.tensor(self.numbers, dtype=work, device=raw.device)
+                values = table[torch.stack([codes >> 4, codes & 15], -1).int()]
+            out = values.reshape(*scales.shape, self.block) * scales[..., None]
+            return out.reshape(len(some), columns).to(self.rounded or work)
+
+        return _in_steps(len(raw), columns, numbers, dtype, raw.device)
+
+    @property
+    def _block_bytes(self) -> int:
+        size = self.numbers.itemsize * self.block if isinstance(self.numbers, torch.dtype) else self.block // 2
+        return size + self.scales.itemsize
 
 
 @dataclass(frozen=True)
@@ -39,19 +131,52 @@ class GgufBlocks:
         _, block, size = _gguf(self.kind)
         return raw.shape[1] // size * block
 
+    def rows(self, start: int, stop: int | None) -> GgufBlocks:
+        """The same for some of the rows."""
+        return self
+
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
         dequantise, block, size = _gguf(self.kind)
         columns = self.columns(raw)
-        out = torch.empty(len(raw), columns, dtype=dtype, device=raw.device)
-        # A few rows at a time: on its way the arithmetic takes many times the memory of the result.
-        for rows in range(0, len(raw), step := max(AT_ONCE // columns, 1)):
-            blocks = raw[rows : rows + step].view(torch.uint8).reshape(-1, size)
-            out[rows : rows + step] = dequantise(blocks, block, size, torch.float32).reshape(-1, columns)
-        return out
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            blocks = raw[start:stop].view(torch.uint8).reshape(-1, size)
+            return dequantise(blocks, block, size, torch.float32).reshape(-1, columns)
+
+        return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
 
-Stored = ScaledFp8 | GgufBlocks
+Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | GgufBlocks
+
+
+def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:
+    return scale if scale is None or scale.ndim == 0 else scale[start:stop]
+
+
+def _in_steps(
+    rows: int,
+    columns: int,
+    numbers: Callable[[int, int], torch.Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> torch.Tensor:
+    """[rows, columns] in `dtype`, of what `numbers` gives for rows start..stop, a few rows at a time."""
+    out = torch.empty(rows, columns, dtype=dtype, device=device)
+    step = max(AT_ONCE // max(columns, 1), 1)
+    for start in range(0, rows, step):
+        out[start : start + step] = numbers(start, min(start + step, rows))
+    return out
+
+
+@functools.cache
+def hadamard(size: int) -> torch.Tensor:
+    """The regular Hadamard matrix of a power of 4, orthonormal: float32 [size, size]. ConvRot turns weights with it."""
+    four = torch.ones(4, 4) - 2 * torch.eye(4).flip(0)
+    out = four
+    while len(out) < size:
+        out = torch.kron(out, four)
+    return out / size**0.5
 
 
 def _gguf(kind: int) -> tuple[Any, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ MISTRAL_CHAT = (
     "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}[/SYSTEM_PROMPT]{% elif m['role'] == 'user' %}[INST]"
     "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}[/INST]{% endif %}{% endfor %}"
 )
+# How tekken cuts a text before it merges: the pattern of Mistral's tokenizer.json. A GGUF has its name only.
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_MARK = 3  # gguf.TokenType.CONTROL
 CLASSES = {"clip": "CLIPTokenizer", "t5": "T5TokenizerFast", "qwen3": "Qwen2TokenizerFast"}
 
 
@@ -39,9 +47,6 @@ def from_tekken(data: bytes, name: str) -> Any:
 
     Tekken is a byte-level BPE whose merges are implied: any two tokens that make a third one, in the order of ranks.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
     try:
         tekken = json.loads(data)
         config = tekken["config"]
@@ -64,7 +69,35 @@ def from_tekken(data: bytes, name: str) -> Any:
     vocabulary = {word: offset + rank for rank, word in enumerate(words)}
     for rank in range(offset):
         vocabulary[specials.get(rank, f"<SPECIAL_{rank}>")] = rank
-    tokenizer = Tokenizer(models.BPE(vocabulary, [(words[left], words[right]) for _, left, right in merges]))
+    named = [(words[left], words[right]) for _, left, right in merges]
+    return _byte_level(vocabulary, named, pattern, list(specials.values()))
+
+
+def from_gguf(fields: Mapping[str, Any], name: str) -> Any:
+    """Mistral's tokenizer from the header of a GGUF (what stands behind "tokenizer.ggml.").
+
+    Raises ModelFilesError where it is another model's or cannot be read.
+    """
+    kind = (fields.get("model"), fields.get("pre"))
+    if kind != ("gpt2", "tekken"):
+        raise ModelFilesError("text_encoder", name, f"a GGUF with Mistral's tokenizer (tekken); this one has {kind}")
+    try:
+        vocabulary = {str(word): number for number, word in enumerate(fields["tokens"])}
+        merges = [(str(pair).split(" ")[0], str(pair).split(" ")[1]) for pair in fields["merges"]]
+        marks = [
+            str(word) for word, type_ in zip(fields["tokens"], fields["token_type"], strict=True) if type_ == _MARK
+        ]
+        return _byte_level(vocabulary, merges, TEKKEN, marks)
+    except Exception as error:  # the tokenizers library raises plain Exceptions
+        raise ModelFilesError("text_encoder", name, f"a vocabulary that can be read; {error!r}") from error
+
+
+def _byte_level(vocabulary: dict[str, int], merges: list[tuple[str, str]], pattern: str, marks: list[str]) -> Any:
+    """A byte-level BPE of Mistral's, with its chat template. `marks`: words that are no text, such as [INST]."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
@@ -72,7 +105,7 @@ def from_tekken(data: bytes, name: str) -> Any:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in specials.values()])
+    tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in marks])
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelFilesError
-from ..flux.checkpoints import PICKLES, check_safetensors
+from ..flux.weight_files import PICKLES, check_safetensors
 from ..images import to_pil
 
 if TYPE_CHECKING:

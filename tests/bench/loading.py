@@ -27,6 +27,13 @@ CASES = [  # name, what is opened, dtype of the weights, kept small
     ("single file of fp8, fp8 to bf16", "fp8.safetensors", "bfloat16", False),
     ("GGUF of Q8_0, kept", "q8.gguf", "bfloat16", True),
     ("GGUF of Q8_0 to bf16", "q8.gguf", "bfloat16", False),
+    ("GGUF of Q8_0 to fp32", "q8.gguf", "float32", False),
+    ("GGUF of Q4_0, kept", "q4.gguf", "bfloat16", True),
+    ("GGUF of Q4_0 to bf16", "q4.gguf", "bfloat16", False),
+    ("nf4, kept", "nf4.safetensors", "bfloat16", True),
+    ("nf4 to bf16", "nf4.safetensors", "bfloat16", False),
+    ("nvfp4, kept", "nvfp4.safetensors", "bfloat16", True),
+    ("nvfp4 to bf16", "nvfp4.safetensors", "bfloat16", False),
 ]
 
 
@@ -42,10 +49,45 @@ def build(folder: Path) -> None:
     }
     writers.write(folder / "bf16.safetensors", original)
     writers.write(folder / "fp8.safetensors", *writers.scaled_fp8(original, "new"))
+    writers.write(folder / "nf4.safetensors", _random_codes(original, "nf4"))
+    writers.write(folder / "nvfp4.safetensors", _random_codes(original, "nvfp4"))
     try:
         writers.gguf(folder / "q8.gguf", original, "Q8_0")
+        writers.gguf(folder / "q4.gguf", original, "Q4_0")
     except ImportError:
         print("no package gguf: its cases are left out")
+
+
+def _random_codes(weights: dict, kind: str) -> dict:
+    """The tensors of bitsandbytes' nf4 or ComfyUI's nvfp4 with any numbers in them."""
+    import torch
+    import writers
+
+    out = {}
+    for name, weight in weights.items():
+        if not writers.is_matrix(name, weight):
+            out[name] = weight
+            continue
+        rows, columns = weight.shape
+        stem = name.removesuffix(".weight")
+        out[name] = torch.randint(256, (rows, columns // 2), dtype=torch.uint8)
+        if kind == "nf4":
+            state = {"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [rows, columns]}
+            out[name] = out[name].reshape(-1, 1)
+            out[name + ".absmax"] = torch.rand(rows * columns // 64)
+            out[name + ".quant_map"] = torch.tensor(writers.NF4)
+            out[name + ".quant_state.bitsandbytes__nf4"] = _text(state)
+        else:
+            out[stem + ".weight_scale"] = torch.ones(-(-rows // 128) * 128, columns // 16).to(torch.float8_e4m3fn)
+            out[stem + ".weight_scale_2"] = torch.ones(())
+            out[stem + ".comfy_quant"] = _text({"format": "nvfp4"})
+    return out
+
+
+def _text(content: dict):
+    import torch
+
+    return torch.tensor(list(json.dumps(content).encode()), dtype=torch.uint8)
 
 
 def resident() -> int:

@@ -24,7 +24,7 @@ from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
 
 MODELS = comfy_process.BASE / "models"
-SMALL = ("scaled fp8", "Q8_0")
+SMALL = ("scaled fp8", "Q8_0", "nf4", "nvfp4")
 HAS_GGUF = importlib.util.find_spec("gguf") is not None
 NAMES = ("FLUX.1", "FLUX.2 klein", "Z-Image Turbo")  # the others' files are held to their folders in tests/studio/files
 CPU = torch.device("cpu")
@@ -70,6 +70,9 @@ def namings(name: str) -> dict:
         "fp8": (writers.fp8(original), {}),
         "scaled fp8": writers.scaled_fp8(original, "old"),
     }
+    if name == "FLUX.2 klein":  # of one family: how a layer is written is no matter of its name
+        files["nf4"] = (writers.bitsandbytes(original, "nf4"), {})
+        files["nvfp4"] = (writers.nvfp4(original), {})
     for kind, (tensors, metadata) in files.items():
         writers.write(MODELS / "diffusion_models" / f"{name} {kind}.safetensors", tensors, metadata)
     if HAS_GGUF:
@@ -103,6 +106,36 @@ def namings(name: str) -> dict:
         "fp8 storage": difference(draw(small, conditioning), expected) / float(expected.std()),
         "half": {kind: half(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
         "lora": {kind: lora(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
+    }
+
+
+def quantised_folder() -> dict:
+    """A diffusers folder quantised by bitsandbytes against one with the numbers that its weights stand for."""
+    from safetensors.torch import load_file
+    from storefront.studio.flux import checkpoints
+
+    plain, folder, dense = (MODELS / "diffusers" / name for name in ("FLUX.1", "quantised", "dense"))
+    writers.bitsandbytes_folder(plain, folder, {"transformer": "nf4", "text_encoder_2": "int8"}, shards=2)
+    shutil.copytree(plain, dense)
+    for component in ("transformer", "text_encoder_2"):
+        (path,) = (dense / component).glob("*.safetensors")
+        module = checkpoints.load_component(checkpoints.inspect(folder), component, torch.float32)
+        weights = {name: tensor for name, tensor in module.state_dict().items() if name in load_file(path)}
+        writers.write(path, weights, {"format": "pt"})
+    small = component_files.load_model("quantised", "auto")
+    apart = component_files.load("diffusers/quantised", "auto", "auto", "auto", "auto")
+    expected = model_files.load("dense", "fp32")[0]
+    conditioning = encode(expected.clip)
+    drawn = draw(expected, conditioning)
+    return {
+        "sequence": difference(encode(small.clip)[0], conditioning[0]),
+        "latents": difference(draw(small, conditioning), drawn),
+        "components": difference(draw(apart, encode(apart.clip)), drawn),
+        "stored": [
+            sum(isinstance(m, StoredLinear) for m in model.modules())
+            for model in (small.model.model, small.clip.cond_stage_model, apart.clip.cond_stage_model)
+        ],
+        "bytes": small.model.model_size() / expected.model.model_size(),
     }
 
 
@@ -268,6 +301,31 @@ def qwen() -> dict:
     return out
 
 
+def mistral() -> dict:
+    """FLUX.2 dev with its text encoder from a GGUF, tokenizer and all."""
+    from storefront.studio.flux import tokenizers
+
+    folder = writers.build("FLUX.2 dev", MODELS / "diffusers" / "FLUX.2 dev")
+    vocabulary = writers.vocabulary(tokenizers.from_tekken(writers.tekken(tokenizers.TEKKEN), "x"))
+    weights = writers.llama_cpp_mistral(writers.weights_of(folder, "text_encoder"))
+    width = weights["token_embd.weight"].shape[1]
+    weights["token_embd.weight"] = torch.randn(300, width, generator=torch.Generator().manual_seed(1))
+    file = MODELS / "text_encoders" / "mistral.gguf"
+    file.parent.mkdir(exist_ok=True)
+    writers.gguf(file, weights, "Q8_0", "llama", vocabulary)
+    choice = ("diffusers/FLUX.2 dev", "text_encoders/mistral.gguf", "auto", "none")
+    kept = component_files.load(*choice, "auto")
+    dense = component_files.load(*choice, "fp32")
+    tokens = kept.clip.tokenize("hello hello")["mistral3_24b"]
+    sequence = encode(kept.clip)[0]
+    return {
+        "words": kept.clip.tokenizer.studio.decode(tokens.ids[0].tolist()),
+        "kept against expanded": difference(sequence, encode(dense.clip)[0]),
+        "stored": sum(isinstance(m, StoredLinear) for m in kept.clip.cond_stage_model.modules()),
+        "width": sequence.shape[-1],
+    }
+
+
 def _llama_cpp(name: str) -> str:
     """llama.cpp's name of a Qwen3 weight, from its published table (gguf.constants.TENSOR_NAMES)."""
     import gguf
@@ -313,5 +371,7 @@ def refusals() -> dict:
 vae_file = MODELS / "checkpoints" / "vae.safetensors"
 figures = {"namings": {name: namings(name) for name in NAMES}}
 writers.write(vae_file, writers.weights_of(MODELS / "diffusers" / "FLUX.1", "vae"))
-figures |= {"whole": whole_checkpoint(), "qwen": qwen(), "refusals": refusals()}
+if HAS_GGUF:
+    figures["mistral"] = mistral()
+figures |= {"quantised": quantised_folder(), "whole": whole_checkpoint(), "qwen": qwen(), "refusals": refusals()}
 print("FIGURES " + json.dumps(figures))

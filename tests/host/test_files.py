@@ -32,13 +32,15 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("kind", KINDS)
+CASES = [(family, kind) for family in FAMILIES for kind in KINDS]
+
+
+@pytest.mark.parametrize(("family", "kind"), [*CASES, ("FLUX.2 klein", "nf4"), ("FLUX.2 klein", "nvfp4")])
 def test_a_file_draws_what_its_folder_draws(figures, family, kind):
     if kind == "Q8_0":
         pytest.importorskip("gguf")
     found = figures["namings"][family]["files"][kind]
-    error, size = KINDS[kind]
+    error, size = KINDS.get(kind, (0.5, 0.7))
     assert found["latents"] <= error
     assert found["picture"] <= 1e-6
     assert found["bytes"] <= size
@@ -56,6 +58,13 @@ def test_small_weights_stream_and_take_a_lora(figures, family):
         assert lora["moves"] > 1e-3, kind
         assert lora["streamed"] <= 1e-5, kind
         assert lora["restored"] == 0, kind
+
+
+def test_a_bitsandbytes_folder_stays_small_and_draws_what_its_numbers_draw(figures):
+    found = figures["quantised"]
+    assert max(found["sequence"], found["latents"], found["components"]) <= 1e-5
+    assert min(found["stored"]) >= 10
+    assert found["bytes"] < 0.7
 
 
 def test_one_file_that_holds_everything(figures):
@@ -76,6 +85,15 @@ def test_qwen3_reads_comfyui_s_tokens(figures, family):
     assert qwen["ids"]
     assert qwen["sequence"] == 0
     assert qwen.get("gguf", 0) == 0
+
+
+def test_mistral_from_a_gguf(figures):
+    pytest.importorskip("gguf")
+    mistral = figures["mistral"]
+    assert "hello hello" in mistral["words"]
+    assert mistral["kept against expanded"] <= 1e-5
+    assert mistral["stored"] >= 50
+    assert mistral["width"] == 48
 
 
 REFUSED = {

@@ -12,7 +12,7 @@ import torch
 from storefront.studio import images
 from storefront.studio.canvas import CUSTOM, FORMATS, canvas_size
 from storefront.studio.errors import InputError, ModelFilesError
-from storefront.studio.flux import checkpoints, encode, noise, schedule
+from storefront.studio.flux import checkpoints, encode, noise, schedule, weight_files
 from storefront.studio.flux.families import DEV_SCHEDULER, licence_of
 
 MICRO = Path(__file__).parents[2] / "models" / "flux-micro"
@@ -100,7 +100,7 @@ def test_the_bundled_model_is_whole_and_small():
     checkpoint = checkpoints.inspect(MICRO)
     assert checkpoint.licence.name == "Apache-2.0"
     assert sum(file.stat().st_size for file in MICRO.rglob("*") if file.is_file()) <= 12_000_000
-    assert not [file for file in MICRO.rglob("*") if file.suffix in checkpoints.PICKLES]
+    assert not [file for file in MICRO.rglob("*") if file.suffix in weight_files.PICKLES]
 
 
 def test_a_missing_index_says_how_to_get_the_model(folder):
@@ -229,7 +229,7 @@ def edit(path, **values):
         ("scheduler/scheduler_config.json", lambda path: edit(path, shift=None), "shift"),
         (
             "transformer/config.json",
-            lambda path: edit(path, quantization_config={"quant_method": "bitsandbytes"}),
+            lambda path: edit(path, quantization_config={"quant_method": "torchao"}),
             "quant",
         ),
     ],

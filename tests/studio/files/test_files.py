@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import importlib.util
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.flux import checkpoints, components, single_files, tokenizers, weight_files
+from storefront.studio.flux import checkpoints, components, gguf_header, single_files, tokenizers, weight_files
 
 _spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
 writers = importlib.util.module_from_spec(_spec)
@@ -140,6 +140,38 @@ def test_mistral_reads_as_it_does_in_the_folder(folders, tmp_path):
         assert torch.equal(ours[layer], theirs[layer])
 
 
+@pytest.mark.parametrize("kind", ["F32", "Q8_0"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_mistral_of_llama_cpp_reads_as_it_does_in_the_folder(folders, tmp_path, kind, keep):
+    """Its rows stand in another order; what remains of Q8_0 is its rounding."""
+    pytest.importorskip("gguf")
+    weights = writers.llama_cpp_mistral(writers.weights_of(folders("FLUX.2 dev"), "text_encoder"))
+    head = {"llama.attention.key_length": 128, "llama.rope.freq_base": 1e9}
+    part = only_part(writers.gguf(tmp_path / "m.gguf", weights, kind, "llama", head))
+    assert part.role == "mistral"
+    module = single_files.load_part(part, torch.float32, keep)
+    reference = checkpoints.load_component(checkpoints.inspect(folders("FLUX.2 dev")), "text_encoder", torch.float32)
+    small = {name: leaf for name, leaf in module.named_modules() if hasattr(leaf, "stored")}
+    assert bool(small) == (keep and kind == "Q8_0")
+    for leaf in small.values():
+        leaf.weight = torch.nn.Parameter(leaf.stored.expand(leaf.weight, torch.float32), requires_grad=False)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        ours = module.base_model(input_ids=ids, output_hidden_states=True).hidden_states
+        theirs = reference.base_model(input_ids=ids, output_hidden_states=True).hidden_states
+    for layer in (10, 20, 30):
+        error = (ours[layer] - theirs[layer]).abs().max() / theirs[layer].std()
+        assert error <= (0 if kind == "F32" else 0.05)
+
+
+def test_another_llama_is_no_mistral(folders, tmp_path):
+    pytest.importorskip("gguf")
+    weights = writers.llama_cpp_mistral(writers.weights_of(folders("FLUX.2 dev"), "text_encoder"))
+    part = only_part(writers.gguf(tmp_path / "m.gguf", weights, "F32", "llama", {"llama.attention.key_length": 64}))
+    with pytest.raises(ModelFilesError, match="heads are 128 wide"):
+        single_files.load_part(part, torch.float32, True)
+
+
 # --- small weights ------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +209,29 @@ def test_gguf_gives_what_the_gguf_package_gives(folders, tmp_path, kind):
         assert torch.equal(values[tensor.name], torch.from_numpy(expected.copy()).reshape(values[tensor.name].shape))
     if kind.startswith("Q"):
         assert any(hasattr(leaf, "stored") for leaf in kept.modules())
+
+
+def test_a_gguf_s_header_is_what_the_gguf_package_reads(tmp_path):
+    gguf = pytest.importorskip("gguf")
+    fields = {"a.text": "서울", "a.number": 7, "a.real": 0.5, "a.words": ["x", "", "딸기"], "a.numbers": [1, -2, 3]}
+    weights = {"blk.0.x.weight": torch.randn(3, 64), "b": torch.randn(5)}
+    path = writers.gguf(tmp_path / "x.gguf", weights, "Q8_0", "llama", fields)
+    header = gguf_header.read(path)
+    assert header.fields == {"general.architecture": "llama", **fields}
+    reader = gguf.GGUFReader(path)
+    end = max(tensor.data_offset + tensor.n_bytes for tensor in reader.tensors)
+    for ours, theirs in zip(header.tensors, reader.tensors, strict=True):
+        assert (ours.name, ours.kind, ours.place) == (theirs.name, theirs.tensor_type, theirs.data_offset)
+        assert list(ours.shape) == theirs.shape.tolist()[::-1]
+    content = path.read_bytes()
+    for length in range(4, end, 7):  # cut anywhere: an error that says so, no other
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelFilesError, match=r"whole GGUF"):
+            weight_files.open_file(path)
+    for place in range(4, header.tensors[0].place):  # any byte changed: read or refused, in no time
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        with contextlib.suppress(ModelFilesError):
+            weight_files.open_file(path)
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
@@ -254,7 +309,7 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     assert "channels" in refusal(writers.write(tmp_path / "channels.safetensors", other))
 
 
-@pytest.mark.parametrize("method", ["bitsandbytes", "torchao", "quanto", "sdnq"])
+@pytest.mark.parametrize("method", ["torchao", "quanto", "sdnq"])
 def test_a_quantised_folder_is_named_with_its_package(tmp_path, method):
     writers.tiny.build(tmp_path / "q")
     path = tmp_path / "q" / "transformer" / "config.json"
@@ -277,34 +332,8 @@ def test_parts_of_different_models_are_told_apart(folders, tmp_path):
 # --- Mistral's tokenizer ------------------------------------------------------------------------------------------------
 
 
-def tekken() -> bytes:
-    words = [bytes([byte]) for byte in range(256)] + [
-        b"he",
-        b"ll",
-        b"hell",
-        b"hello",
-        b" w",
-        "서".encode()[:2],
-        "서".encode(),
-    ]
-    specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<pad>"]
-    return json.dumps(
-        {
-            "config": {
-                "pattern": r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-                "default_num_special_tokens": 10,
-                "default_vocab_size": 10 + len(words),
-            },
-            "vocab": [
-                {"rank": rank, "token_bytes": base64.b64encode(word).decode()} for rank, word in enumerate(words)
-            ],
-            "special_tokens": [{"rank": rank, "token_str": word} for rank, word in enumerate(specials)],
-        }
-    ).encode()
-
-
 def test_tekken_merges_by_rank_and_knows_its_marks():
-    tokenizer = tokenizers.from_tekken(tekken(), "x")
+    tokenizer = tokenizers.from_tekken(writers.tekken(), "x")
     ids = tokenizer("<s>[INST]hello 서[/INST]", add_special_tokens=False).input_ids
     assert ids == [1, 3, 10 + 259, 10 + 32, 10 + 262, 4]
     assert tokenizer.decode(ids[2:-1]) == "hello 서"
@@ -318,3 +347,23 @@ def test_tekken_merges_by_rank_and_knows_its_marks():
     assert chat == "<s>[SYSTEM_PROMPT]be[/SYSTEM_PROMPT][INST]hello[/INST]"
     with pytest.raises(ModelFilesError, match="tekken"):
         tokenizers.from_tekken(b"{}", "x")
+
+
+def test_a_gguf_s_vocabulary_reads_as_the_tekken_it_was_made_of(folders, tmp_path):
+    pytest.importorskip("gguf")
+    source = tokenizers.from_tekken(writers.tekken(tokenizers.TEKKEN), "x")
+    fields = writers.vocabulary(source)
+    weights = writers.llama_cpp_mistral(writers.weights_of(folders("FLUX.2 dev"), "text_encoder"))
+    small = writers.gguf(tmp_path / "s.gguf", weights, "F32", "llama", fields)
+    with pytest.raises(ModelFilesError, match="tokens; its tokenizer has 2"):
+        components.open_source(small).components["mistral"].own_tokenizer()
+    weights["token_embd.weight"] = torch.zeros(300, weights["token_embd.weight"].shape[1])
+    file = writers.gguf(tmp_path / "m.gguf", weights, "F32", "llama", fields)
+    tokenizer = components.open_source(file).components["mistral"].own_tokenizer()
+    text = "<s>[SYSTEM_PROMPT]be[/SYSTEM_PROMPT][INST]hello HELLOhello 서울 12\n\n  서[/INST]"
+    assert tokenizer(text).input_ids == source(text).input_ids
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+    assert tokenizer.chat_template == source.chat_template
+    other = writers.gguf(tmp_path / "o.gguf", weights, "F32", "llama", {**fields, "tokenizer.ggml.pre": "llama-bpe"})
+    with pytest.raises(ModelFilesError, match="llama-bpe"):
+        components.open_source(other).components["mistral"].own_tokenizer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import sys
@@ -225,7 +226,7 @@ def prefixed(weights: Weights, prefix: str) -> Weights:
 
 def is_matrix(name: str, tensor: torch.Tensor) -> bool:
     """What quantisers take: the weights of the blocks' linear layers."""
-    return tensor.ndim == 2 and name.endswith(".weight") and ("block" in name or "layers" in name)
+    return tensor.ndim == 2 and name.endswith(".weight") and ("block" in name or "layers" in name or "blk" in name)
 
 
 def fp8(weights: Weights, kind: torch.dtype = torch.float8_e4m3fn) -> Weights:
@@ -255,11 +256,14 @@ def scaled_fp8(weights: Weights, layout: str) -> tuple[Weights, dict[str, str]]:
     return out, metadata if layout == "metadata" else {}
 
 
-def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux") -> Path:
-    """A GGUF; matrices whose rows are whole blocks are quantised."""
+def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux", fields: dict | None = None) -> Path:
+    """A GGUF; matrices whose rows are whole blocks are quantised. `fields`: of its header, numbers, texts or lists."""
     import gguf as library
 
     writer = library.GGUFWriter(path, architecture)
+    for name, value in (fields or {}).items():
+        add = {float: writer.add_float32, int: writer.add_uint32, str: writer.add_string, list: writer.add_array}
+        add[type(value)](name, value)
     quantised = library.GGMLQuantizationType[kind]
     block = library.GGML_QUANT_SIZES[quantised][0]
     for name, tensor in weights.items():
@@ -272,3 +276,151 @@ def gguf(path: Path, weights: Weights, kind: str, architecture: str = "flux") ->
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def llama_cpp_mistral(weights: Weights) -> Weights:
+    """llama.cpp's names (gguf's own table) and order of rows, of a Mistral as transformers saves its text part."""
+    import gguf as library
+
+    table = library.get_tensor_name_map(library.MODEL_ARCH.LLAMA, 64)
+    out = {}
+    for name, tensor in weights.items():
+        if "vision" in name or "projector" in name:
+            continue
+        plain = name.replace("language_model.model.", "model.").replace("model.language_model.", "model.")
+        plain = plain.replace("language_model.lm_head", "lm_head")
+        if plain.endswith(("q_proj.weight", "k_proj.weight")):  # as convert_hf_to_gguf.py's LlamaModel.permute
+            heads = len(tensor) // 128
+            tensor = tensor.reshape(heads, 2, 64, -1).swapaxes(1, 2).reshape(tensor.shape)
+        out[table.get_name(plain, try_suffixes=(".weight",))] = tensor
+    return out
+
+
+SIMPLE = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def tekken(pattern: str = SIMPLE) -> bytes:
+    """A tekken.json of the 256 bytes and a few words."""
+    words = [bytes([byte]) for byte in range(256)] + [
+        b"he",
+        b"ll",
+        b"hell",
+        b"hello",
+        b" w",
+        "서".encode()[:2],
+        "서".encode(),
+    ]
+    specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<pad>"]
+    return json.dumps(
+        {
+            "config": {
+                "pattern": pattern,
+                "default_num_special_tokens": 10,
+                "default_vocab_size": 10 + len(words),
+            },
+            "vocab": [
+                {"rank": rank, "token_bytes": base64.b64encode(word).decode()} for rank, word in enumerate(words)
+            ],
+            "special_tokens": [{"rank": rank, "token_str": word} for rank, word in enumerate(specials)],
+        }
+    ).encode()
+
+
+def vocabulary(tokenizer) -> dict:
+    """The fields of a GGUF's header for a tokenizer of `from_tekken`."""
+    made = json.loads(tokenizer.backend_tokenizer.to_str())
+    marks = {mark["content"] for mark in made["added_tokens"]}
+    tokens = sorted(made["model"]["vocab"], key=made["model"]["vocab"].get)
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "tekken",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3 if token in marks else 1 for token in tokens],
+        "tokenizer.ggml.merges": [" ".join(pair) for pair in made["model"]["merges"]],
+    }
+
+
+# --- quantisers' layouts ------------------------------------------------------------------------------------------------
+
+
+def comfy_layer(weight: torch.Tensor, kind: str, dtype: torch.dtype) -> tuple[Weights, dict, torch.Tensor]:
+    """A layer "x" as ComfyUI's own quantiser writes it, what it says of it, and what it makes of it in `dtype`."""
+    from comfy_kitchen import tensor as kitchen
+
+    name = {"nvfp4": "NVFP4", "mxfp8": "MXFP8"}.get(kind)
+    layout = getattr(kitchen, f"TensorCore{name}Layout" if name else "TensorWiseINT8Layout")
+    rows, turned = kind in ("int8 rows", "int8 turned"), kind == "int8 turned"
+    how = {} if name else {"per_channel": rows, "convrot": turned}
+    data, params = layout.quantize(weight.to(dtype), **how)
+    conf = {"format": kind if name else "int8_tensorwise"}
+    if turned:
+        conf |= {"convrot": True, "convrot_groupsize": 256}
+    tensors = {f"x.weight{ending}": tensor for ending, tensor in layout.state_dict_tensors(data, params).items()}
+    return tensors, conf, layout.dequantize(data, params)
+
+
+def nvfp4(weights: Weights) -> Weights:
+    """A model in ComfyUI's nvfp4."""
+    out: Weights = {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        tensors, conf, _ = comfy_layer(tensor, "nvfp4", torch.float32)
+        out |= {name.removesuffix("weight") + key.removeprefix("x."): value for key, value in tensors.items()}
+        text = json.dumps(conf).encode()
+        out[name.removesuffix("weight") + "comfy_quant"] = torch.tensor(list(text), dtype=torch.uint8)
+    return out
+
+
+BNB_BLOCK = 16  # published ones have 64; these models are narrow
+NF4 = (
+    -1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0,
+    0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0,
+)  # fmt: skip
+
+
+def bitsandbytes(weights: Weights, kind: str) -> Weights:
+    """bitsandbytes' layout of nf4 or int8; test_quantised.py holds its reader to the package itself."""
+    out: Weights = {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        if kind == "int8":
+            scale = tensor.abs().amax(1).float()
+            out[name] = (tensor / scale[:, None] * 127).round().to(torch.int8)
+            out[name.removesuffix("weight") + "SCB"] = scale
+            out[name.removesuffix("weight") + "weight_format"] = torch.tensor(0, dtype=torch.uint8)
+            continue
+        table = torch.tensor(NF4)
+        blocks = tensor.float().reshape(-1, BNB_BLOCK)
+        largest = blocks.abs().amax(1)
+        codes = (blocks / largest[:, None]).reshape(-1, 1).sub(table).abs().argmin(1).to(torch.uint8)
+        state = {"quant_type": "nf4", "blocksize": BNB_BLOCK, "dtype": "float32", "shape": list(tensor.shape)}
+        out[name] = (codes[::2] << 4 | codes[1::2])[:, None]
+        out[name + ".absmax"], out[name + ".quant_map"] = largest, table
+        text = json.dumps(state).encode()
+        out[name + ".quant_state.bitsandbytes__nf4"] = torch.tensor(list(text), dtype=torch.uint8)
+    return out
+
+
+def bitsandbytes_folder(source: Path, folder: Path, kinds: dict[str, str], shards: int) -> Path:
+    """A diffusers folder some of whose components are quantised: component -> nf4 or int8."""
+    import shutil
+
+    shutil.copytree(source, folder)
+    for component, kind in kinds.items():
+        (path,) = (folder / component).glob("*.safetensors")
+        weights = bitsandbytes(load_file(path), kind)
+        path.unlink()
+        names = list(weights)
+        files = [f"{path.stem}-{i + 1:05}-of-{shards:05}.safetensors" for i in range(shards)]
+        for i, file in enumerate(files):
+            write(path.with_name(file), {name: weights[name] for name in names[i::shards]}, {"format": "pt"})
+        index = {"metadata": {}, "weight_map": {name: files[i % shards] for i, name in enumerate(names)}}
+        path.with_name(f"{path.stem}.safetensors.index.json").write_text(json.dumps(index))
+        config = path.with_name("config.json")
+        content = {**json.loads(config.read_text()), "quantization_config": {"quant_method": "bitsandbytes"}}
+        config.write_text(json.dumps(content))
+    return folder

@@ -1,0 +1,296 @@
+"""Weights that are no plain numbers in a file: which formats there are, and the bytes that are kept of each.
+
+A quantiser writes a layer as several tensors: codes, scales of blocks, a description. Each becomes rows of bytes that
+hold all there is to know of the row, beside a description of how they expand (studio/flux/stored.py), so that a row can
+be cut out, moved to a device and streamed by itself. Only layouts that their makers publish; no package of theirs is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .stored import FP8, GgufBlocks, ScaledBlocks, ScaledFp8, ScaledInt8, Stored, gguf_kinds
+
+if TYPE_CHECKING:
+    import torch
+
+    from .weight_files import Entry
+
+PLAIN = ("F64", "F32", "F16", "BF16")
+SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's older and newer name
+COMFY = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata
+BNB = ".quant_state.bitsandbytes__"  # + nf4 or fp4: a JSON text beside a layer
+E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # OCP MX 1.0, table 5
+
+Tensors = Mapping[str, "torch.Tensor"]  # by what is added to the layer's name
+
+
+class Layer(NamedTuple):
+    """A weight that is not written as numbers."""
+
+    kind: str  # the format, as a person calls it
+    shape: tuple[int, ...]  # of the numbers
+    names: tuple[str, ...]  # the tensors of the file that make it up
+    pack: Callable[[list[Any]], tuple[Any, Stored | None]] | None  # None: cannot be read
+    as_is: bool = False  # the bytes that are kept are the file's
+
+
+def is_description(name: str) -> bool:
+    """Whether a tensor of a file is a text that says how a layer is written."""
+    return name.endswith(COMFY) or BNB in name
+
+
+def layers_of(
+    entries: Mapping[str, Entry], metadata: Mapping[str, str], texts: Mapping[str, bytes], is_gguf: bool
+) -> dict[str, Layer]:
+    """Name -> layer of every weight that is not written as numbers. `texts`: the descriptions, by their names.
+
+    A layer in a format that this pack cannot read is listed with `pack` None.
+    """
+    if is_gguf:
+        return {name: _gguf(name, entry) for name, entry in entries.items() if entry.kind not in PLAIN}
+    formats = _comfy_formats(metadata, texts)
+    found = {}
+    for name, entry in entries.items():
+        stem, _, leaf = name.rpartition(".")
+        if leaf != "weight":
+            continue
+        description = next((text for text in texts if text.startswith(name + BNB)), None)
+        if description is not None:
+            layer = _bnb_4bit(name, description, entries, texts[description])
+        elif stem + ".SCB" in entries:
+            layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
+        elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):
+            layer = _comfy(name, entry, entries, formats[stem])
+        elif stem + ".weight_scale_2" in entries and entry.kind == "U8":
+            layer = _bfl_nvfp4(name, entry, entries)
+        elif entry.kind not in PLAIN:
+            layer = _fp8(name, entry, entries, stem in formats)
+        else:
+            continue
+        found[name] = layer
+    return found
+
+
+def _unreadable(kind: str, entry: Entry) -> Layer:
+    return Layer(kind, entry.shape, (), None)
+
+
+# --- 8-bit floats, GGUF -------------------------------------------------------------------------------------------------
+
+
+def _fp8(name: str, entry: Entry, entries: Mapping[str, Entry], is_comfy: bool) -> Layer:
+    import torch
+
+    if entry.kind not in FP8:
+        return _unreadable(f"{entry.kind} weights", entry)
+    stem = name.removesuffix(".weight")
+    scale = next((stem + ending for ending in SCALES if stem + ending in entries), "")
+    count = math.prod(entries[scale].shape) if scale else 1
+    if count not in (1, entry.shape[0] if entry.shape else 1):
+        return _unreadable(f"{entry.kind} weights with {count} scales each", entry)
+    # BFL's fp8r has a scale for each row and multiplies in float32; ComfyUI in the dtype of the result.
+    arithmetic = torch.float32 if scale and len(entries[scale].shape) == 1 and count > 1 and not is_comfy else None
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+        raw, *scales = tensors
+        numbers = scales[0].float().clone() if scales else None
+        if numbers is not None:
+            numbers = numbers.reshape(-1, 1) if numbers.numel() > 1 else numbers.reshape(())
+        return raw.contiguous().view(torch.int8), ScaledFp8(FP8[entry.kind], numbers, arithmetic)
+
+    return Layer("fp8", entry.shape, (name, scale) if scale else (name,), pack, as_is=len(entry.shape) == 2)
+
+
+def _gguf(name: str, entry: Entry) -> Layer:
+    kinds = gguf_kinds()
+    if entry.kind not in kinds:
+        return _unreadable(
+            f"{entry.kind} blocks, which diffusers cannot read (it reads {', '.join(sorted(kinds))})", entry
+        )
+    stored = GgufBlocks(int(kinds[entry.kind]))
+
+    whole = len(entry.shape) == 2 and entry.row * entry.shape[0] == entry.size
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored | None]:
+        import torch
+
+        raw = tensors[0].view(torch.int8)
+        return (raw, stored) if whole else (stored.expand(raw, torch.float32), None)
+
+    return Layer(entry.kind, entry.shape, (name,), pack, as_is=whole)
+
+
+# --- bitsandbytes -------------------------------------------------------------------------------------------------------
+
+
+def _bnb_4bit(name: str, description: str, entries: Mapping[str, Entry], text: bytes) -> Layer:
+    """nf4 and fp4: blocks of the whole weight in one line, whose largest numbers may themselves be 8-bit codes."""
+    try:
+        state = json.loads(text)
+        shape = tuple(int(side) for side in state["shape"])
+        block, nested = int(state["blocksize"]), "nested_offset" in state
+        dtype, offset = _dtype(state["dtype"]), float(state.get("nested_offset", 0))
+        nested_block = int(state.get("nested_blocksize", 256))
+        wanted = [".absmax", ".quant_map", *([".nested_absmax", ".nested_quant_map"] if nested else [])]
+        names = (name, *(name + ending for ending in wanted))
+        sizes = [math.prod(entries[part].shape) for part in names[1:]]
+        count = -(-math.prod(shape) // max(block, 1))
+        sound = (
+            len(shape) == 2
+            and min(*shape, block, nested_block) > 0
+            and block % 2 == 0
+            and entries[name].size == -(-math.prod(shape) // 2)
+            and sizes == [count, 16, *([-(-count // nested_block), 256] if nested else [])]
+            and entries[names[1]].kind == ("U8" if nested else "F32")
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        return _unreadable("bitsandbytes weights whose description cannot be read", entries[name])
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored | None]:
+        import torch
+
+        codes, largest, table = tensors[0].reshape(-1).view(torch.uint8), tensors[1].reshape(-1), tensors[2]
+        if nested:
+            outer, outer_table = tensors[3].reshape(-1), tensors[4].reshape(-1)
+            largest = outer_table[largest.int()] * outer.repeat_interleave(nested_block)[:count] + offset
+        largest = largest.float().contiguous()
+        stored = ScaledBlocks(tuple(table.reshape(-1).tolist()), block, torch.float32, rounded=dtype)
+        if shape[1] % block == 0:
+            rows = codes.view(torch.int8).reshape(shape[0], -1), largest.view(torch.int8).reshape(shape[0], -1)
+            return torch.cat(rows, 1), stored
+        # Blocks that reach over the end of a row: as one line, filled up to whole blocks.
+        line = torch.zeros(count * block // 2, dtype=torch.uint8)
+        line[: len(codes)] = codes
+        line = torch.cat([line.view(torch.int8), largest.view(torch.int8)])[None]
+        return stored.expand(line, torch.float32)[0, : math.prod(shape)].reshape(shape), None
+
+    return Layer("bitsandbytes 4-bit", shape, names, pack)
+
+
+def _dtype(name: str) -> Any:
+    import torch
+
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+
+
+def _bnb_8bit(name: str, entry: Entry, scale: Entry, stem: str) -> Layer:
+    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+        raw, scale = tensors
+        # bitsandbytes writes 1/127 so, and multiplies by it last.
+        return raw.contiguous(), ScaledInt8(scale.float().clone().reshape(-1, 1), 7.874015718698502e-3)
+
+    if entry.kind != "I8" or len(entry.shape) != 2 or math.prod(scale.shape) != entry.shape[0]:
+        return _unreadable("bitsandbytes weights of another layout", entry)
+    return Layer("bitsandbytes 8-bit", entry.shape, (name, stem + ".SCB"), pack, as_is=True)
+
+
+# --- ComfyUI's, BFL's ---------------------------------------------------------------------------------------------------
+
+
+def _comfy_formats(metadata: Mapping[str, str], texts: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Layer's name without ".weight" -> what ComfyUI's description says of it."""
+    found: dict[str, Any] = {}
+    try:
+        layers = json.loads(metadata.get("_quantization_metadata", "{}")).get("layers", {})
+        found |= layers if isinstance(layers, dict) else {}
+    except (ValueError, AttributeError, RecursionError):
+        pass  # without a description the layers are refused one by one
+    for name, text in texts.items():
+        if name.endswith(COMFY):
+            try:
+                found[name.removesuffix(COMFY)] = json.loads(text)
+            except (ValueError, RecursionError):
+                found[name.removesuffix(COMFY)] = {"format": "of an unreadable description"}
+    return {stem: dict(form) if isinstance(form, dict) else {} for stem, form in found.items()}
+
+
+def _comfy(name: str, entry: Entry, entries: Mapping[str, Entry], conf: Mapping[str, Any]) -> Layer:
+    """A layer as ComfyUI's quant_ops writes it."""
+    form = str(conf.get("format", "of an unnamed format"))
+    scale, scale_2 = (name.removesuffix("weight") + ending for ending in ("weight_scale", "weight_scale_2"))
+    if len(entry.shape) != 2 or scale not in entries:
+        return _unreadable(f"{form} weights", entry)
+    rows, columns, size = *entry.shape, entries[scale].size
+    two = entries[scale_2].shape if scale_2 in entries else (0,)
+    if form == "nvfp4" and entry.kind == "U8" and math.prod(two) == 1 and size == _tiled(rows, columns * 2 // 16):
+        return Layer("nvfp4", (rows, columns * 2), (name, scale, scale_2), _pack_comfy_nvfp4)
+    if form == "mxfp8" and entry.kind == "F8_E4M3" and columns % 32 == 0 and size == _tiled(rows, columns // 32):
+        return Layer("mxfp8", entry.shape, (name, scale), _pack_mxfp8)
+    if form == "int8_tensorwise" and entry.kind == "I8" and entries[scale].kind == "F32" and size in (4, 4 * rows):
+        inner = conf.get("params") if isinstance(conf.get("params"), dict) else {}
+        both = {**inner, **conf}  # type: ignore[dict-item]
+        group = both.get("convrot_groupsize", 256) if both.get("convrot") else 0
+        if group == 0 or (group in (4, 16, 64, 256, 1024) and columns % group == 0):
+            pack = functools.partial(_pack_int8, rotated=group)
+            return Layer("int8", entry.shape, (name, scale), pack, as_is=True)
+    return _unreadable(f"{form} weights", entry)
+
+
+def _tiled(rows: int, blocks: int) -> int:
+    """Scales of so many blocks in NVIDIA's tiles of 128 rows and 4 blocks."""
+    return -(-rows // 128) * 128 * -(-blocks // 4) * 4
+
+
+def _untiled(scales: torch.Tensor, rows: int, blocks: int) -> torch.Tensor:
+    """uint8 [rows, blocks] from NVIDIA's tiles (cuBLAS, "1D block scaling factors layout")."""
+    import torch
+
+    tiles = scales.view(torch.uint8).reshape(-(-rows // 128), -(-blocks // 4), 32, 4, 4)
+    flat = tiles.permute(0, 3, 2, 1, 4).reshape(tiles.shape[0] * 128, tiles.shape[1] * 4)
+    return flat[:rows, :blocks]
+
+
+def _pack_comfy_nvfp4(tensors: list[Any]) -> tuple[Any, Stored]:
+    import torch
+
+    codes, scales, scale = tensors
+    rows, width = codes.shape
+    # What stays is allocated before what goes, so that no gaps are left between the layers.
+    out = torch.empty(rows, width + width // 8, dtype=torch.int8)
+    out[:, :width] = codes.view(torch.int8)
+    out[:, width:] = _untiled(scales, rows, width // 8).view(torch.int8)
+    return out, ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone(), arithmetic=None)
+
+
+def _pack_mxfp8(tensors: list[Any]) -> tuple[Any, Stored]:
+    import torch
+
+    numbers, scales = tensors
+    flat = _untiled(scales, numbers.shape[0], numbers.shape[1] // 32)
+    # Powers of two by their exponents alone, which are bfloat16's.
+    powers = (flat.int() << 7).to(torch.int16).view(torch.int8)
+    stored = ScaledBlocks(torch.float8_e4m3fn, 32, torch.bfloat16)
+    return torch.cat([numbers.view(torch.int8), powers], 1), stored
+
+
+def _pack_int8(tensors: list[Any], rotated: int) -> tuple[Any, Stored]:
+    raw, scale = tensors
+    scale = scale.float().clone()
+    return raw.contiguous(), ScaledInt8(
+        scale.reshape(-1, 1) if scale.numel() > 1 else scale.reshape(()), rotated=rotated
+    )
+
+
+def _bfl_nvfp4(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
+    """BFL's and ModelOpt's nvfp4: the low half of a byte first, a scale of each block in its place, all in float32."""
+    scale, scale_2 = (name.removesuffix("weight") + ending for ending in ("weight_scale", "weight_scale_2"))
+    rows, columns = (*entry.shape, 0, 0)[:2]
+    if scale not in entries or (entries[scale].kind, entries[scale].shape) != ("F8_E4M3", (rows, columns // 8)):
+        return _unreadable("nvfp4 weights without a description (comfy_quant) of their layout", entry)
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+        import torch
+
+        codes, scales, scale = tensors
+        high_first = (codes << 4) | (codes >> 4)
+        stored = ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone())
+        return torch.cat([high_first.view(torch.int8), scales.contiguous().view(torch.int8)], 1), stored
+
+    return Layer("nvfp4", (rows, columns * 2), (name, scale, scale_2), pack)

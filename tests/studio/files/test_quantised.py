@@ -1,0 +1,156 @@
+"""Layers that quantisers wrote become, bit for bit, the numbers that their own packages make of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from storefront.studio.errors import ModelFilesError
+from storefront.studio.flux import checkpoints, single_files, weight_files
+from storefront.studio.flux.stored import hadamard
+
+_spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
+writers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(writers)
+
+MADE = Path(__file__).with_name("bitsandbytes.safetensors")  # by make_bitsandbytes.py
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def packed(path: Path, name: str):
+    """A layer of a file: its bytes and what expands them."""
+    file = weight_files.open_file(path)
+    ((_, tensors),) = file.read([name], release=False)
+    return file.layers[name].pack(tensors)
+
+
+def assert_rows_stand_alone(raw: torch.Tensor, stored, dtype: torch.dtype) -> None:
+    """A layer that is several of the model's is cut into rows."""
+    whole = stored.expand(raw, dtype)
+    part = stored.rows(2, 5).expand(raw[2:5].contiguous(), dtype)
+    assert torch.equal(part, whole[2:5])
+    assert stored.columns(raw) == whole.shape[1]
+
+
+@pytest.mark.parametrize("kind", ["nf4", "nf4 nested", "fp4", "fp4 nested", "int8"])
+@pytest.mark.parametrize("shape", ["wide", "narrow"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bitsandbytes(kind, shape, dtype):
+    name = f"{kind} {shape}"
+    expected = load_file(MADE)[f"expected.{name}"].to(dtype)
+    raw, stored = packed(MADE, f"{name}.weight")
+    if stored is None:
+        assert (shape, kind[:2]) in (("narrow", "nf"), ("narrow", "fp"))
+        assert torch.equal(raw.to(dtype), expected)
+        return
+    assert raw.dtype == torch.int8
+    assert torch.equal(stored.expand(raw, dtype), expected)
+    assert_rows_stand_alone(raw, stored, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("described", ["layer", "metadata"])
+@pytest.mark.parametrize("kind", ["nvfp4", "mxfp8", "int8", "int8 rows", "int8 turned"])
+def test_comfyui_s_own(tmp_path, kind, described, dtype):
+    weight = torch.randn(160, 320 if kind != "int8 turned" else 512, generator=torch.Generator().manual_seed(0))
+    tensors, conf, expected = writers.comfy_layer(weight, kind, dtype)
+    metadata = {}
+    if described == "layer":
+        tensors["x.comfy_quant"] = torch.tensor(list(json.dumps(conf).encode()), dtype=torch.uint8)
+    else:
+        metadata["_quantization_metadata"] = json.dumps({"layers": {"x": conf}})
+    raw, stored = packed(writers.write(tmp_path / "x.safetensors", tensors, metadata), "x.weight")
+    assert torch.equal(stored.expand(raw, dtype), expected)
+    assert raw.nbytes <= weight.numel() * 1.07 * (0.54 if kind == "nvfp4" else 1)
+    assert_rows_stand_alone(raw, stored, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bfl_s_own(tmp_path, dtype):
+    from diffusers.quantizers.bfl import utils as bfl
+
+    weight = torch.randn(48, 256, generator=torch.Generator().manual_seed(0))
+    codes, scales, scale = bfl.quantize_nvfp4(weight)
+    eight, rows = bfl.quantize_fp8r(weight)
+    made = {"x.weight": codes, "x.weight_scale": scales, "x.weight_scale_2": scale, "x.input_scale": torch.ones(())}
+    path = writers.write(tmp_path / "x.safetensors", {**made, "y.weight": eight, "y.weight_scale": rows})
+    for name, expected in (
+        ("x.weight", bfl.dequantize_nvfp4(codes, scales, scale)),
+        ("y.weight", bfl.dequantize_fp8r(eight, rows)),
+    ):
+        raw, stored = packed(path, name)
+        assert torch.equal(stored.expand(raw, dtype), expected.to(dtype)), name
+        assert_rows_stand_alone(raw, stored, dtype)
+
+
+def test_the_hadamard_matrix_turns_back():
+    for size in (4, 16, 64, 256):
+        assert torch.equal(hadamard(size) @ hadamard(size).T, torch.eye(size))
+
+
+# --- whole models -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def klein(tmp_path_factory):
+    return writers.build("FLUX.2 klein", tmp_path_factory.mktemp("quantised") / "klein")
+
+
+@pytest.mark.parametrize("component", ["transformer", "text_encoder"])
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_a_bitsandbytes_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp_path, component, kind):
+    folder = writers.bitsandbytes_folder(klein, tmp_path / kind, {component: kind}, shards=2)
+    checkpoint = checkpoints.inspect(folder)
+    plain = checkpoints.load_component(checkpoints.inspect(klein), component, torch.float32)
+    kept = checkpoints.load_component(checkpoint, component, torch.float32, keep=True)
+    dense = checkpoints.load_component(checkpoint, component, torch.float32)
+    small = {name: leaf for name, leaf in kept.named_modules() if hasattr(leaf, "stored")}
+    assert len(small) >= 10
+    for name, leaf in small.items():
+        assert torch.equal(leaf.stored.expand(leaf.weight, torch.float32), dense.get_submodule(name).weight)
+    error = {"nf4": 0.16, "int8": 0.005}[kind]  # half of the widest step, of a block's or a row's largest number
+    for name, value in plain.state_dict().items():
+        assert (dense.state_dict()[name] - value).abs().max() <= error * value.abs().max(), name
+    sizes = [sum(weight.nbytes for weight in model.parameters()) for model in (kept, plain)]
+    assert sizes[0] < 0.8 * sizes[1]
+
+
+def test_a_fused_single_file_of_nf4(klein, tmp_path):
+    """BFL's names: queries, keys and values are rows of one tensor."""
+    weights = writers.weights_of(klein, "transformer")
+    path = writers.write(
+        tmp_path / "x.safetensors", writers.bitsandbytes(writers.original("FLUX.2 klein", weights), "nf4")
+    )
+    (part,) = single_files.parts_of(weight_files.open_file(path)).values()
+    kept = single_files.load_part(part, torch.float32, keep=True)
+    folder = writers.bitsandbytes_folder(klein, tmp_path / "nf4", {"transformer": "nf4"}, shards=1)
+    dense = checkpoints.load_component(checkpoints.inspect(folder), "transformer", torch.float32)
+    small = {name: leaf for name, leaf in kept.named_modules() if hasattr(leaf, "stored")}
+    assert len(small) >= 10
+    for name, leaf in small.items():
+        assert torch.equal(leaf.stored.expand(leaf.weight, torch.float32), dense.get_submodule(name).weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shape": [64, 10**9]}, "cannot be read"),
+        ({"blocksize": 0}, "cannot be read"),
+        ({"dtype": "object"}, "cannot be read"),
+        ({"shape": "x"}, "cannot be read"),
+        ({"nested_offset": 1.0}, "cannot be read"),
+    ],
+)
+def test_a_description_that_does_not_fit_its_layer_is_refused(klein, tmp_path, change, said):
+    tensors = writers.bitsandbytes(writers.weights_of(klein, "transformer"), "nf4")
+    name = next(name for name in tensors if "quant_state" in name)
+    state = {**json.loads(tensors[name].numpy().tobytes()), **change}
+    tensors[name] = torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
+    path = writers.write(tmp_path / "x.safetensors", tensors)
+    parts = single_files.parts_of(weight_files.open_file(path))
+    with pytest.raises(ModelFilesError, match=said):
+        single_files.load_part(next(iter(parts.values())), torch.float32, keep=True)
