@@ -13,7 +13,7 @@ from diffusers import Flux2Transformer2DModel, FluxTransformer2DModel, ZImageTra
 from diffusers.loaders import single_file_utils
 from safetensors.torch import save_file
 from storefront.studio.errors import InputError
-from storefront.studio.flux import lora, styles
+from storefront.studio.flux import lora
 
 _spec = importlib.util.spec_from_file_location(
     "original_layout", Path(__file__).parents[1] / "host" / "original_layout.py"
@@ -241,48 +241,3 @@ def test_infinite_numbers_are_refused(tmp_path):
     save_file({"x.lora_A.weight": torch.tensor([[1.0, float("inf")]])}, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match=r"finite numbers; x\.lora_A\.weight"):
         lora.read(tmp_path / "a.safetensors", "lora_1")
-
-
-# --- styles ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_bundled_table_names_the_four_styles():
-    assert list(styles.read(styles.BUNDLED)) == ["realistic", "semi-realistic", "anime", "illustration"]
-    assert all(styles.read(styles.BUNDLED).values())
-
-
-def test_the_users_table_goes_before(tmp_path):
-    path = tmp_path / "styles.yaml"
-    assert styles.table(path) == styles.read(styles.BUNDLED)
-    path.write_text("anime:\n  - {file: mine.safetensors, strength: 0.5}\nbrand: []\n", "utf-8")
-    table = styles.table(path)
-    assert table["anime"] == (styles.StyleLora("mine.safetensors", 0.5, ""),)
-    assert table["brand"] == ()
-    assert table["realistic"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[1, 2]",
-        "anime: 3",
-        "anime: [3]",
-        "anime: [{strength: 1}]",
-        "anime: [{file: a.pt}]",
-        "anime: [{file: ../a.safetensors}]",
-        "anime: [{file: a.safetensors, strength: .nan}]",
-        "anime: [{file: a.safetensors, strength: true}]",
-        "anime: [{file: a.safetensors, strength: 99}]",
-        "anime: [{file: a.safetensors, path: /}]",
-        "? [1]\n: []",
-        "a: &x []\nb: *x",
-        "a: !!python/object/apply:os.getcwd []",
-        "{",
-        "a" * 300_000,
-    ],
-)
-def test_a_broken_table_is_refused_by_name(tmp_path, text):
-    path = tmp_path / "styles.yaml"
-    path.write_text(text, "utf-8")
-    with pytest.raises(InputError, match=r"^styles\.yaml"):
-        styles.table(path)
