@@ -15,7 +15,7 @@ from ..studio.errors import InputError, require_number
 from ..studio.flux import lora
 from ..studio.prompt import presets
 from . import prompting
-from .lora_patches import PREFIX, FusedLayerNames, fits
+from .lora_patches import PREFIX, FusedLayerNames, fits, target_shape, with_magnitude
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     names = comfy.lora.model_lora_keys_unet(model.model, {})
     if clip is not None:
         names = comfy.lora.model_lora_keys_clip(clip.cond_stage_model, names)
+        names = {**lora.text_names(clip.cond_stage_model.state_dict()), **names}
     groups: dict[str, dict[str, Any]] = {}
     for key, tensor in tensors.items():
         groups.setdefault(lora.layer_of(key), {})[key] = tensor
@@ -122,7 +123,9 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     whole = {layer: group for layer, group in groups.items() if layer in names and lora.is_whole(layer, group)}
     known = {layer: whole[layer] for layer in _named_once(whole, names, model.model)}
     patches = comfy.lora.load_lora(
-        {k: t for group in known.values() for k, t in group.items()}, names, log_missing=False
+        {k: t for group in known.values() for k, t in group.items()},
+        {layer: names[layer] for layer in known},  # it looks for thirty spellings of each
+        log_missing=False,
     )
     model, clip = model.clone(), None if clip is None else clip.clone()
     on_model = _add(model, model.model, patches, row.strength)
@@ -158,7 +161,8 @@ def _add(target: Any, module: Any, patches: Mapping[Any, Any], strength: float) 
     """Add the patches that a MODEL or CLIP has a weight of the right shape for; the keys of those."""
     if not isinstance(module, FusedLayerNames):  # whose own patcher looks at the shapes
         weights = module.state_dict()
-        patches = {key: patch for key, patch in patches.items() if _fits(weights, key, patch)}
+        exact = {key: with_magnitude(patch) for key, patch in patches.items()}
+        patches = {key: patch for key, patch in exact.items() if _fits(weights, key, patch)}
     return set(target.add_patches(patches, strength))
 
 
@@ -171,10 +175,8 @@ def _fits(weights: Mapping[str, Any], key: Any, patch: Any) -> bool:
     name = key if isinstance(key, str) else key[0]
     if name not in weights:
         return False
-    shape = list(weights[name].shape)
-    if not isinstance(key, str):
-        shape[key[1][0]] = key[1][2]
-    return fits(patch, tuple(shape))
+    shape = target_shape(weights[name], key)
+    return fits(patch, shape, whole=shape == weights[name].shape)
 
 
 def _is_for_text(keys: Iterable[str]) -> bool:

@@ -141,6 +141,9 @@ def test_a_transformer_of_another_class_has_diffusers_names_alone():
         ("transformer.x_embedder.lora_A.default.weight", "transformer.x_embedder.lora_A.weight"),
         ("transformer.x_embedder.lora_B.bias", "transformer.x_embedder.diff_b"),
         ("model.diffusion_model.img_in.alpha", "diffusion_model.img_in.alpha"),
+        ("transformer.x_embedder.lora_magnitude_vector", "transformer.x_embedder.dora_scale"),
+        ("transformer.x_embedder.lora_magnitude_vector.weight", "transformer.x_embedder.dora_scale"),
+        ("transformer.x_embedder.lora_magnitude_vector.default.weight", "transformer.x_embedder.dora_scale"),
         ("text_encoder.encoder.layers.0.mlp.fc1.lora_A.weight", "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight"),
         ("text_encoder_2.encoder.block.0.x.lora_A.weight", "text_encoders.t5xxl.transformer.encoder.block.0.x.lora_A.weight"),
         ("double_blocks.3.processor.qkv_lora2.up.weight", "diffusion_model.double_blocks.3.txt_attn.qkv.lora_up.weight"),
@@ -170,6 +173,28 @@ def test_spellings(key, standard):
 )
 def test_half_a_set_is_not_used(endings, whole):
     assert lora.is_whole("layer", [f"layer.{ending}" for ending in endings]) == whole
+
+
+def test_a_language_models_layers_have_the_names_of_every_trainer():
+    key = "qwen3_4b.transformer.model.layers.0.mlp.up_proj.weight"
+    names = lora.text_names([key, "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight", "logit_scale"])
+    assert set(names.values()) == {key}
+    assert {
+        "text_encoder.model.layers.0.mlp.up_proj",
+        "base_model.model.model.layers.0.mlp.up_proj",
+        "text_encoders.qwen3_8b.transformer.model.layers.0.mlp.up_proj",
+        "lora_te_layers_0_mlp_up_proj",
+        "lora_te1_model_layers_0_mlp_up_proj",
+    } <= set(names)
+
+
+def test_magnitudes_are_not_dropped_by_a_conversion():
+    group = {
+        "diffusion_model.layers.0.attention.to.q.lora.down.weight": torch.ones(2, 8),
+        "diffusion_model.layers.0.attention.to.q.lora.up.weight": torch.ones(8, 2),
+        "diffusion_model.layers.0.attention.to.q.dora_scale": torch.ones(8, 1),
+    }
+    assert lora.convert(group, "ZImageTransformer2DModel") == {}
 
 
 def test_a_layer_keeps_its_own_dots():
