@@ -175,6 +175,11 @@ class ChatEncoder(torch.nn.Module):
         self.language_model, self.sight = language_model, sight
         self._text = text
 
+    @property
+    def part(self) -> str:
+        """ComfyUI's name of it."""
+        return self._text.part
+
     @torch.no_grad()
     def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
         given = tokens[self._text.part]
