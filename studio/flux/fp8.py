@@ -53,7 +53,8 @@ def linear(
     kept in fp32. Rounding to three bits of mantissa: 2 to 3 % of a product's norm.
     """
     flat = x.reshape(-1, x.shape[-1])
-    fit = (LARGEST / flat.abs().amax().float().clamp_min(1e-12)).to(x.dtype)
+    # Beyond 2**15 the scale itself would leave fp16.
+    fit = (LARGEST / flat.abs().amax().float().clamp_min(1e-12)).clamp_max(2.0**15).to(x.dtype)
     small = (flat * fit).to(KIND)
     by_row = scale is not None and scale.numel() > 1
     one = torch.ones((), dtype=torch.float32, device=x.device)

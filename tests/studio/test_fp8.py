@@ -53,16 +53,26 @@ def test_nothing_but_the_inputs_is_rounded(dtype):
     )
 
 
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e4])
-def test_inputs_of_any_size(size):
-    x, small = tokens() * size, weights().to(fp8.KIND)
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        (1e-6, torch.bfloat16),
+        (1.0, torch.bfloat16),
+        (1e4, torch.bfloat16),
+        (1e-4, torch.float16),
+        (1e-3, torch.float16),
+    ],
+)
+def test_inputs_of_any_size(size, dtype):
+    x, small = (tokens() * size).to(dtype), weights().to(fp8.KIND)
     out = fp8.linear(x, small, None, None)
     assert out.shape == (2, 40, 128)
-    assert far(out, torch.nn.functional.linear(x, small.bfloat16())) < 0.05
+    assert far(out, torch.nn.functional.linear(x.float(), small.float())) < 0.05
 
 
-def test_zeros_stay_zeros():
-    assert not fp8.linear(torch.zeros(1, 16, 256).bfloat16(), weights().to(fp8.KIND), None, None).any()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_zeros_stay_zeros(dtype):
+    assert not fp8.linear(torch.zeros(1, 16, 256, dtype=dtype), weights().to(fp8.KIND), None, None).any()
 
 
 def model(layer: torch.nn.Module, dtype: torch.dtype = torch.bfloat16) -> types.SimpleNamespace:
