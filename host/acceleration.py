@@ -15,7 +15,7 @@ from comfy_execution.utils import get_executing_context
 from ..studio.errors import InputError, require_number
 from ..studio.flux import acceleration
 from ..studio.flux.acceleration import Run, Settings
-from . import progress, report, sampling
+from . import fp8_matmul, progress, report, sampling
 from .model_socket import DiffusersModel
 
 LARGEST_BATCH, LONGEST_PROMPT = 64, 4096
@@ -24,6 +24,10 @@ _KEY = "storefront acceleration"
 
 def kernels() -> list[str]:
     return [acceleration.AUTO, *acceleration.installed_kernels(mm.get_torch_device())]
+
+
+def matmuls() -> list[str]:
+    return acceleration.matmuls(mm.get_torch_device())
 
 
 def accelerate(model: Any, settings: Settings) -> Any:
@@ -111,7 +115,12 @@ class _Accelerator:
     def _running(self, velocity: Any, sigmas: list[float]) -> Iterator[None]:
         outer = self._run
         try:
-            with acceleration.running(velocity, self.settings, sigmas, self._compile_failure) as self._run:
+            with contextlib.ExitStack() as undo:
+                if self.settings.matmul == acceleration.FP8:  # before compiling, which is of what the layers do then
+                    undo.enter_context(fp8_matmul.multiplying(velocity))
+                self._run = undo.enter_context(
+                    acceleration.running(velocity, self.settings, sigmas, self._compile_failure)
+                )
                 try:
                     yield
                 finally:

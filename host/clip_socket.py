@@ -56,17 +56,20 @@ class Tokenizer:
         return {}
 
 
-class Named(torch.nn.Module):
-    """A module under a dotted name within this one: LoRA files and ComfyUI know weights by the names that ComfyUI gives."""
-
-    def __init__(self, name: str, module: torch.nn.Module):
-        super().__init__()
-        first, _, rest = name.partition(".")
-        self.add_module(first, Named(rest, module) if rest else module)
-
-    def forward(self, *args: Any, **options: Any) -> Any:
-        (inner,) = self.children()
-        return inner(*args, **options)
+def _comfyui_names(encoders: encode.PairEncoders | encode.ChatEncoder) -> dict[str, torch.nn.Module]:
+    """The encoders, or parts of them, by the dotted names that ComfyUI's own have: LoRA files know weights by those."""
+    if isinstance(encoders, encode.PairEncoders):
+        # transformers 4 has a "text_model" in CLIP, transformers 5 has the layers there
+        clip = "transformer" if hasattr(encoders.clip_l, "text_model") else "transformer.text_model"
+        return {f"clip_l.{clip}": encoders.clip_l, "t5xxl.transformer": encoders.t5xxl}
+    whole, top = encoders.language_model, f"{encoders.part}.transformer"
+    text: Any = getattr(whole.model, "language_model", None)
+    if text is None:
+        return {top: whole}
+    # One that sees pictures too: what reads words stands where ComfyUI has it.
+    parts = {f"{top}.{name}": module for name, module in whole.named_children() if name != "model"}
+    parts |= {f"{top}.{name}": module for name, module in whole.model.named_children() if name != "language_model"}  # type: ignore[union-attr,operator]
+    return {**parts, f"{top}.model": text}
 
 
 class TextEncoders(torch.nn.Module):
@@ -75,12 +78,14 @@ class TextEncoders(torch.nn.Module):
     def __init__(self, encoders: encode.PairEncoders | encode.ChatEncoder, dtype: torch.dtype, device: torch.device):
         super().__init__()
         object.__setattr__(self, "studio", encoders)
-        for name, part in encoders.named_children():  # under the names that ComfyUI's own have, which LoRAs look for
-            if name == "clip_l":  # transformers 4 has a "text_model" in it, transformers 5 has the layers there
-                part = Named("transformer" if hasattr(part, "text_model") else "transformer.text_model", part)
-            elif name == "t5xxl":
-                part = Named("transformer", part)
-            self.add_module(name, part)
+        for path, module in _comfyui_names(encoders).items():
+            *above, last = path.split(".")
+            parent: torch.nn.Module = self
+            for name in above:
+                if name not in parent._modules:
+                    parent.add_module(name, torch.nn.Module())
+                parent = parent.get_submodule(name)
+            parent.add_module(last, module)
         self.dtypes, self.device = {dtype}, device
         self._execution_device = device
 

@@ -12,14 +12,16 @@ import comfy.lora
 import folder_paths
 
 from ..studio.errors import InputError, require_number
-from ..studio.flux import lora, styles
-from .lora_patches import PREFIX, FusedLayerNames, fits
+from ..studio.flux import lora
+from ..studio.prompt import presets
+from . import prompting
+from .lora_patches import PREFIX, FusedLayerNames, fits, target_shape, with_magnitude
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
 
 NONE = "none"
-STRONGEST = styles.STRONGEST  # beyond it there is noise only
+STRONGEST = presets.STRONGEST_LORA
 _BUNDLED_FOLDER = Path(__file__).parent.parent / "models" / "loras"
 
 
@@ -104,6 +106,7 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     names = comfy.lora.model_lora_keys_unet(model.model, {})
     if clip is not None:
         names = comfy.lora.model_lora_keys_clip(clip.cond_stage_model, names)
+        names = {**lora.text_names(clip.cond_stage_model.state_dict()), **names}
     groups: dict[str, dict[str, Any]] = {}
     for key, tensor in tensors.items():
         groups.setdefault(lora.layer_of(key), {})[key] = tensor
@@ -120,7 +123,9 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     whole = {layer: group for layer, group in groups.items() if layer in names and lora.is_whole(layer, group)}
     known = {layer: whole[layer] for layer in _named_once(whole, names, model.model)}
     patches = comfy.lora.load_lora(
-        {k: t for group in known.values() for k, t in group.items()}, names, log_missing=False
+        {k: t for group in known.values() for k, t in group.items()},
+        {layer: names[layer] for layer in known},  # it looks for thirty spellings of each
+        log_missing=False,
     )
     model, clip = model.clone(), None if clip is None else clip.clone()
     on_model = _add(model, model.model, patches, row.strength)
@@ -156,7 +161,8 @@ def _add(target: Any, module: Any, patches: Mapping[Any, Any], strength: float) 
     """Add the patches that a MODEL or CLIP has a weight of the right shape for; the keys of those."""
     if not isinstance(module, FusedLayerNames):  # whose own patcher looks at the shapes
         weights = module.state_dict()
-        patches = {key: patch for key, patch in patches.items() if _fits(weights, key, patch)}
+        exact = {key: with_magnitude(patch) for key, patch in patches.items()}
+        patches = {key: patch for key, patch in exact.items() if _fits(weights, key, patch)}
     return set(target.add_patches(patches, strength))
 
 
@@ -169,10 +175,8 @@ def _fits(weights: Mapping[str, Any], key: Any, patch: Any) -> bool:
     name = key if isinstance(key, str) else key[0]
     if name not in weights:
         return False
-    shape = list(weights[name].shape)
-    if not isinstance(key, str):
-        shape[key[1][0]] = key[1][2]
-    return fits(patch, tuple(shape))
+    shape = target_shape(weights[name], key)
+    return fits(patch, shape, whole=shape == weights[name].shape)
 
 
 def _is_for_text(keys: Iterable[str]) -> bool:
@@ -187,38 +191,45 @@ def report(outcome: list[Applied]) -> str:
 # --- styles -----------------------------------------------------------------------------------------------------------
 
 
-def style_file() -> Path:
-    """The user's own table of styles, in ComfyUI's user folder; it need not exist."""
-    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / "styles.yaml"
+def _styles() -> dict[str, tuple[presets.Lora, ...]]:
+    """Style -> its LoRAs: the presets' (the pack's and the user's), and the user's table in his folder before them.
 
-
-def style_stamp() -> int:
-    """Changes when the user's table does; 0 without one."""
-    return style_file().stat().st_mtime_ns if style_file().is_file() else 0
+    Raises InputError where the table cannot be read.
+    """
+    table = Path(folder_paths.get_user_directory()) / "default" / "storefront" / "styles.yaml"
+    return presets.style_loras(prompting.library().styles, presets.read_loras(table))
 
 
 def style_names() -> list[str]:
-    """The styles of the node. A broken table of the user leaves the pack's; `apply_style` then says what is wrong with it."""
+    """The styles of the node. A broken table of the user leaves the presets'; `apply_style` then says what is wrong with it."""
     try:
-        return list(styles.table(style_file()))
+        return list(_styles())
     except InputError as error:
         log.warning("Storefront: %s", error)
-        return list(styles.read(styles.BUNDLED))
+        return list(presets.style_loras(prompting.library().styles, {}))
+
+
+def style_fingerprint() -> object:
+    """Changes when a LoRA comes, goes or is replaced, and when a style gets another."""
+    try:
+        return [*_styles().items(), *fingerprint(files())]
+    except InputError as error:
+        return str(error)
 
 
 def apply_style(model: Any, clip: Any | None, style: str, strength: float) -> tuple[Any, Any | None, list[str]]:
-    """MODEL and CLIP in a style, `strength` times as strong as its table says, and what was done.
+    """MODEL and CLIP in a style, `strength` times as strong as its presets say, and what was done.
 
     The first LoRA of the style that is installed and fits the model. Where there is none, both are handed on as they are.
     """
     require_number("strength", strength, 0, 2)
     if style == NONE:
         return model, clip, ["no style chosen"]
-    known = styles.table(style_file())
-    if style not in known:
-        raise InputError("style", style, "one of: " + ", ".join([NONE, *known]))
+    known = _styles()
+    name = presets.find_style("style", style, known)
+    problems = prompting.library().problems
     notes = []
-    for entry in known[style]:
+    for entry in known[name]:
         file = _installed(entry.file)
         if file is None:
             notes.append(f"{entry.file} is not in models/loras; to get it: {entry.source or 'its author says where'}")
@@ -229,8 +240,8 @@ def apply_style(model: Any, clip: Any | None, style: str, strength: float) -> tu
         except NothingFits:
             notes.append(f"{file} is made for another model")
             continue
-        return model, clip, [f"style {style}, strength {row.strength:g}", *applied.lines()]
-    return model, clip, [f"style {style}: the model is unchanged", *notes]
+        return model, clip, [f"style {name}, strength {row.strength:g}", *applied.lines(), *problems]
+    return model, clip, [f"style {name}: the model is unchanged", *(notes or ["no LoRA belongs to it"]), *problems]
 
 
 def _installed(file: str) -> str | None:

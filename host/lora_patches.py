@@ -86,7 +86,7 @@ def cut(model: FusedLayerNames, patches: Mapping[Any, Any]) -> tuple[list[Any], 
             weights[f"{name}.weight"] = torch.empty(module.out_features, module.in_features, device="meta")
     taken, pieces = [], []
     for key, patch in patches.items():
-        mine = _pieces(model.fused_layers, weights, key, patch)
+        mine = _pieces(model.fused_layers, weights, key, with_magnitude(patch))
         if mine is not None:
             taken.append(key)
             pieces += mine
@@ -106,7 +106,8 @@ def _pieces(fused: Mapping[str, tuple[Slice, ...]], weights: Mapping[str, torch.
     slices = fused.get(f"{stem}.weight")
     if slices is None or not isinstance(key, str):
         own = weights.get(name)
-        return [(key, patch)] if own is not None and fits(patch, _target_shape(own, key)) else None
+        whole = own is not None and target_shape(own, key) == own.shape
+        return [(key, patch)] if own is not None and fits(patch, target_shape(own, key), whole) else None
     total = sum(part.rows for part in slices)
     shape = delta_shape(patch)
     if shape is None or shape[0] not in (None, total):
@@ -115,14 +116,15 @@ def _pieces(fused: Mapping[str, tuple[Slice, ...]], weights: Mapping[str, torch.
     for part in slices:
         own = weights.get(f"{PREFIX}{part.layer}.{kind}")
         small = rows_of(patch, part.start, part.rows, total)
-        if own is None or small is None or not fits(small, (part.rows, *own.shape[1:])):
+        whole = own is not None and part.rows == own.shape[0]
+        if own is None or small is None or not fits(small, (part.rows, *own.shape[1:]), whole):
             return None
         target = f"{PREFIX}{part.layer}.{kind}"
-        pieces.append((target if part.rows == own.shape[0] else (target, (0, part.offset, part.rows)), small))
+        pieces.append((target if whole else (target, (0, part.offset, part.rows)), small))
     return pieces
 
 
-def _target_shape(weight: torch.Tensor, key: Any) -> tuple[int, ...]:
+def target_shape(weight: torch.Tensor, key: Any) -> tuple[int, ...]:
     """Shape of the part of a weight that a patch key of ComfyUI names: "key" or ("key", (dim, start, length))."""
     shape = list(weight.shape)
     if not isinstance(key, str) and key[1] is not None:
@@ -137,6 +139,10 @@ def delta_shape(patch: Any) -> tuple[int | None, ...] | None:
         tensor = value[0] if isinstance(value, tuple) and value else value
         return tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else None
     w = patch.weights
+    if isinstance(patch, Magnitude):
+        shape = delta_shape(w[0])
+        agree = shape is not None and len(shape) == 2 and w[1].shape in ((shape[0], 1), (1, shape[1]))
+        return shape if agree else (-1,)
     if isinstance(patch, LoRAAdapter) and w[3] is None and w[5] is None:
         return (w[0].shape[0], w[1].flatten(1).shape[1]) if w[0].shape[1] == w[1].shape[0] else (-1,)
     if isinstance(patch, LoHaAdapter) and w[5] is None:
@@ -151,9 +157,14 @@ def delta_shape(patch: Any) -> tuple[int | None, ...] | None:
     return None
 
 
-def fits(patch: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a patch can be added to a weight of that shape. Kinds whose shape is not known are left to ComfyUI."""
+def fits(patch: Any, shape: tuple[int, ...], whole: bool = True) -> bool:
+    """Whether a patch can be added to a weight of that shape. Kinds whose shape is not known are left to ComfyUI.
+
+    `whole`: the shape is a layer's, not that of some of its rows, whose columns have no length of their own.
+    """
     delta = delta_shape(patch)
+    if isinstance(patch, Magnitude) and not whole and patch.weights[1].shape[1] != 1:
+        return False
     return delta is None or (len(delta) == len(shape) and all(a in (None, b) for a, b in zip(delta, shape)))
 
 
@@ -186,11 +197,65 @@ class RowsOf(WeightAdapterBase):
         return weight
 
 
+class Magnitude(WeightAdapterBase):
+    """DoRA: the sum of a weight and what another adapter adds, each row or column brought to a learnt length.
+
+    W' = m (W + D) / ||W + D|| (Liu et al. 2024, eq. 5), the norm over a row where m is [rows, 1], as PEFT and LyCORIS have it,
+    or over a column where it is [1, columns], LyCORIS's other way. At a strength s the weight is W + s (W' - W), as ComfyUI
+    has it: 0 changes nothing. ComfyUI's own takes ||W|| for rows, which is another weight as soon as D is not small.
+
+    `weights` is (adapter without magnitudes, m).
+    """
+
+    name = "magnitude"
+
+    def __init__(self, loaded_keys: set[str], weights: tuple[Any, ...]):
+        self.loaded_keys, self.weights = loaded_keys, weights  # type: ignore[assignment]
+
+    def calculate_weight(
+        self,
+        weight: torch.Tensor,
+        key: str,
+        strength: float,
+        strength_model: float,
+        offset: Any,
+        function: Any,
+        intermediate_dtype: torch.dtype = torch.float32,
+        original_weight: Any = None,
+    ) -> torch.Tensor:
+        adapter, magnitude = self.weights
+        added = torch.zeros(weight.shape, dtype=intermediate_dtype, device=weight.device)
+        added = adapter.calculate_weight(added, key, 1.0, 1.0, None, lambda a: a, intermediate_dtype, None)
+        before = weight.to(intermediate_dtype)
+        turned = before + function(added)
+        magnitude = mm.cast_to_device(magnitude, weight.device, intermediate_dtype)
+        rows = magnitude.shape[1] == 1
+        length = torch.linalg.vector_norm(turned, dim=1 if rows else 0, keepdim=True).clamp_min(1e-12)
+        scale = (function(magnitude) if rows else magnitude) / length  # the function may change the order of rows
+        weight += (strength * (turned * scale - before)).type(weight.dtype)
+        return weight
+
+
+# Where ComfyUI's adapters keep a file's dora_scale.
+_MAGNITUDES = {LoRAAdapter: 4, LoHaAdapter: 7, LoKrAdapter: 8}
+
+
+def with_magnitude(patch: Any) -> Any:
+    """The patch, with what it holds of DoRA in a Magnitude of ours."""
+    place = _MAGNITUDES.get(type(patch))
+    magnitude = None if place is None else patch.weights[place]
+    if place is None or magnitude is None:
+        return patch
+    plain = type(patch)(patch.loaded_keys, (*patch.weights[:place], None, *patch.weights[place + 1 :]))
+    column = magnitude[:, None] if magnitude.ndim == 1 else magnitude  # PEFT's are [rows]
+    return Magnitude(patch.loaded_keys, (plain, column))
+
+
 def rows_of(patch: Any, start: int, rows: int, total: int) -> Any:
     """The patch of rows `start : start + rows` of what `patch` adds to `total` rows; None where that is not defined.
 
-    LoRA, LoHa and plain differences are cut exactly, OFT between its blocks; LoKr is computed whole and then cut. Not defined:
-    a magnitude (DoRA) of whole columns, and kinds that multiply the weight across rows.
+    LoRA, LoHa and plain differences are cut exactly, OFT between its blocks; LoKr is computed whole and then cut. A magnitude
+    (DoRA) is cut with its rows. Not defined: one of whole columns, and kinds that multiply the weight across rows.
     """
     if (start, rows) == (0, total):
         return patch
@@ -199,13 +264,14 @@ def rows_of(patch: Any, start: int, rows: int, total: int) -> Any:
         kind, value = patch if len(patch) == 2 else ("diff", patch)
         return (kind, (value[0][part], *value[1:]))
     w, keys = patch.weights, patch.loaded_keys
-    if isinstance(patch, LoRAAdapter) and (w[4] is None or w[4].shape[0] == total):
-        return LoRAAdapter(keys, (w[0][part], w[1], w[2], w[3], None if w[4] is None else w[4][part], w[5]))
-    if isinstance(patch, LoHaAdapter) and (w[7] is None or w[7].shape[0] == total):
-        return LoHaAdapter(
-            keys, (w[0][part], w[1], w[2], w[3][part], w[4], w[5], w[6], None if w[7] is None else w[7][part])
-        )
-    if isinstance(patch, LoKrAdapter) and w[8] is None:
+    if isinstance(patch, Magnitude) and w[1].shape == (total, 1):
+        inner = rows_of(w[0], start, rows, total)
+        return None if inner is None else Magnitude(keys, (inner, w[1][part]))
+    if isinstance(patch, LoRAAdapter):
+        return LoRAAdapter(keys, (w[0][part], *w[1:]))
+    if isinstance(patch, LoHaAdapter):
+        return LoHaAdapter(keys, (w[0][part], w[1], w[2], w[3][part], *w[4:]))
+    if isinstance(patch, LoKrAdapter):
         return RowsOf(keys, (patch, start, rows, total))
     if isinstance(patch, OFTAdapter) and not w[2] and w[1] is None and w[3] is None:  # no constraint on all blocks
         size = w[0].shape[1]

@@ -18,7 +18,7 @@ class StorefrontAccelerate(io.ComfyNode):
             node_id="StorefrontAccelerate",
             display_name="Accelerate (Storefront)",
             category=CATEGORY,
-            description="A faster MODEL beside the one that came in: step cache, attention kernel, compiled blocks.",
+            description="A faster MODEL beside the one that came in: step cache, attention kernel, compiled blocks, fp8 products.",
             search_aliases=[
                 "speed",
                 "cache",
@@ -68,6 +68,13 @@ class StorefrontAccelerate(io.ComfyNode):
                     optional=True,
                     tooltip="regional: torch.compile of the blocks. The first picture of a size waits; see Warm Up.",
                 ),
+                io.Combo.Input(
+                    "matmul",
+                    options=host.matmuls(),
+                    default=acceleration.AUTO,
+                    optional=True,
+                    tooltip="fp8 (cards since Ada and Hopper): 8-bit products of a model whose weights are stored in 8 bits.",
+                ),
             ],
             outputs=[io.Model.Output()],
         )
@@ -81,10 +88,11 @@ class StorefrontAccelerate(io.ComfyNode):
         cache_interval: int = 5,
         attention: str = acceleration.AUTO,
         compile: str = acceleration.OFF,
+        matmul: str = acceleration.AUTO,
     ) -> io.NodeOutput:
         from ..host import acceleration as host
 
-        settings = acceleration.Settings(step_cache, cache_threshold, cache_interval, attention, compile)
+        settings = acceleration.Settings(step_cache, cache_threshold, cache_interval, attention, compile, matmul)
         return io.NodeOutput(host.accelerate(model, settings))
 
 

@@ -111,7 +111,7 @@ class StorefrontStyleLora(io.ComfyNode):
                     "style",
                     options=[lora.NONE, *lora.style_names()],
                     default=lora.NONE,
-                    tooltip="Which LoRA belongs to it stands in studio/flux/styles.yaml, or in your own table (see help).",
+                    tooltip="Those of Ad Prompt, and your own (see help). A style without a LoRA leaves the model as it is.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -120,7 +120,7 @@ class StorefrontStyleLora(io.ComfyNode):
                     max=2,
                     step=0.05,
                     optional=True,
-                    tooltip="Times the strength that the table gives.",
+                    tooltip="Times the strength that the style gives.",
                 ),
             ],
             outputs=[
@@ -135,7 +135,12 @@ class StorefrontStyleLora(io.ComfyNode):
     def fingerprint_inputs(cls, **inputs) -> object:
         from ..host import lora
 
-        return [*lora.fingerprint(lora.files()), lora.style_stamp()]
+        return lora.style_fingerprint()
+
+    @classmethod
+    def validate_inputs(cls, style="") -> bool:
+        """In place of ComfyUI's "not in list": styles come and go, and older workflows name them by their keys alone."""
+        return True
 
     @classmethod
     def execute(cls, model, style: str, clip=None, strength: float = 1.0) -> io.NodeOutput:

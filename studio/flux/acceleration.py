@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError, require_number
+from . import fp8
 from .velocity import Velocity, ZImageVelocity
 
 NONE, OFF, AUTO = "none", "off", "auto"
@@ -23,6 +24,7 @@ FIRST_BLOCK, TAYLORSEER, MAGCACHE = "first block", "taylorseer", "magcache"
 STEP_CACHES = [NONE, FIRST_BLOCK, TAYLORSEER, MAGCACHE]
 REGIONAL = "regional"
 COMPILE = [OFF, REGIONAL]
+FP8 = "fp8"
 AUTO_THRESHOLD = -1.0
 LONGEST_INTERVAL = 20
 # diffusers' own
@@ -71,6 +73,11 @@ def installed_kernels(device: torch.device) -> list[str]:
     ]
 
 
+def matmuls(device: torch.device) -> list[str]:
+    """Names for the widget: how this machine can multiply."""
+    return [AUTO, FP8] if fp8.can_multiply(device) else [AUTO]
+
+
 @dataclass(frozen=True)
 class Settings:
     step_cache: str = NONE
@@ -78,6 +85,7 @@ class Settings:
     interval: int = 5  # of taylorseer: one step in so many is computed
     attention: str = AUTO
     compile: str = OFF
+    matmul: str = AUTO
 
     @property
     def caches(self) -> bool:
@@ -88,7 +96,7 @@ class Settings:
 
     @property
     def does_nothing(self) -> bool:
-        return not self.caches and self.attention == AUTO and self.compile == OFF
+        return not self.caches and self.attention == self.matmul == AUTO and self.compile == OFF
 
 
 def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
@@ -97,6 +105,7 @@ def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
         ("step_cache", settings.step_cache, STEP_CACHES),
         ("attention", settings.attention, [AUTO, *installed_kernels(device)]),
         ("compile", settings.compile, COMPILE),
+        ("matmul", settings.matmul, matmuls(device)),
     ):
         if value not in known:
             raise InputError(name, value, "one of " + ", ".join(known) + ", which this machine has")
@@ -109,6 +118,8 @@ def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
         if settings.step_cache not in fitting:
             raise InputError("step_cache", settings.step_cache, f"{', '.join([NONE, *fitting])} for {kind}")
         _config(settings, velocity, steps=28)
+    if settings.matmul == FP8:
+        fp8.require_layers(velocity)
     kernel = KERNELS.get(settings.attention)
     if kernel is None:
         return

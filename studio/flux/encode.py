@@ -168,6 +168,11 @@ class ChatEncoder(torch.nn.Module):
         self.language_model = language_model
         self._text = text
 
+    @property
+    def part(self) -> str:
+        """ComfyUI's name of it."""
+        return self._text.part
+
     @torch.no_grad()
     def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
         given = tokens[self._text.part]

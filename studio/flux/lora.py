@@ -157,6 +157,34 @@ def file_names(transformer: torch.nn.Module) -> dict[str, tuple[Slice, ...]]:
     return {**names, **peft, **onetrainer}
 
 
+_LANGUAGE_MODEL = re.compile(r"\w+\.transformer\.model\.(.+)\.weight")
+_DOTTED = (
+    "text_encoder.",
+    "text_encoder.model.",
+    "text_encoder.model.language_model.",
+    "text_encoder.language_model.model.",
+)
+_PEFT = ("", "model.", "model.language_model.", *_DOTTED)  # behind base_model.model.
+_FLAT = ("lora_te_", "lora_te1_", "lora_te_model_", "lora_te1_model_")
+
+
+def text_names(keys: Iterable[str]) -> dict[str, str]:
+    """Every name that a file may have for a layer of a language model (Qwen3, Mistral) -> the key of its weight in `keys`.
+
+    `keys`: of a CLIP's state dict, ENCODER.transformer.model.LAYER.weight, as ComfyUI has it and we have. ComfyUI itself maps
+    `text_encoders.ENCODER.transformer.model.LAYER`. Both sizes of Qwen3 are named alike here: files tell neither.
+    """
+    names: dict[str, str] = {}
+    for key in keys:
+        if found := _LANGUAGE_MODEL.fullmatch(key):
+            layer = found[1]
+            dotted = [*_DOTTED, *(f"base_model.model.{prefix}" for prefix in _PEFT)]
+            dotted += [f"text_encoders.{size}.transformer.model." for size in ("qwen3_4b", "qwen3_8b")]
+            names |= {prefix + layer: key for prefix in dotted}
+            names |= {prefix + layer.replace(".", "_"): key for prefix in _FLAT}
+    return names
+
+
 def _blocks(target: str | Part, rows: Mapping[str, int]) -> Iterable[int]:
     """The numbers of the blocks that have this layer; one meaningless number where it stands in no block."""
     layer = target if isinstance(target, str) else target.layer
@@ -220,6 +248,7 @@ _SPELLINGS = (
     (re.compile(r"^model\.diffusion_model\."), "diffusion_model."),
     (re.compile(r"\.lora_([AB])\.[A-Za-z]\w*\.(weight|bias)$"), r".lora_\1.\2"),  # PEFT with its adapter's name
     (re.compile(r"\.lora_B\.bias$"), ".diff_b"),
+    (re.compile(r"\.lora_magnitude_vector(\.\w+){0,2}$"), ".dora_scale"),  # PEFT's, with its adapter's name or without
     (re.compile(r"_norm\.scale$"), "_norm.set_weight"),  # the norms of Black Forest Labs' control LoRAs
     (re.compile(r"^text_encoder\.encoder\.layers\."), "text_encoder.text_model.encoder.layers."),  # transformers 5
     (re.compile(r"^text_encoder_2\.encoder\.block\."), "text_encoders.t5xxl.transformer.encoder.block."),
@@ -316,9 +345,12 @@ def add_alphas(tensors: dict[str, torch.Tensor], metadata: Mapping[str, str]) ->
 
 
 def convert(tensors: Mapping[str, torch.Tensor], transformer_class: str) -> dict[str, torch.Tensor]:
-    """One layer's tensors under names that no table knows, converted by diffusers; {} where it cannot either."""
+    """One layer's tensors under names that no table knows, converted by diffusers; {} where it cannot either.
+
+    A layer with magnitudes (DoRA) is not converted: diffusers would drop them and keep the rest.
+    """
     naming = NAMINGS.get(transformer_class)
-    if naming is None or not naming.mixin:
+    if naming is None or not naming.mixin or any(key.endswith(".dora_scale") for key in tensors):
         return {}
     import diffusers.loaders as loaders
 

@@ -239,10 +239,13 @@ def _request(read: _Read) -> str:
 def _report(
     order: Order, read: _Read, look: _Look, by: str, attempts: Sequence[Attempt], notes: list[str]
 ) -> dict[str, Any]:
-    lora = read.style.lora
     return {
         "trade": {"key": read.trade.key, "ko": read.trade.name.ko, "found_by": list(read.trade_words)},
-        "style": {"key": read.style.key, "ko": read.style.name.ko, "lora": None if lora is None else lora._asdict()},
+        "style": {
+            "key": read.style.key,
+            "ko": read.style.name.ko,
+            "loras": [lora._asdict() for lora in read.style.loras],
+        },
         "asked_for": order.translate,
         "written_by": by,
         "attempts": [attempt._asdict() for attempt in attempts],

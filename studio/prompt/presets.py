@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, require_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,8 @@ KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LARGEST_FILE = 64 * 1024  # bytes
 MOST_FILES = 200
 LONGEST = 400  # characters of one phrase
+MOST_LORAS = 24  # of one style
+STRONGEST_LORA = 10.0  # beyond it there is noise only
 FALLBACK_TRADE = "shop"
 LISTS = ("theme", "light", "props", "colours")
 FIELDS = ("subject", "theme", "details", "light", "props", "colours", "mood", "framing", "lens")
@@ -55,11 +57,11 @@ class Trade:
 
 
 class Lora(NamedTuple):
-    """A suggestion, shown to the user and never fetched."""
+    """What draws a style, where it is installed; never fetched."""
 
-    file: str
-    source: str
-    strength: float
+    file: str  # a name in models/loras, without folders
+    source: str  # where to get it, for the user to read
+    strength: float  # -STRONGEST_LORA to STRONGEST_LORA
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Style:
     name: Name
     sentences: tuple[str, ...]  # with fields of FIELDS in braces; the first one carries {subject}
     negative: tuple[str, ...]
-    lora: Lora | None
+    loras: tuple[Lora, ...]  # in the order to try them
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[st
     return presets
 
 
-def _read_yaml(file: Path) -> Any:
+def _read_yaml(file: Path, name: str = "file") -> Any:
     """Plain values only. Raises PresetError for what is no YAML, and for YAML that repeats itself (aliases, keys)."""
     import yaml
 
@@ -169,16 +171,16 @@ def _read_yaml(file: Path) -> Any:
 
     try:
         if file.stat().st_size > LARGEST_FILE:
-            raise PresetError("file", f"{file.stat().st_size} bytes", f"at most {LARGEST_FILE}")
+            raise PresetError(name, f"{file.stat().st_size} bytes", f"at most {LARGEST_FILE}")
         text = file.read_text("utf-8")
         # Nine aliases of aliases are a billion entries.
         if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=base)):
-            raise PresetError("file", "*alias", "YAML without aliases")
+            raise PresetError(name, "*alias", "YAML without aliases")
         return yaml.load(text, Loader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError) as error:
         if isinstance(error, PresetError):
             raise
-        raise PresetError("file", " ".join(str(error).split()), "YAML in UTF-8") from None
+        raise PresetError(name, " ".join(str(error).split()), "YAML in UTF-8") from None
 
 
 def trade(key: str, value: Any) -> Trade:
@@ -211,14 +213,72 @@ def style(key: str, value: Any) -> Style:
                 raise PresetError("sentences", match[0], "only the fields " + ", ".join(f"{{{f}}}" for f in FIELDS))
     if "{subject}" not in sentences[0]:
         raise PresetError("sentences", sentences[0], "{subject} in the first sentence")
-    lora = fields.get("lora")
-    if lora is not None:
-        lora = _mapping("lora", lora, ("file", "source", "strength"))
-        strength = lora["strength"]
-        if isinstance(strength, bool) or not isinstance(strength, int | float) or not -4 <= strength <= 4:
-            raise PresetError("lora: strength", strength, "a number from -4 to 4")
-        lora = Lora(_phrase("lora: file", lora["file"]), _phrase("lora: source", lora["source"]), float(strength))
-    return Style(key, _name(fields["name"]), sentences, _phrases("negative", fields["negative"]), lora)
+    loras = _loras("lora", fields.get("lora", []))
+    return Style(key, _name(fields["name"]), sentences, _phrases("negative", fields["negative"]), loras)
+
+
+def read_loras(file: Path) -> dict[str, tuple[Lora, ...]]:
+    """A user's own table: style -> its LoRAs, for a style of the presets or one that has nothing else; {} without the file.
+
+    Raises PresetError that names the file, the style and what is wrong with it.
+    """
+    if not file.is_file():
+        return {}
+    content = _read_yaml(file, file.name)
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or len(content) > MOST_FILES:
+        raise PresetError(file.name, type(content).__name__, f"up to {MOST_FILES} styles with a list of LoRAs each")
+    return {_phrase(file.name, style): _loras(f"{file.name}: {style}", loras) for style, loras in content.items()}
+
+
+def style_loras(styles: Mapping[str, Style], table: Mapping[str, tuple[Lora, ...]]) -> dict[str, tuple[Lora, ...]]:
+    """Every style by the name that a widget shows -> its LoRAs: those of a user's `table` in place of the preset's."""
+    loras = {option(style): style.loras for style in styles.values()}
+    for name, own in table.items():
+        style = styles.get(name.replace("-", "_"))
+        loras[name if style is None else option(style)] = own
+    return loras
+
+
+def find_style(name: str, value: str, known: Mapping[str, Any]) -> str:
+    """The name in `known` (those of `style_loras`) that a widget means: by it, by its key, or by the key with "-" for "_".
+
+    Raises InputError with the list.
+    """
+    if isinstance(value, str):
+        key = value.split(" · ", 1)[0].strip().replace("-", "_")
+        for shown in known:
+            if shown == value or shown.split(" · ", 1)[0] == key:
+                return shown
+    raise InputError(name, value, "one of: " + ", ".join(known))
+
+
+def _loras(name: str, value: Any) -> tuple[Lora, ...]:
+    entries = [value] if isinstance(value, dict) else value
+    if not isinstance(entries, list) or len(entries) > MOST_LORAS:
+        raise PresetError(
+            name, value, f"up to {MOST_LORAS} of {{file: NAME.safetensors, strength: 0.8, source: where to get it}}"
+        )
+    return tuple(_lora(name, entry) for entry in entries)
+
+
+def _lora(name: str, value: Any) -> Lora:
+    fields = _mapping(name, value, ("file",), optional=("source", "strength"))
+    file, source, strength = (
+        _phrase(f"{name}: file", fields["file"]),
+        fields.get("source", ""),
+        fields.get("strength", 1.0),
+    )
+    if not file.endswith(".safetensors") or "/" in file or "\\" in file:
+        raise PresetError(f"{name}: file", file, "a file name that ends in .safetensors, without folders")
+    try:
+        require_number(f"{name}: strength", strength, -STRONGEST_LORA, STRONGEST_LORA)
+    except InputError as error:
+        raise PresetError(
+            f"{name}: strength", strength, f"a number from {-STRONGEST_LORA} to {STRONGEST_LORA}"
+        ) from error
+    return Lora(file, _phrase(f"{name}: source", source) if source else "", float(strength))
 
 
 def _mapping(name: str, value: Any, required: Sequence[str], optional: Sequence[str] = ()) -> Mapping[str, Any]:

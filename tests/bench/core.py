@@ -80,9 +80,9 @@ def main() -> None:
     tokenizers = [load_component(checkpoint, name, torch.float32) for name in ("tokenizer", "tokenizer_2")]
     reference = FluxPipeline(
         scheduler=make_scheduler(checkpoint.scheduler_config),
-        text_encoder=encoders.clip_l,
+        text_encoder=encoders.studio.clip_l,
         tokenizer=tokenizers[0],
-        text_encoder_2=encoders.t5xxl,
+        text_encoder_2=encoders.studio.t5xxl,
         tokenizer_2=tokenizers[1],
         transformer=velocity.transformer,
         vae=loaded.vae.first_stage_model.vae,

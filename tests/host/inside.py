@@ -213,8 +213,8 @@ def streaming(loaded) -> dict:
     velocity, decoder = loaded.model.model.diffusion_model, loaded.vae.first_stage_model
     inputs = (LATENT, torch.tensor([0.7]), sequence, options["pooled_output"], torch.tensor([3.5]))
     calls = {
-        "T5": (lambda *a: encode.sequence_embedding(encoders.t5xxl, *a), (ids,)),
-        "CLIP": (lambda *a: encode.pooled_embedding(encoders.clip_l, *a), (ids,)),
+        "T5": (lambda *a: encode.sequence_embedding(encoders.studio.t5xxl, *a), (ids,)),
+        "CLIP": (lambda *a: encode.pooled_embedding(encoders.studio.clip_l, *a), (ids,)),
         "transformer": (velocity, inputs),
         "VAE": (decoder.decode, (LATENT,)),
     }

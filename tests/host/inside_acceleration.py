@@ -26,9 +26,10 @@ from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConf
 from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import acceleration, clip_socket, lora, model_files, sampling
+from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, sampling
 from storefront.studio.errors import InputError
-from storefront.studio.flux import noise
+from storefront.studio.flux import acceleration as studio_acceleration
+from storefront.studio.flux import fp8, noise
 from storefront.studio.flux.acceleration import KERNELS, Settings
 from storefront.studio.flux.velocity import unpack
 
@@ -330,6 +331,64 @@ def write_lora() -> str:
     return "tried.safetensors"
 
 
+def fp8_products(_: Micro) -> dict:
+    """flux-micro in fp8 storage, its layers multiplied in 8 bits as on a card that can: CPUs can too, if slowly."""
+    loaded, _ = model_files.load(model_files.BUNDLED, "fp8 storage")
+    velocity = loaded.model.model.diffusion_model
+    prompt, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+    (sequence, options), x = prompt[0], torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    text = {"c_crossattn": sequence, "y": options["pooled_output"], "guidance": torch.tensor([3.5])}
+
+    @torch.no_grad()
+    def flow(model) -> torch.Tensor:
+        return model.model.apply_model(x, torch.tensor([0.7]), **text)
+
+    def both(model) -> list[float]:
+        """How far 8 bits are from the same weights in full products, relative to the size; and what stays behind."""
+        plain = flow(model)
+        with fp8_matmul.multiplying(velocity):
+            drawn = flow(model)
+        return [float((drawn - plain).norm() / plain.norm()), difference(flow(model), plain)]
+
+    mm.load_models_gpu([loaded.model])
+    out: dict = {
+        "layers": len(fp8.layers(velocity)),
+        "alone": both(loaded.model),
+        "traced": traced(velocity, flow, loaded),
+    }
+    changed = with_lora(loaded.model, 0.7)
+    mm.load_models_gpu([changed])
+    out["LoRA"] = both(changed)
+    mm.unload_all_models()
+    changed.load(device_to=torch.device("cpu"), lowvram_model_memory=1)
+    out["patched on their way"] = sum(bool(layer.weight_function) for layer in fp8.layers(velocity))
+    out["LoRA, streamed"] = both(changed)
+    changed.unpatch_model(torch.device("cpu"))
+    mm.unload_all_models()
+    out["offered"] = acceleration.matmuls()
+    out["refused"] = refusal(acceleration.accelerate, loaded.model, Settings(matmul="fp8"))
+    out["traces"] = traces(loaded.model)
+    return out
+
+
+def traced(velocity, flow, loaded) -> dict:
+    """A block as torch.compile sees it, first without and then with 8-bit products: each must be itself."""
+    plain = flow(loaded.model)
+    with fp8_matmul.multiplying(velocity):
+        small = flow(loaded.model)
+    blocks = studio_acceleration.blocks_of(velocity.transformer)[-1:]
+    for block in blocks:
+        block.forward = torch.compile(block.forward, backend="eager")
+    out = {"plain": difference(flow(loaded.model), plain)}
+    with fp8_matmul.multiplying(velocity):
+        out["fp8"] = difference(flow(loaded.model), small)
+    out["plain again"] = difference(flow(loaded.model), plain)
+    for block in blocks:
+        del block.forward
+    torch._dynamo.reset()
+    return out
+
+
 def with_lora(model, strength: float):
     return lora.apply_rows(model, None, [lora.Row("lora_1", write_lora(), strength, 0.0)])[0]
 
@@ -381,7 +440,7 @@ def measurements() -> Iterator[tuple[str, dict]]:
     logging.getLogger().addHandler(SAID)
     logging.getLogger().setLevel(logging.INFO)
     micro = Micro()
-    for measure in (without_effect, skipping, leaks, parity, stock_sampler, refusals, order, compiling):
+    for measure in (without_effect, skipping, leaks, parity, stock_sampler, refusals, order, fp8_products, compiling):
         yield measure.__name__, measure(micro)
 
 

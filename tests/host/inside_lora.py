@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import lora_files
 import tiny
 import torch
 from diffusers import FluxPipeline
+from original_layout import to_original
 from safetensors.torch import load_file, save_file
 from storefront.host import clip_socket, lora, model_files, sampling
 from storefront.studio.errors import InputError
@@ -203,6 +205,154 @@ def text_encoders(loaded, pipeline) -> dict:
     ((sequence, options),), _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
     outcome["taken off"] = [difference(sequence, before), difference(options["pooled_output"], pooled_before)]
     return outcome
+
+
+def peft_adapter(module: torch.nn.Module, layers: list[str], alpha: int) -> dict[str, torch.Tensor]:
+    """A DoRA of PEFT on these layers of a module, with random weights: what PEFT would save."""
+    import peft
+
+    random = torch.Generator().manual_seed(3)
+    module.add_adapter(peft.LoraConfig(r=2, lora_alpha=alpha, use_dora=True, target_modules=layers), "tested")
+    for name, weight in module.named_parameters():
+        if "lora_magnitude_vector" in name:
+            weight.data *= 1 + 0.3 * torch.rand(weight.shape, generator=random)
+        elif "lora_" in name:
+            weight.data = torch.randn(weight.shape, generator=random) * 0.2
+    return peft.get_peft_model_state_dict(module, adapter_name="tested")
+
+
+def magnitudes(loaded) -> dict:
+    """DoRA: PEFT's own forward, the same in the original names, LyCORIS's two ways; at 1 and in between."""
+    pipeline, plain = open_pipeline(), open_pipeline()
+    transformer = plain.transformer
+    shapes = lora_files.linear_shapes(transformer)
+    saved = peft_adapter(pipeline.transformer, list(shapes), alpha=2)
+    expected = reference(pipeline)
+    pipeline.save_lora_weights(LORAS, {k: t.contiguous() for k, t in saved.items()}, weight_name="dora.safetensors")
+    ends = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
+    down, up, lengths = ({k.removesuffix(f".{e}"): t for k, t in saved.items() if k.endswith(e)} for e in ends)
+    whole = lora_files.Lora(down, up)
+    flat = lora_files._flat("lora_unet_")
+    kohya = lora_files._pairs(lora_files.fused(whole), flat, *lora_files.DOWN_UP)
+    files = {
+        "PEFT": "dora.safetensors",
+        "kohya": write(
+            "rows.safetensors", lora_files.with_magnitudes(kohya, flat, lora_files.fused_magnitudes(lengths))
+        ),
+    }
+    outcome: dict = {"spread": difference(reference(plain), expected)}
+    for name, file in files.items():
+        model, clip, applied = by_our_node(loaded, file, 1.0)
+        entry = outcome[name] = {"ours": difference(draw(model, clip), expected), "unmatched": applied.unmatched}
+        if name == "kohya":
+            model, clip = by_stock_loader(loaded, file, 1.0)
+            entry["stock"] = difference(draw(model, clip), expected)
+    weights = {layer: transformer.get_submodule(layer).weight for layer in shapes}
+
+    def turned(layer: str, added: torch.Tensor, dim: int, length: torch.Tensor) -> torch.Tensor:
+        """Eq. 5 of the paper, as the difference from the weight."""
+        new = weights[layer] + added
+        return length * new / new.norm(dim=dim, keepdim=True) - weights[layer]
+
+    rows = {x: turned(x, up[x] @ down[x], 1, lengths[x][:, None]) for x in shapes}
+    half, clip, _ = by_our_node(loaded, "dora.safetensors", 0.5)
+    outcome["half"] = difference(draw(half, clip), with_deltas(plain, rows, 0.5))
+
+    named = lora_files._flat("lycoris_")
+    across = {layer: weight.norm(dim=0, keepdim=True) * 1.2 for layer, weight in weights.items()}
+    columns = lora_files.with_magnitudes(lora_files.simpletuner(whole), named, across)
+    kronecker, added = lora_files.lycoris(lora_files.lokr, shapes, "SimpleTuner")
+    along = {layer: length[:, None] for layer, length in lengths.items()}
+    cases = {
+        "columns": (columns, {x: turned(x, up[x] @ down[x], 0, across[x]) for x in shapes}),
+        "LoKr": (
+            lora_files.with_magnitudes(kronecker, named, along),
+            {x: turned(x, added[x], 1, along[x]) for x in shapes},
+        ),
+    }
+    for name, (file, deltas) in cases.items():
+        model, clip, applied = by_our_node(loaded, write("tested.safetensors", file), 1.0)
+        drawn = difference(draw(model, clip), with_deltas(plain, deltas, 1.0))
+        outcome[name] = {"ours": drawn, "unmatched": applied.unmatched}
+    # The columns of a fused layer are as long as three of our layers together tell.
+    kept = "lora_unet_double_blocks_0_img_attn_proj"
+    fused_columns = {k: t for k, t in kohya.items() if k.startswith((kept, "lora_unet_double_blocks_0_img_attn_qkv"))}
+    fused_columns["lora_unet_double_blocks_0_img_attn_qkv.dora_scale"] = torch.ones(1, 128)
+    _, _, applied = by_our_node(loaded, write("tested.safetensors", fused_columns), 1.0)
+    outcome["columns of a fused layer"] = applied.unmatched
+
+    save_file(
+        to_original(load_file(next((MICRO / "transformer").glob("*.safetensors")))), BASE / "original.safetensors"
+    )
+    stock = comfy.sd.load_diffusion_model(str(BASE / "original.safetensors"))
+    model, _, _ = lora.apply(stock, None, lora.Row("lora_1", "dora.safetensors", 1.0, 1.0))
+    mm.load_models_gpu([model])
+    layers = [f"transformer_blocks.0.attn.to_{part}" for part in "qkv"]
+    used = stock.model.diffusion_model.double_blocks[0].img_attn.qkv.weight
+    outcome["stock model"] = difference(used, torch.cat([weights[x] + rows[x] for x in layers]))
+    mm.unload_all_models()
+    return outcome
+
+
+def language_models() -> dict:
+    """LoRAs of Qwen3 and Mistral: every spelling of the names, and PEFT's own forward."""
+    pipelines = {"FLUX.2 dev": "Flux2Pipeline", "FLUX.2 klein": "Flux2KleinPipeline", "Z-Image": "ZImagePipeline"}
+    outcome: dict = {}
+    for family, pipeline_class in pipelines.items():
+        folder = BASE / "models" / "diffusers" / family.replace(" ", "-")  # written by `families`
+        loaded, _ = model_files.load(folder.name, "fp32")
+        pipeline = getattr(diffusers, pipeline_class).from_pretrained(folder, local_files_only=True)
+        text = pipeline.text_encoder
+        inner = text.get_decoder() if hasattr(text, "get_decoder") else text.model
+        some = re.compile(r"(.*\.)?layers\.(0|1|8|17)\.")
+        shapes = {layer: shape for layer, shape in lora_files.linear_shapes(inner).items() if some.match(layer)}
+        whole = lora_files.random_lora(shapes, size=0.2)
+        prefix = loaded.clip.cond_stage_model.studio.part
+        top = f"{prefix}.transformer.model."
+        weights = dict(loaded.clip.cond_stage_model.named_parameters())
+        plain = {layer: weights[f"{top}{layer}.weight"].clone() for layer in whole.down}
+        seen = outcome[family] = {}
+        names = (
+            lora_files.LANGUAGE_MODEL_FORMATS if family == "Z-Image" else ("ComfyUI", "diffusers, a model that sees")
+        )
+        for name in names:  # all of them on the one with the fewest layers
+            make = lora_files.LANGUAGE_MODEL_FORMATS[name]
+            file = write("text.safetensors", {k.replace("qwen3_4b", prefix): t for k, t in make(whole).items()})
+            for loader in (by_our_node, by_stock_loader):
+                result = loader(loaded, file, 1.0, 0.5)
+                mm.load_models_gpu([result[1].patcher])
+                used = dict(loaded.clip.cond_stage_model.named_parameters())
+                seen.setdefault(name, {})[loader.__name__] = max(
+                    difference(used[f"{top}{x}.weight"], plain[x] + 0.5 * whole.up[x] @ whole.down[x]) for x in plain
+                )
+                mm.unload_all_models()
+            _, _, applied = by_our_node(loaded, file, 1.0, 0.5)
+            seen[name]["unmatched"] = applied.unmatched
+        before = spoken(pipeline)
+        taught = [name for name in lora_files.linear_shapes(text) if some.match(name) and "vision" not in name]
+        saved = peft_adapter(text, taught, 4)
+        expected = spoken(pipeline)
+        file = write("text.safetensors", {f"text_encoder.{k}": t for k, t in saved.items()}, text_metadata(4))
+        _, clip, applied = by_our_node(loaded, file, 1.0)
+        ((sequence, _),), _ = clip_socket.encode_prompts(clip, [(PROMPT, PROMPT)], 0)
+        ((again, _),), _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+        seen["PEFT's forward"] = difference(sequence, expected)
+        seen["spread"] = difference(before, expected)
+        seen["size"] = float(expected.abs().max())
+        seen["taken off"] = difference(again, before)
+        seen["unmatched"] = applied.unmatched
+    return outcome
+
+
+def text_metadata(alpha: int) -> dict[str, str]:
+    return {"lora_adapter_metadata": json.dumps({"text_encoder.lora_alpha": alpha, "text_encoder.r": 2})}
+
+
+@torch.no_grad()
+def spoken(pipeline) -> torch.Tensor:
+    """The pipeline's own embedding of the prompt."""
+    embedded = pipeline.encode_prompt(PROMPT, device=CPU)[0]
+    return embedded[0][None] if isinstance(embedded, list) else embedded
 
 
 def bits(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -406,6 +556,8 @@ def main() -> None:
         "read by diffusers": read_by_diffusers(loaded, pipeline),
         "products": products(loaded, pipeline),
         "text encoders": text_encoders(loaded, pipeline),
+        "language models": language_models(),
+        "magnitudes": magnitudes(loaded),
         "refusals": refusals(loaded),
         "base model": base_model_is_not_read_again(),
         "taken off": {dtype: taken_off(dtype) for dtype in ("fp32", "bf16", "fp8 storage")},

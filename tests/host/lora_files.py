@@ -296,3 +296,39 @@ TEXT_FORMATS = {
     "diffusers": diffusers_text,
     "ComfyUI": comfyui_text,
 }
+
+
+def _text_parts(prefix: str, flat: bool = False, ends: tuple[str, str] = AB) -> Callable[[Lora], Weights]:
+    name = _flat if flat else _dotted
+    return lambda lora: _pairs(lora, name(prefix), *ends)
+
+
+# Of a language model; the layers are named from "layers.0" on.
+LANGUAGE_MODEL_FORMATS = {
+    "ComfyUI": _text_parts("text_encoders.qwen3_4b.transformer.model."),  # the encoder's name is put in by the test
+    "diffusers": _text_parts("text_encoder.model."),
+    "diffusers, a model that sees": _text_parts("text_encoder.model.language_model."),
+    "PEFT, of the language model": _text_parts("base_model.model.model."),
+    "PEFT, of the pipeline": _text_parts("base_model.model.text_encoder.model."),
+    "kohya": _text_parts("lora_te_", flat=True, ends=DOWN_UP),
+    "OneTrainer": _text_parts("lora_te1_model_", flat=True, ends=DOWN_UP),
+}
+
+
+# --- DoRA -----------------------------------------------------------------------------------------------------------
+
+
+def fused_magnitudes(magnitudes: Weights) -> Weights:
+    """Rows' lengths of diffusers' layers -> of the original ones, [rows, 1], as LyCORIS writes them."""
+    out = {
+        original: torch.cat([magnitudes[layer] for layer in layers])[:, None]
+        for original, layers in originals(magnitudes).items()
+    }
+    if "norm_out.linear" in magnitudes:
+        scale, shift = magnitudes["norm_out.linear"].chunk(2)
+        out["final_layer.adaLN_modulation.1"] = torch.cat([shift, scale])[:, None]
+    return out
+
+
+def with_magnitudes(weights: Weights, name: Callable[[str], str], magnitudes: Weights) -> Weights:
+    return weights | {f"{name(layer)}.dora_scale": tensor.clone() for layer, tensor in magnitudes.items()}

@@ -32,6 +32,25 @@ def test_settings_that_skip_nothing_change_nothing(figures):
         assert guided <= 1e-5  # the two prompts go through the model one by one, which rounds otherwise
 
 
+def test_fp8_products(figures):
+    """flux-micro's velocity is off by 6 % of its norm, and nothing stays on the model."""
+    outcome = figures["fp8_products"]
+    assert outcome["layers"] > 50
+    for name in ("alone", "LoRA", "LoRA, streamed"):
+        off, afterwards = outcome[name]
+        assert 0.01 < off < 0.1
+        assert afterwards == 0
+    assert outcome["LoRA, streamed"] != outcome["LoRA"]  # the layers with a LoRA stay in full there
+    assert outcome["patched on their way"] == 2
+    assert outcome["traced"] == {"plain": 0, "fp8": 0, "plain again": 0}
+    assert outcome["traces"] == []
+
+
+def test_fp8_products_are_not_offered_on_a_cpu(figures):
+    assert figures["fp8_products"]["offered"] == ["auto"]
+    assert figures["fp8_products"]["refused"] == "matmul is 'fp8'; wanted: one of auto, which this machine has."
+
+
 @pytest.mark.parametrize("cache", CACHES)
 def test_a_step_cache_skips_and_stays_close(figures, cache):
     skipping = figures["skipping"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from comfyui import node, text_to_image
@@ -98,12 +99,38 @@ def test_a_style_takes_the_first_lora_that_is_installed_and_fits(comfyui):
 
 
 @pytest.mark.usefixtures("no_traceback")
-@pytest.mark.parametrize("style", ["realistic", "semi-realistic", "anime", "none"])
+@pytest.mark.parametrize("style", ["realistic", "semi-realistic", "anime · 애니메이션", "none"])
 def test_a_style_without_an_installed_lora_passes_the_model_on_and_says_so(comfyui, style):
     entry = node("StorefrontStyleLora", model=["1", 0], clip=["1", 1], style=style, strength=1.0)
     picture, report = drawn(comfyui, entry)
     assert (picture == drawn(comfyui)[0]).all()
     assert "no style chosen" in report or ("the model is unchanged" in report and "XLabs-AI" in report)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_users_own_style_preset_is_a_style_of_both_nodes(comfyui):
+    text = (Path(__file__).parents[2] / "studio/prompt/presets/styles/pixel_art.yaml").read_text("utf-8")
+    folder = comfyui.base / "user" / "default" / "storefront" / "presets" / "styles"
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = node("StorefrontStyleLora", model=["1", 0], clip=["1", 1], style="brand", strength=1.0)
+    try:
+        (folder / "brand.yaml").write_text(f"{text}lora: {{file: {BUNDLED}}}\n", "utf-8")
+        for name in ("StorefrontStyleLora", "StorefrontAdPrompt"):
+            assert "brand · " in str(comfyui.get(f"/object_info/{name}"))
+        picture, report = drawn(comfyui, entry)
+        assert f"{BUNDLED}: " in report
+        (folder / "brand.yaml").write_text(text, "utf-8")  # a change of the file alone is seen
+        picture, report = drawn(comfyui, entry)
+        assert "no LoRA belongs to it" in report
+        assert (picture == drawn(comfyui)[0]).all()
+    finally:
+        (folder / "brand.yaml").unlink()
+
+
+def test_a_style_that_is_none_is_refused_by_name(comfyui):
+    entry = node("StorefrontStyleLora", model=["1", 0], clip=["1", 1], style="cubism", strength=1.0)
+    result = comfyui.run(text_to_image({"10": entry}, Sample={"model": ["10", 0]}))
+    assert "style is 'cubism'; wanted: one of: " in result.error
 
 
 def test_the_users_own_table_of_styles(comfyui):

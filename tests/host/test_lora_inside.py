@@ -78,6 +78,50 @@ def test_text_encoders(figures, name):
     assert max(figures["text encoders"]["taken off"]) == 0
 
 
+LANGUAGE_MODELS = ["FLUX.2 dev", "FLUX.2 klein", "Z-Image"]
+
+
+@pytest.mark.parametrize("name", list(lora_files.LANGUAGE_MODEL_FORMATS))
+def test_every_spelling_of_a_language_models_layers(figures, name):
+    """On the weights that the encoder then computes with."""
+    for family in LANGUAGE_MODELS if name.startswith(("ComfyUI", "diffusers, ")) else ["Z-Image"]:
+        outcome = figures["language models"][family][name]
+        assert outcome["by_our_node"] <= 1e-6
+        assert outcome["unmatched"] == []
+        if name == "ComfyUI":
+            assert outcome["by_stock_loader"] <= 1e-6
+    assert figures["language models"]["Z-Image"]["diffusers"]["by_stock_loader"] > 0.05  # the LoRA is no small thing
+
+
+@pytest.mark.parametrize("family", LANGUAGE_MODELS)
+def test_a_language_model_says_what_it_says_under_peft(figures, family):
+    """DoRA of PEFT, with alpha in the metadata, against the pipeline's own embedding of the prompt."""
+    outcome = figures["language models"][family]
+    assert outcome["PEFT's forward"] <= 1e-6
+    assert outcome["spread"] > 0.03
+    assert outcome["taken off"] <= 1e-6
+    assert outcome["unmatched"] == []
+
+
+@pytest.mark.parametrize("name", ["PEFT", "kohya", "columns", "LoKr"])
+def test_magnitudes_turn_weights_as_peft_and_the_paper_say(figures, name):
+    outcome = figures["magnitudes"]
+    assert outcome[name]["ours"] <= 1e-5
+    assert outcome[name]["unmatched"] == []
+    assert outcome["spread"] > 1
+
+
+def test_magnitudes_elsewhere(figures):
+    outcome = figures["magnitudes"]
+    assert outcome["kohya"]["stock"] <= 1e-5  # the stock loader on our model
+    assert outcome["stock model"] <= 1e-6  # our node on a stock model
+    assert outcome["half"] <= 1e-5  # half of the way
+    assert outcome["columns of a fused layer"] == [
+        f"lora_unet_double_blocks_0_img_attn_qkv.{kind}"
+        for kind in ("dora_scale", "lora_down.weight", "lora_up.weight")
+    ]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_taking_it_off_restores_every_bit(figures, dtype):
     outcome = figures["taken off"][dtype]

@@ -13,7 +13,7 @@ from diffusers import Flux2Transformer2DModel, FluxTransformer2DModel, ZImageTra
 from diffusers.loaders import single_file_utils
 from safetensors.torch import save_file
 from storefront.studio.errors import InputError
-from storefront.studio.flux import lora, styles
+from storefront.studio.flux import lora
 
 _spec = importlib.util.spec_from_file_location(
     "original_layout", Path(__file__).parents[1] / "host" / "original_layout.py"
@@ -141,6 +141,9 @@ def test_a_transformer_of_another_class_has_diffusers_names_alone():
         ("transformer.x_embedder.lora_A.default.weight", "transformer.x_embedder.lora_A.weight"),
         ("transformer.x_embedder.lora_B.bias", "transformer.x_embedder.diff_b"),
         ("model.diffusion_model.img_in.alpha", "diffusion_model.img_in.alpha"),
+        ("transformer.x_embedder.lora_magnitude_vector", "transformer.x_embedder.dora_scale"),
+        ("transformer.x_embedder.lora_magnitude_vector.weight", "transformer.x_embedder.dora_scale"),
+        ("transformer.x_embedder.lora_magnitude_vector.default.weight", "transformer.x_embedder.dora_scale"),
         ("text_encoder.encoder.layers.0.mlp.fc1.lora_A.weight", "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight"),
         ("text_encoder_2.encoder.block.0.x.lora_A.weight", "text_encoders.t5xxl.transformer.encoder.block.0.x.lora_A.weight"),
         ("double_blocks.3.processor.qkv_lora2.up.weight", "diffusion_model.double_blocks.3.txt_attn.qkv.lora_up.weight"),
@@ -170,6 +173,28 @@ def test_spellings(key, standard):
 )
 def test_half_a_set_is_not_used(endings, whole):
     assert lora.is_whole("layer", [f"layer.{ending}" for ending in endings]) == whole
+
+
+def test_a_language_models_layers_have_the_names_of_every_trainer():
+    key = "qwen3_4b.transformer.model.layers.0.mlp.up_proj.weight"
+    names = lora.text_names([key, "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight", "logit_scale"])
+    assert set(names.values()) == {key}
+    assert {
+        "text_encoder.model.layers.0.mlp.up_proj",
+        "base_model.model.model.layers.0.mlp.up_proj",
+        "text_encoders.qwen3_8b.transformer.model.layers.0.mlp.up_proj",
+        "lora_te_layers_0_mlp_up_proj",
+        "lora_te1_model_layers_0_mlp_up_proj",
+    } <= set(names)
+
+
+def test_magnitudes_are_not_dropped_by_a_conversion():
+    group = {
+        "diffusion_model.layers.0.attention.to.q.lora.down.weight": torch.ones(2, 8),
+        "diffusion_model.layers.0.attention.to.q.lora.up.weight": torch.ones(8, 2),
+        "diffusion_model.layers.0.attention.to.q.dora_scale": torch.ones(8, 1),
+    }
+    assert lora.convert(group, "ZImageTransformer2DModel") == {}
 
 
 def test_a_layer_keeps_its_own_dots():
@@ -241,48 +266,3 @@ def test_infinite_numbers_are_refused(tmp_path):
     save_file({"x.lora_A.weight": torch.tensor([[1.0, float("inf")]])}, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match=r"finite numbers; x\.lora_A\.weight"):
         lora.read(tmp_path / "a.safetensors", "lora_1")
-
-
-# --- styles ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_bundled_table_names_the_four_styles():
-    assert list(styles.read(styles.BUNDLED)) == ["realistic", "semi-realistic", "anime", "illustration"]
-    assert all(styles.read(styles.BUNDLED).values())
-
-
-def test_the_users_table_goes_before(tmp_path):
-    path = tmp_path / "styles.yaml"
-    assert styles.table(path) == styles.read(styles.BUNDLED)
-    path.write_text("anime:\n  - {file: mine.safetensors, strength: 0.5}\nbrand: []\n", "utf-8")
-    table = styles.table(path)
-    assert table["anime"] == (styles.StyleLora("mine.safetensors", 0.5, ""),)
-    assert table["brand"] == ()
-    assert table["realistic"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[1, 2]",
-        "anime: 3",
-        "anime: [3]",
-        "anime: [{strength: 1}]",
-        "anime: [{file: a.pt}]",
-        "anime: [{file: ../a.safetensors}]",
-        "anime: [{file: a.safetensors, strength: .nan}]",
-        "anime: [{file: a.safetensors, strength: true}]",
-        "anime: [{file: a.safetensors, strength: 99}]",
-        "anime: [{file: a.safetensors, path: /}]",
-        "? [1]\n: []",
-        "a: &x []\nb: *x",
-        "a: !!python/object/apply:os.getcwd []",
-        "{",
-        "a" * 300_000,
-    ],
-)
-def test_a_broken_table_is_refused_by_name(tmp_path, text):
-    path = tmp_path / "styles.yaml"
-    path.write_text(text, "utf-8")
-    with pytest.raises(InputError, match=r"^styles\.yaml"):
-        styles.table(path)

@@ -162,3 +162,71 @@ def test_a_style_takes_its_own_fields_alone(sentence):
     fields = {"name": {"en": "x", "ko": "엑스"}, "sentences": [sentence], "negative": ["blur"]}
     with pytest.raises(presets.PresetError, match="sentences"):
         presets.style("mine", fields)
+
+
+# --- the LoRAs of styles ----------------------------------------------------------------------------------------------
+
+
+def test_the_styles_asked_for_have_loras_and_every_style_is_listed():
+    known = presets.style_loras(LIBRARY.styles, {})
+    assert list(known) == [presets.option(style) for style in LIBRARY.styles.values()]
+    for name in ("realistic", "semi-realistic", "semi_realistic", "anime", "illustration"):
+        assert known[presets.find_style("style", name, known)]
+    assert LIBRARY.styles["illustration"].loras[0].file == "flux-micro-illustration.safetensors"
+
+
+@pytest.mark.parametrize("wrong", ["", "none", "watercolor", "../anime", " · ", 3, None, {"a": 1}])
+def test_a_style_that_is_none_is_refused_by_name(wrong):
+    known = presets.style_loras(LIBRARY.styles, {})
+    with pytest.raises(InputError, match=r"^style is .*anime"):
+        presets.find_style("style", wrong, known)
+
+
+def test_a_users_style_brings_its_loras(tmp_path):
+    (tmp_path / "styles").mkdir()
+    text = (presets.BUNDLED / "styles" / "pixel_art.yaml").read_text("utf-8")
+    one = "lora: {file: mine.safetensors, source: trained in May, strength: -6}\n"
+    (tmp_path / "styles" / "brand.yaml").write_text(text + one, "utf-8")
+    (tmp_path / "styles" / "pixel_art.yaml").write_text(text + "lora: [{file: pixels.safetensors}]\n", "utf-8")
+    styles = presets.read_library(tmp_path).styles
+    assert styles["brand"].loras == (presets.Lora("mine.safetensors", "trained in May", -6.0),)
+    assert styles["pixel_art"].loras == (presets.Lora("pixels.safetensors", "", 1.0),)
+
+
+def test_the_users_table_goes_before_the_presets(tmp_path):
+    path = tmp_path / "styles.yaml"
+    assert presets.read_loras(path) == {}
+    path.write_text("", "utf-8")
+    assert presets.read_loras(path) == {}
+    path.write_text("semi-realistic:\n  - {file: mine.safetensors, strength: 0.5}\nbrand: []\n", "utf-8")
+    known = presets.style_loras(LIBRARY.styles, presets.read_loras(path))
+    assert known[presets.option(LIBRARY.styles["semi_realistic"])] == (presets.Lora("mine.safetensors", "", 0.5),)
+    assert known[presets.find_style("style", "brand", known)] == ()
+    assert known[presets.find_style("style", "realistic", known)] == LIBRARY.styles["realistic"].loras
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2]",
+        "anime: 3",
+        "anime: [3]",
+        "anime: [{strength: 1}]",
+        "anime: [{file: a.pt}]",
+        "anime: [{file: ../a.safetensors}]",
+        "anime: [{file: a.safetensors, strength: .nan}]",
+        "anime: [{file: a.safetensors, strength: true}]",
+        "anime: [{file: a.safetensors, strength: 99}]",
+        "anime: [{file: a.safetensors, path: /}]",
+        "? [1]\n: []",
+        "a: &x []\nb: *x",
+        "a: !!python/object/apply:os.getcwd []",
+        "{",
+        "#" * (presets.LARGEST_FILE + 1),
+    ],
+)
+def test_a_broken_table_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "styles.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError, match=r"^styles\.yaml"):
+        presets.read_loras(path)
