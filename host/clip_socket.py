@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+import comfy.clip_vision
 import comfy.sd
 import torch
 
@@ -34,10 +35,13 @@ class Tokenizer:
         image: Any = None,
         video: Any = None,
         audio: Any = None,
+        llama_template: str | None = None,
         **_: Any,
     ) -> dict[str, encode.Tokens]:
-        """For encoding; with `thinking` (stock TextGenerate says it, CLIPTextEncode does not) a text to be answered."""
+        """For encoding, in a template ({} is the text) or the model's own; with `thinking` (stock TextGenerate says it, CLIPTextEncode does not) a text to be answered."""
         texts = [text] if isinstance(text, str) else text
+        if thinking is None and llama_template and isinstance(self.studio, encode.ChatTokenizer):
+            return self.studio.tokenize(texts, max_tokens=max_tokens, template=llama_template)
         if thinking is None:
             return self.studio.tokenize(texts, max_tokens=max_tokens)
         if not isinstance(self.studio, encode.ChatTokenizer):
@@ -100,7 +104,9 @@ class TextEncoders(torch.nn.Module):
         # ComfyUI says where to compute: the weights may stand elsewhere (partial loading).
         text = self.studio.embed(tokens, self._execution_device)
         pooled = None if text.pooled is None else text.pooled.float().cpu()
-        extra = {} if text.mask is None else {"attention_mask": text.mask.cpu()}
+        extra: dict[str, Any] = {} if text.mask is None else {"attention_mask": text.mask.cpu()}
+        if sees(self):
+            extra[PROMPTS] = [prompt for part in tokens.values() for prompt in part.texts]
         return text.sequence.float().cpu(), pooled, extra
 
     @torch.no_grad()
@@ -128,6 +134,36 @@ class TextEncoders(torch.nn.Module):
             max_length, (seed or 0) % 2**64, do_sample, temperature, top_k, top_p, min_p, repetition_penalty
         )
         return self.studio.write(tokens, how, self._execution_device, check_cancel)
+
+
+PROMPTS = "storefront_prompts"  # in a CONDITIONING: the words, which Z-Image Omni reads otherwise beside a picture
+
+
+def sees(encoders: Any) -> bool:
+    """Whether this part of a CLIP looks at reference pictures (Z-Image Omni's SigLIP)."""
+    return isinstance(encoders, TextEncoders) and getattr(encoders.studio, "sight", None) is not None
+
+
+def look(clip: Any, picture: torch.Tensor) -> comfy.clip_vision.Output:
+    """What a CLIP that `sees` makes of an IMAGE [1, H, W, 3], as stock CLIPVisionEncode hands it on."""
+    clip.load_model()
+    features = clip.cond_stage_model.studio.sight.look(picture, clip.patcher.load_device).float().cpu()
+    rows, columns = features.shape[1:3]
+    output = comfy.clip_vision.Output()
+    output["last_hidden_state"] = features.flatten(1, 2)
+    output["image_sizes"] = [(3, rows * SIGLIP_PATCH, columns * SIGLIP_PATCH)]
+    return output
+
+
+def features_of(output: Any) -> torch.Tensor:
+    """[1, rows, columns, C] of a CLIP_VISION_OUTPUT of NaFlex SigLIP 2, ours or stock."""
+    features, (_, height, width) = output["last_hidden_state"], output["image_sizes"][0]
+    rows, columns = height // SIGLIP_PATCH, width // SIGLIP_PATCH
+    if features.ndim != 3 or features.shape[1] != rows * columns:
+        raise InputError(
+            "conditioning", f"clip_vision_outputs of shape {list(features.shape)}", "those of a SigLIP 2 NaFlex model"
+        )
+    return features.reshape(len(features), rows, columns, -1)
 
 
 def make_clip(encoders: TextEncoders, tokenizer: Tokenizer, load_device, offload_device) -> comfy.sd.CLIP:
@@ -167,6 +203,7 @@ def _bytes(text: encode.Text) -> int:
 
 
 CACHE = EncodedCache(limit=256 * 2**20)
+SIGLIP_PATCH = 16  # pixels a side, by which ComfyUI counts a picture's patches
 MAX_TOKENS = FLUX1.max_tokens
 NAMES = {"l": "CLIP", "t5xxl": "T5", "qwen3_4b": "Qwen3", "mistral3_24b": "Mistral 3"}
 
@@ -195,7 +232,10 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
                 raise InputError("clip", "a CLIP with hooks", "one prompt at a time, or a CLIP without hooks")
             return clip.encode_from_tokens_scheduled(tokens), notes
         texts.append(_encode_once(clip, tokens, (first, second, max_tokens)))
-    return [_one_batch(texts)], notes
+    conditioning = _one_batch(texts)
+    if sees(clip.cond_stage_model):
+        conditioning[1][PROMPTS] = [first for first, _ in pairs]
+    return [conditioning], notes
 
 
 def _one_batch(texts: list[encode.Text]) -> list:

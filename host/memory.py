@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import types
 from typing import Any
 
 import comfy.model_management as mm
@@ -28,6 +27,16 @@ _LEAVES = {
 }
 
 
+class _AtHand:
+    """A norm's settings and methods, with its weight where the input is."""
+
+    def __init__(self, norm: torch.nn.Module, weight: torch.Tensor, bias: torch.Tensor | None):
+        self._of, self.weight, self.bias = norm, weight, bias
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
+
+
 @functools.cache
 def _streamed_norm(base: type[torch.nn.Module]) -> type[torch.nn.Module]:
     """A root-mean-square norm of transformers or diffusers, with its weight brought to where its input is.
@@ -42,14 +51,9 @@ def _streamed_norm(base: type[torch.nn.Module]) -> type[torch.nn.Module]:
             # In its own dtype: T5 keeps some layers in fp32, and the weight decides what the others are given.
             dtype, device = self.weight.dtype, hidden_states.device
             weight, bias, stream = comfy.ops.cast_bias_weight(self, dtype=dtype, device=device, offloadable=True)
-            at_hand = types.SimpleNamespace(weight=weight, bias=bias, **{k: getattr(self, k) for k in self._settings})
-            out = base.forward(at_hand, hidden_states)  # type: ignore[arg-type]
+            out = base.forward(_AtHand(self, weight, bias), hidden_states)  # type: ignore[arg-type]
             comfy.ops.uncast_bias_weight(self, weight, bias, stream)
             return out
-
-        @property
-        def _settings(self) -> list[str]:
-            return [name for name in ("eps", "variance_epsilon") if hasattr(self, name)]
 
     Streamed.__name__ = f"Streamed{base.__name__}"
     return Streamed
@@ -107,6 +111,17 @@ def share_tied_head(module: torch.nn.Module) -> None:
 def patcher(module: torch.nn.Module, load_device: torch.device, offload_device: torch.device):
     """ComfyUI's patcher of the day: looked up late, because ComfyUI rebinds it at start-up."""
     return comfy.model_patcher.CoreModelPatcher(module, load_device=load_device, offload_device=offload_device)
+
+
+def bring_the_rest(module: torch.nn.Module, device: torch.device) -> None:
+    """After a load in part: weights of layers that cannot stream (recurrent decays, convolutions), on to the device.
+
+    They are small, and ComfyUI may have left them behind. They go back with the others when ComfyUI unloads.
+    """
+    for layer in module.modules():
+        if not hasattr(layer, "comfy_cast_weights"):
+            for weight in layer.parameters(recurse=False):
+                weight.data = weight.data.to(device)
 
 
 def compute_dtype(weight_dtype: str, device: torch.device) -> torch.dtype:

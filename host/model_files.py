@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,9 +92,10 @@ def _open(checkpoint: Checkpoint, weight_dtype: str) -> Loaded:
 
     family = checkpoint.family
     text_dtype = text_encoder_dtype(weight_dtype)
-    texts = [component(part, text_dtype) for part in family.components if part.startswith("text_encoder")]
+    texts = [component(part, text_dtype) for part in family.encoders]
     tokenizers = [load_component(checkpoint, part, text_dtype) for part in family.tokenizers]
-    clip = clip_of(family, texts, tokenizers, text_dtype)
+    processors = [load_component(checkpoint, part, text_dtype) for part in family.image_processors]
+    clip = clip_of(family, texts, tokenizers, text_dtype, processors)
     transformer = component("transformer", transformer_dtype(weight_dtype))
     nature = Nature(family, checkpoint.defaults, checkpoint.scheduler_config)
     model = model_of(transformer, checkpoint.edition, nature, preview_factors(checkpoint.folder), weight_dtype)
@@ -120,10 +121,12 @@ def vae_dtype(weight_dtype: str) -> torch.dtype:
     return asked if asked != torch.float16 else mm.vae_dtype(mm.vae_device(), [torch.bfloat16, torch.float32])
 
 
-def clip_of(family: Family, texts: list[Any], tokenizers: list[Any], dtype: torch.dtype) -> Any:
-    """A CLIP from a family's text encoders and tokenizers, in the order of its components."""
+def clip_of(
+    family: Family, texts: list[Any], tokenizers: list[Any], dtype: torch.dtype, processors: Sequence[Any] = ()
+) -> Any:
+    """A CLIP from a family's encoders, tokenizers and image processors, in the order of its components."""
     device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
-    encoders = TextEncoders(make_encoders(family, [memory.adopt(text) for text in texts]), dtype, offload)
+    encoders = TextEncoders(make_encoders(family, [memory.adopt(text) for text in texts], processors), dtype, offload)
     return make_clip(encoders, Tokenizer(make_tokenizer(family, tokenizers)), device, offload)
 
 

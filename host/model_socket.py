@@ -24,11 +24,13 @@ from ..studio.flux.families import (
     SCHNELL_SCHEDULER,
     Z_IMAGE,
     Z_IMAGE_SCHEDULER,
+    Z_IMAGES,
     Defaults,
     Edition,
     Family,
 )
-from ..studio.flux.velocity import FluxVelocity, Velocity, ZImageVelocity, channels_of
+from ..studio.flux.velocity import FluxVelocity, Velocity, ZImageOmniVelocity, ZImageVelocity, channels_of
+from . import clip_socket
 from .lora_patches import FusedLayerNames
 
 
@@ -142,6 +144,30 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             out["guidance"] = comfy.conds.CONDRegular(torch.FloatTensor([kwargs.get("guidance", 3.5)]))
         if references := kwargs.get("reference_latents"):
             out["ref_latents"] = comfy.conds.CONDList([self._reference(latent) for latent in references])
+        if isinstance(self.diffusion_model, ZImageOmniVelocity):
+            texts, features = kwargs.get("reference_latents_text_embeds"), kwargs.get("clip_vision_outputs")
+            out |= self._around_references(len(references or ()), texts or [], features or [])
+        return out
+
+    def _around_references(self, pictures: int, texts: list[torch.Tensor], outputs: list) -> dict[str, Any]:
+        """What Z-Image Omni reads and sees of its references, under the keys of stock TextEncodeZImageOmni."""
+        wanted = (
+            "references from StorefrontReference with the clip of this model, or all of TextEncodeZImageOmni's inputs"
+        )
+        if len(texts) != (pictures + 1 if pictures else 0):
+            raise InputError("conditioning", f"{pictures} reference latents and {len(texts)} texts around them", wanted)
+        if len(outputs) not in (0, pictures):
+            raise InputError("conditioning", f"{pictures} reference latents, {len(outputs)} of them seen", wanted)
+        for text in texts:
+            self._require_width("reference_latents_text_embeds", text, self._text_width())
+        features = [clip_socket.features_of(output) for output in outputs]
+        for feature in features:
+            self._require_width("clip_vision_outputs", feature, self.diffusion_model.config.siglip_feat_dim)
+        out = {}
+        if texts:
+            out["ref_contexts"] = comfy.conds.CONDList(texts)
+        if features:
+            out["siglip_feats"] = comfy.conds.CONDList(features)
         return out
 
     def _reference(self, latent: torch.Tensor) -> torch.Tensor:
@@ -150,7 +176,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             raise InputError(
                 "conditioning",
                 "reference latents",
-                f"none: this {name} model cannot see them (FLUX.1 Kontext and FLUX.2 can)",
+                f"none: this {name} model cannot see them (FLUX.1 Kontext, FLUX.2 and Z-Image Omni can)",
             )
         if latent.ndim != 4 or latent.shape[1] != wanted:
             raise InputError(
@@ -191,7 +217,7 @@ def _stock_facts(velocity: Velocity, nature: Nature) -> tuple[comfy.model_base.M
     The shift is that of samplers which know no size. The activations are those of ComfyUI's own models.
     """
     config = nature.scheduler_config
-    if nature.family is Z_IMAGE:
+    if nature.family in Z_IMAGES:
         return comfy.model_base.ModelType.FLOW, float(config.get("shift", 3.0)), 2.8
     if nature.family in (FLUX2_DEV, FLUX2_KLEIN, FLUX3):
         width = velocity.config.num_attention_heads * velocity.config.attention_head_dim

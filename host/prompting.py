@@ -10,8 +10,9 @@ import comfy.model_management as mm
 import folder_paths
 import torch
 
-from ..studio.errors import InputError, ModelFilesError
-from ..studio.prompt import presets
+from ..studio.errors import InputError, ModelFilesError, require_number
+from ..studio.flux.checkpoints import read_json
+from ..studio.prompt import flux3, presets
 from ..studio.prompt.writers import (
     CONNECTION,
     IN_LINE,
@@ -25,6 +26,8 @@ from . import connections, memory
 from .progress import check_cancel
 
 NONE = "none"
+UPSAMPLER = "Qwen3_5ForConditionalGeneration"  # as diffusers' Flux3AutoPromptUpsampleStep expects it
+MOST_CAPTION_TOKENS = 8192  # as many as FLUX.3 reads
 # Close to what Qwen advises for answers without thinking; enough freedom for a seed to matter.
 TEMPERATURE, TOP_K, TOP_P, REPETITION = 0.7, 20, 0.8, 1.05
 
@@ -150,52 +153,56 @@ def find_folder(name: str) -> Path:
     return known[name]
 
 
-class FolderWriter:
-    """A causal language model of transformers, opened at its first use and gone with this object."""
+# --- FLUX.3's prompt upsampler ------------------------------------------------------------------------------------------
 
-    def __init__(self, name: str, folder: Path):
-        self._name, self._folder = name, folder
-        self._model: Any = None
-        self._tokenizer: Any = None
-        self._patcher: Any = None
 
-    def _open(self) -> None:
-        """Weights from safetensors alone, code from transformers alone."""
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        wanted = "a whole causal language model in transformers' layout"
-        if '"auto_map"' in (self._folder / "config.json").read_text("utf-8", "replace"):
-            raise ModelFilesError("local_model", self._name, f"{wanted}, without code of its own (auto_map)")
-        device = mm.text_encoder_device()
-        dtype = memory.compute_dtype("auto", device)
+def upsamplers() -> dict[str, Path]:
+    """Name -> folder of every model in the `LLM` paths that is of the class of FLUX.3's prompt upsampler."""
+    found = {}
+    for name, folder in folders().items():
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                self._folder, local_files_only=True, trust_remote_code=False
-            )
-            model = AutoModelForCausalLM.from_pretrained(
-                self._folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
-            )
-        except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
-            reason = " ".join(str(error).split()).replace(str(self._folder), self._name)[:200]
-            raise ModelFilesError("local_model", self._name, f"{wanted} ({reason})") from None
-        self._model = memory.adopt(model)  # from_pretrained leaves it in evaluation mode
+            config = read_json(folder / "config.json")
+        except ModelFilesError:
+            continue  # broken: the list of what can be opened is not the place to say so
+        if UPSAMPLER in (config.get("architectures") or ()):
+            found[name] = folder
+    return found
+
+
+def flux3_caption(order: flux3.Order, upsampler: str, most_tokens: int) -> str:
+    """The caption that FLUX.3 is given, written by its prompt upsampler; "none": the table of boxes alone behind the prompt."""
+    require_number("max_tokens", most_tokens, 1, MOST_CAPTION_TOKENS)
+    if upsampler == NONE:
+        return flux3.caption(order)
+    known = upsamplers()
+    if upsampler not in known:
+        raise InputError("upsampler", upsampler, "one of: " + ", ".join([NONE, *known]))
+    import transformers
+
+    opened = open_folder(
+        "upsampler", upsampler, known[upsampler], getattr(transformers, UPSAMPLER), transformers.AutoProcessor
+    )
+    return flux3.upsample(order, opened, opened.reader, most_tokens)
+
+
+class OpenedFolder:
+    """A language model of transformers under ComfyUI's memory management, and its tokenizer or processor."""
+
+    def __init__(self, model: torch.nn.Module, reader: Any):
+        self.model: Any = memory.adopt(model)  # from_pretrained leaves it in evaluation mode
+        self.reader = reader
         box = torch.nn.Module()  # ComfyUI writes `device`, which transformers' models forbid
-        box.model = self._model
-        self._patcher = memory.patcher(box, device, mm.text_encoder_offload_device())
+        box.model = self.model
+        self.patcher = memory.patcher(box, mm.text_encoder_device(), mm.text_encoder_offload_device())
 
-    def write(self, instructions: str, request: str, seed: int) -> str:
-        try:
-            if self._model is None:
-                self._open()
-            return self._generate(instructions, request, seed)
-        except ModelFilesError as error:
-            raise WriterError(str(error)) from None
-        except torch.cuda.OutOfMemoryError:
-            raise WriterError("there was not enough memory for it to write") from None
+    @property
+    def device(self) -> torch.device:
+        """To compute on; in part loaded, the model's own parameters may stand elsewhere."""
+        return self.patcher.load_device
 
     @torch.no_grad()
-    def _generate(self, instructions: str, request: str, seed: int) -> str:
+    def generate(self, **options: Any) -> torch.Tensor:
+        """transformers' `generate`, which hears Cancel before each token."""
         from transformers import StoppingCriteria, StoppingCriteriaList
 
         class Cancel(StoppingCriteria):
@@ -203,16 +210,58 @@ class FolderWriter:
                 check_cancel()
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
-        mm.load_models_gpu([self._patcher])
-        # Not the model's own: in part loaded, its parameters may stand elsewhere.
-        device = self._patcher.load_device
-        tokens = self._tokens(instructions, request)
-        ids = tokens["input_ids"].to(device)
-        if ids.shape[1] + MOST_NEW_TOKENS > getattr(self._model.config, "max_position_embeddings", 2**31):
+        mm.load_models_gpu([self.patcher])
+        memory.bring_the_rest(self.model, self.device)
+        return self.model.generate(**options, stopping_criteria=StoppingCriteriaList([Cancel()]))
+
+
+def open_folder(input_name: str, name: str, folder: Path, model_class: Any, reader_class: Any) -> OpenedFolder:
+    """Weights from safetensors alone, code from transformers alone. Raises ModelFilesError that names the input."""
+    from safetensors import SafetensorError
+
+    wanted = "a whole language model in transformers' layout"
+    if '"auto_map"' in (folder / "config.json").read_text("utf-8", "replace"):
+        raise ModelFilesError(input_name, name, f"{wanted}, without code of its own (auto_map)")
+    dtype = memory.compute_dtype("auto", mm.text_encoder_device())
+    try:
+        reader = reader_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = model_class.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
+        )
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).replace(str(folder), name)[:200]
+        raise ModelFilesError(input_name, name, f"{wanted} ({reason})") from None
+    return OpenedFolder(model, reader)
+
+
+class FolderWriter:
+    """A causal language model of transformers, opened at its first use and gone with this object."""
+
+    def __init__(self, name: str, folder: Path):
+        self._name, self._folder = name, folder
+        self._opened: OpenedFolder | None = None
+
+    def write(self, instructions: str, request: str, seed: int) -> str:
+        try:
+            if self._opened is None:
+                from transformers import AutoModelForCausalLM, AutoTokenizer
+
+                self._opened = open_folder("local_model", self._name, self._folder, AutoModelForCausalLM, AutoTokenizer)
+            return self._generate(self._opened, instructions, request, seed)
+        except ModelFilesError as error:
+            raise WriterError(str(error)) from None
+        except torch.cuda.OutOfMemoryError:
+            raise WriterError("there was not enough memory for it to write") from None
+
+    @torch.no_grad()
+    def _generate(self, opened: OpenedFolder, instructions: str, request: str, seed: int) -> str:
+        device, reader = opened.device, opened.reader
+        ids = self._tokens(reader, instructions, request)["input_ids"].to(device)
+        if ids.shape[1] + MOST_NEW_TOKENS > getattr(opened.model.config, "max_position_embeddings", 2**31):
             raise WriterError(f"the request has {ids.shape[1]} tokens, more than this model reads")
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            written = self._model.generate(
+            written = opened.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=MOST_NEW_TOKENS,
@@ -221,19 +270,19 @@ class FolderWriter:
                 top_k=TOP_K,
                 top_p=TOP_P,
                 repetition_penalty=REPETITION,
-                pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
-                stopping_criteria=StoppingCriteriaList([Cancel()]),
+                pad_token_id=reader.pad_token_id or reader.eos_token_id,
             )
-        return self._tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
+        return reader.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
 
-    def _tokens(self, instructions: str, request: str) -> Any:
+    @staticmethod
+    def _tokens(reader: Any, instructions: str, request: str) -> Any:
         """The two parts in the model's own chat template; one after the other where it has none, or none for a system."""
-        if self._tokenizer.chat_template is None:
-            return self._tokenizer(f"{instructions}\n\n{request}\n\n", return_tensors="pt")
+        if reader.chat_template is None:
+            return reader(f"{instructions}\n\n{request}\n\n", return_tensors="pt")
         from jinja2 import TemplateError
 
         def templated(messages: list[dict[str, str]]) -> Any:
-            return self._tokenizer.apply_chat_template(
+            return reader.apply_chat_template(
                 messages, add_generation_prompt=True, return_tensors="pt", return_dict=True, enable_thinking=False
             )
 

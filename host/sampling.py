@@ -15,7 +15,7 @@ import torch
 
 from ..studio.errors import InputError, require_number
 from ..studio.flux import noise, schedule
-from ..studio.flux.families import Z_IMAGE
+from ..studio.flux.families import Z_IMAGES
 from .model_socket import Nature, nature_of
 
 AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # "what the model wants"
@@ -144,12 +144,12 @@ def _patched_schedule(model: Any, nature: Nature) -> tuple[Mapping[str, Any], fl
     patched = model.object_patches.get("model_sampling")
     if patched is None:
         return nature.scheduler_config, None
-    if nature.family is Z_IMAGE:
+    if nature.family in Z_IMAGES:
         if isinstance(patched, comfy.model_sampling.ModelSamplingDiscreteFlow):
             return {**nature.scheduler_config, "use_dynamic_shifting": False, "shift": patched.shift}, None
     elif isinstance(patched, comfy.model_sampling.ModelSamplingFlux):
         return nature.scheduler_config, patched.shift
-    fitting = "ModelSamplingAuraFlow" if nature.family is Z_IMAGE else "ModelSamplingFlux"
+    fitting = "ModelSamplingAuraFlow" if nature.family in Z_IMAGES else "ModelSamplingFlux"
     raise InputError("model", f"patched by {type(patched).__mro__[1].__name__}", f"a {fitting} node, or none")
 
 

@@ -9,6 +9,7 @@ from .blend import StorefrontBlendIntoScene
 from .cutout import StorefrontRemoveBackground
 from .files import StorefrontLoadComponents
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
+from .flux3 import StorefrontFlux3Prompt
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .lora import StorefrontLoadLora, StorefrontStyleLora
 from .output import StorefrontReport, StorefrontSaveImage
@@ -40,6 +41,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontSaveImage,
     StorefrontReport,
     StorefrontAdPrompt,
+    StorefrontFlux3Prompt,
 ]
 
 

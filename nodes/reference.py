@@ -16,8 +16,8 @@ class StorefrontReference(io.ComfyNode):
             node_id="StorefrontReference",
             display_name="Reference Picture (Storefront)",
             category=CATEGORY,
-            description="Shows FLUX.1 Kontext or FLUX.2 a picture to edit or to take from, at the size it was trained to see.",
-            search_aliases=["kontext", "reference latent", "edit", "image edit", "flux 2 reference"],
+            description="Shows FLUX.1 Kontext, FLUX.2, FLUX.3 or Z-Image Omni a picture to edit or to take from, at the size it was trained to see.",
+            search_aliases=["kontext", "reference latent", "edit", "image edit", "flux 2 reference", "z-image omni"],
             inputs=[
                 io.Conditioning.Input("conditioning"),
                 io.Vae.Input("vae"),
@@ -28,14 +28,17 @@ class StorefrontReference(io.ComfyNode):
                     "size",
                     options=SIZES,
                     default=OWN_SIZE,
-                    tooltip="Kontext: the nearest size of its training. FLUX.2: at most a megapixel.",
+                    tooltip="Kontext: the nearest size of its training. The others: at most a megapixel.",
+                ),
+                io.Clip.Input(
+                    "clip", optional=True, tooltip="Z-Image Omni alone wants its own, which sees the picture."
                 ),
             ],
             outputs=[io.Conditioning.Output()],
         )
 
     @classmethod
-    def execute(cls, conditioning, vae, image, size: str = "the model's own") -> io.NodeOutput:
+    def execute(cls, conditioning, vae, image, size: str = "the model's own", clip=None) -> io.NodeOutput:
         from ..host import references
 
-        return io.NodeOutput(references.add(conditioning, vae, image, size))
+        return io.NodeOutput(references.add(conditioning, vae, image, size, clip))

@@ -96,7 +96,7 @@ def check_safetensors(path: Path, name: str = "model") -> None:
 
 def weight_names(part: Path) -> tuple[str, str | None]:
     """How diffusers and transformers call the weights of a component, and the variant ("fp16") if it has only that."""
-    stem = "model" if part.name.startswith("text_encoder") else "diffusion_pytorch_model"
+    stem = "model" if part.name.startswith(("text_encoder", "siglip")) else "diffusion_pytorch_model"
     if any((part / f"{stem}{ending}").is_file() for ending in (".safetensors", ".safetensors.index.json")):
         return stem, None
     for variant in VARIANTS:
@@ -174,6 +174,10 @@ def inspect(folder: Path) -> Checkpoint:
         if not any(all((folder / tokenizer / name).is_file() for name in files) for files in TOKENIZER_FILES):
             wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
             raise ModelFilesError("model", folder.name, f"in {tokenizer}/: {wanted}; {how_to_get(folder)}")
+    for processor in family.image_processors:
+        if not (folder / processor / "preprocessor_config.json").is_file():
+            wanted = f"a file {processor}/preprocessor_config.json in it; {how_to_get(folder)}"
+            raise ModelFilesError("model", folder.name, wanted)
     scheduler = read_scheduler(folder, family)
     transformer = read_json(folder / "transformer" / "config.json")
     quick = edition.quick if edition.quick and is_quick(edition, index, transformer, scheduler) else None
@@ -199,7 +203,8 @@ def require_classes(name: str, family: Family) -> None:
 
     import diffusers
 
-    for library, cls in (*family.components.values(), *family.tokenizers.values()):
+    classes = (*family.components.values(), *family.tokenizers.values(), *family.image_processors.values())
+    for library, cls in classes:
         try:
             getattr(importlib.import_module(library), cls)
         except (AttributeError, ImportError, RuntimeError) as error:
@@ -222,18 +227,19 @@ def config_gaps(part: Path, family: Family) -> dict[str, Any]:
 
 
 def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype) -> Any:
-    """One model (eval mode, no gradients, weights in `dtype`) or one tokenizer of the folder.
+    """One model (eval mode, no gradients, weights in `dtype`), tokenizer or image processor of the folder.
 
     Only the family's classes, only safetensors, only local files. Raises ModelFilesError where they do not fit.
     """
     part, family = checkpoint.folder / component, checkpoint.family
-    if component in family.tokenizers:
-        return load_tokenizer(part, *family.tokenizers[component])
+    for readers in (family.tokenizers, family.image_processors):
+        if component in readers:
+            return load_tokenizer(part, *readers[component])
     return load_module(part, *family.components[component], dtype, config_gaps(part, family))
 
 
 def load_tokenizer(part: Path, library: str, name: str) -> Any:
-    """The tokenizer of a folder. Raises ModelFilesError where it cannot be read."""
+    """The tokenizer or image processor of a folder. Raises ModelFilesError where it cannot be read."""
     import importlib
 
     try:
@@ -241,7 +247,7 @@ def load_tokenizer(part: Path, library: str, name: str) -> Any:
         return cls.from_pretrained(part, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises plain Exceptions
         where = f"{part.parent.name}/{part.name}"
-        raise ModelFilesError("model", where, f"tokenizer files that can be read; {error!r}") from error
+        raise ModelFilesError("model", where, f"{name} files that can be read; {error!r}") from error
 
 
 def load_module(part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any]) -> Any:

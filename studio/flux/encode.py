@@ -3,7 +3,7 @@ hidden states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from einops import rearrange
 
 from ..errors import InputError
+from . import omni
 from .families import ChatText, Family
 
 MOST_PROMPTS = 64  # in one node; each takes some megabytes of embeddings and becomes a picture of its own
@@ -24,6 +25,7 @@ class Tokens:
     counts: tuple[int, ...]  # tokens that each text really has, end mark included
     cut: tuple[str, ...]  # the words of each text that were cut off
     mask: torch.Tensor | None = None  # [B, S], 1 = the text's own tokens; None where the encoder knows no padding
+    texts: tuple[str, ...] = ()  # what a language model was given to read
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Text:
     sequence: torch.Tensor  # [B, S, D]
     pooled: torch.Tensor | None = None  # [B, P]; CLIP's
     mask: torch.Tensor | None = None  # [B, S], 1 = the text's own tokens; a language model's
+    around: tuple[torch.Tensor, ...] = ()  # [1, S, D] each: what Z-Image Omni reads around n pictures, n + 1 texts
+    seen: tuple[torch.Tensor, ...] = ()  # [1, rows, columns, C] each: what its SigLIP sees of them
 
 
 def tokenize(tokenizer: Any, texts: list[str], length: int) -> Tokens:
@@ -108,11 +112,13 @@ class ChatTokenizer:
         self._text = text
         self.length = text.length
 
-    def tokenize(self, texts: list[str], texts_2: list[str] | None = None, max_tokens: int = 0) -> dict[str, Tokens]:
-        """Padded and cut to `max_tokens`; 0 is the model's own."""
+    def tokenize(
+        self, texts: list[str], texts_2: list[str] | None = None, max_tokens: int = 0, template: str = ""
+    ) -> dict[str, Tokens]:
+        """Padded and cut to `max_tokens`; 0 is the model's own. `template`: what goes before the model's own, {} = a text."""
         if texts_2 and texts_2 != texts:
             raise InputError("prompt_2", texts_2[0], "nothing, since this model has one text encoder")
-        chats = [self.chat(text) for text in texts]
+        chats = [template.replace("{}", text) if template else self.chat(text) for text in texts]
         whole = [self._tokenizer(chat, add_special_tokens=self._adds_marks).input_ids for chat in chats]
         most = max_tokens or self.length
         length = most
@@ -128,7 +134,8 @@ class ChatTokenizer:
         )
         kept = [int(row.sum()) for row in padded.attention_mask]
         cut = [self._tokenizer.decode(row[n:], skip_special_tokens=True) for row, n in zip(whole, kept, strict=True)]
-        return {self._text.part: Tokens(padded.input_ids, tuple(map(len, whole)), tuple(cut), padded.attention_mask)}
+        counts = tuple(map(len, whole))
+        return {self._text.part: Tokens(padded.input_ids, counts, tuple(cut), padded.attention_mask, tuple(texts))}
 
     def question(self, text: str, thinking: bool = False, as_it_is: bool = False) -> dict[str, Tokens]:
         """A text for the model to answer, unpadded; `as_it_is`: without the chat template."""
@@ -161,11 +168,11 @@ class ChatTokenizer:
 
 
 class ChatEncoder(torch.nn.Module):
-    """A language model of transformers whose hidden states are the embedding."""
+    """A language model of transformers whose hidden states are the embedding; Z-Image Omni's with an eye beside it."""
 
-    def __init__(self, language_model: torch.nn.Module, text: ChatText):
+    def __init__(self, language_model: torch.nn.Module, text: ChatText, sight: omni.Sight | None = None):
         super().__init__()
-        self.language_model = language_model
+        self.language_model, self.sight = language_model, sight
         self._text = text
 
     @property
@@ -228,11 +235,16 @@ def make_tokenizer(family: Family, tokenizers: list[Any]) -> PairTokenizer | Cha
     return ChatTokenizer(tokenizers[0], family.text)
 
 
-def make_encoders(family: Family, modules: list[torch.nn.Module]) -> PairEncoders | ChatEncoder:
-    """The family's text encoders, in the order of `family.components`, behind one call."""
+def make_encoders(
+    family: Family, modules: list[torch.nn.Module], processors: Sequence[Any] = ()
+) -> PairEncoders | ChatEncoder:
+    """The family's encoders, in the order of `family.encoders`, with its image processors, behind one call.
+
+    Z-Image Omni's language model may come alone; it then looks at no picture.
+    """
     if family.text is None:
         return PairEncoders(modules[0], modules[1])
-    return ChatEncoder(modules[0], family.text)
+    return ChatEncoder(modules[0], family.text, omni.Sight(modules[1], processors[0]) if processors else None)
 
 
 def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:

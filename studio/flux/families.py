@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -42,6 +42,12 @@ class Family:
     # Settings that a shipped config must not leave to the class's defaults, because those are another model's.
     required_config: Mapping[str, Mapping[str, object]]
     scheduler_config: Mapping[str, object] | None = None  # of folders that have no scheduler/; None: they must have one
+    image_processors: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # they prepare pictures for encoders
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The components that read words and look at pictures: ComfyUI's CLIP."""
+        return tuple(name for name in self.components if name.startswith(("text_encoder", "siglip")))
 
 
 _VAE_16 = MappingProxyType(
@@ -143,6 +149,14 @@ Z_IMAGE = Family(
     required_config=MappingProxyType({"vae": _VAE_16}),
 )
 
+Z_IMAGE_OMNI = replace(
+    Z_IMAGE,
+    name="Z-Image Omni",
+    since="0.37",
+    components=MappingProxyType({**Z_IMAGE.components, "siglip": ("transformers", "Siglip2VisionModel")}),
+    image_processors=MappingProxyType({"siglip_processor": ("transformers", "Siglip2ImageProcessor")}),
+)
+
 FLUX3 = Family(
     name="FLUX.3",
     since="0.42",
@@ -160,7 +174,8 @@ FLUX3 = Family(
     **{**_FLUX2, "timeshift": "linear"},  # type: ignore[arg-type]
 )
 
-FAMILIES = (FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, Z_IMAGE)
+FAMILIES = (FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, Z_IMAGE, Z_IMAGE_OMNI)
+Z_IMAGES = (Z_IMAGE, Z_IMAGE_OMNI)
 
 
 @dataclass(frozen=True)
@@ -209,6 +224,7 @@ PIPELINES: Mapping[str, Edition] = MappingProxyType(
             ("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
             Edition(Z_IMAGE, Defaults(50, 0.0, 5.0), quick=Defaults(8, 0.0, 1.0)),
         ),
+        "ZImageOmniPipeline": Edition(Z_IMAGE_OMNI, Defaults(50, 0.0, 6.0), takes_references=True),
     }
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from .. import images
 from ..errors import InputError, require_number
 from . import latents as codec
-from . import noise, schedule
+from . import noise, omni, schedule
 from .checkpoints import Checkpoint, inspect, load_component
 from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
 from .families import Defaults, Family
@@ -41,11 +41,11 @@ class FluxStudio:
         family = checkpoint.family
         parts = {name: load_component(checkpoint, name, dtype).to(device) for name in family.components}
         tokenizers = [load_component(checkpoint, name, dtype) for name in family.tokenizers]
-        texts = [part for name, part in parts.items() if name.startswith("text_encoder")]
+        processors = [load_component(checkpoint, name, dtype) for name in family.image_processors]
         return cls(
             family,
             make_tokenizer(family, tokenizers),
-            make_encoders(family, texts),
+            make_encoders(family, [parts[name] for name in family.encoders], processors),
             make_velocity(parts["transformer"], dtype),
             parts["vae"],
             checkpoint.scheduler_config,
@@ -57,6 +57,24 @@ class FluxStudio:
     def encode(self, prompts: list[str], prompts_2: list[str] | None = None, max_tokens: int = 0) -> Text:
         """`max_tokens` is the sequence encoder's length; 0 is the model's own."""
         return self.encoders.embed(self.tokenizer.tokenize(prompts, prompts_2, max_tokens), self.device)
+
+    @torch.no_grad()
+    def encode_with_pictures(self, prompts: list[str], pictures: Sequence[torch.Tensor]) -> Text:
+        """What Z-Image Omni makes of prompts and of the IMAGEs [1, H, W, 3] whose latents are `references` of `sample`.
+
+        Raises InputError for another family, which sees the latents alone.
+        """
+        if not isinstance(self.encoders, ChatEncoder) or self.encoders.sight is None:
+            raise InputError("pictures", self.family.name, "Z-Image Omni: other families want references alone")
+        assert isinstance(self.tokenizer, ChatTokenizer)
+        template = omni.PROMPT if pictures else ""
+        text = self.encoders.embed(self.tokenizer.tokenize(prompts, template=template), self.device)
+        around = [
+            self.encoders.embed(self.tokenizer.tokenize([""], template=words), self.device).sequence
+            for words in omni.texts_around(len(pictures))
+        ]
+        seen = [self.encoders.sight.look(picture, self.device) for picture in pictures]
+        return replace(text, around=tuple(around), seen=tuple(seen))
 
     @torch.no_grad()
     def sample(
@@ -124,6 +142,8 @@ class FluxStudio:
             guidance=strengths,
             attention_mask=text.mask,
             ref_latents=looked_at,
+            ref_contexts=text.around,
+            siglip_feats=text.seen,
             target=target,
         )
 

@@ -18,8 +18,8 @@ SIZES = [OWN_SIZE, AS_IT_IS]
 def fit(image: torch.Tensor, for_flux2: bool, size: str) -> torch.Tensor:
     """IMAGE [B, H, W, 3] -> one that the model can look at, sides multiples of 16.
 
-    FLUX.2: at most a megapixel (Lanczos), then cut to whole tokens around the middle. FLUX.1 Kontext: stretched to that
-    of its training's sizes whose proportions are nearest. "as it is": cut to whole tokens only.
+    FLUX.2 and Z-Image Omni: at most a megapixel (Lanczos), then cut to whole tokens around the middle. FLUX.1
+    Kontext: stretched to that of its training's sizes whose proportions are nearest. "as it is": cut to whole tokens only.
     Raises InputError for pictures smaller than a token and for an unknown `size`.
     """
     if size not in SIZES:
@@ -31,10 +31,16 @@ def fit(image: torch.Tensor, for_flux2: bool, size: str) -> torch.Tensor:
         return _whole_tokens(image)
     if not for_flux2:
         return _resize(image, *kontext_size(width, height))
-    if width * height > FLUX2_AREA:
-        scale = math.sqrt(FLUX2_AREA / (width * height))
-        image = _resize(image, int(width * scale), int(height * scale))
-    return _whole_tokens(image)
+    return _whole_tokens(at_most_a_megapixel(image))
+
+
+def at_most_a_megapixel(image: torch.Tensor) -> torch.Tensor:
+    """IMAGE [B, H, W, 3], made smaller (Lanczos) where it has more pixels: what FLUX.2 is then shown the middle of."""
+    height, width = image.shape[1:3]
+    if width * height <= FLUX2_AREA:
+        return image
+    scale = math.sqrt(FLUX2_AREA / (width * height))
+    return _resize(image, int(width * scale), int(height * scale))
 
 
 def kontext_size(width: int, height: int) -> tuple[int, int]:

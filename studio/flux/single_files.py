@@ -52,7 +52,7 @@ FOREIGN = {  # a part of a weight's name -> whose format it is, and what to take
     ".quant_state.bitsandbytes": "a bitsandbytes file; take the bf16, fp8 or GGUF file",
     ".pre_quant_scale": "a file with smoothed (AWQ) weights; open it with ComfyUI's own loader, our sampler takes its MODEL",
     "distilled_guidance_layer.": "a Chroma; wanted: FLUX.1, FLUX.2 or Z-Image. ComfyUI's own loader opens it",
-    "siglip_embedder.": "a Z-Image Omni, which this pack does not draw with; take Z-Image or Z-Image Turbo",
+    "siglip_embedder.": "a Z-Image Omni, whose SigLIP no such file holds; its diffusers folder opens in StorefrontLoadModel",
 }
 
 

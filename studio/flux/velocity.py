@@ -271,12 +271,58 @@ class ZImageVelocity(Velocity):
         context: [B, S, D]. attention_mask: [B, S], 1 = the text's own tokens; None: all of them.
         """
         height, width = x.shape[-2:]
-        texts = list(context) if attention_mask is None else [c[m.bool()] for c, m in zip(context, attention_mask)]
-        # Its padding tokens belong to no layer, so that partial loading may have left them elsewhere.
-        own = {name: token.to(x.device) for name, token in self.transformer.named_parameters(recurse=False)}
-        inputs = (list(even(x).unsqueeze(2)), 1 - timestep, texts)
-        pictures = torch.func.functional_call(self.transformer, own, inputs, {"return_dict": False})[0]
+        texts = self._own_tokens(context, attention_mask)
+        pictures = self._transformer(list(even(x).unsqueeze(2)), 1 - timestep, texts)
         return -torch.stack([picture.float() for picture in pictures]).squeeze(2)[..., :height, :width]
+
+    @staticmethod
+    def _own_tokens(context: torch.Tensor, mask: torch.Tensor | None) -> list[torch.Tensor]:
+        return list(context) if mask is None else [row[own.bool()] for row, own in zip(context, mask)]
+
+    def _transformer(self, x: list, time: torch.Tensor, texts: list, **options: Any) -> list[torch.Tensor]:
+        # Its padding tokens belong to no layer, so that partial loading may have left them elsewhere.
+        own = {name: token.to(time.device) for name, token in self.transformer.named_parameters(recurse=False)}
+        options["return_dict"] = False
+        return torch.func.functional_call(self.transformer, own, (x, time, texts), options)[0]
+
+
+class ZImageOmniVelocity(ZImageVelocity):
+    """Z-Image Omni: the same transformer, which also looks at pictures: text, latents and SigLIP's features of each."""
+
+    def forward(  # type: ignore[override]  # names what its parent's `**_` takes and leaves
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        ref_latents: Sequence[torch.Tensor] = (),
+        ref_contexts: Sequence[torch.Tensor] = (),
+        siglip_feats: Sequence[torch.Tensor] = (),
+        **_: object,
+    ) -> torch.Tensor:
+        """Velocity [B, 16, H, W], float32, of the arguments of Z-Image and of n pictures, under ComfyUI's names.
+
+        ref_latents: n normalised latents, each [1 or B, 16, h, w]. ref_contexts: n + 1 texts, each [1 or B, S, D]: one
+        before each picture, and the one after the prompt. siglip_feats: n pictures' features, each [1 or B, rows,
+        columns, C], or none.
+        """
+        height, width = x.shape[-2:]
+        count, pictures = len(x), len(ref_latents)
+        shown = [for_all(even(latent), count).to(x) for latent in ref_latents]
+        around = [text.expand(count, -1, -1) for text in ref_contexts]
+        features = [feature.expand(count, -1, -1, -1) for feature in siglip_feats]
+        targets, texts = even(x), self._own_tokens(context, attention_mask)
+        out = self._transformer(
+            [[*(latent[row].unsqueeze(1) for latent in shown), targets[row].unsqueeze(1)] for row in range(count)],
+            1 - timestep,
+            [
+                [*(text[row] for text in around[:pictures]), texts[row], *(text[row] for text in around[pictures:])]
+                for row in range(count)
+            ],
+            siglip_feats=[[*(f[row] for f in features), None] if features else None for row in range(count)],
+            image_noise_mask=[[0] * pictures + [1]] * count,
+        )
+        return -torch.stack([picture.float() for picture in out]).squeeze(2)[..., :height, :width]
 
 
 VELOCITIES: Mapping[str, type[Velocity]] = {
@@ -289,6 +335,8 @@ VELOCITIES: Mapping[str, type[Velocity]] = {
 
 def make_velocity(transformer: torch.nn.Module, dtype: torch.dtype) -> Velocity:
     """The Velocity of a diffusers transformer of one of the families."""
+    if getattr(transformer.config, "siglip_feat_dim", None) is not None:
+        return ZImageOmniVelocity(transformer, dtype)
     return VELOCITIES[type(transformer).__name__](transformer, dtype)
 
 

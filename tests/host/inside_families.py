@@ -5,6 +5,7 @@ Run by test_families.py, on the tiny random pipelines of tests/studio/tiny.py, o
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import comfy_process
@@ -20,6 +21,7 @@ from storefront.host import references as host_references
 from storefront.studio import images
 from storefront.studio.errors import InputError
 from storefront.studio.flux import noise, references
+from storefront.studio.flux.families import Z_IMAGE_OMNI
 from storefront.studio.flux.pipeline import FluxStudio
 from storefront.studio.flux.velocity import unpack
 
@@ -30,6 +32,14 @@ SEED, STEPS = 7, 3
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).abs().max())
+
+
+def refusal(call) -> str:
+    try:
+        call()
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def half_resident(patcher, compute) -> float:
@@ -79,25 +89,45 @@ class Family:
     def normalised(self, latent: torch.Tensor) -> torch.Tensor:
         return (latent - self.family.shift_factor) * self.family.scaling_factor
 
-    def sample(self, latent, conditioning=None, **settings) -> torch.Tensor:
+    def looking(self, conditioning, photos: list[torch.Tensor]):
+        """Conditioning that looks at each photo, as stock ReferenceLatent or, for Z-Image Omni, StorefrontReference does."""
+        for photo in photos:
+            if self.family is Z_IMAGE_OMNI:
+                add = host_references.add
+                (conditioning,) = add([conditioning], self.loaded.vae, photo, references.OWN_SIZE, self.loaded.clip)
+            else:
+                values = {"reference_latents": [self.loaded.vae.encode(photo)]}
+                conditioning = node_helpers.conditioning_set_values([conditioning], values, append=True)[0]
+        return conditioning
+
+    def sample(self, latent, conditioning=None, negative=None, **settings) -> torch.Tensor:
         options = {"seed": SEED, "steps": STEPS, "guidance": self.guidance, "cfg": 1.0, "strength": 1.0}
         options |= {"time_limit": 0} | settings
         out, _ = sampling.sample(
-            self.loaded.model, [conditioning or self.conditioning], [self.negative], latent, **options
+            self.loaded.model,
+            [conditioning or self.conditioning],
+            [negative or self.negative],
+            latent,
+            **options,
         )
         return self.normalised(out["samples"])
 
+    def read(self, prompt: str, pictures: list[torch.Tensor]):
+        """Text as the loop of the Python API wants it, which reads it otherwise beside pictures for Z-Image Omni alone."""
+        if self.family is Z_IMAGE_OMNI:
+            return self.studio.encode_with_pictures([prompt], pictures)
+        return self.studio.encode([prompt])
+
     def loop(self, latents, **settings) -> torch.Tensor:
         """The Python API's, which test_families.py of tests/studio holds to diffusers."""
-        cfg = settings.get("cfg", 1.0)
-        negative = self.studio.encode([""]) if cfg > 1 else None
+        cfg, pictures = settings.get("cfg", 1.0), settings.pop("pictures", [])
         return self.studio.sample(
-            self.studio.encode([PROMPT]),
+            self.read(PROMPT, pictures),
             latents,
             seed=SEED,
             steps=STEPS,
             guidance=self.guidance,
-            negative=negative,
+            negative=self.read("", pictures) if cfg > 1 else None,
             **settings,
         )
 
@@ -144,14 +174,15 @@ class Family:
             else 0.0,  # the negative would want the picture too
         }
         if self.edition.takes_references:
-            other = self.loaded.vae.encode(torch.rand(1, 80, 112, 3, generator=torch.Generator().manual_seed(2)))
-            looking = self.conditioning
-            for latent in (self.latent, other):  # as the stock ReferenceLatent node does
-                values = {"reference_latents": [latent]}
-                looking = node_helpers.conditioning_set_values([looking], values, append=True)[0]
-            seen = [start, self.normalised(other)]
-            out["references"] = difference(self.sample({"samples": empty}, looking), self.loop(blank, references=seen))
+            photos = [self.photo, torch.rand(1, 80, 112, 3, generator=torch.Generator().manual_seed(2))]
+            other = self.loaded.vae.encode(photos[1])
+            looking, away = self.looking(self.conditioning, photos), self.looking(self.negative, photos)
+            more = {"references": [start, self.normalised(other)], "pictures": photos}
+            out["references"] = difference(self.sample({"samples": empty}, looking), self.loop(blank, **more))
             out["references are seen"] = difference(self.sample({"samples": empty}, looking), self.loop(blank))
+            out["references and cfg"] = difference(
+                self.sample({"samples": empty}, looking, away, cfg=4.0), self.loop(blank, cfg=4.0, **more)
+            )
         decoded, _ = vae_socket.decode(self.loaded.vae, self.latent, "off")
         out["decode"] = difference(decoded, self.studio.decode(start))
         return out
@@ -187,6 +218,24 @@ class Family:
                     time_limit=0,
                 )[0]["samples"].shape
             ),
+        }
+
+    def stock_omni_node(self) -> dict:
+        """Stock TextEncodeZImageOmni on our sockets, without an image encoder; and stock ReferenceLatent, which is not enough."""
+        from comfy_extras.nodes_zimage import TextEncodeZImageOmni
+
+        blind = {"image1": self.photo, "auto_resize_images": False}
+        ((entry,),) = TextEncodeZImageOmni.execute(self.loaded.clip, PROMPT, vae=self.loaded.vae, **blind).args
+        empty = torch.zeros_like(self.latent)
+        text = dataclasses.replace(self.read(PROMPT, [self.photo]), seen=())
+        seen = [self.normalised(self.latent)]
+        loop = self.studio.sample(text, empty, seed=SEED, steps=STEPS, references=seen)
+        alone = node_helpers.conditioning_set_values([self.conditioning], {"reference_latents": [self.latent]})[0]
+        without_clip = [[self.conditioning], self.loaded.vae, self.photo, references.OWN_SIZE]
+        return {
+            "difference": difference(self.sample({"samples": empty}, entry), loop),
+            "latents alone": refusal(lambda: self.sample({"samples": empty}, alone)),
+            "no clip": refusal(lambda: host_references.add(*without_clip)),
         }
 
     def batch(self) -> dict:
@@ -237,8 +286,11 @@ class Family:
         if not self.edition.takes_references:
             return {}
         big = torch.rand(2, 1100, 1300, 3, generator=torch.Generator().manual_seed(3))
-        fitted = references.fit(big, self.family.latent_channels == 128, references.OWN_SIZE)
-        ((_, options),) = host_references.add([self.conditioning], self.loaded.vae, big, references.OWN_SIZE)
+        at_most = self.family.latent_channels == 128 or self.family is Z_IMAGE_OMNI
+        fitted = references.fit(big, at_most, references.OWN_SIZE)
+        ((_, options),) = host_references.add(
+            [self.conditioning], self.loaded.vae, big, references.OWN_SIZE, self.loaded.clip
+        )
         latents = options["reference_latents"]
         return {
             "size": list(fitted.shape[1:3]),
@@ -261,9 +313,18 @@ class Family:
                 arguments[name] = options[key]
         if self.edition.takes_references:
             arguments["ref_latents"] = [self.normalised(self.latent)]
+        clip = self.loaded.clip
+        if self.family is Z_IMAGE_OMNI:
+            looking = self.looking(conditioning, [self.photo])[1]
+            arguments["ref_contexts"] = looking["reference_latents_text_embeds"]
+            arguments["siglip_feats"] = [clip_socket.features_of(looking["clip_vision_outputs"][0])]
         encoders, tokens = self.loaded.clip.cond_stage_model, self.loaded.clip.tokenize(PROMPT)
         decoder = self.loaded.vae.first_stage_model
         moved = {"vae": (decoder.decode, {"latents": self.latent})}
+
+        def see() -> torch.Tensor:
+            return encoders.studio.sight.look(self.photo, CPU)
+
         # A mask picks each text's own tokens by its values, which fake tensors do not have.
         moved["transformer"] = (model.diffusion_model, {**arguments, "attention_mask": None})
         return {
@@ -271,17 +332,14 @@ class Family:
                 "MODEL": half_resident(self.loaded.model, lambda: model.diffusion_model(**arguments)),
                 "CLIP": half_resident(self.loaded.clip.patcher, lambda: encoders.encode_token_weights(tokens)[0]),
                 "VAE": half_resident(self.loaded.vae.patcher, lambda: decoder.decode(self.latent)),
+                **({"sight": half_resident(clip.patcher, see)} if clip_socket.sees(encoders) else {}),
             },
             "streamed": {name: streamed(*call) for name, call in moved.items()},
         }
 
     def refusals(self) -> dict:
         def outcome(**changes) -> str:
-            try:
-                self.sample(**({"latent": {"samples": self.latent}} | changes))
-            except InputError as error:
-                return str(error)
-            return ""
+            return refusal(lambda: self.sample(**({"latent": {"samples": self.latent}} | changes)))
 
         sequence, options = self.conditioning
         narrow = [sequence[..., :-1], options]
@@ -357,6 +415,7 @@ def measure(name: str) -> dict:
     return {
         "equality": family.equality(),
         "stock": family.stock(),
+        "omni": family.stock_omni_node() if family.family is Z_IMAGE_OMNI else {},
         "batch": family.batch(),
         "writing": family.writing(),
         "shown": family.shown(),

@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, sys.argv[1])
 sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tests" / "studio"))
 sys.path.insert(0, str(ROOT / "tests" / "studio" / "prompt"))
 sys.argv = ["inside", "--cpu", "--base-directory", tempfile.mkdtemp()]
 
@@ -31,7 +32,9 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.text_encoders.llama
 import comfy.text_encoders.z_image
+import tiny
 import torch
+import transformers
 from pack import import_pack
 
 import_pack()
@@ -39,7 +42,7 @@ import_pack()
 from reciter import RECITED
 from sentences import SENTENCES
 from storefront.host import model_files, prompting
-from storefront.studio.prompt import advert, writers
+from storefront.studio.prompt import advert, flux3, writers
 from storefront.studio.prompt.advert import Order
 from transformers import CLIPTokenizer, T5TokenizerFast
 
@@ -151,6 +154,37 @@ def korean() -> dict:
     return {"flux-micro": prompting.reads_korean(micro), "FLUX.1": prompting.reads_korean(stock)}
 
 
+def upsampler() -> dict:
+    """FLUX.3's prompt upsampler, tiny, with half of its weights resident, and with a Cancel."""
+    folder = Path(tempfile.mkdtemp())
+    tiny.build_upsampler(folder)
+    opened = prompting.open_folder(
+        "upsampler", "tiny", folder, transformers.Qwen3_5ForConditionalGeneration, transformers.AutoProcessor
+    )
+    order = flux3.Order("a cup", references=(torch.zeros(1, 64, 96, 3),))
+    whole = flux3.upsample(order, opened, opened.reader, 8)
+    mm.unload_all_models()
+    opened.patcher.load(device_to=torch.device("cpu"), lowvram_model_memory=opened.patcher.model_size() // 2)
+    share = opened.patcher.loaded_size() / opened.patcher.model_size()
+    ids = opened.reader(text="a cup", return_tensors="pt")
+    half = opened.model.generate(**ids, max_new_tokens=8, do_sample=False).tolist()
+    opened.patcher.unpatch_model(torch.device("cpu"))
+    mm.interrupt_current_processing(True)
+    try:
+        flux3.upsample(order, opened, opened.reader, 8)
+        cancelled = ""
+    except BaseException as error:
+        cancelled = type(error).__name__
+    mm.interrupt_current_processing(False)
+    return {
+        "written": whole,
+        "resident": share,
+        "half as whole": half == opened.generate(**ids, max_new_tokens=8, do_sample=False).tolist(),
+        "cancelled": cancelled,
+    }
+
+
 if __name__ == "__main__":
     comfyui = Path(comfy.options.__file__).parents[1]
-    print("FIGURES " + json.dumps({"encoder": encoder(), "tokens": tokens(comfyui), "korean": korean()}))
+    figures = {"encoder": encoder(), "tokens": tokens(comfyui), "korean": korean(), "upsampler": upsampler()}
+    print("FIGURES " + json.dumps(figures))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FAMILIES = ["FLUX.1", "FLUX.1 Kontext", "FLUX.1 Fill", "FLUX.1 Control", "FLUX.2 dev", "FLUX.2 klein"]
-FAMILIES += ["FLUX.3 distilled", "Z-Image Turbo"]
+FAMILIES += ["FLUX.3 distilled", "Z-Image Turbo", "Z-Image Omni"]
 PACKED = ("FLUX.2 dev", "FLUX.2 klein", "FLUX.3 distilled")
 
 
@@ -26,10 +26,10 @@ def families(comfyui_folder):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("task", ["text", "strength", "mask", "cfg", "references", "decode"])
+@pytest.mark.parametrize("task", ["text", "strength", "mask", "cfg", "references", "references and cfg", "decode"])
 def test_comfyui_s_sampler_ends_where_the_loop_ends(families, family, task):
     equality = families[family]["equality"]
-    sees_references = family in ("FLUX.1 Kontext", *PACKED)
+    sees_references = family in ("FLUX.1 Kontext", "Z-Image Omni", *PACKED)
     if task == "references":
         assert ("references" in equality) == sees_references
     if task in equality:
@@ -56,7 +56,8 @@ def test_each_prompt_of_a_batch_draws_what_it_draws_alone(families, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_partly_on_another_device_compute_the_same(families, family):
     memory = families[family]["memory"]
-    assert memory["half"] == {"MODEL": 0, "CLIP": 0, "VAE": 0}
+    sight = {"sight": 0} if family == "Z-Image Omni" else {}
+    assert memory["half"] == {"MODEL": 0, "CLIP": 0, "VAE": 0, **sight}
     assert memory["streamed"] == {"vae": "cuda", "transformer": "cuda"}
 
 
@@ -72,7 +73,7 @@ def test_what_does_not_fit_is_refused_by_name(families, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_language_model_encoder_writes_and_clip_refuses(families, family):
     writing = families[family]["writing"]
-    if family in (*PACKED, "Z-Image Turbo"):
+    if family in (*PACKED, "Z-Image Turbo", "Z-Image Omni"):
         assert writing.pop("cancelled") == "InterruptProcessingException"
         assert isinstance(writing.pop("text"), str)
         assert writing == {"equal": True, "same seed": True, "other seed": True}
@@ -82,13 +83,20 @@ def test_a_language_model_encoder_writes_and_clip_refuses(families, family):
 
 @pytest.mark.parametrize(
     ("family", "size"),
-    [("FLUX.1 Kontext", [944, 1104]), *((family, [928, 1104]) for family in PACKED)],
+    [("FLUX.1 Kontext", [944, 1104]), *((family, [928, 1104]) for family in (*PACKED, "Z-Image Omni"))],
 )
 def test_a_reference_is_shown_at_the_size_of_the_model_s_training(families, family, size):
     shown = families[family]["shown"]
     assert shown["size"] == size
     assert shown["difference"] < 5e-3  # two pictures in one batch round differently from each alone
     assert shown["before"] == 0  # the conditioning that came in is as it was
+
+
+def test_stock_omni_node_works_on_our_sockets_and_half_a_reference_is_refused(families):
+    omni = families["Z-Image Omni"]["omni"]
+    assert omni["difference"] <= 1e-5
+    assert "1 reference latents and 0 texts" in omni["latents alone"]
+    assert omni["no clip"].startswith("clip is None")
 
 
 def test_a_stock_control_net_on_our_model_equals_flux_control_net_pipeline(families):

@@ -18,6 +18,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontTextOverlay", "font"),
     ("StorefrontSaveImage", "format"),
     ("StorefrontAdPrompt", "local_model"),
+    ("StorefrontFlux3Prompt", "upsampler"),
     ("StorefrontAdPrompt", "connection"),
     ("StorefrontPlanLayout", "connection"),
 }

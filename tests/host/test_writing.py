@@ -39,6 +39,14 @@ def test_it_hears_cancel(figures):
     assert figures["encoder"]["cancelled"] == "InterruptProcessingException"
 
 
+def test_flux3_s_upsampler_writes_in_part_loaded_and_hears_cancel(figures):
+    upsampler = figures["upsampler"]
+    assert upsampler["written"]
+    assert 0 < upsampler["resident"] < 1
+    assert upsampler["half as whole"]
+    assert upsampler["cancelled"] == "InterruptProcessingException"
+
+
 def test_prompts_fit_flux(figures):
     assert figures["tokens"]["T5"] <= 512
     assert figures["tokens"]["subject ends at CLIP's"] <= 77

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -253,6 +255,7 @@ def test_what_stands_beside_the_noise_equals_fill_and_control(folders, studios):
         ("FLUX.2 klein base", 50, 4.0),
         ("Z-Image Turbo", 8, 1.0),
         ("Z-Image", 50, 5.0),
+        ("Z-Image Omni", 50, 6.0),
     ],
 )
 def test_a_folder_says_what_its_model_wants(folders, name, steps, cfg):
@@ -308,6 +311,42 @@ def test_references_that_cannot_be_shown_are_refused(size, named):
 
     with pytest.raises(InputError, match=named):
         fit(picture(1, 64, 15), True, size)
+
+
+@pytest.mark.parametrize("scale", [0.0, 4.0])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_zimage_omni_equals_its_pipeline(folders, studios, scale, count):
+    """Over words alone, one reference and two; the second is no multiple of a token: SigLIP sees it whole, the VAE its middle."""
+    from storefront.studio.flux import references
+
+    # A copy, and as its makers run it: the pipeline shows its VAE pictures in bfloat16, whatever the VAE's weights are in.
+    studio = copy.copy(studios("Z-Image Omni"))
+    studio.vae = copy.deepcopy(studio.vae).to(torch.bfloat16)
+    seen = [picture(1), picture(2, 100, 125)][:count]
+    pipeline = diffusers.ZImageOmniPipeline.from_pretrained(folders("Z-Image Omni"), torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.vae = studio.vae
+    options = {"image": [pil(image) for image in seen]} if count else {}
+    theirs = pipeline(
+        prompt=PROMPTS[:1],
+        num_inference_steps=3,
+        guidance_scale=scale,
+        height=HEIGHT,
+        width=WIDTH,
+        generator=noise.picture_generators(SEED, [0]),
+        output_type="latent",
+        **options,
+    ).images
+    shown = [studio.encode_image(references.fit(image, True, references.OWN_SIZE)).float() for image in seen]
+    settings = {"cfg": scale + 1, "negative": studio.encode_with_pictures([""], seen)} if scale else {}
+    positive = studio.encode_with_pictures(PROMPTS[:1], seen)
+    ours = studio.sample(positive, canvas(studio, 1), seed=SEED, steps=3, references=shown, **settings)
+    # The pipeline counts its time from the other end, and guided runs both texts in one padded batch: both round.
+    assert (ours - theirs).abs().max() <= 1e-5
+    if count:
+        blind = dataclasses.replace(positive, seen=())
+        unseen = studio.sample(blind, canvas(studio, 1), seed=SEED, steps=3, references=shown, **settings)
+        assert (unseen - ours).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(("name", "scale", "cfg"), [("FLUX.3", 3.5, 3.5), ("FLUX.3 distilled", None, 1.0)])

@@ -4,6 +4,7 @@ the way."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from diffusers import (
     FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
+    ZImageOmniPipeline,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
@@ -40,12 +42,17 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2TokenizerFast,
     Qwen2VLImageProcessor,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     Qwen3VLProcessor,
     Qwen3VLVideoProcessor,
+    Siglip2ImageProcessor,
+    Siglip2VisionConfig,
+    Siglip2VisionModel,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -58,6 +65,11 @@ QWEN_CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+QWEN_PARTS_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'text' %}"
+    "{{ c['text'] }}{% else %}<|vision_start|><|image_pad|><|vision_end|>{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 MISTRAL_CHAT = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}[SYSTEM_PROMPT]"
@@ -182,14 +194,14 @@ def _bytes(specials: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _qwen_tokenizer() -> Qwen2TokenizerFast:
-    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+def _qwen_tokenizer(more: Sequence[str] = ()) -> Qwen2TokenizerFast:
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", *more]
     tokenizer = Qwen2TokenizerFast(
         tokenizer_object=_bytes(specials),
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         unk_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>"],
+        additional_special_tokens=["<|im_start|>", *more],
     )
     tokenizer.chat_template = QWEN_CHAT
     return tokenizer
@@ -348,9 +360,91 @@ def build_flux3(folder, distilled: bool = False) -> None:
     pipeline.save_pretrained(str(folder))
 
 
+def build_upsampler(folder) -> None:
+    """A prompt upsampler as FLUX.3's is published, which writes gibberish."""
+    torch.manual_seed(0)
+    marks = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+    tokenizer = _qwen_tokenizer(marks)
+    places = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+    heads |= {
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    }
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "layer_types": ["linear_attention", "full_attention"],
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 0.5,
+            "mrope_section": [2, 1, 1],
+            "mrope_interleaved": True,
+        },
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "patch_size": 16,
+        "num_position_embeddings": 16,
+    }
+    config = Qwen3_5Config(
+        text_config=text | heads,
+        vision_config=vision,
+        **{place: tokenizer.convert_tokens_to_ids(mark) for place, mark in zip(places, marks, strict=True)},
+    )
+    model = Qwen3_5ForConditionalGeneration(config)
+    for weight in model.parameters():  # as made, the weights are too small for the words to matter
+        if weight.ndim > 1:
+            weight.data.mul_(8)
+    model.save_pretrained(folder)
+    Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(patch_size=16, min_pixels=32 * 32),
+        tokenizer=tokenizer,
+        video_processor=Qwen3VLVideoProcessor(),
+        chat_template=QWEN_PARTS_CHAT,
+    ).save_pretrained(folder)
+
+
 def build_zimage(folder, turbo: bool = True) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
+    ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
+        tokenizer=tokenizer,
+        text_encoder=_qwen3(tokenizer, 3),
+        transformer=_zimage_transformer(),
+        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+    ).save_pretrained(folder)
+
+
+def build_zimage_omni(folder) -> None:
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    vision = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ZImageOmniPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
+        tokenizer=tokenizer,
+        text_encoder=_qwen3(tokenizer, 3),
+        transformer=_zimage_transformer(siglip_feat_dim=24),
+        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+        siglip=Siglip2VisionModel(Siglip2VisionConfig(**vision, patch_size=16, num_patches=16)),
+        siglip_processor=Siglip2ImageProcessor(patch_size=16, max_num_patches=12),
+    ).save_pretrained(folder)
+
+
+def _zimage_transformer(**options) -> ZImageTransformer2DModel:
     transformer = ZImageTransformer2DModel(
         all_patch_size=(2,),
         all_f_patch_size=(1,),
@@ -363,16 +457,12 @@ def build_zimage(folder, turbo: bool = True) -> None:
         cap_feat_dim=16,
         axes_dims=[8, 12, 12],
         axes_lens=[1024, 512, 512],
+        **options,
     )
-    for name in ("x_pad_token", "cap_pad_token"):  # made by torch.empty, so that they differ from run to run
-        torch.nn.init.normal_(getattr(transformer, name), std=0.02)
-    ZImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
-        tokenizer=tokenizer,
-        text_encoder=_qwen3(tokenizer, 3),
-        transformer=transformer,
-        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
-    ).save_pretrained(folder)
+    for name, token in transformer.named_parameters(recurse=False):
+        assert name.endswith("pad_token")  # older diffusers make them by torch.empty: they differ from run to run
+        torch.nn.init.normal_(token, std=0.02)
+    return transformer
 
 
 BUILDERS = {
@@ -387,6 +477,7 @@ BUILDERS = {
     "FLUX.3 distilled": lambda folder: build_flux3(folder, distilled=True),
     "Z-Image Turbo": build_zimage,
     "Z-Image": lambda folder: build_zimage(folder, turbo=False),
+    "Z-Image Omni": build_zimage_omni,
 }
 
 

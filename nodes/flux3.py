@@ -1,0 +1,90 @@
+"""FLUX.3's caption: its own prompt upsampler, and boxes that say what stands where."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .layout import LAYOUT
+
+
+class StorefrontFlux3Prompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import prompting
+        from ..studio.prompt import flux3
+
+        return io.Schema(
+            node_id="StorefrontFlux3Prompt",
+            display_name="FLUX.3 Prompt and Boxes (Storefront)",
+            category="Storefront/Prompt",
+            description="Words become the caption FLUX.3 was trained on, with boxes that say where product and words stand.",
+            search_aliases=["prompt upsampler", "bounding box", "layout control", "caption", "prompt enhancer"],
+            inputs=[
+                io.String.Input("prompt", multiline=True, tooltip="What is drawn, or with an image what is changed."),
+                io.Combo.Input(
+                    "upsampler",
+                    options=[prompting.NONE, *prompting.upsamplers()],
+                    default=prompting.NONE,
+                    tooltip="flux-3-image-klein-pup in models/LLM. none: the boxes are written behind your own words.",
+                ),
+                LAYOUT.Input(
+                    "layout", optional=True, tooltip="Its product boxes and its text box, where words say what."
+                ),
+                io.String.Input(
+                    "products",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="A line for each product of the layout: what stands in its box.",
+                ),
+                io.String.Input(
+                    "headline",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Words that FLUX.3 itself letters in the text box. Empty: it is told nothing of that box.",
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The references, as Reference Picture is given them; a batch is several.",
+                ),
+                io.Mask.Input(
+                    "product_mask",
+                    optional=True,
+                    tooltip="1 = the product in its reference. Not wired: it fills the picture.",
+                ),
+                io.Int.Input(
+                    "max_tokens",
+                    default=flux3.MOST_TOKENS,
+                    min=1,
+                    max=prompting.MOST_CAPTION_TOKENS,
+                    optional=True,
+                    tooltip="At most so many tokens are written by the upsampler.",
+                ),
+            ],
+            outputs=[io.String.Output("prompt", display_name="PROMPT", tooltip="For Encode Prompt.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, upsampler="") -> bool:
+        """In place of ComfyUI's "not in list": models come and go; execute names what is wrong."""
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        prompt: str,
+        upsampler: str = "none",
+        layout=None,
+        products: str = "",
+        headline: str = "",
+        image=None,
+        product_mask=None,
+        max_tokens: int = 3584,
+    ) -> io.NodeOutput:
+        from ..host import prompting
+        from ..studio.prompt import flux3
+
+        order = flux3.order(prompt, layout, products, headline, image, product_mask)
+        return io.NodeOutput(prompting.flux3_caption(order, upsampler, max_tokens))
