@@ -19,6 +19,7 @@ BUNDLED = Path(__file__).parent / "presets"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LARGEST_FILE = 64 * 1024  # bytes
 MOST_FILES = 200
+DEEPEST = 10  # brackets within brackets; a preset has four
 LONGEST = 400  # characters of one phrase
 MOST_LORAS = 24  # of one style
 STRONGEST_LORA = 10.0  # beyond it there is noise only
@@ -157,7 +158,8 @@ def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[st
 
 
 def _read_yaml(file: Path, name: str = "file") -> Any:
-    """Plain values only. Raises PresetError for what is no YAML, and for YAML that repeats itself (aliases, keys)."""
+    """Plain values only. Raises PresetError for what is no YAML, for YAML that repeats itself (aliases, keys) or is nested
+    deep, and for tags."""
     import yaml
 
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -173,11 +175,19 @@ def _read_yaml(file: Path, name: str = "file") -> Any:
         if file.stat().st_size > LARGEST_FILE:
             raise PresetError(name, f"{file.stat().st_size} bytes", f"at most {LARGEST_FILE}")
         text = file.read_text("utf-8")
-        # Nine aliases of aliases are a billion entries.
-        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=base)):
-            raise PresetError(name, "*alias", "YAML without aliases")
+        # Before anything is built: nine aliases of aliases are a billion entries, and building goes one C call deeper
+        # for each bracket, until the process dies.
+        depth = 0
+        for event in yaml.parse(text, Loader=base):
+            if isinstance(event, yaml.AliasEvent):
+                raise PresetError(name, "*alias", "YAML without aliases")
+            if getattr(event, "tag", None) is not None:
+                raise PresetError(name, event.tag, "YAML without tags")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise PresetError(name, f"nested {depth} deep", f"at most {DEEPEST}")
         return yaml.load(text, Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError, OverflowError) as error:
         if isinstance(error, PresetError):
             raise
         raise PresetError(name, " ".join(str(error).split()), "YAML in UTF-8") from None

@@ -125,6 +125,14 @@ BROKEN = {
     "long": GOOD.replace("a cork", "a cork " * 100),
     "control": GOOD.replace("[a cork]", '["a \\u202e cork"]'),
     "deep": "[" * 5000,
+    "deeper than the stack": "[" * 60_000,
+    "deep without brackets": "- " * 30_000 + "x",
+    "deep mappings": "{a: " * 15_000,
+    "no boolean": GOOD + "shell: !!bool foo\n",
+    "no time": GOOD + "shell: !!timestamp foo\n",
+    "no number": GOOD + 'shell: !!float ""\n',
+    "no whole number": GOOD + 'shell: !!int ""\n',
+    "a number beyond all": GOOD + f"shell: 1{':59' * 200}.5\n",
     "binary": "\x00\x01",
 }
 
