@@ -10,6 +10,7 @@ from .reading import AMOUNT, BRAND, LATIN, PRICE, QUOTE, QUOTED, Fact, is_kept
 
 MOST_TOKENS = 512  # of FLUX's T5; CLIP reads the first 77, which the subject stands in
 FEWEST_WORDS, MOST_WORDS = 20, 240
+LONGEST_ANSWER = 4000  # characters; 240 words have half as many
 # In English every tenth word is one of these; in a French or German text with a few of them fewer.
 _FUNCTION_WORDS = frozenset(
     re.findall(
@@ -26,7 +27,6 @@ _MARKUP = re.compile(
     r"```|\*\*|^\s*#{1,6}\s|^\s*[-*•]\s|^\s*\d+[.)]\s|</?[a-z][^>]*>|<\||\|>|https?://|www\.|^\s*[{\[]|[\w-]+\s*=\s*\"|\\n|embedding:",
     re.IGNORECASE | re.MULTILINE,
 )
-_THOUGHT = re.compile(r"^.*?</think>|<think>.*?</think>", re.DOTALL)
 _STOPWORDS = frozenset(
     re.findall(
         r"\w+",
@@ -38,7 +38,7 @@ _STOPWORDS = frozenset(
 
 def tidy(answer: str) -> str:
     """The answer without a model's thoughts, and without quotation marks around the whole."""
-    answer = _THOUGHT.sub("", answer).strip()
+    answer = answer.rpartition("</think>")[2].strip()
     if len(answer) > 2 and answer[0] in "\"“'" and answer[-1] in "\"”'" and not QUOTED.search(answer[1:-1]):
         answer = answer[1:-1].strip()
     return answer
@@ -57,6 +57,8 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
 
     `subject` is what the owner's words were understood to show, in English: the answer must speak of one of them.
     """
+    if len(answer) > LONGEST_ANSWER:
+        return [f"it is too long ({len(answer)} characters); at most 150 words are wanted"]
     found = []
     bare = answer
     for fact in sorted(facts, key=lambda fact: -len(fact.text)):

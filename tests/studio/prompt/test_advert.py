@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,17 @@ WRONG = {
 @pytest.mark.parametrize("reason", WRONG)
 def test_a_wrong_answer_is_refused_for_its_reason(reason):
     assert any(reason in fault for fault in checks.faults(WRONG[reason], FACTS, ["a strawberry latte in a glass"]))
+
+
+def test_an_endless_answer_is_not_read():
+    began = time.process_time()
+    (fault,) = checks.faults(checks.tidy("<think>" * 100_000 + "9" * 300_000), FACTS)
+    assert "too long (1000000 characters)" in fault
+    assert time.process_time() - began < 1
+
+
+def test_thoughts_are_no_part_of_an_answer():
+    assert checks.tidy("<think>A mug?</think> No.</think>\n“A mug.”") == "A mug."
 
 
 def test_a_right_answer_is_taken():
