@@ -114,9 +114,7 @@ def test_a_price_is_all_of_its_digits():
         assert [match[0] for match in reading.PRICE.finditer(text)] == [wanted]
 
 
-@pytest.mark.parametrize(
-    "text", ["1" * 1000, "광고 " * 1333, "광고 하나 " * 600 + "x"], ids=["digits", "ads", "wishes"]
-)
+@pytest.mark.parametrize("text", ["1" * 1000, "광고 " * 2666 + "광"], ids=["digits", "ads"])
 def test_a_long_row_is_read_at_once(text):
     """A hundredth of a second; where a regular expression tries every division of the row, from seconds to an hour."""
     began = time.process_time()
