@@ -149,12 +149,33 @@ def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[st
                 raise PresetError("file", file.name, "a file in this folder, not a link that leads out of it")
             if not KEY.fullmatch(file.stem):
                 raise PresetError("file name", file.stem, "small letters a to z, digits and _, such as wine_bar.yaml")
-            presets[file.stem] = read(file.stem, _read_yaml(file))
+            presets[file.stem] = _read_preset(read, file, *_edited(file))
         except PresetError as error:
             problems.append(f"{folder.name}/{file.name}: {error}")
     if len(files) > MOST_FILES:
         problems.append(f"{folder.name}: {len(files)} files; the first {MOST_FILES} are read")
     return presets
+
+
+def stamps(user_folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Another value where a file that `read_library` reads was added, edited or taken away."""
+    files = [file for kind in ("trades", "styles") for file in sorted((user_folder / kind).glob("*.yaml"))]
+    return tuple((str(file.relative_to(user_folder)), *_edited(file)) for file in files)
+
+
+def _edited(file: Path) -> tuple[int, int]:
+    """When (nanoseconds) and to how many bytes a file was last written; (0, 0) for one that is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=4 * MOST_FILES)
+def _read_preset(read: Callable[[str, Any], _Preset], file: Path, changed: int, size: int) -> _Preset:
+    """What a file holds; read once until `changed` or `size` is another: every list of nodes asks for all of them."""
+    return read(file.stem, _read_yaml(file))
 
 
 def _read_yaml(file: Path, name: str = "file") -> Any:
