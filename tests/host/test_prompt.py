@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -236,6 +237,81 @@ def test_a_users_presets_are_read_and_a_broken_one_is_named(comfyui):
     finally:
         (folder / "board_games.yaml").unlink()
         (folder / "broken.yaml").unlink()
+
+
+def from_cache(result) -> bool:
+    """Whether the Ad Prompt of a workflow of `shown` did not run again."""
+    assert result.ok, result.error
+    return any(
+        "a0" in body["nodes"] for kind, body in result.history["status"]["messages"] if kind == "execution_cached"
+    )
+
+
+def test_an_edited_preset_is_seen_at_once(comfyui):
+    folder = comfyui.base / "user" / "default" / "storefront" / "presets" / "styles"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "mine.yaml"
+    style = (ROOT / "studio" / "prompt" / "presets" / "styles" / "realistic.yaml").read_text("utf-8")
+    try:
+        file.write_text(style.replace("photograph of", "daguerreotype of"), "utf-8")
+        workflow = shown(ad(style="mine"))
+        first, again = comfyui.run(workflow), comfyui.run(workflow)
+        assert not from_cache(first)
+        assert from_cache(again)
+        assert "daguerreotype" in first.history["outputs"]["prompt0"]["text"][0]
+        file.write_text(style.replace("photograph of", "cyanotype of"), "utf-8")
+        (made,) = run(comfyui, ad(style="mine"))
+        assert "cyanotype" in made["prompt"]
+    finally:
+        file.unlink()
+
+
+def test_a_changed_connection_or_folder_is_asked_anew(comfyui, models):
+    with chat_server() as server:
+        workflow = shown(ad("카페 라떼 한 잔", translate="connection", connection="edited"))
+        put(comfyui, "edited", base_url=server.url, model="good", allow_private=True)
+        assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+        put(comfyui, "edited", base_url=server.url, model="thinking", allow_private=True)
+        assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+    workflow = shown(ad(translate="local model", local_model="reciter", seed=77))
+    assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+    os.utime(models / "reciter" / "generation_config.json")
+    assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+
+
+def test_what_presets_wrote_in_place_of_a_model_counts_and_is_not_kept(comfyui):
+    with chat_server() as server:
+        put(comfyui, "recovering", base_url=server.url, model="recovering", allow_private=True)
+        workflow = shown(ad("카페 에스프레소", translate="connection", connection="recovering"))
+        workflow["r"] = node("StorefrontReport", value=["a0", 0])
+        reports = []
+        for _ in range(3):
+            result = comfyui.run(workflow)
+            assert result.ok, result.error
+            reports.append(json.loads(result.history["outputs"]["r"]["text"][0]))
+            if len(reports) == 2:
+                assert json.loads(result.history["outputs"]["report0"]["text"][0])["written_by"] == "connection"
+        assert len(server.requests) == 2
+    fallbacks = [next(one for one in report["nodes"] if one["id"] == "a0")["fallbacks"] for report in reports]
+    assert fallbacks == [["written by the presets in place of connection"], [], []]
+    assert [report["totals"]["fallbacks"] for report in reports] == [1, 0, 0]
+    assert from_cache(result)
+
+
+def test_a_fingerprint_names_no_server(comfyui):
+    """ComfyUI saves it in pictures, with the prompt."""
+    from PIL import Image
+
+    with chat_server() as server:
+        put(comfyui, "quiet", base_url=server.url, model="good", allow_private=True)
+        workflow = shown(ad("카페 카푸치노", translate="connection", connection="quiet"))
+        workflow["e"] = node("EmptyImage", width=8, height=8, batch_size=1, color=77)
+        workflow["s"] = node("SaveImage", images=["e", 0], filename_prefix="fingerprint")
+        (picture,) = comfyui.run(workflow).files()
+    text = Image.open(picture).info["prompt"]
+    assert server.url.split("//")[1] not in text
+    (seen,) = json.loads(text)["a0"]["is_changed"]
+    assert re.fullmatch("[0-9a-f]{32}", seen)
 
 
 BAD = [

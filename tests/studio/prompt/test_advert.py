@@ -160,6 +160,7 @@ def test_a_second_try_is_told_what_was_wrong():
     line = choice(writers.LOCAL_MODEL, "Sure!", scene())
     made = compose(Order(LATTE, translate=writers.LOCAL_MODEL), LIBRARY, [line], False)
     assert made.prompt == f"{scene()} {advert.LETTERING}"
+    assert made.fallbacks == []
     assert made.report["written_by"] == writers.LOCAL_MODEL
     first, second = line.writer.asked
     assert "refused" not in first[0]
@@ -179,9 +180,12 @@ def test_the_next_in_line_is_asked_and_presets_come_last():
         writers.CONNECTION,
     ]
     assert any("no memory" in note for note in made.notes)
+    assert made.fallbacks == [f"written by {writers.CONNECTION} in place of {writers.OWN_ENCODER}"]
     broken = choice(writers.OWN_ENCODER, writers.WriterError("no memory"))
     alone = compose(Order(LATTE, translate=writers.OWN_ENCODER), LIBRARY, [broken], False)
     assert alone.report["written_by"] == writers.OFF
+    assert alone.fallbacks == [f"written by the presets in place of {writers.OWN_ENCODER}"]
+    assert alone.fallbacks[0] in alone.report["notes"]
     assert alone.prompt == compose(Order(LATTE), LIBRARY, [], False).prompt
 
 
