@@ -29,9 +29,9 @@ from ..studio.prompt.writers import (
     WriterError,
 )
 from . import connections, memory
+from .connections import NONE
 from .progress import check_cancel
 
-NONE = "none"
 UPSAMPLER = "Qwen3_5ForConditionalGeneration"  # as diffusers' Flux3AutoPromptUpsampleStep expects it
 MOST_CAPTION_TOKENS = 8192  # as many as FLUX.3 reads
 # Close to what Qwen advises for answers without thinking; enough freedom for a seed to matter.
@@ -191,7 +191,7 @@ def folders() -> dict[str, Path]:
 def find_folder(name: str) -> Path:
     """The folder of a listed model. Only names of the list are opened, so no path can be smuggled in."""
     known = folders()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise InputError("local_model", name, "one of: " + ", ".join([NONE, *known]))
     return known[name]
 
@@ -218,7 +218,7 @@ def flux3_caption(order: flux3.Order, upsampler: str, most_tokens: int) -> str:
     if upsampler == NONE:
         return flux3.caption(order)
     known = upsamplers()
-    if upsampler not in known:
+    if not isinstance(upsampler, str) or upsampler not in known:
         raise InputError("upsampler", upsampler, "one of: " + ", ".join([NONE, *known]))
     import transformers
 

@@ -327,6 +327,8 @@ BAD = [
     ("local_model", {"translate": "local model", "local_model": "../diffusers/headless"}),
     ("local_model", {"translate": "local model", "local_model": "/etc"}),
     ("local_model", {"translate": "local model", "local_model": "a\u0000b"}),
+    ("local_model", {"translate": "local model", "local_model": {"a": 1}}),
+    ("local_model", {"translate": "local model", "local_model": ["a", "b", "c"]}),
     ("connection", {"translate": "connection"}),
     ("connection", {"translate": "connection", "connection": "nobody"}),
     ("connection", {"translate": "connection", "connection": "../../connections.json"}),
