@@ -232,11 +232,10 @@ class OpenedFolder:
     """A language model of transformers under ComfyUI's memory management, and its tokenizer or processor."""
 
     def __init__(self, model: torch.nn.Module, reader: Any):
-        self.model: Any = memory.adopt(model)  # from_pretrained leaves it in evaluation mode
+        self.model: Any = model  # from_pretrained leaves it in evaluation mode
         self.reader = reader
-        box = torch.nn.Module()  # ComfyUI writes `device`, which transformers' models forbid
-        box.model = self.model
-        self.patcher = memory.patcher(box, mm.text_encoder_device(), mm.text_encoder_offload_device())
+        devices = mm.text_encoder_device(), mm.text_encoder_offload_device()
+        self.patcher = memory.patcher_of_transformers(model, *devices)
 
     @property
     def device(self) -> torch.device:

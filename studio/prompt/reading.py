@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..errors import InputError
+from ..errors import InputError, require_unicode
 from .presets import FALLBACK_TRADE, Library, Trade
 
 LONGEST_TEXT = 4000  # characters
@@ -66,8 +66,7 @@ def clean(name: str, text: str, longest: int = LONGEST_TEXT) -> str:
         raise InputError(name, text, "a text")
     if len(text) > longest:
         raise InputError(name, text, f"at most {longest} characters")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(name, text, "text without halves of surrogate pairs")
+    require_unicode(name, text)
     text = unicodedata.normalize("NFC", text)
     lines = ["".join(c if unicodedata.category(c)[0] != "C" else " " for c in line) for line in text.splitlines()]
     text = "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)
