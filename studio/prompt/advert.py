@@ -119,7 +119,7 @@ def _read(order: Order, library: Library) -> _Read:
     if isinstance(order.seed, bool) or not isinstance(order.seed, int) or not 0 <= order.seed < 2**64:
         raise InputError("seed", order.seed, "a whole number from 0 to 2^64 - 1")
     text = clean("text", order.text)
-    if not text:
+    if not any(map(str.isalnum, text)):
         raise InputError("text", order.text, "what is advertised, in a few words, such as: 카페 신메뉴 딸기라떼")
     names = names_of(order.glossary)
     trade, words = find_trade(text, library)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -96,6 +97,8 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
         found.append("it begins with a remark instead of the description")
     if _MARKUP.search(answer):
         found.append("it holds markup, code or an address")
+    if any(unicodedata.category(character)[0] == "C" and character != "\n" for character in answer):
+        found.append("it holds control characters or halves of characters")
     if len([line for line in answer.splitlines() if line.strip()]) > 3:
         found.append("it is not one paragraph")
     grams = Counter(tuple(words[index : index + 5]) for index in range(len(words) - 4))

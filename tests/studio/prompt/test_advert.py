@@ -99,6 +99,8 @@ def test_a_long_text_loses_preset_sentences_and_is_told_or_is_refused():
     [
         ("text", Order("")),
         ("text", Order(" \n\u0000 ")),
+        ("text", Order("!")),
+        ("text", Order("...\n“?”")),
         ("text", Order("x" * 5000)),
         ("text", Order("\ud800")),
         ("trade", Order(LATTE, trade="../cafe")),
@@ -131,6 +133,8 @@ WRONG = {
     "repeats itself": scene("4,500원, 다온커피") + " in the soft light of a morning" * 4,
     "does not show": scene("4,500원, 다온커피", "a battleship firing its guns"),
     "an address": scene("4,500원, 다온커피") + " See https://example.com for more.",
+    "halves of characters": scene("4,500원, 다온커피") + " A smile \ud83d.",
+    "control characters": scene("4,500원, 다온커피") + " A bell \u0007.",
     "one paragraph": "\n\n".join([scene("4,500원, 다온커피"), "And a spoon.", "And a cup.", "And a cake."]),
 }  # fmt: skip
 
