@@ -64,6 +64,7 @@ def run(comfyui, *ads: dict) -> list[dict]:
 def models(comfyui):
     folder = comfyui.base / "models" / "LLM"
     reciter.make_folder(folder / "reciter")
+    reciter.make_folder(folder / "undecided", reciter.OTHER_WORDS)
     for kind in ("code", "truncated"):
         reciter.make_broken(folder / kind, kind)
     return folder
@@ -93,16 +94,23 @@ def test_twenty_sentences_through_a_connection(comfyui):
 
 
 @pytest.mark.usefixtures("no_traceback", "models")
-def test_a_local_model_writes_and_repeats_itself_for_a_seed(comfyui):
-    first, other = run(
-        comfyui,
-        ad(translate="local model", local_model="reciter", seed=1),
-        ad(translate="local model", local_model="reciter", seed=2),
-    )
-    assert first["report"]["written_by"] == other["report"]["written_by"] == "local model"
-    assert first["prompt"].startswith(reciter.RECITED)
-    assert "unlettered" in first["prompt"]
-    assert first["headline"] == "카페 신메뉴 딸기라떼"
+def test_a_local_model_writes(comfyui):
+    (made,) = run(comfyui, ad(translate="local model", local_model="reciter", seed=1))
+    assert made["report"]["written_by"] == "local model"
+    assert made["prompt"].startswith(reciter.RECITED)
+    assert "unlettered" in made["prompt"]
+    assert made["headline"] == "카페 신메뉴 딸기라떼"
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_local_model_repeats_itself_for_a_seed(comfyui, models):
+    ads = [ad(translate="local model", local_model="undecided", seed=seed) for seed in (1, 2, 3)]
+    first = run(comfyui, *ads)
+    os.utime(models / "undecided" / "config.json")  # so that its answers are no longer remembered
+    again = run(comfyui, *ads)
+    assert {made["report"]["written_by"] for made in (*first, *again)} == {"local model"}
+    assert [made["prompt"] for made in again] == [made["prompt"] for made in first]
+    assert len({made["prompt"] for made in first}) > 1
 
 
 @pytest.mark.usefixtures("no_traceback", "models")
