@@ -10,7 +10,7 @@ import comfy.model_management as mm
 import folder_paths
 import torch
 
-from ..studio.errors import InputError, ModelFilesError
+from ..studio.errors import InputError, ModelFilesError, require_unicode
 from ..studio.flux.checkpoints import read_json
 from ..studio.images import require_picture
 from ..studio.output import score
@@ -59,6 +59,7 @@ def judge(images: list[Any] | None, prompts: list[Any] | None, node_id: str | No
 def _text(prompt: Any) -> str:
     if not isinstance(prompt, str):
         raise InputError("prompt", prompt, "text")
+    require_unicode("prompt", prompt)
     return prompt.strip()
 
 
@@ -93,10 +94,8 @@ def _score(pictures: list[torch.Tensor], texts: list[str]) -> tuple[score.Score 
 
 def _under_management(clip: score.Clip, pictures: list[torch.Tensor], words: list[score.Words]) -> list[float]:
     """ComfyUI makes the room, and has it back at the end. Listens for Cancel before each batch."""
-    box = torch.nn.Module()  # ComfyUI writes `device`, which transformers' models forbid
-    box.model = clip.model
     device = mm.text_encoder_device()
-    patcher = memory.patcher(memory.adopt(box), device, mm.text_encoder_offload_device())
+    patcher = memory.patcher_of_transformers(clip.model, device, mm.text_encoder_offload_device())
     mm.load_models_gpu([patcher])
     try:
         return [

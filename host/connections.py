@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import logging
@@ -40,30 +41,49 @@ def file() -> Path:
     return Path(folder_paths.get_system_user_directory("storefront")) / "connections.json"
 
 
-def _read() -> dict[str, Connection]:
-    """Every connection that is whole, by name. What is wrong with another stands in the log, by its name."""
+class _UnreadableError(Exception):
+    """The file holds no JSON object. To write it anew would lose connections that a comma can bring back."""
+
+
+def _entries() -> dict[str, Any]:
+    """What the file holds, by name, right or wrong; nothing where there is no file."""
     try:
         entries = json.loads(file().read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
-        log.warning("Storefront: the file of connections cannot be read: %s", file().name)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _UnreadableError(str(error) if isinstance(error, json.JSONDecodeError) else "it is no JSON") from None
+    if not isinstance(entries, dict):
+        raise _UnreadableError("it is no JSON object")
+    return entries
+
+
+def _read() -> dict[str, Connection]:
+    """Every connection that is whole, by name. What is wrong with another stands in the log, by its name."""
+    try:
+        entries = _entries()
+    except _UnreadableError as error:
+        log.warning("Storefront: %s cannot be read: %s", file().name, error)
         return {}
     connections = {}
-    for name, entry in entries.items() if isinstance(entries, dict) else ():
+    for name, entry in entries.items():
         try:
-            connections[name] = Connection(name, **{field: entry[field] for field in _FIELDS if field in entry})
-        except (InputError, TypeError) as error:
-            wrong = str(error) if isinstance(error, InputError) else "its fields are not those of a connection"
-            log.warning("Storefront: connection %r: %s", name, wrong)
+            connections[name] = _connection(name, entry)
+        except InputError as error:
+            log.warning("Storefront: connection %r: %s", name, error)
     return connections
 
 
-def _write(connections: dict[str, Connection]) -> None:
+def _connection(name: str, entry: Any) -> Connection:
+    if not isinstance(entry, dict) or not {"base_url", "model"} <= set(entry):
+        raise InputError(name, "(hidden)", "a JSON object with base_url and model")
+    return Connection(name, **{field: entry[field] for field in _FIELDS if field in entry})
+
+
+def _write(entries: dict[str, Any]) -> None:
     """Whole or not at all, for its owner's eyes only from the first byte on."""
     target = file()
     target.parent.mkdir(parents=True, exist_ok=True)
-    entries = {name: {field: getattr(one, field) for field in _FIELDS} for name, one in connections.items()}
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".connections-")  # made with 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -140,9 +160,12 @@ def same_origin(request: web.Request) -> bool:
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return False
     claimed = request.headers.get("Origin")
+    try:
+        parts = urlsplit(f"//{request.host}" if claimed is None else claimed)
+    except ValueError:  # half of an IPv6 address's brackets
+        return False
     if claimed is None:
-        return request.method == "GET" and _own_name(urlsplit(f"//{request.host}").hostname)
-    parts = urlsplit(claimed)
+        return request.method == "GET" and _own_name(parts.hostname)
     if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.host.lower():
         return False
     return parts.scheme == "https" or _own_name(parts.hostname)
@@ -185,28 +208,47 @@ async def _put(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     try:
         with _WRITING:
-            known = _read()
-            before = known.get(name)
-            if "key" not in body and before is not None and origin(before.base_url) == origin(body["base_url"]):
-                body["key"] = before.key  # a key goes to the server it was given for and to no other
-            known[name] = Connection(name, **body)
-            if len(known) > MOST:
+            entries = _entries()
+            entries[name] = _replaced(name, entries.get(name), body)
+            if len(entries) > MOST:
                 raise InputError("name", name, f"at most {MOST} connections")
-            _write(known)
+            _write(entries)
     except InputError as error:
         return _refused(str(error), 400)
-    return web.json_response({"names": sorted(known)})
+    except _UnreadableError as error:
+        return _unreadable(error)
+    return web.json_response({"names": names()})
+
+
+def _replaced(name: str, before: Any, body: dict[str, Any]) -> dict[str, Any]:
+    """The entry for `body`, with the key and the patience of the one before where the body brings none."""
+    known: dict[str, Any] = {}
+    with contextlib.suppress(InputError):
+        old = _connection(name, before)
+        known["seconds"] = old.seconds
+        if origin(old.base_url) == origin(body["base_url"]):
+            known["key"] = old.key  # a key goes to the server it was given for and to no other
+    connection = Connection(name, **{**known, **body})
+    return {field: getattr(connection, field) for field in _FIELDS}
+
+
+def _unreadable(error: _UnreadableError) -> web.Response:
+    return _refused(f"{file().name} cannot be read, and is left as it is: {error}; mend it or take it away", 409)
 
 
 async def _delete(request: web.Request) -> web.Response:
     if not same_origin(request):
         return _refused("only this server's own page may remove connections", 403)
-    with _WRITING:
-        known = _read()
-        if known.pop(request.match_info["name"], None) is None:
-            return _refused("there is no connection of this name", 404)
-        _write(known)
-    return web.json_response({"names": sorted(known)})
+    try:
+        with _WRITING:
+            entries = _entries()
+            if request.match_info["name"] not in entries:
+                return _refused("there is no connection of this name", 404)
+            del entries[request.match_info["name"]]
+            _write(entries)
+    except _UnreadableError as error:
+        return _unreadable(error)
+    return web.json_response({"names": names()})
 
 
 def add_routes() -> None:

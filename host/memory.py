@@ -103,14 +103,24 @@ def share_tied_head(module: torch.nn.Module) -> None:
 
     ComfyUI moves and patches weights by name, and would keep two.
     """
-    head, embedding = getattr(module, "lm_head", None), getattr(module, "get_input_embeddings", lambda: None)()
-    if head is not None and embedding is not None and head.weight is embedding.weight:
+    head = getattr(module, "lm_head", None)
+    if head is None:  # models without one need not know their embedding either
+        return
+    embedding = getattr(module, "get_input_embeddings", lambda: None)()
+    if embedding is not None and head.weight is embedding.weight:
         module.lm_head = _TiedHead(embedding)
 
 
 def patcher(module: torch.nn.Module, load_device: torch.device, offload_device: torch.device):
     """ComfyUI's patcher of the day: looked up late, because ComfyUI rebinds it at start-up."""
     return comfy.model_patcher.CoreModelPatcher(module, load_device=load_device, offload_device=offload_device)
+
+
+def patcher_of_transformers(model: torch.nn.Module, load_device: torch.device, offload_device: torch.device):
+    """A patcher of a box with `model` (adopted here) in it: ComfyUI writes `device`, which transformers' models forbid."""
+    box = torch.nn.Module()
+    box.model = adopt(model)
+    return patcher(box, load_device, offload_device)
 
 
 def bring_the_rest(module: torch.nn.Module, device: torch.device) -> None:

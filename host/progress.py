@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import comfy.model_management as mm
 import comfy.utils
@@ -35,18 +36,18 @@ def _show(text: str, node_id: str | None) -> None:
         server.send_progress_text(text, node_id, server.client_id)
 
 
-def say_all(notes: list[str], node_id: str | None) -> None:
-    """Every note in the log and the report, the first four under the node."""
+def say_all(notes: list[str], node_id: str | None, fallbacks: Sequence[str] = ()) -> None:
+    """Every note in the log and the report, the first four under the node, `fallbacks` (see `fell_back`) before others."""
     for note in notes:
         report.note(note, node_id)
-    _show_all(notes, node_id)
+    for note in fallbacks:
+        report.note(note, node_id, fallback=True)
+    _show_all([*fallbacks, *notes], node_id)
 
 
 def fell_back(notes: list[str], node_id: str | None) -> None:
-    """`say_all` for what a node did otherwise than asked: tiles, cut words, a substitute. The report counts them."""
-    for note in notes:
-        report.note(note, node_id, fallback=True)
-    _show_all(notes, node_id)
+    """What a node did otherwise than asked: tiles, cut words, a substitute. The report counts them."""
+    say_all([], node_id, notes)
 
 
 def _show_all(notes: list[str], node_id: str | None) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import secrets
 import weakref
+from collections import OrderedDict
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +17,63 @@ import torch
 
 from ..studio.errors import InputError, ModelFilesError, require_number
 from ..studio.flux.checkpoints import read_json
-from ..studio.prompt import flux3, presets
+from ..studio.prompt import advert, flux3, presets
 from ..studio.prompt.writers import (
     CONNECTION,
     IN_LINE,
     LOCAL_MODEL,
     MOST_NEW_TOKENS,
+    OFF,
     OWN_ENCODER,
     Choice,
     WriterError,
 )
 from . import connections, memory
+from .connections import NONE
 from .progress import check_cancel
 
-NONE = "none"
 UPSAMPLER = "Qwen3_5ForConditionalGeneration"  # as diffusers' Flux3AutoPromptUpsampleStep expects it
 MOST_CAPTION_TOKENS = 8192  # as many as FLUX.3 reads
 # Close to what Qwen advises for answers without thinking; enough freedom for a seed to matter.
 TEMPERATURE, TOP_K, TOP_P, REPETITION = 0.7, 20, 0.8, 1.05
 
 
+# A fingerprint is saved in pictures, as a part of their prompt: it must tell nobody which server was asked.
+_SALT = secrets.token_bytes(16)
+_MOST_REMEMBERED = 1000  # nodes
+_substituted: OrderedDict[str, int] = OrderedDict()  # node -> how often presets wrote for it in place of a model
+
+
+def _user_presets() -> Path:
+    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / "presets"
+
+
 def library() -> presets.Library:
     """The pack's presets and those in ComfyUI's user folder, default/storefront/presets."""
-    return presets.read_library(Path(folder_paths.get_user_directory()) / "default" / "storefront" / "presets")
+    return presets.read_library(_user_presets())
+
+
+def compose(order: advert.Order, clip: Any, local_model: str, connection: str, node_id: str) -> advert.Advert:
+    """`advert.compose` with what stands in this ComfyUI."""
+    made = advert.compose(order, library(), choices(order.translate, clip, local_model, connection), reads_korean(clip))
+    if order.translate != OFF and made.report["written_by"] == OFF:
+        _substituted[node_id] = _substituted.pop(node_id, 0) + 1
+        if len(_substituted) > _MOST_REMEMBERED:
+            _substituted.popitem(last=False)
+    return made
+
+
+def fingerprint(translate: Any, local_model: Any, connection: Any, node_id: str) -> str:
+    """Another text where the same inputs may give another prompt: a preset file, the model's folder or the connection
+    was changed, or presets had to write in place of a model, which may be back."""
+    seen: list[Hashable] = [presets.stamps(_user_presets()), _substituted.get(node_id, 0)]
+    if translate in IN_LINE:
+        # What is wrong, or comes over a link and is not known yet, `execute` names.
+        with contextlib.suppress(InputError):
+            seen.append(_folder_identity(find_folder(local_model)))
+        with contextlib.suppress(InputError):
+            seen.append(connections.writer(connection)[0])
+    return hashlib.blake2b(repr(seen).encode("utf-8", "surrogatepass"), key=_SALT, digest_size=16).hexdigest()
 
 
 def choices(translate: str, clip: Any, local_model: str, connection: str) -> list[Choice]:
@@ -60,11 +99,15 @@ def choices(translate: str, clip: Any, local_model: str, connection: str) -> lis
             line.append(Choice(name, _identity(clip), EncoderWriter(clip)))
         elif name == LOCAL_MODEL:
             folder = find_folder(local_model)
-            newest = max(file.stat().st_mtime_ns for file in folder.iterdir())
-            line.append(Choice(name, (str(folder), newest), FolderWriter(local_model, folder)))
+            line.append(Choice(name, _folder_identity(folder), FolderWriter(local_model, folder)))
         else:
             line.append(Choice(name, *connections.writer(connection)))
     return line
+
+
+def _folder_identity(folder: Path) -> Hashable:
+    files = sorted(file for file in folder.iterdir() if file.exists())  # a link may lead nowhere
+    return str(folder), tuple((file.name, file.stat().st_mtime_ns) for file in files)
 
 
 def _identity(clip: Any) -> tuple[Any, ...]:
@@ -148,7 +191,7 @@ def folders() -> dict[str, Path]:
 def find_folder(name: str) -> Path:
     """The folder of a listed model. Only names of the list are opened, so no path can be smuggled in."""
     known = folders()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise InputError("local_model", name, "one of: " + ", ".join([NONE, *known]))
     return known[name]
 
@@ -175,7 +218,7 @@ def flux3_caption(order: flux3.Order, upsampler: str, most_tokens: int) -> str:
     if upsampler == NONE:
         return flux3.caption(order)
     known = upsamplers()
-    if upsampler not in known:
+    if not isinstance(upsampler, str) or upsampler not in known:
         raise InputError("upsampler", upsampler, "one of: " + ", ".join([NONE, *known]))
     import transformers
 
@@ -189,11 +232,10 @@ class OpenedFolder:
     """A language model of transformers under ComfyUI's memory management, and its tokenizer or processor."""
 
     def __init__(self, model: torch.nn.Module, reader: Any):
-        self.model: Any = memory.adopt(model)  # from_pretrained leaves it in evaluation mode
+        self.model: Any = model  # from_pretrained leaves it in evaluation mode
         self.reader = reader
-        box = torch.nn.Module()  # ComfyUI writes `device`, which transformers' models forbid
-        box.model = self.model
-        self.patcher = memory.patcher(box, mm.text_encoder_device(), mm.text_encoder_offload_device())
+        devices = mm.text_encoder_device(), mm.text_encoder_offload_device()
+        self.patcher = memory.patcher_of_transformers(model, *devices)
 
     @property
     def device(self) -> torch.device:

@@ -37,6 +37,7 @@ class _Recording(ProgressHandler):
         self.registry: Any = registry
         self.fingerprint = secrets.token_hex(8)
         self.recorder = Recorder(registry.prompt_id, Machine(read, new_peak))
+        self.earlier = _ended(registry.prompt_id)  # how another run under this id ended
 
     def start_handler(self, node_id: str, state: Any, prompt_id: str) -> None:
         self.recorder.start(node_id, self.type_of(node_id))
@@ -113,8 +114,9 @@ def of_prompt(prompt_id: str) -> dict[str, Any] | None:
     recording = _past.get(prompt_id)
     if recording is None:
         return None
-    queue = PromptServer.instance.prompt_queue
-    ended = queue.get_history(prompt_id=prompt_id, map_function=lambda entry: entry["status"] or {}).get(prompt_id)
+    ended = _ended(prompt_id)
+    if ended == recording.earlier:
+        ended = None
     if ended is not None:
         recording.recorder.stop()
     summary = recording.recorder.summary()
@@ -127,6 +129,12 @@ def of_prompt(prompt_id: str) -> dict[str, Any] | None:
                 "message": messages[kind].get("exception_message", "").strip(),
             }
     return summary
+
+
+def _ended(prompt_id: str) -> dict[str, Any] | None:
+    """The status in ComfyUI's history, its messages with their times; None where there is none yet."""
+    queue = PromptServer.instance.prompt_queue
+    return queue.get_history(prompt_id=prompt_id, map_function=lambda entry: entry["status"] or {}).get(prompt_id)
 
 
 def add_route() -> None:

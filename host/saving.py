@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 
 from ..studio.images import from_pil
 from ..studio.output import saving
+from ..studio.output.encode import on_white
 from . import progress, report
 
 SEEDS = ("seed", "noise_seed")
@@ -92,7 +93,7 @@ def shown(saved: list[saving.Saved]) -> dict[str, list[ui.SavedResult]]:
         result = ui.SavedResult(one.name, one.folder, io.FolderType.output)
         if one.name.endswith(".pdf"):
             others.append(result)
-            preview = from_pil(one.picture)
+            preview = from_pil(on_white(one.picture.convert("RGBA")))  # as the PDF has it
             pictures += ui.ImageSaveHelper.save_images(preview, "storefront_pdf", io.FolderType.temp, None, 1)
         else:
             pictures.append(result)

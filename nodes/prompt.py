@@ -102,6 +102,12 @@ class StorefrontAdPrompt(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, translate=writers.OFF, local_model="none", connection="none", **_) -> str:
+        from ..host import prompting
+
+        return prompting.fingerprint(translate, local_model, connection, cls.hidden.unique_id)
+
+    @classmethod
     def execute(
         cls,
         text: str,
@@ -117,11 +123,6 @@ class StorefrontAdPrompt(io.ComfyNode):
         from ..host import progress, prompting
 
         order = advert.Order(text, trade, style, translate, seed, glossary)
-        made = advert.compose(
-            order,
-            prompting.library(),
-            prompting.choices(translate, clip, local_model, connection),
-            prompting.reads_korean(clip),
-        )
-        progress.say_all([made.headline, *made.notes], cls.hidden.unique_id)
+        made = prompting.compose(order, clip, local_model, connection, cls.hidden.unique_id)
+        progress.say_all([made.headline, *made.notes], cls.hidden.unique_id, made.fallbacks)
         return io.NodeOutput(made.prompt, made.negative, made.headline, made.report_json())

@@ -27,3 +27,11 @@ def require_number(name: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise InputError(name, value, f"a number from {low} to {high}")
     return value
+
+
+def require_unicode(name: str, text: str) -> None:
+    """Raise InputError for half of a surrogate pair: JSON can carry one, no tokenizer can read it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(name, text[error.start : error.end], "text without halves of surrogate pairs") from error

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
-from ..errors import InputError, require_number
-from ..flux import encode, noise
+from ..errors import InputError, require_number, require_unicode
+from ..flux import noise
 from ..images import read_picture
 from ..scale import covering
 from .load import Model, ModelChoice, as_model
@@ -236,7 +236,7 @@ def draw(
         for text in texts:
             if not isinstance(text, str):
                 raise InputError("prompt", type(text).__name__, "words")
-            encode.require_unicode("prompt", text)
+            require_unicode("prompt", text)
         lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
         if lost:
             recorder.note(f"cut off, since it is too long for the model: {lost[:200]}")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from einops import rearrange
 
-from ..errors import InputError
+from ..errors import InputError, require_unicode
 from . import omni
 from .families import ChatText, Family
 
@@ -255,14 +255,6 @@ def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:
     if not lines:
         raise InputError("prompt", prompt, "at least one line that is not blank, or one_prompt_per_line off")
     return lines
-
-
-def require_unicode(name: str, text: str) -> None:
-    """Raise InputError for half of a surrogate pair: JSON can carry one, no tokenizer can read it."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(name, text[error.start : error.end], "text without halves of surrogate pairs") from error
 
 
 def pair_prompts(prompt: str, prompt_2: str, one_prompt_per_line: bool) -> list[tuple[str, str]]:

@@ -119,7 +119,7 @@ class Recorder:
 
     def stop(self) -> None:
         """The run is over; what was still at work failed or was cancelled. It ended when it was last heard of."""
-        for node, began in self._started.items():
+        for node, began in list(self._started.items()):
             self._nodes[node].seconds += self._heard - began
             self._nodes[node].status = STOPPED
         self._started.clear()
@@ -158,8 +158,8 @@ class Recorder:
         records = list(self._nodes.values())
         nodes = []
         for record in records:
-            running = now - self._started[record.id] if record.id in self._started else 0.0
-            nodes.append(_described(record, record.seconds + running))
+            seconds, began = record.seconds, self._started.get(record.id)  # once: the node may finish meanwhile
+            nodes.append(_described(record, seconds if began is None else seconds + now - began))
         vram = [record.vram_peak for record in records if record.vram_peak is not None]
         counts: dict[str, int] = {}
         for record in records:
@@ -244,10 +244,15 @@ def _judged(score: Score) -> dict[str, Any]:
 
 
 def text_of(summary: Mapping[str, Any], format: str) -> str:
-    """A summary as JSON or as Prometheus text. Raises InputError for another format."""
+    """A summary as JSON or as Prometheus text. Raises InputError for another format.
+
+    Halves of surrogate pairs, which a prompt can bring as names of nodes, become JSON's escapes, or question marks.
+    """
     if format not in TEXTS:
         raise InputError("format", format, "one of: " + ", ".join(TEXTS))
-    return json.dumps(summary, indent=2, ensure_ascii=False) if format == JSON else prometheus(summary)
+    if format == JSON:
+        return json.dumps(summary, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    return prometheus(summary).encode("utf-8", "replace").decode()
 
 
 def headline(summary: Mapping[str, Any]) -> str:

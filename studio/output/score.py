@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 BATCH = 8  # pictures at once
+LONGEST = 4  # times the short side; of a longer picture the middle is looked at, as CLIP sees no more than a square
 _HANGUL = re.compile(r"[\uac00-\ud7a3]+")
 
 
@@ -129,6 +130,9 @@ def score(
     for module in clip.model.modules():  # position ids, which partial loading may have left elsewhere
         for name, buffer in list(module.named_buffers(recurse=False)):
             setattr(module, name, buffer.to(device))
+    # The processor makes the whole picture small or large before it cuts the square out: 1 x 16384 to 224 x 3670016.
+    height, width = images.shape[1:3]
+    images = images[:, _middle(height, width), _middle(width, height)]
     ids, scores = words.ids.to(device), []
     for start in range(0, len(images), BATCH):
         before_each()
@@ -139,3 +143,9 @@ def score(
     if not all(map(math.isfinite, scores)):
         raise ModelFilesError("clip_vision", clip.name, "weights that are numbers; these give NaN or infinity")
     return scores
+
+
+def _middle(length: int, other: int) -> slice:
+    """The part of a side that is LONGEST times as long as the other side, or a pixel longer: its middle stays in place."""
+    spare = max(0, (length - LONGEST * other) // 2)
+    return slice(spare, length - spare)

@@ -56,6 +56,7 @@ class Advert(NamedTuple):
     headline: str  # in the owner's language
     report: dict[str, Any]
     notes: list[str]  # what the owner should know, for under the node
+    fallbacks: list[str]  # that it was written by another than the one asked for
 
     def report_json(self) -> str:
         return json.dumps(self.report, ensure_ascii=False, indent=2)
@@ -100,12 +101,16 @@ def compose(order: Order, library: Library, writers: Sequence[Choice], reads_kor
     else:
         prompt, by = f"{answer} {LETTERING}", attempts[-1].by
     notes += [f"{attempt.by} was not used: {attempt.refused}" for attempt in attempts if attempt.refused]
-    if order.translate != OFF:
-        notes.append(f"written by: {by if by != OFF else 'the presets'}")
+    fallbacks = []
+    if by != order.translate:
+        fallbacks = [f"written by {by if by != OFF else 'the presets'} in place of {order.translate}"]
+    elif by != OFF:
+        notes.append(f"written by {by}")
     negative = ", ".join(
         dict.fromkeys([*NEGATIVE_LETTERING, *read.style.negative, *read.trade.negative, *NEGATIVE_CRAFT])
     )
-    return Advert(prompt, negative, read.headline, _report(order, read, look, by, attempts, notes), notes)
+    report = _report(order, read, look, by, attempts, fallbacks + notes)
+    return Advert(prompt, negative, read.headline, report, notes, fallbacks)
 
 
 def _read(order: Order, library: Library) -> _Read:
@@ -114,7 +119,7 @@ def _read(order: Order, library: Library) -> _Read:
     if isinstance(order.seed, bool) or not isinstance(order.seed, int) or not 0 <= order.seed < 2**64:
         raise InputError("seed", order.seed, "a whole number from 0 to 2^64 - 1")
     text = clean("text", order.text)
-    if not text:
+    if not any(map(str.isalnum, text)):
         raise InputError("text", order.text, "what is advertised, in a few words, such as: 카페 신메뉴 딸기라떼")
     names = names_of(order.glossary)
     trade, words = find_trade(text, library)

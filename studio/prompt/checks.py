@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,7 @@ from .reading import AMOUNT, BRAND, LATIN, PRICE, QUOTE, QUOTED, Fact, is_kept
 
 MOST_TOKENS = 512  # of FLUX's T5; CLIP reads the first 77, which the subject stands in
 FEWEST_WORDS, MOST_WORDS = 20, 240
+LONGEST_ANSWER = 4000  # characters; 240 words have half as many
 # In English every tenth word is one of these; in a French or German text with a few of them fewer.
 _FUNCTION_WORDS = frozenset(
     re.findall(
@@ -26,7 +28,6 @@ _MARKUP = re.compile(
     r"```|\*\*|^\s*#{1,6}\s|^\s*[-*•]\s|^\s*\d+[.)]\s|</?[a-z][^>]*>|<\||\|>|https?://|www\.|^\s*[{\[]|[\w-]+\s*=\s*\"|\\n|embedding:",
     re.IGNORECASE | re.MULTILINE,
 )
-_THOUGHT = re.compile(r"^.*?</think>|<think>.*?</think>", re.DOTALL)
 _STOPWORDS = frozenset(
     re.findall(
         r"\w+",
@@ -38,7 +39,7 @@ _STOPWORDS = frozenset(
 
 def tidy(answer: str) -> str:
     """The answer without a model's thoughts, and without quotation marks around the whole."""
-    answer = _THOUGHT.sub("", answer).strip()
+    answer = answer.rpartition("</think>")[2].strip()
     if len(answer) > 2 and answer[0] in "\"“'" and answer[-1] in "\"”'" and not QUOTED.search(answer[1:-1]):
         answer = answer[1:-1].strip()
     return answer
@@ -57,6 +58,8 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
 
     `subject` is what the owner's words were understood to show, in English: the answer must speak of one of them.
     """
+    if len(answer) > LONGEST_ANSWER:
+        return [f"it is too long ({len(answer)} characters); at most 150 words are wanted"]
     found = []
     bare = answer
     for fact in sorted(facts, key=lambda fact: -len(fact.text)):
@@ -94,6 +97,8 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
         found.append("it begins with a remark instead of the description")
     if _MARKUP.search(answer):
         found.append("it holds markup, code or an address")
+    if any(unicodedata.category(character)[0] == "C" and character != "\n" for character in answer):
+        found.append("it holds control characters or halves of characters")
     if len([line for line in answer.splitlines() if line.strip()]) > 3:
         found.append("it is not one paragraph")
     grams = Counter(tuple(words[index : index + 5]) for index in range(len(words) - 4))

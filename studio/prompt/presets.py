@@ -19,6 +19,7 @@ BUNDLED = Path(__file__).parent / "presets"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LARGEST_FILE = 64 * 1024  # bytes
 MOST_FILES = 200
+DEEPEST = 10  # brackets within brackets; a preset has four
 LONGEST = 400  # characters of one phrase
 MOST_LORAS = 24  # of one style
 STRONGEST_LORA = 10.0  # beyond it there is noise only
@@ -148,7 +149,7 @@ def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[st
                 raise PresetError("file", file.name, "a file in this folder, not a link that leads out of it")
             if not KEY.fullmatch(file.stem):
                 raise PresetError("file name", file.stem, "small letters a to z, digits and _, such as wine_bar.yaml")
-            presets[file.stem] = read(file.stem, _read_yaml(file))
+            presets[file.stem] = _read_preset(read, file, *_edited(file))
         except PresetError as error:
             problems.append(f"{folder.name}/{file.name}: {error}")
     if len(files) > MOST_FILES:
@@ -156,8 +157,30 @@ def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[st
     return presets
 
 
+def stamps(user_folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Another value where a file that `read_library` reads was added, edited or taken away."""
+    files = [file for kind in ("trades", "styles") for file in sorted((user_folder / kind).glob("*.yaml"))]
+    return tuple((str(file.relative_to(user_folder)), *_edited(file)) for file in files)
+
+
+def _edited(file: Path) -> tuple[int, int]:
+    """When (nanoseconds) and to how many bytes a file was last written; (0, 0) for one that is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=4 * MOST_FILES)
+def _read_preset(read: Callable[[str, Any], _Preset], file: Path, changed: int, size: int) -> _Preset:
+    """What a file holds; read once until `changed` or `size` is another: every list of nodes asks for all of them."""
+    return read(file.stem, _read_yaml(file))
+
+
 def _read_yaml(file: Path, name: str = "file") -> Any:
-    """Plain values only. Raises PresetError for what is no YAML, and for YAML that repeats itself (aliases, keys)."""
+    """Plain values only. Raises PresetError for what is no YAML, for YAML that repeats itself (aliases, keys) or is nested
+    deep, and for tags."""
     import yaml
 
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -173,11 +196,19 @@ def _read_yaml(file: Path, name: str = "file") -> Any:
         if file.stat().st_size > LARGEST_FILE:
             raise PresetError(name, f"{file.stat().st_size} bytes", f"at most {LARGEST_FILE}")
         text = file.read_text("utf-8")
-        # Nine aliases of aliases are a billion entries.
-        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=base)):
-            raise PresetError(name, "*alias", "YAML without aliases")
+        # Before anything is built: nine aliases of aliases are a billion entries, and building goes one C call deeper
+        # for each bracket, until the process dies.
+        depth = 0
+        for event in yaml.parse(text, Loader=base):
+            if isinstance(event, yaml.AliasEvent):
+                raise PresetError(name, "*alias", "YAML without aliases")
+            if getattr(event, "tag", None) is not None:
+                raise PresetError(name, event.tag, "YAML without tags")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise PresetError(name, f"nested {depth} deep", f"at most {DEEPEST}")
         return yaml.load(text, Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError, OverflowError) as error:
         if isinstance(error, PresetError):
             raise
         raise PresetError(name, " ".join(str(error).split()), "YAML in UTF-8") from None

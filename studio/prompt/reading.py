@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..errors import InputError
+from ..errors import InputError, require_unicode
 from .presets import FALLBACK_TRADE, Library, Trade
 
 LONGEST_TEXT = 4000  # characters
@@ -15,7 +15,8 @@ LONGEST_GLOSSARY = 200  # names
 HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _HANGUL_WORD = re.compile(r"[\uac00-\ud7a3]+")
 
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+# All the digits that stand together or none: with a part of them, a long row would be tried in every division.
+_NUMBER = r"(?<!\d)\d+(?:,\d{3})*(?!\d)(?:\.\d+(?!\d))?"
 _WON_UNITS = {"억": 100_000_000, "만": 10_000, "천": 1_000, "백": 100}
 PRICE = re.compile(
     rf"[₩$€£¥]\s?{_NUMBER}"
@@ -65,8 +66,7 @@ def clean(name: str, text: str, longest: int = LONGEST_TEXT) -> str:
         raise InputError(name, text, "a text")
     if len(text) > longest:
         raise InputError(name, text, f"at most {longest} characters")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(name, text, "text without halves of surrogate pairs")
+    require_unicode(name, text)
     text = unicodedata.normalize("NFC", text)
     lines = ["".join(c if unicodedata.category(c)[0] != "C" else " " for c in line) for line in text.splitlines()]
     text = "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)
@@ -260,10 +260,11 @@ _DIRECTION = re.compile(
     r"(?:(?:의|인|한|은|는|있는|나는)?\s?(?:분위기|느낌|무드|배경|스타일|톤|조명|구도|각도|색감|컨셉|콘셉트|사진|이미지|그림|화면|연출)"
     r"(?:으로|로|에|에서|의|이|가|을|를|에서는)?(?:\s.*)?$)|(?:그려|만들어|찍어|넣어|보여|나오게|보이게|해\s?주세요|부탁)"
 )
+# Counted repeats: with open ones, a row of these words would be walked to its end from each of them.
 _REQUEST = re.compile(
-    r"(?:을|를|의)?\s*(?:(?:광고|홍보|포스터|전단지?|배너|이미지|사진|그림|간판|썸네일|현수막|문구|홍보물|광고물)(?:용)?\s*)+"
-    r"(?:을|를|으로|로)?\s*(?:(?:하나|한\s?장|좀|예쁘게|멋지게)\s*)*"
-    r"(?:만들어|그려|제작해?|디자인해?|뽑아|부탁|해)?\s*(?:주세요|줘요?|줄래요?|드려요|드립니다|해요|합니다|바랍니다)?\s*$"
+    r"(?:을|를|의)?\s?(?:(?:광고|홍보|포스터|전단지?|배너|이미지|사진|그림|간판|썸네일|현수막|문구|홍보물|광고물)(?:용)?\s?){1,6}"
+    r"(?:을|를|으로|로)?\s?(?:(?:하나|한\s?장|좀|예쁘게|멋지게)\s?){0,6}"
+    r"(?:만들어|그려|제작해?|디자인해?|뽑아|부탁|해)?\s?(?:주세요|줘요?|줄래요?|드려요|드립니다|해요|합니다|바랍니다)?\s?$"
 )
 LONGEST_HEADLINE = 40  # letters; longer is no headline
 
@@ -309,6 +310,7 @@ def headline(text: str, kept: Iterable[Fact], topics: Iterable[str] = ()) -> str
 def _shortened(clause: str) -> str:
     """Whole words from the start, up to LONGEST_HEADLINE letters of Korean or twice as many others."""
     longest = LONGEST_HEADLINE if HANGUL.search(clause) else 2 * LONGEST_HEADLINE
+    clause = clause[: 2 * longest]  # a word that this cuts is beyond `longest` and goes
     while len(clause) > longest and " " in clause:
         clause = re.sub(r"(?:\s(?:with|and|at|of|for|the|a|an|in|on|to|from))?\s\S*$", "", clause)
     return clause[:longest]

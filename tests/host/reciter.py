@@ -6,7 +6,9 @@ Each word of RECITED stands in it once, so the next word is a function of the la
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 RECITED = (
     "A strawberry latte on the wooden table beside an open window in soft morning light with linen napkin and small "
@@ -15,13 +17,19 @@ RECITED = (
 TEMPLATE = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}<assistant>"
 
 
-def make_folder(folder: Path) -> None:
-    """A one-layer Llama in transformers' layout that answers RECITED to everything."""
+OTHER_WORDS = {"wooden": "oak", "soft": "gentle", "small": "tiny", "pale": "faint", "calm": "quiet", "empty": "bare"}
+
+
+def make_folder(folder: Path, other_words: Mapping[str, str] = MappingProxyType({})) -> None:
+    """A one-layer Llama in transformers' layout that answers RECITED to everything.
+
+    In place of a word of `other_words` it says the other one as readily: there its seed decides.
+    """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    words = ["<unk>", "<end>", "<assistant>", *RECITED.split()]
+    words = ["<unk>", "<end>", "<assistant>", *RECITED.split(), *other_words.values()]
     assert len(set(words)) == len(words)
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, "<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -52,6 +60,9 @@ def make_folder(folder: Path) -> None:
         chain = [words.index(word) for word in ["<assistant>", *RECITED.split(), "<end>"]]
         head = torch.zeros(len(words), size)
         head[chain[1:], chain[:-1]] = 10  # times the norm's 8: nothing else has a chance
+        for word, other in other_words.items():
+            head[words.index(other)] = head[words.index(word)]
+            head[:, words.index(other)] = head[:, words.index(word)]
         model.lm_head.weight.copy_(head)
     model.save_pretrained(folder, safe_serialization=True)
 

@@ -99,8 +99,9 @@ def test_only_this_servers_own_page_may_write(comfyui, good):
         for method in ("PUT", "DELETE"):
             status, _ = ask(comfyui, method, "intruder", good if method == "PUT" else None, **headers)
             assert status == 403, headers
-    status, _ = ask(comfyui, "GET", None, Origin="", Host=f"evil.example:{port}")
-    assert status == 403
+    for host in (f"evil.example:{port}", "["):
+        status, _ = ask(comfyui, "GET", None, Origin="", Host=host)
+        assert status == 403
     assert "intruder" not in stored(comfyui)
     assert ask(comfyui, "PUT", "own", good, Sec_Fetch_Site="same-origin")[0] == 200
 
@@ -128,6 +129,50 @@ def test_bad_writes_are_refused_by_name_and_change_nothing(comfyui, good):
     assert ask(comfyui, "PUT", "bad", good, Content_Type="text/plain")[0] == 415
     assert ask(comfyui, "DELETE", "nobody")[0] == 404
     assert stored(comfyui) == before
+
+
+@pytest.fixture
+def written(comfyui):
+    """Puts a text in place of the file; the one before is back afterwards."""
+    file = comfyui.base / "user" / "__storefront" / "connections.json"
+    file.parent.mkdir(exist_ok=True)
+    before = file.read_text("utf-8") if file.exists() else "{}"
+    yield lambda text: file.write_text(text, "utf-8")
+    file.write_text(before, "utf-8")
+
+
+@pytest.mark.parametrize("text", ['{"mine": {"key": "' + KEY + '"},}', "[]", "", "[" * 100_000, '{"mine'], ids=range(5))
+def test_a_file_that_cannot_be_read_is_left_as_it_is(comfyui, good, written, text):
+    written(text)
+    for method, body in (("PUT", good), ("DELETE", None)):
+        status, told = ask(comfyui, method, "mine", body)
+        assert status == 409
+        assert "connections.json cannot be read" in told
+        assert KEY not in told
+    assert (comfyui.base / "user" / "__storefront" / "connections.json").read_text("utf-8") == text
+    assert json.loads(ask(comfyui, "GET", None)[1]) == {"names": []}
+
+
+def test_writing_one_connection_leaves_the_others_as_they_are(comfyui, good, written):
+    wrong = {"base_url": "https://api.example.com/v1", "model": "m", "key": KEY, "seconds": "long"}
+    others = {"whole": good | {"seconds": 7, "comment": "by hand"}, "wrong": wrong, "none-of-ours": [KEY]}
+    written(json.dumps(others))
+    assert json.loads(ask(comfyui, "PUT", "new", good)[1]) == {"names": ["new", "whole"]}
+    assert {name: stored(comfyui)[name] for name in others} == others
+    assert ask(comfyui, "DELETE", "new")[0] == 200
+    assert stored(comfyui) == others
+    assert ask(comfyui, "DELETE", "none-of-ours")[0] == 200
+    assert ask(comfyui, "PUT", "wrong", good)[0] == 200
+    assert stored(comfyui) == {"whole": others["whole"], "wrong": good | {"allow_private": False, "seconds": 120}}
+
+
+def test_a_connection_keeps_its_patience(comfyui, good, written):
+    written(json.dumps({"patient": good | {"seconds": 300}}))
+    del good["key"]
+    assert ask(comfyui, "PUT", "patient", good | {"model": "other"})[0] == 200
+    assert (stored(comfyui)["patient"]["seconds"], stored(comfyui)["patient"]["key"]) == (300, KEY)
+    assert ask(comfyui, "PUT", "patient", good | {"seconds": 20})[0] == 200
+    assert stored(comfyui)["patient"]["seconds"] == 20
 
 
 def test_a_key_stays_with_the_server_it_was_given_for(comfyui):

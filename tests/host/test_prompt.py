@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ def run(comfyui, *ads: dict) -> list[dict]:
 def models(comfyui):
     folder = comfyui.base / "models" / "LLM"
     reciter.make_folder(folder / "reciter")
+    reciter.make_folder(folder / "undecided", reciter.OTHER_WORDS)
     for kind in ("code", "truncated"):
         reciter.make_broken(folder / kind, kind)
     return folder
@@ -92,16 +94,23 @@ def test_twenty_sentences_through_a_connection(comfyui):
 
 
 @pytest.mark.usefixtures("no_traceback", "models")
-def test_a_local_model_writes_and_repeats_itself_for_a_seed(comfyui):
-    first, other = run(
-        comfyui,
-        ad(translate="local model", local_model="reciter", seed=1),
-        ad(translate="local model", local_model="reciter", seed=2),
-    )
-    assert first["report"]["written_by"] == other["report"]["written_by"] == "local model"
-    assert first["prompt"].startswith(reciter.RECITED)
-    assert "unlettered" in first["prompt"]
-    assert first["headline"] == "카페 신메뉴 딸기라떼"
+def test_a_local_model_writes(comfyui):
+    (made,) = run(comfyui, ad(translate="local model", local_model="reciter", seed=1))
+    assert made["report"]["written_by"] == "local model"
+    assert made["prompt"].startswith(reciter.RECITED)
+    assert "unlettered" in made["prompt"]
+    assert made["headline"] == "카페 신메뉴 딸기라떼"
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_local_model_repeats_itself_for_a_seed(comfyui, models):
+    ads = [ad(translate="local model", local_model="undecided", seed=seed) for seed in (1, 2, 3)]
+    first = run(comfyui, *ads)
+    os.utime(models / "undecided" / "config.json")  # so that its answers are no longer remembered
+    again = run(comfyui, *ads)
+    assert {made["report"]["written_by"] for made in (*first, *again)} == {"local model"}
+    assert [made["prompt"] for made in again] == [made["prompt"] for made in first]
+    assert len({made["prompt"] for made in first}) > 1
 
 
 @pytest.mark.usefixtures("no_traceback", "models")
@@ -238,6 +247,81 @@ def test_a_users_presets_are_read_and_a_broken_one_is_named(comfyui):
         (folder / "broken.yaml").unlink()
 
 
+def from_cache(result) -> bool:
+    """Whether the Ad Prompt of a workflow of `shown` did not run again."""
+    assert result.ok, result.error
+    return any(
+        "a0" in body["nodes"] for kind, body in result.history["status"]["messages"] if kind == "execution_cached"
+    )
+
+
+def test_an_edited_preset_is_seen_at_once(comfyui):
+    folder = comfyui.base / "user" / "default" / "storefront" / "presets" / "styles"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "mine.yaml"
+    style = (ROOT / "studio" / "prompt" / "presets" / "styles" / "realistic.yaml").read_text("utf-8")
+    try:
+        file.write_text(style.replace("photograph of", "daguerreotype of"), "utf-8")
+        workflow = shown(ad(style="mine"))
+        first, again = comfyui.run(workflow), comfyui.run(workflow)
+        assert not from_cache(first)
+        assert from_cache(again)
+        assert "daguerreotype" in first.history["outputs"]["prompt0"]["text"][0]
+        file.write_text(style.replace("photograph of", "cyanotype of"), "utf-8")
+        (made,) = run(comfyui, ad(style="mine"))
+        assert "cyanotype" in made["prompt"]
+    finally:
+        file.unlink()
+
+
+def test_a_changed_connection_or_folder_is_asked_anew(comfyui, models):
+    with chat_server() as server:
+        workflow = shown(ad("카페 라떼 한 잔", translate="connection", connection="edited"))
+        put(comfyui, "edited", base_url=server.url, model="good", allow_private=True)
+        assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+        put(comfyui, "edited", base_url=server.url, model="thinking", allow_private=True)
+        assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+    workflow = shown(ad(translate="local model", local_model="reciter", seed=77))
+    assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+    os.utime(models / "reciter" / "generation_config.json")
+    assert [from_cache(comfyui.run(workflow)) for _ in range(2)] == [False, True]
+
+
+def test_what_presets_wrote_in_place_of_a_model_counts_and_is_not_kept(comfyui):
+    with chat_server() as server:
+        put(comfyui, "recovering", base_url=server.url, model="recovering", allow_private=True)
+        workflow = shown(ad("카페 에스프레소", translate="connection", connection="recovering"))
+        workflow["r"] = node("StorefrontReport", value=["a0", 0])
+        reports = []
+        for _ in range(3):
+            result = comfyui.run(workflow)
+            assert result.ok, result.error
+            reports.append(json.loads(result.history["outputs"]["r"]["text"][0]))
+            if len(reports) == 2:
+                assert json.loads(result.history["outputs"]["report0"]["text"][0])["written_by"] == "connection"
+        assert len(server.requests) == 2
+    fallbacks = [next(one for one in report["nodes"] if one["id"] == "a0")["fallbacks"] for report in reports]
+    assert fallbacks == [["written by the presets in place of connection"], [], []]
+    assert [report["totals"]["fallbacks"] for report in reports] == [1, 0, 0]
+    assert from_cache(result)
+
+
+def test_a_fingerprint_names_no_server(comfyui):
+    """ComfyUI saves it in pictures, with the prompt."""
+    from PIL import Image
+
+    with chat_server() as server:
+        put(comfyui, "quiet", base_url=server.url, model="good", allow_private=True)
+        workflow = shown(ad("카페 카푸치노", translate="connection", connection="quiet"))
+        workflow["e"] = node("EmptyImage", width=8, height=8, batch_size=1, color=77)
+        workflow["s"] = node("SaveImage", images=["e", 0], filename_prefix="fingerprint")
+        (picture,) = comfyui.run(workflow).files()
+    text = Image.open(picture).info["prompt"]
+    assert server.url.split("//")[1] not in text
+    (seen,) = json.loads(text)["a0"]["is_changed"]
+    assert re.fullmatch("[0-9a-f]{32}", seen)
+
+
 BAD = [
     ("text", {"text": ""}),
     ("text", {"text": "가" * 5000}),
@@ -251,6 +335,8 @@ BAD = [
     ("local_model", {"translate": "local model", "local_model": "../diffusers/headless"}),
     ("local_model", {"translate": "local model", "local_model": "/etc"}),
     ("local_model", {"translate": "local model", "local_model": "a\u0000b"}),
+    ("local_model", {"translate": "local model", "local_model": {"a": 1}}),
+    ("local_model", {"translate": "local model", "local_model": ["a", "b", "c"]}),
     ("connection", {"translate": "connection"}),
     ("connection", {"translate": "connection", "connection": "nobody"}),
     ("connection", {"translate": "connection", "connection": "../../connections.json"}),

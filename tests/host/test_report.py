@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
+import uuid
 
 import pytest
 from comfyui import node, text_to_image
@@ -146,6 +147,34 @@ def test_the_route_tells_of_a_whole_run_and_of_how_it_ended(comfyui):
     assert summary["error"]["node"] == "4"
     assert "negative" in summary["error"]["message"]
     assert nodes_of(summary)["4"]["status"] == "stopped"
+
+
+def test_an_id_used_again_tells_of_the_run_under_way(comfyui):
+    """A client may name its prompts; what the history holds of the first one is not how the second one ends."""
+    id = str(uuid.uuid4())
+    comfyui.queue(with_report(Sample={"seed": 50, "cfg": 3.0}), prompt_id=id)
+    assert not comfyui.wait(id).ok
+    assert comfyui.get(f"/storefront/report/{id}")["error"]["node"] == "4"
+    comfyui.queue(with_report(Sample={"seed": 51, "steps": 100}), prompt_id=id)
+    live = []
+    while any(comfyui.get("/queue").values()):
+        summary = comfyui.get(f"/storefront/report/{id}")
+        if nodes_of(summary).get("4", {}).get("status") == "running":
+            live.append(summary)
+        time.sleep(0.02)
+    assert live
+    assert not any("error" in summary for summary in live)
+    summary = comfyui.get(f"/storefront/report/{id}")
+    assert "error" not in summary
+    assert nodes_of(summary)["4"]["status"] == "done"
+
+
+def test_a_node_named_by_half_a_surrogate_is_told_of(comfyui):
+    name = "n\ud83d"
+    flat = {name: node("EmptyImage", width=8, height=8, batch_size=1, color=int(time.time()) % 2**24)}
+    prompt_id = comfyui.queue({**flat, "21": node("StorefrontReport", value=[name, 0])})
+    assert comfyui.wait(prompt_id).ok
+    assert name in nodes_of(comfyui.get(f"/storefront/report/{prompt_id}"))
 
 
 @pytest.mark.parametrize(("path", "status"), [("nobody", 404), ("..%2F..%2Fetc", 404), ("{id}?format=XML", 400)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import urllib.error
 import urllib.parse
@@ -74,6 +75,17 @@ class TestWorks:
         assert shown.startswith(b"\x89PNG") if format == "PDF" else shown == data
         if format == "PDF":
             assert view(comfyui, result.history["outputs"]["9"]["files"][0]) == data
+
+    def test_a_pdf_is_shown_as_it_is_printed(self, comfyui):
+        half = {
+            "2": node("SolidMask", value=0.5, width=64, height=48),
+            "3": node("JoinImageWithAlpha", image=["1", 0], alpha=["2", 0]),
+        }
+        result = comfyui.run(saving({**FLAT, **half}, image=["3", 0], format="PDF", filename="half"))
+        assert result.ok, result.error
+        shown = view(comfyui, result.history["outputs"]["9"]["images"][0])
+        with Image.open(io.BytesIO(shown)) as picture:
+            assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - (0x99, 0xB2, 0xE5)).max() <= 1
 
     def test_tokens_of_a_prompt_that_no_editor_filled(self, comfyui):
         workflow = text_to_image(

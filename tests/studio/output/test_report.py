@@ -196,3 +196,14 @@ def test_without_a_score_there_is_none():
 def test_another_format_is_refused_by_name():
     with pytest.raises(InputError, match="format"):
         report.text_of(Bench().recorder.summary(), "XML")
+
+
+def test_halves_of_surrogate_pairs_can_be_sent():
+    bench = Bench()
+    bench.recorder.start("n\ud83d", "A")
+    bench.recorder.note("n\ud83d", "딸기 \udc00")
+    summary = bench.recorder.summary()
+    text = report.text_of(summary, report.JSON)
+    assert json.loads(text.encode()) == summary
+    assert "딸기" in text
+    assert 'node="n?"' in report.text_of(summary, report.PROMETHEUS).encode().decode()

@@ -40,7 +40,7 @@ def pictures(count: int, height: int, width: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("text", ["a red mug", "A Red MUG on a table, soft light", "a red mug " * 60])
-@pytest.mark.parametrize("shape", [(1, 32, 32), (3, 90, 41), (2 * score.BATCH + 1, 40, 120)])
+@pytest.mark.parametrize("shape", [(1, 32, 32), (3, 90, 41), (2 * score.BATCH + 1, 40, 120), (1, 2, 300), (2, 301, 1)])
 def test_it_is_transformers_logits_over_their_scale(clip, folder, shape, text):
     image = pictures(*shape)
     reference = CLIPModel.from_pretrained(folder).eval()
@@ -59,6 +59,21 @@ def test_picture_and_words_matter(clip):
     car = score.score(clip, image, score.read(clip, "a blue car"), CPU)
     assert abs(mug[0] - mug[1]) > 0.01
     assert abs(mug[0] - car[0]) > 0.01
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 16384), (16383, 1), (3, 500)])
+def test_long_pictures_are_cut_before_they_are_resized(clip, height, width):
+    """At 224 pixels a side, 1 x 16384 would become gigabytes."""
+    seen = []
+
+    def processor(images, **options):
+        seen.extend(image.size for image in images)
+        return clip.processor(images=images, **options)
+
+    image = pictures(1, height, width)
+    found = score.score(clip._replace(processor=processor), image, score.read(clip, "mug"), CPU)
+    assert len(found) == 1
+    assert max(seen[0]) <= score.LONGEST * min(seen[0]) + 1
 
 
 def test_it_listens_before_every_batch(clip):

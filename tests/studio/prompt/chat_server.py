@@ -65,6 +65,10 @@ class Handler(BaseHTTPRequestHandler):
         wiser = "An earlier answer was refused" in body["messages"][0]["content"]
         self.reply(chat(translated(body) if wiser else "Sure! Here is your prompt."))
 
+    def recovering(self, body: dict) -> None:
+        """Once out of order, then well."""
+        self.good(body) if len(self.server.requests) > 1 else self.reply(b"{}", 403)
+
     def plain_only(self, body: dict) -> None:
         """As models that take no temperature."""
         self.good(body) if "temperature" not in body else self.reply(b'{"error": {}}', 400)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,8 @@ def test_a_long_text_loses_preset_sentences_and_is_told_or_is_refused():
     [
         ("text", Order("")),
         ("text", Order(" \n\u0000 ")),
+        ("text", Order("!")),
+        ("text", Order("...\n“?”")),
         ("text", Order("x" * 5000)),
         ("text", Order("\ud800")),
         ("trade", Order(LATTE, trade="../cafe")),
@@ -130,6 +133,8 @@ WRONG = {
     "repeats itself": scene("4,500원, 다온커피") + " in the soft light of a morning" * 4,
     "does not show": scene("4,500원, 다온커피", "a battleship firing its guns"),
     "an address": scene("4,500원, 다온커피") + " See https://example.com for more.",
+    "halves of characters": scene("4,500원, 다온커피") + " A smile \ud83d.",
+    "control characters": scene("4,500원, 다온커피") + " A bell \u0007.",
     "one paragraph": "\n\n".join([scene("4,500원, 다온커피"), "And a spoon.", "And a cup.", "And a cake."]),
 }  # fmt: skip
 
@@ -137,6 +142,17 @@ WRONG = {
 @pytest.mark.parametrize("reason", WRONG)
 def test_a_wrong_answer_is_refused_for_its_reason(reason):
     assert any(reason in fault for fault in checks.faults(WRONG[reason], FACTS, ["a strawberry latte in a glass"]))
+
+
+def test_an_endless_answer_is_not_read():
+    began = time.process_time()
+    (fault,) = checks.faults(checks.tidy("<think>" * 100_000 + "9" * 300_000), FACTS)
+    assert "too long (1000000 characters)" in fault
+    assert time.process_time() - began < 1
+
+
+def test_thoughts_are_no_part_of_an_answer():
+    assert checks.tidy("<think>A mug?</think> No.</think>\n“A mug.”") == "A mug."
 
 
 def test_a_right_answer_is_taken():
@@ -148,6 +164,7 @@ def test_a_second_try_is_told_what_was_wrong():
     line = choice(writers.LOCAL_MODEL, "Sure!", scene())
     made = compose(Order(LATTE, translate=writers.LOCAL_MODEL), LIBRARY, [line], False)
     assert made.prompt == f"{scene()} {advert.LETTERING}"
+    assert made.fallbacks == []
     assert made.report["written_by"] == writers.LOCAL_MODEL
     first, second = line.writer.asked
     assert "refused" not in first[0]
@@ -167,9 +184,12 @@ def test_the_next_in_line_is_asked_and_presets_come_last():
         writers.CONNECTION,
     ]
     assert any("no memory" in note for note in made.notes)
+    assert made.fallbacks == [f"written by {writers.CONNECTION} in place of {writers.OWN_ENCODER}"]
     broken = choice(writers.OWN_ENCODER, writers.WriterError("no memory"))
     alone = compose(Order(LATTE, translate=writers.OWN_ENCODER), LIBRARY, [broken], False)
     assert alone.report["written_by"] == writers.OFF
+    assert alone.fallbacks == [f"written by the presets in place of {writers.OWN_ENCODER}"]
+    assert alone.fallbacks[0] in alone.report["notes"]
     assert alone.prompt == compose(Order(LATTE), LIBRARY, [], False).prompt
 
 

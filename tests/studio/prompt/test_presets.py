@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -110,6 +111,28 @@ def test_a_users_preset_is_added(tmp_path):
     assert set(LIBRARY.trades) < set(library.trades)
 
 
+def test_a_file_is_read_again_when_it_was_edited(tmp_path):
+    file = tmp_path / "trades" / "wine_bar.yaml"
+    file.parent.mkdir()
+    assert presets.stamps(tmp_path) == ()
+    file.write_text(GOOD, "utf-8")
+    first, stamps = presets.read_library(tmp_path).trades["wine_bar"], presets.stamps(tmp_path)
+    assert presets.read_library(tmp_path).trades["wine_bar"] is first
+    assert presets.stamps(tmp_path) == stamps
+    file.write_text(GOOD.replace("amber", "ruby"), "utf-8")
+    assert presets.read_library(tmp_path).trades["wine_bar"].subject == "a glass of ruby wine"
+    assert presets.stamps(tmp_path) != stamps
+    same_size, edited = GOOD.replace("amber", "rusty"), presets.stamps(tmp_path)
+    assert len(same_size) == len(GOOD)
+    file.write_text(same_size, "utf-8")
+    os.utime(file, ns=(1, 1))
+    assert presets.read_library(tmp_path).trades["wine_bar"].subject == "a glass of rusty wine"
+    assert presets.stamps(tmp_path) != edited
+    file.unlink()
+    assert "wine_bar" not in presets.read_library(tmp_path).trades
+    assert presets.stamps(tmp_path) == ()
+
+
 BROKEN = {
     "no yaml": "name: [",
     "a list": "- cafe",
@@ -125,6 +148,14 @@ BROKEN = {
     "long": GOOD.replace("a cork", "a cork " * 100),
     "control": GOOD.replace("[a cork]", '["a \\u202e cork"]'),
     "deep": "[" * 5000,
+    "deeper than the stack": "[" * 60_000,
+    "deep without brackets": "- " * 30_000 + "x",
+    "deep mappings": "{a: " * 15_000,
+    "no boolean": GOOD + "shell: !!bool foo\n",
+    "no time": GOOD + "shell: !!timestamp foo\n",
+    "no number": GOOD + 'shell: !!float ""\n',
+    "no whole number": GOOD + 'shell: !!int ""\n',
+    "a number beyond all": GOOD + f"shell: 1{':59' * 200}.5\n",
     "binary": "\x00\x01",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,16 @@ def test_a_headline_is_never_a_direction_nor_a_request():
         assert reading.headline(text, reading.facts(text, ())) == wanted
     long = reading.headline("맛있는 " * 200, ())
     assert 10 < len(long) <= 40
+
+
+def test_a_price_is_all_of_its_digits():
+    for text, wanted in {"1234,567원": "1234,567원", "12,3456원": "3456원", "딸기1234.50원": "1234.50원"}.items():
+        assert [match[0] for match in reading.PRICE.finditer(text)] == [wanted]
+
+
+@pytest.mark.parametrize("text", ["1" * 1000, "광고 " * 2666 + "광"], ids=["digits", "ads"])
+def test_a_long_row_is_read_at_once(text):
+    """A hundredth of a second; where a regular expression tries every division of the row, from seconds to an hour."""
+    began = time.process_time()
+    reading.headline(text, reading.facts(text, ()))
+    assert time.process_time() - began < 1
