@@ -71,6 +71,21 @@ def test_a_picture_may_come_as_anything(tmp_path):
         assert alpha is None
     grey, _ = read_picture("photo", array[..., 0])
     assert torch.equal(grey[..., 2], wanted[..., 0])
+    white, _ = read_picture("mask", array[..., 0] > 99)
+    assert torch.equal(white[0, ..., 1], torch.from_numpy((array[..., 0] > 99).astype(np.float32)))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_grey_of_more_than_eight_bits_keeps_them(kind, tmp_path):
+    levels = np.linspace(0, 65535, 60).reshape(6, 10).round()
+    wanted = torch.from_numpy((levels / 65535).astype(np.float32))
+    picture = Image.fromarray(levels.astype(kind) if kind is not np.float32 else wanted.numpy())
+    picture.save(tmp_path / "grey.tif")
+    for given in (picture, tmp_path / "grey.tif"):
+        image, alpha = read_picture("photo", given)
+        assert image.shape == (1, 6, 10, 3)
+        assert torch.allclose(image[0, ..., 1], wanted, atol=1e-6)
+        assert alpha is None
 
 
 def test_transparency_and_orientation_are_read():
@@ -101,6 +116,11 @@ NO_PICTURES = [
     np.zeros((4, 4, 3), np.int64),
     torch.full((1, 4, 4, 3), float("nan")),
     "a\0b.png",
+    np.full((4, 4, 3), 200, np.float32),  # 0..255 as floats
+    np.full((4, 4, 3), -1, np.float32),
+    np.full((4, 4), "x"),
+    Image.fromarray(np.full((4, 4), 200, np.float32)),
+    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)),
 ]
 
 
