@@ -135,7 +135,7 @@ def catalogue(
     typeface = Typeface(all_families([Path(folder) for folder in font_folders]), font)
     style = _Style(cutter, edges, wishes, placement, design, typeface)
     recorder = Recorder(progress)
-    ground = _scene(scene, format, Drawing("", seed, steps, guidance, None), model, recorder)
+    ground = _scene(scene, format, Drawing(seed=seed, steps=steps, guidance=guidance), model, recorder)
     pairs = _pairs(photos, headlines)
     if same_place and layout is None:
         return _in_one_place(list(pairs), ground, style, progress, recorder)
