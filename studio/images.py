@@ -167,7 +167,9 @@ def _numbers(name: str, picture: np.ndarray | torch.Tensor) -> torch.Tensor:
 def _in_unit(name: str, values: torch.Tensor) -> torch.Tensor:
     """Values in about 0..1. Raises InputError for other ranges, such as 0..255, which would become white."""
     if values.numel() and (float(values.min()) < -0.5 or float(values.max()) > 1.5):
-        raise InputError(name, f"numbers from {float(values.min()):g} to {float(values.max()):g}", "numbers from 0 to 1")
+        raise InputError(
+            name, f"numbers from {float(values.min()):g} to {float(values.max()):g}", "numbers from 0 to 1"
+        )
     return values
 
 

@@ -29,6 +29,9 @@ from storefront.studio.images import read_picture
 ROOT = Path(__file__).resolve().parents[3]
 COFFEE = ROOT / "workflows" / "assets" / "coffee.jpg"
 GREY = Image.new("RGB", (256, 256), "#b0b0b0")
+TAG = Image.new("RGBA", (64, 64))  # cut out already
+TAG.paste("#a02020", (16, 16, 48, 48))
+AS_IS = {"format": "as the picture"}
 RED = "a red mug on a wooden table"
 
 
@@ -300,6 +303,22 @@ REFUSED = [
     ("scene", lambda m: product_composite(GREY, "table.jpg", model=m)),
     ("scene", lambda m: product_composite(GREY, Path("table.jpg"), model=m)),
     ("format", lambda m: product_composite(GREY, "a table", format="as the picture", model=m)),
+    ("headline", lambda m: product_composite(GREY, GREY, 7)),
+    ("headline", lambda m: product_composite(GREY, GREY, None)),
+    ("headline", lambda m: poster_from_photo(GREY, None)),
+    ("headline", lambda m: poster_from_photo(GREY, " ")),
+    ("headlines", lambda m: catalogue([GREY], GREY, None)),
+    ("headlines", lambda m: list(catalogue([GREY], GREY, [None]))),
+    ("headlines", lambda m: list(catalogue(iter([TAG, TAG]), GREY, iter("a"), same_place=False, **AS_IS))),
+    ("layout", lambda m: poster_from_photo(GREY, "a", layout="{}")),
+    ("layout", lambda m: product_composite(GREY, GREY, layout=3)),
+    ("edges", lambda m: product_composite(GREY, GREY, edges=8)),
+    ("placement", lambda m: product_composite(GREY, GREY, placement=None)),
+    ("design", lambda m: product_composite(GREY, GREY, design="price")),
+    ("design", lambda m: poster_from_photo(GREY, "a", design=None)),
+    ("font_folders", lambda m: poster_from_photo(GREY, "a", font_folders=str(ROOT))),
+    ("font_folders", lambda m: product_composite(GREY, GREY, font_folders=["/no/such/folder"])),
+    ("font", lambda m: poster_from_photo(GREY, "a", font=["Pretendard"])),
     ("margin", lambda m: product_composite(GREY, GREY, margin=99)),
     ("font", lambda m: product_composite(GREY, GREY, font="none such")),
     ("image", lambda m: product_composite(GREY, GREY)),  # grey alone: no product in it
@@ -320,6 +339,39 @@ REFUSED = [
 def test_bad_input_is_refused_by_name_at_once(named, call, model):
     with pytest.raises(InputError, match=f"^{named}"):
         call(model)
+
+
+class Drawn(Exception):
+    pass
+
+
+def never(step):
+    if step.stage in ("load", "encode", "sample"):
+        raise Drawn
+
+
+BEFORE_DRAWING = [
+    ("photos", {"photos": []}),
+    ("photo", {"photos": [GREY, "/no/such/photo.png"]}),
+    ("photo", {"photos": ["/no/such/photo.png"], "same_place": False}),
+    ("headlines", {"headlines": ["one", "two"]}),
+    ("headlines", {"headlines": ["one", "two"], "same_place": False}),
+    ("cutter", {"cutter": "/no/such/u2netp.onnx"}),
+    ("model", {"model": "/no/such/model"}),
+    ("font", {"font": "none such"}),
+    ("image", {}),  # grey alone: no product in it
+]
+
+
+@pytest.mark.parametrize(("named", "given"), BEFORE_DRAWING, ids=range(len(BEFORE_DRAWING)))
+def test_nothing_is_drawn_for_what_cannot_be_placed(named, given):
+    with pytest.raises(InputError, match=f"^{named} "):
+        next(catalogue(**{"photos": [GREY], "scene": "a table", "progress": never, **given}))
+
+
+def test_a_scene_is_drawn_after_all_photos_are_cut_out():
+    with pytest.raises(Drawn):
+        next(catalogue([TAG], "a table", progress=never))
 
 
 def test_what_does_not_fit_is_said(model):
