@@ -34,6 +34,16 @@ def require_mask(name: str, mask: torch.Tensor) -> np.ndarray:
     return mask.float().clamp(0, 1).cpu().numpy()
 
 
+def require_one_each(name: str, masks: np.ndarray, count: int, width: int, height: int, like: str) -> None:
+    """Raise InputError unless masks [B, H, W] are one, or `count`, of width x height pixels, as `like` has them."""
+    if masks.shape[1:] != (height, width) or len(masks) not in (1, count):
+        raise InputError(
+            name,
+            f"{len(masks)} of {masks.shape[2]}x{masks.shape[1]}",
+            f"{count} (or 1) of {width}x{height}, as the {like}",
+        )
+
+
 def to_channel_first(image: torch.Tensor) -> torch.Tensor:
     """IMAGE [B, H, W, 3] in 0..1 -> [B, 3, H, W] in -1..1."""
     return image.movedim(-1, 1) * 2 - 1
