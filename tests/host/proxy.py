@@ -46,21 +46,21 @@ def proxy(target: str, spoil: Spoil = passed_on, chatter: float | None = None) -
 
         app = web.Application(client_max_size=2**26)
         app.router.add_route("*", "/{path:.*}", handle)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, shutdown_timeout=5)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         return session, runner, runner.addresses[0][1]
 
     async def stop() -> None:
-        await session.close()
         await runner.cleanup()
+        await session.close()
 
     session, runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(70)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
