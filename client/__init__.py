@@ -1,6 +1,6 @@
 """Bundled workflows on a running ComfyUI, by name and with named parameters: `Client` (async) and `SyncClient`.
 
-Needs aiohttp (`pip install "storefront-flux-ads[client]"`); neither torch nor ComfyUI. docs/python.md shows how.
+Imports aiohttp, and Pillow where a picture is given as one; neither torch nor ComfyUI. docs/python.md shows how.
 """
 
 from ..studio.errors import InputError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from ..studio.errors import InputError
-from .errors import Cancelled, ConnectionLost, ExecutionFailed, Problem, PromptLost, Refused, RunTimeout
+from .errors import Cancelled, ClientError, ConnectionLost, ExecutionFailed, Problem, PromptLost, Refused, RunTimeout
 from .workflows import Workflow, check_names, fill, load_workflow
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 SUBFOLDER = "storefront"  # of ComfyUI's input folder, for what is uploaded
 CONNECT, SILENCE = 30, 60  # seconds that a connection may take to come about, and an answer to go on
 AWAY = (502, 503, 504)  # what a proxy answers while the server behind it is down
-LOOK = 5  # seconds without a message, after which the history is asked
+LOOK = 5  # seconds without news of a prompt, after which the history is asked
 STOPPING = 5  # seconds that a cancelled prompt is waited for
+LEAVING = 10  # seconds that cancelling may take where nobody waits for the prompt any more
 LARGEST_MESSAGE = 256 * 2**20  # bytes; previews come over the same WebSocket
+IN_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that a PNG keeps
 ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
 
 
@@ -118,8 +120,17 @@ class Job:
         shown = {own: outputs.get(own, {})} if own else outputs
         listed = [(node, image) for node, output in shown.items() for image in output.get("images", ())]
         saved = [pair for pair in listed if pair[1].get("type") == "output"] or listed
-        pictures = [await self._client._fetch(node, image) for node, image in saved]
+        pictures = [await self._fetched(node, image) for node, image in saved]
         return Run(self.prompt_id, tuple(pictures), outputs, time.monotonic() - self._begun)
+
+    async def _fetched(self, node: str, image: Mapping[str, str]) -> Fetched:
+        away_since = None
+        while True:
+            try:
+                return await self._client._fetch(node, image)
+            except ConnectionLost:
+                away_since = away_since or time.monotonic()
+                await self._client._be_patient(away_since)
 
     async def _hang_up(self) -> None:
         if self._socket is not None:
@@ -143,27 +154,28 @@ class Job:
                 pass  # the server may come back
             await self._hang_up()
             away_since = away_since or time.monotonic()
-            if time.monotonic() - away_since > self._client.patience:
-                raise ConnectionLost(f"{self._client.url} has been away for {self._client.patience:g} s")
-            await asyncio.sleep(min(1.0, self._client.patience / 10))
+            await self._client._be_patient(away_since)
 
     async def _listen_until_news(self, socket: aiohttp.ClientWebSocketResponse, progress: Progress | None) -> bool:
-        """Pass on progress until this prompt has ended or nothing was heard for a while; False: the line is dead."""
+        """Pass on progress until this prompt has ended or nothing was heard of it for a while; False: the line is dead."""
         import aiohttp
 
+        deadline = time.monotonic() + LOOK
         while True:
             try:
-                message = await asyncio.wait_for(socket.receive(), LOOK)
+                message = await asyncio.wait_for(socket.receive(), max(0.0, deadline - time.monotonic()))
             except asyncio.TimeoutError:
                 return not socket.closed
-            if message.type == aiohttp.WSMsgType.BINARY:  # a preview
+            if message.type == aiohttp.WSMsgType.BINARY:  # a preview; they go to this prompt's client alone
+                deadline = time.monotonic() + LOOK
                 continue
             if message.type != aiohttp.WSMsgType.TEXT:
                 return False
             news = json.loads(message.data)
             data = news.get("data") or {}
-            if data.get("prompt_id") != self.prompt_id:
+            if data.get("prompt_id") != self.prompt_id:  # the queue's length, which a busy server tells all the time
                 continue
+            deadline = time.monotonic() + LOOK
             kind = news.get("type")
             if kind == "progress" and progress is not None and data.get("node") is not None:
                 progress(Step(data["node"], self.workflow.title(data["node"]), data["value"], data["max"]))
@@ -267,8 +279,7 @@ class Client:
         except (ExecutionFailed, Cancelled, PromptLost):
             raise
         except BaseException:
-            with contextlib.suppress(ConnectionLost):
-                await asyncio.shield(job.cancel())
+            await self._give_up(job)
             raise
 
     async def queue(
@@ -292,14 +303,46 @@ class Client:
         job = Job(self, chosen, await self._listen(client_id), client_id)  # listening first: no message is missed
         try:
             body = {"prompt": prompt, "client_id": client_id, "prompt_id": job.prompt_id}
-            answer = await self._post("/prompt", body, chosen)
+            posting = asyncio.ensure_future(self._post("/prompt", body, chosen))
+            try:
+                answer = await asyncio.shield(posting)
+            except Refused:
+                raise
+            except BaseException:  # the server may have taken it all the same
+                await self._give_up(job, posting)
+                raise
             if answer.get("node_errors"):  # ComfyUI goes on without the outputs that they belong to
-                await job.cancel()
+                await self._give_up(job)
                 raise _refusal(answer, chosen)
         except BaseException:
             await job._hang_up()
             raise
         return job
+
+    async def _give_up(self, job: Job, posting: asyncio.Future[Any] | None = None) -> None:
+        """Cancel a job as far as that goes within 10 s; what made its caller give up is what he shall hear of.
+
+        `posting` is the prompt's own way to the server, which is waited for: what is not in the queue yet cannot be
+        taken from it.
+        """
+
+        async def cancel() -> None:
+            if posting is not None:
+                await asyncio.wait([posting], timeout=LEAVING / 2)
+                if not posting.done():
+                    posting.cancel()
+                elif isinstance(posting.exception(), Refused):
+                    return
+            await job.cancel()
+
+        with contextlib.suppress(ClientError, asyncio.TimeoutError):
+            await asyncio.shield(asyncio.wait_for(cancel(), LEAVING))
+
+    async def _be_patient(self, away_since: float) -> None:
+        """Wait a little; raise ConnectionLost where the server has been away for longer than the client's patience."""
+        if time.monotonic() - away_since > self.patience:
+            raise ConnectionLost(f"{self.url} has been away for {self.patience:g} s")
+        await asyncio.sleep(min(1.0, self.patience / 10))
 
     async def upload(self, picture: Picture, name: str = "picture") -> str:
         """A picture into ComfyUI's input folder; its name there. The same picture is kept once.
@@ -347,8 +390,6 @@ class Client:
             answer = json.loads(body) if body.strip() else None
         except ValueError:
             answer = None
-        if status in AWAY:
-            raise ConnectionLost(f"{self.url} cannot be reached: its proxy answers {status}")
         if status >= 300:
             if workflow is not None and isinstance(answer, dict):
                 raise _refusal(answer, workflow)
@@ -358,13 +399,17 @@ class Client:
         return answer
 
     async def _bytes(self, method: str, path: str, **content: Any) -> tuple[bytes, int]:
+        """An answer's body and status. Raises ConnectionLost, also for the answer of a proxy without a server."""
         import aiohttp
 
         try:
             async with self._opened.request(method, self.url + path, allow_redirects=False, **content) as answer:
-                return await answer.read(), answer.status
+                body, status = await answer.read(), answer.status
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise ConnectionLost(f"{self.url} cannot be reached: {error or type(error).__name__}") from error
+        if status in AWAY:
+            raise ConnectionLost(f"{self.url} cannot be reached: its proxy answers {status}")
+        return body, status
 
     async def _fetch(self, node: str, image: Mapping[str, str]) -> Fetched:
         where = {"filename": image["filename"], "subfolder": image["subfolder"], "type": image["type"]}
@@ -380,13 +425,28 @@ def _content(name: str, picture: Picture) -> bytes:
     if isinstance(picture, (str, Path)):
         try:
             return Path(picture).read_bytes()
-        except OSError as error:
-            raise InputError(name, str(picture), f"a file that can be read ({error.strerror})") from error
-    if hasattr(picture, "save"):
+        except (OSError, ValueError) as error:  # ValueError: a name with a null character
+            raise InputError(name, str(picture), f"a file that can be read ({error})") from error
+    return _as_png(name, picture)
+
+
+def _as_png(name: str, picture: Image.Image) -> bytes:
+    """A Pillow picture, turned as its EXIF says: a PNG carries no EXIF that every reader looks at."""
+    from PIL import Image, ImageOps
+
+    if not isinstance(picture, Image.Image):
+        raise InputError(name, type(picture).__name__, "a file, bytes, or a Pillow picture")
+    if picture.mode in ("I", "F"):
+        raise InputError(name, f"a picture of mode {picture.mode}", "one of 8 bits, or of mode I;16")
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode not in IN_PNG:
+            upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        return buffer.getvalue()
-    raise InputError(name, type(picture).__name__, "a file, bytes, or a Pillow picture")
+        upright.save(buffer, "PNG")
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow reads a file when its pixels are first needed
+        raise InputError(name, f"a picture of mode {picture.mode}", f"one that Pillow can read ({error})") from error
+    return buffer.getvalue()
 
 
 def _refusal(answer: Mapping[str, Any], workflow: Workflow) -> Refused:

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .connection import Client, Job, Progress, Run
+from .connection import LEAVING, Client, Job, Progress, Run
 
 if TYPE_CHECKING:
     from .connection import Picture
@@ -63,7 +63,7 @@ class SyncClient:
         inputs: Mapping[str, Any] | None = None,
         **parameters: Any,
     ) -> Run:
-        """As `Client.run`; progress is called in another thread. Ctrl+C cancels the prompt."""
+        """As `Client.run`; progress is called in another thread. Ctrl+C cancels the prompt, which takes 10 s at most."""
         return self._await(self._client.run(workflow, progress=progress, timeout=timeout, inputs=inputs, **parameters))
 
     def queue(
@@ -80,9 +80,18 @@ class SyncClient:
         if not self._thread.is_alive():
             work.close()
             raise RuntimeError("use it as: with SyncClient(...) as comfy")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        ended = threading.Event()
+
+        async def watched() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            ended.wait(LEAVING + 1)  # Ctrl+C: a prompt is cancelled on the server before the connection is closed
             raise

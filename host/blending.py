@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from ..studio.errors import InputError
-from ..studio.images import require_mask, require_picture
+from ..studio.images import require_mask, require_one_each, require_picture
 from ..studio.product import blend
 from . import sampling, vae_socket
 
@@ -25,23 +24,25 @@ def into_scene(
     steps: int,
     guidance: float,
     strength: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """IMAGE [B, H, W, 3] and the MASK [B, H, W] of what was repainted. Raises InputError for masks of another size."""
+) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    """IMAGE [B, H, W, 3], the MASK [B, H, W] of what was repainted, and notes on what was done otherwise than asked.
+
+    Picture i has the seed `seed + i`, and prompt i where there are several. Raises InputError for masks of another size
+    and for as many prompts as there are neither pictures nor one.
+    """
     pictures = require_picture("image", image)
     mattes = require_mask("product_mask", product_mask)
     shadows = None if shadow is None else require_mask("shadow", shadow)
-    for name, masks in (("product_mask", mattes), ("shadow", shadows)):
-        if masks is not None and (masks.shape[1:] != pictures.shape[1:3] or len(masks) not in (1, len(pictures))):
-            raise InputError(
-                name,
-                f"{len(masks)} of {masks.shape[2]}x{masks.shape[1]}",
-                f"{len(pictures)} (or 1) of {pictures.shape[2]}x{pictures.shape[1]}, as the image",
-            )
-    height, width = pictures.shape[1:3]
+    count, height, width = pictures.shape[:3]
+    require_one_each("product_mask", mattes, count, width, height, "image")
+    if shadows is not None:
+        require_one_each("shadow", shadows, count, width, height, "image")
+    prompts = [sampling.for_picture("positive", positive, index, count) for index in range(count)]
     # The model wants multiples of 16; the edge is repeated and cut off again.
     spare = (0, -width % 16, 0, -height % 16)
     padded = torch.nn.functional.pad(pictures.movedim(-1, 1), spare, mode="replicate").movedim(1, -1)
     results, repainted = [], []
+    notes: list[str] = []
     for index, picture in enumerate(pictures):
         matte = mattes[index if len(mattes) > 1 else 0]
         dark = None if shadows is None else shadows[index if len(shadows) > 1 else 0]
@@ -50,7 +51,7 @@ def into_scene(
         latent = {"samples": vae.encode(padded[index : index + 1]), "noise_mask": noise_mask}
         out, _ = sampling.sample(
             model,
-            positive,
+            prompts[index],
             None,
             latent,
             seed=seed + index,
@@ -60,8 +61,9 @@ def into_scene(
             strength=strength,
             time_limit=0,
         )
-        edited, _ = vae_socket.decode(vae, out["samples"], "auto")
+        edited, note = vae_socket.decode(vae, out["samples"], "auto")
+        notes += [note] if note and note not in notes else []
         edited = edited[0, :height, :width].float().clamp(0, 1).cpu().numpy()
         results.append(torch.from_numpy(blend.give_back(picture.numpy(), edited, matte, mask)))
         repainted.append(torch.from_numpy(mask))
-    return torch.stack(results), torch.stack(repainted)
+    return torch.stack(results), torch.stack(repainted), notes

@@ -126,6 +126,25 @@ def _require_mask_is_seen(model: Any, nature: Nature, name: str, conditioning: l
         raise InputError(name, "prompts of different lengths in one batch", wanted)
 
 
+def for_picture(name: str, conditioning: list, index: int, count: int) -> list:
+    """What of a CONDITIONING belongs to picture `index` of `count`: its row of a batch of prompts, or the only one.
+
+    Raises InputError for a batch of another size.
+    """
+    if _batch_of(name, conditioning) not in (1, count):
+        raise InputError(name, f"{_batch_of(name, conditioning)} prompts", f"one, or one for each of {count} pictures")
+    own = []
+    for sequence, options in conditioning:
+        parts = {part: options.get(part) for part in ("pooled_output", "attention_mask")}
+        rows = {part: _row(tensor, index) for part, tensor in parts.items() if tensor is not None}
+        own.append([_row(sequence, index), {**options, **rows}])
+    return own
+
+
+def _row(tensor: torch.Tensor, index: int) -> torch.Tensor:
+    return tensor[index : index + 1] if tensor.shape[0] > 1 else tensor
+
+
 def _pictures(model: Any, nature: Nature, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
     """Raw latents [prompts x pictures, C, H, W] and the index of each that is added to the seed."""
     samples = latent["samples"]

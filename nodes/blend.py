@@ -22,7 +22,10 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                 io.Image.Input("image", tooltip="The picture of Place Product."),
                 io.Mask.Input("product_mask", tooltip="The mask of Place Product."),
                 io.Model.Input("model"),
-                io.Conditioning.Input("positive", tooltip="The scene in words, with the product in it."),
+                io.Conditioning.Input(
+                    "positive",
+                    tooltip="The scene in words, with the product in it; one prompt, or one for each picture.",
+                ),
                 io.Vae.Input("vae"),
                 io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product: it is repainted too."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
@@ -48,6 +51,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                 ),
             ],
             outputs=[io.Image.Output(), io.Mask.Output("repainted", display_name="REPAINTED")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -65,20 +69,20 @@ class StorefrontBlendIntoScene(io.ComfyNode):
         guidance: float = 3.5,
         reach: float = 8,
     ) -> io.NodeOutput:
-        from ..host import blending
+        from ..host import blending, progress
 
-        return io.NodeOutput(
-            *blending.into_scene(
-                image,
-                product_mask,
-                shadow,
-                model,
-                positive,
-                vae,
-                reach=reach,
-                seed=seed,
-                steps=steps,
-                guidance=guidance,
-                strength=strength,
-            )
+        blended, repainted, notes = blending.into_scene(
+            image,
+            product_mask,
+            shadow,
+            model,
+            positive,
+            vae,
+            reach=reach,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            strength=strength,
         )
+        progress.fell_back(notes, cls.hidden.unique_id)
+        return io.NodeOutput(blended, repainted)

@@ -34,6 +34,16 @@ def require_mask(name: str, mask: torch.Tensor) -> np.ndarray:
     return mask.float().clamp(0, 1).cpu().numpy()
 
 
+def require_one_each(name: str, masks: np.ndarray, count: int, width: int, height: int, like: str) -> None:
+    """Raise InputError unless masks [B, H, W] are one, or `count`, of width x height pixels, as `like` has them."""
+    if masks.shape[1:] != (height, width) or len(masks) not in (1, count):
+        raise InputError(
+            name,
+            f"{len(masks)} of {masks.shape[2]}x{masks.shape[1]}",
+            f"{count} (or 1) of {width}x{height}, as the {like}",
+        )
+
+
 def to_channel_first(image: torch.Tensor) -> torch.Tensor:
     """IMAGE [B, H, W, 3] in 0..1 -> [B, 3, H, W] in -1..1."""
     return image.movedim(-1, 1) * 2 - 1
@@ -66,10 +76,16 @@ def to_pil(image: torch.Tensor) -> list[Image.Image]:
 
 
 def from_pil(picture: Image.Image) -> torch.Tensor:
-    """A Pillow picture of any mode -> IMAGE [1, H, W, 3] in 0..1 (transparency is dropped)."""
+    """A Pillow picture of any mode but F -> IMAGE [1, H, W, 3] in 0..1 (transparency is dropped).
+
+    Grey of 16 bits (I;16, or I where it holds no more) keeps them all.
+    """
     import numpy as np
     import torch
 
+    if picture.mode.startswith("I"):  # Pillow's own conversion makes white of everything above 255
+        grey = torch.from_numpy(np.asarray(picture).astype(np.float32) / 65535)
+        return grey[None, ..., None].repeat(1, 1, 1, 3)
     return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)[None]
 
 
@@ -106,8 +122,9 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
     """One picture of any of the kinds of `Picture` -> IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W].
 
     A string or Path is a file that Pillow reads, turned as its EXIF says. Arrays and tensors are [H, W], [H, W, C] or
-    [1, H, W, C] with 1, 3 or 4 channels: uint8, or floats in 0..1. The mask is 1 where the picture is opaque; None where it
-    is opaque everywhere. Raises InputError that names the input.
+    [1, H, W, C] with 1, 3 or 4 channels: uint8, bool, or floats in 0..1; floats beyond by up to a half, as a filter
+    leaves them, become 0 and 1. The mask is 1 where the picture is opaque; None where it is opaque everywhere. Raises
+    InputError that names the input.
     """
     import numpy as np
     import torch
@@ -117,15 +134,14 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
         picture = _open(name, Path(picture))
     if isinstance(picture, Image.Image):
         upright = ImageOps.exif_transpose(picture)
-        if not upright.has_transparency_data:
-            return from_pil(upright), None
-        values = torch.from_numpy(np.asarray(upright.convert("RGBA"), np.float32) / 255)
+        if upright.mode == "F":
+            values = _in_unit(name, torch.from_numpy(np.array(upright)))
+        elif upright.mode.startswith("I") or not upright.has_transparency_data:
+            return _in_unit(name, from_pil(upright)), None
+        else:
+            values = torch.from_numpy(np.asarray(upright.convert("RGBA"), np.float32) / 255)
     elif isinstance(picture, np.ndarray | torch.Tensor):
-        values = torch.as_tensor(np.array(picture) if isinstance(picture, np.ndarray) else picture)
-        if values.dtype == torch.uint8:
-            values = values.float() / 255
-        elif not values.is_floating_point():
-            raise InputError(name, f"numbers of type {values.dtype}", "uint8 in 0..255, or floats in 0..1")
+        values = _numbers(name, picture)
     else:
         raise InputError(name, type(picture).__name__, "a file, a Pillow picture, an array or an IMAGE tensor")
     if values.ndim == 2:
@@ -137,6 +153,34 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
         raise InputError(name, f"a batch of {len(image)}", "one picture")
     transparent = values.shape[-1] == 4 and bool((values[..., 3] < 1).any())
     return image, values[..., 3].float().cpu().clamp(0, 1) if transparent else None
+
+
+def _numbers(name: str, picture: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """The values of an array or tensor in 0..1. Raises InputError for another type or range of them."""
+    import numpy as np
+    import torch
+
+    wanted = "uint8 in 0..255, floats in 0..1, or bool"
+    try:
+        values = torch.as_tensor(np.array(picture) if isinstance(picture, np.ndarray) else picture)
+    except TypeError:  # texts, objects
+        raise InputError(name, f"an array of type {picture.dtype}", wanted) from None
+    if values.dtype == torch.uint8:
+        return values.float() / 255
+    if values.dtype == torch.bool:
+        return values.float()
+    if not values.is_floating_point():
+        raise InputError(name, f"numbers of type {values.dtype}", wanted)
+    return _in_unit(name, values)
+
+
+def _in_unit(name: str, values: torch.Tensor) -> torch.Tensor:
+    """Values in about 0..1. Raises InputError for other ranges, such as 0..255, which would become white."""
+    if values.numel() and (float(values.min()) < -0.5 or float(values.max()) > 1.5):
+        raise InputError(
+            name, f"numbers from {float(values.min()):g} to {float(values.max()):g}", "numbers from 0 to 1"
+        )
+    return values
 
 
 def _open(name: str, path: Path) -> Image.Image:

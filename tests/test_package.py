@@ -11,6 +11,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+NOT_FOR_THE_CLIENT = [
+    "torch",
+    "numpy",
+    "scipy",
+    "skimage",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "einops",
+    "onnxruntime",
+    "fontTools",
+    "safetensors",
+    "yaml",
+    "sentencepiece",
+    "google",
+    "comfy",
+    "nodes",
+]
 WITHOUT_COMFYUI = """
 import sys
 import storefront
@@ -92,6 +110,8 @@ def test_a_clone_called_storefront_needs_no_installation(clone, tmp_path):
     (tmp_path / "storefront").symlink_to(clone, target_is_directory=True)
     code = "import storefront.client as c; import storefront; print(c.workflow_names(), 'text_to_image' in dir(storefront))"
     assert "catalogue" in run(sys.executable, "-c", code, cwd=tmp_path)
+    missing = f"import sys; sys.modules.update(dict.fromkeys({NOT_FOR_THE_CLIENT})); "  # as if they were not installed
+    assert "catalogue" in run(sys.executable, "-c", missing + code, cwd=tmp_path)
 
 
 def test_a_wrong_name_is_an_attribute_error():

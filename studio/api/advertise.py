@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..canvas import FORMATS
+from ..canvas import FORMATS, Size
 from ..errors import InputError
 from ..images import read_picture, require_mask
 from ..layout import plan
-from ..layout.layout import Layout
+from ..layout.layout import Layout, parse
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
 from ..product.place import Placement, place
@@ -19,8 +19,8 @@ from ..text import draw as letters
 from ..text.draw import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
-from .draw import Drawing, draw, require_several, size_like
-from .load import Cutter, ModelChoice, as_cutter, as_model
+from .draw import Drawing, draw, require_several, require_words, size_like
+from .load import Cutter, ModelChoice, as_cutter, as_model, check_model
 from .result import Progress, Recorder, Result
 
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 # flux-micro draws a product into each picture; a model of one's own wants an empty scene in words.
 SCENE = "a white mug on a wooden table"
 PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif"}
+ONE_EACH = "one for each photo, or one text for all"
 NEARLY_ALL = 1.1  # times side x side: formats of about one megapixel count as the model's own size
 
 
 class _Style(NamedTuple):
     """What is the same for every advertisement of a catalogue."""
 
-    cutter: Cutter | str | Path | None
+    cutter: Cutter
     edges: Edges
     wishes: plan.Wishes
     placement: Placement
@@ -54,7 +55,7 @@ def product_composite(
     product_scale: float = 0.0,
     text_side: str = "auto",
     margin: float = 5.0,
-    layout: Layout | None = None,
+    layout: Layout | str | None = None,
     edges: Edges = Edges(),  # noqa: B008, frozen
     placement: Placement = Placement(),  # noqa: B008, frozen
     design: Design = Design(),  # noqa: B008, frozen
@@ -72,9 +73,10 @@ def product_composite(
     scene: words, which the model draws; or a picture (a file of one as pathlib.Path), scaled and cut to the format;
     None is a wooden table that the model draws. seed, steps, guidance and model count where it draws. A photo with
     transparency is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a scene
-    that is one. layout: in place of a plan; product_scale, text_side and margin are wishes to the plan. An empty headline
-    writes nothing. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
+    that is one. layout: in place of a plan, or its JSON; product_scale, text_side and margin are wishes to the plan. An
+    empty headline writes nothing. font: a family of the bundled ones, of font_folders, or of the system's. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
     """
+    require_words("headline", headline)
     return next(
         catalogue(
             [photo],
@@ -110,7 +112,7 @@ def catalogue(
     product_scale: float = 0.0,
     text_side: str = "auto",
     margin: float = 5.0,
-    layout: Layout | None = None,
+    layout: Layout | str | None = None,
     edges: Edges = Edges(),  # noqa: B008, frozen
     placement: Placement = Placement(),  # noqa: B008, frozen
     design: Design = Design(),  # noqa: B008, frozen
@@ -132,38 +134,51 @@ def catalogue(
     """
     require_several("photos", photos)
     wishes = plan.Wishes(format=format, product_scale=product_scale, text_side=text_side, margin=margin)
-    typeface = Typeface(all_families([Path(folder) for folder in font_folders]), font)
-    style = _Style(cutter, edges, wishes, placement, design, typeface)
-    recorder = Recorder(progress)
-    ground = _scene(scene, format, Drawing("", seed, steps, guidance, None), model, recorder)
-    pairs = _pairs(photos, headlines)
+    _require("edges", edges, Edges)
+    _require("placement", placement, Placement)
+    _require("design", design, Design)
+    layout = None if layout is None else parse(layout)
+    pairs: Iterable[tuple[Picture, str]] = _pairs(photos, headlines)
     if same_place and layout is None:
-        return _in_one_place(list(pairs), ground, style, progress, recorder)
-    return _one_by_one(pairs, ground, layout, style, progress, recorder)
+        pairs = list(pairs)
+        for photo, _ in pairs:
+            if isinstance(photo, str | Path) and not Path(photo).is_file():
+                raise InputError("photo", str(photo), "a file that exists")
+        if not 1 <= len(pairs) <= plan.MOST:
+            raise InputError("photos", f"{len(pairs)} photos", f"1 to {plan.MOST}, or same_place=False for more")
+    ground = _scene(scene, format, Drawing(seed=seed, steps=steps, guidance=guidance), model)
+    style = _Style(as_cutter(cutter), edges, wishes, placement, design, _typeface(font, font_folders))
+    if isinstance(pairs, list):
+        return _in_one_place(pairs, ground, style, progress)
+    return _one_by_one(pairs, ground, layout, style, progress)
 
 
 class _Ground(NamedTuple):
     """What the products stand on."""
 
     image: torch.Tensor  # IMAGE [1, H, W, 3]
-    seed: int | None  # where it was drawn
-    model: str | None
+    seed: int | None = None  # where it was drawn
+    model: str | None = None
+
+
+class _Sketch(NamedTuple):
+    """A ground still to be drawn."""
+
+    words: str
+    size: Size
+    drawing: Drawing
+    model: ModelChoice
 
 
 def _in_one_place(
-    pairs: list[tuple[Picture, str]],
-    ground: _Ground,
-    style: _Style,
-    progress: Progress | None,
-    recorder: Recorder,
+    pairs: list[tuple[Picture, str]], scene: _Ground | _Sketch, style: _Style, progress: Progress | None
 ) -> Iterator[Result]:
-    if not pairs or len(pairs) > plan.MOST:
-        raise InputError("photos", f"{len(pairs)} photos", f"1 to {plan.MOST}, or same_place=False for more")
-    recorders = [recorder, *(Recorder(progress, index) for index in range(1, len(pairs)))]
-    cutter = as_cutter(style.cutter)
-    cuts = [_cut_out(photo, cutter, style.edges, one) for (photo, _), one in zip(pairs, recorders)]
+    recorders = [Recorder(progress, index) for index in range(len(pairs))]
+    # Before a scene is drawn, which takes longest: a photo may be missing, or hold no product.
+    cuts = [_cut_out(photo, style, one) for (photo, _), one in zip(pairs, recorders)]
+    ground = _ground(scene, recorders[0])
     longest = max((words for _, words in pairs), key=len)
-    with recorder.stage("plan"):
+    with recorders[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
         layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes)
     for (_, words), cut, one in zip(pairs, cuts, recorders):
@@ -172,16 +187,15 @@ def _in_one_place(
 
 def _one_by_one(
     pairs: Iterable[tuple[Picture, str]],
-    ground: _Ground,
+    scene: _Ground | _Sketch,
     layout: Layout | None,
     style: _Style,
     progress: Progress | None,
-    recorder: Recorder,
 ) -> Iterator[Result]:
-    cutter = as_cutter(style.cutter)
     for index, (photo, words) in enumerate(pairs):
-        recorder = Recorder(progress, index) if index else recorder
-        cut = _cut_out(photo, cutter, style.edges, recorder)
+        recorder = Recorder(progress, index)
+        cut = _cut_out(photo, style, recorder)
+        scene = ground = _ground(scene, recorder)  # drawn for the first one
         own = layout
         if own is None:
             with recorder.stage("plan"):
@@ -196,7 +210,7 @@ def poster_from_photo(
     format: str = plan.AS_PICTURE,
     text_side: str = "auto",
     margin: float = 5.0,
-    layout: Layout | None = None,
+    layout: Layout | str | None = None,
     design: Design = Design(),  # noqa: B008, frozen
     font: str = BUNDLED_FONT,
     font_folders: Sequence[str | Path] = (),
@@ -206,12 +220,17 @@ def poster_from_photo(
 
     The inputs are those of `product_composite`.
     """
+    require_words("headline", headline)
+    if not headline.strip():
+        raise InputError("headline", headline, "words to write")
     recorder = Recorder(progress)
     wishes = plan.Wishes(format=format, text_side=text_side, margin=margin)
+    _require("design", design, Design)
+    layout = None if layout is None else parse(layout)
+    typeface = _typeface(font, font_folders)
     picture, _ = read_picture("photo", photo)
     if format != plan.AS_PICTURE:
         picture = covering(picture, FORMATS[format])
-    typeface = Typeface(all_families([Path(folder) for folder in font_folders]), font)
     if layout is None:
         with recorder.stage("plan"):
             layout = plan.plan_pictures(picture, None, headline, wishes)
@@ -219,51 +238,86 @@ def poster_from_photo(
     return Result(image, recorder.report(), layout)
 
 
+_NO_MORE: Any = object()
+
+
 def _pairs(photos: Iterable[Picture], headlines: str | Iterable[str]) -> Iterator[tuple[Picture, str]]:
-    """Photos with their words. Raises InputError where there are more of one than of the other."""
+    """Photos with their words. Raises InputError at once for headlines that are none, and where there are more of one
+    than of the other: at once where both can be counted, else when one ends.
+    """
     if isinstance(headlines, str):
-        yield from ((photo, headlines) for photo in photos)
-        return
+        require_words("headlines", headlines)
+        return ((photo, headlines) for photo in photos)
+    require_several("headlines", headlines)
+    if isinstance(photos, Sized) and isinstance(headlines, Sized) and len(photos) != len(headlines):
+        raise InputError("headlines", f"{len(headlines)} for {len(photos)} photos", ONE_EACH)
+    return _one_each(photos, headlines)
+
+
+def _one_each(photos: Iterable[Picture], headlines: Iterable[str]) -> Iterator[tuple[Picture, str]]:
     words = iter(headlines)
     count = 0
     for count, photo in enumerate(photos, 1):
-        own = next(words, None)
-        if own is None:
-            raise InputError("headlines", f"{count - 1} of them", "one for each photo, or one text for all")
+        own = next(words, _NO_MORE)
+        if own is _NO_MORE:
+            raise InputError("headlines", f"{count - 1} of them", ONE_EACH)
+        require_words("headlines", own)
         yield photo, own
-    if next(words, None) is not None:
-        raise InputError("headlines", f"more than {count}", "one for each photo, or one text for all")
+    if next(words, _NO_MORE) is not _NO_MORE:
+        raise InputError("headlines", f"more than {count}", ONE_EACH)
 
 
-def _scene(
-    scene: Picture | str | None, format: str, drawing: Drawing, model: ModelChoice, recorder: Recorder
-) -> _Ground:
+def _require(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise InputError(name, value, f"{kind.__name__}(...)")
+
+
+def _typeface(font: str, folders: Sequence[str | Path]) -> Typeface:
+    """The family `font`. Raises InputError for one that is not there, and for a folder that is none."""
+    require_several("font_folders", folders)
+    for folder in folders:
+        if not isinstance(folder, str | Path) or not Path(folder).is_dir():
+            raise InputError("font_folders", folder, "folders that exist")
+    return Typeface(all_families([Path(folder) for folder in folders]), font)
+
+
+def _scene(scene: Picture | str | None, format: str, drawing: Drawing, model: ModelChoice) -> _Ground | _Sketch:
+    """What was given for a scene, with everything looked at that can be without drawing. Raises InputError."""
     words = SCENE if scene is None else scene
     if not isinstance(words, str):
         picture, _ = read_picture("scene", words)
-        return _Ground(picture if format == plan.AS_PICTURE else covering(picture, FORMATS[format]), None, None)
+        return _Ground(picture if format == plan.AS_PICTURE else covering(picture, FORMATS[format]))
+    require_words("scene", words)
     if PurePath(words).suffix.lower() in PICTURE_ENDINGS:
         raise InputError("scene", words, "words for a scene; a picture's file is given as pathlib.Path(...)")
     if format == plan.AS_PICTURE:
         raise InputError("format", format, "a format with a size, since the scene is drawn from words")
-    size = FORMATS[format]
+    check_model(model)
+    return _Sketch(words, FORMATS[format], drawing, model)
+
+
+def _ground(scene: _Ground | _Sketch, recorder: Recorder) -> _Ground:
+    """The scene, drawn where it is not yet."""
+    if isinstance(scene, _Ground):
+        return scene
     with recorder.stage("load"):
-        loaded = as_model(model)
+        loaded = as_model(scene.model)
+    size = scene.size
     drawn = size if size.width * size.height <= NEARLY_ALL * loaded.side**2 else size_like(size, loaded.side)
-    picture = draw(loaded, words, drawn, drawing, recorder)
+    picture = draw(loaded, scene.words, drawn, scene.drawing, recorder)
     part = loaded.backdrop
     picture = picture[:, :, round(part.left * drawn.width) : round(part.right * drawn.width)]
     picture = stretched(softened(picture, part.blur, part.sigma), size).clamp(0, 1)
-    return _Ground(picture, drawing.seed, loaded.name)
+    return _Ground(picture, scene.drawing.seed, loaded.name)
 
 
-def _cut_out(photo: Picture, cutter: Cutter, edges: Edges, recorder: Recorder) -> Cutout:
+def _cut_out(photo: Picture, style: _Style, recorder: Recorder) -> Cutout:
     with recorder.stage("cut out"):
         image, alpha = read_picture("photo", photo)
         if alpha is not None:
             return Cutout(image, alpha)
-        cut = cutout.cut_out(image, cutter.find, edges, lambda: None)
-    recorder.note(f"{cutter.name}: {cutter.terms}")
+        cut = cutout.cut_out(image, style.cutter.find, style.edges, lambda: None)
+    recorder.note(f"{style.cutter.name}: {style.cutter.terms}")
     return cut
 
 

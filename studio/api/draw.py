@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
 from ..errors import InputError, require_number, require_unicode
 from ..flux import noise
+from ..flux.schedule import MAX_STEPS
 from ..images import read_picture
 from ..scale import covering
 from .load import Model, ModelChoice, as_model
@@ -19,14 +21,31 @@ if TYPE_CHECKING:
     from ..images import Picture
 
 
-class Drawing(NamedTuple):
-    """How a picture is drawn: the inputs of FLUX Sampler. None: what the model wants."""
+@dataclass(frozen=True)
+class Drawing:
+    """How a picture is drawn: the inputs of FLUX Sampler. None: what the model wants. Raises InputError."""
 
-    negative: str
-    seed: int
-    steps: int | None
-    guidance: float | None
-    cfg: float | None
+    negative: str = ""
+    seed: int = 0  # 0..2^64 - 1
+    steps: int | None = None  # 1..MAX_STEPS
+    guidance: float | None = None  # 0..100
+    cfg: float | None = None  # 1..100
+
+    def __post_init__(self) -> None:
+        require_words("negative", self.negative)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < noise.SEEDS:
+            raise InputError("seed", self.seed, "a whole number from 0 to 2^64 - 1")
+        if self.steps is not None:
+            if isinstance(self.steps, bool) or not isinstance(self.steps, int):
+                raise InputError("steps", self.steps, "a whole number, or None for what the model wants")
+            require_number("steps", self.steps, 1, MAX_STEPS)
+        for name, value, least in (("guidance", self.guidance, 0), ("cfg", self.cfg, 1)):
+            if value is not None:
+                require_number(name, value, least, 100)
+
+    def numbered(self, index: int) -> Drawing:
+        """The one for picture `index` of several."""
+        return replace(self, seed=(self.seed + index) % noise.SEEDS)
 
 
 def text_to_image(
@@ -86,11 +105,11 @@ def text_to_images(
     """
     require_several("prompts", prompts)
     drawing = Drawing(negative, seed, steps, guidance, cfg)
-    _check(drawing)
+    size = _size(format, width, height)
     recorder = Recorder(progress)
     with recorder.stage("load"):
         loaded = as_model(model)
-    size = _size(format, width, height) or Size(loaded.side, loaded.side)
+    size = size or Size(loaded.side, loaded.side)
     return _texts(loaded, prompts, size, drawing, progress, recorder)
 
 
@@ -104,7 +123,7 @@ def _texts(
 ) -> Iterator[Result]:
     for index, prompt in enumerate(prompts):
         recorder = Recorder(progress, index) if index else recorder
-        one = drawing._replace(seed=(drawing.seed + index) % noise.SEEDS)
+        one = drawing.numbered(index)
         yield Result(draw(model, prompt, size, one, recorder), recorder.report(one.seed, model.name))
 
 
@@ -175,13 +194,14 @@ def image_to_images(
     """
     require_several("photos", photos)
     drawing = Drawing(negative, seed, steps, guidance, cfg)
-    _check(drawing)
     require_number("strength", strength, 0, 1)
     repaint = None if mask is None else read_picture("mask", mask)[0]
+    size = _size(format, width, height)
+    require_words("prompt", prompt)
     recorder = Recorder(progress)
     with recorder.stage("load"):
         loaded = as_model(model)
-    return _photos(loaded, photos, prompt, strength, repaint, _size(format, width, height), drawing, progress, recorder)
+    return _photos(loaded, photos, prompt, strength, repaint, size, drawing, progress, recorder)
 
 
 def _photos(
@@ -197,7 +217,7 @@ def _photos(
 ) -> Iterator[Result]:
     for index, photo in enumerate(photos):
         recorder = Recorder(progress, index) if index else recorder
-        one = drawing._replace(seed=(drawing.seed + index) % noise.SEEDS)
+        one = drawing.numbered(index)
         image, _ = read_picture("photo", photo)
         if repaint is not None and repaint.shape[1:3] != image.shape[1:3]:
             raise InputError(
@@ -232,11 +252,8 @@ def draw(
     wanted = studio.defaults
     cfg = wanted.cfg if drawing.cfg is None else drawing.cfg
     with recorder.stage("encode"):
+        require_words("prompt", prompt)
         texts = [prompt] if cfg == 1 else [prompt, drawing.negative]
-        for text in texts:
-            if not isinstance(text, str):
-                raise InputError("prompt", type(text).__name__, "words")
-            require_unicode("prompt", text)
         lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
         if lost:
             recorder.note(f"cut off, since it is too long for the model: {lost[:200]}")
@@ -272,14 +289,11 @@ def require_several(name: str, values: object) -> None:
         raise InputError(name, type(values).__name__, "a list, or another iterable, of them")
 
 
-def _check(drawing: Drawing) -> None:
-    if isinstance(drawing.seed, bool) or not isinstance(drawing.seed, int) or not 0 <= drawing.seed < noise.SEEDS:
-        raise InputError("seed", drawing.seed, "a whole number from 0 to 2^64 - 1")
-    if drawing.steps is not None and (isinstance(drawing.steps, bool) or not isinstance(drawing.steps, int)):
-        raise InputError("steps", drawing.steps, "a whole number, or None for what the model wants")
-    for name, value, least in (("guidance", drawing.guidance, 0), ("cfg", drawing.cfg, 1)):
-        if value is not None:
-            require_number(name, value, least, 100)
+def require_words(name: str, text: object) -> None:
+    """Raise InputError for what is no text, and for text that no tokenizer can read."""
+    if not isinstance(text, str):
+        raise InputError(name, text, "text")
+    require_unicode(name, text)
 
 
 def _size(format: str | None, width: int | None, height: int | None) -> Size | None:
@@ -287,7 +301,7 @@ def _size(format: str | None, width: int | None, height: int | None) -> Size | N
     if format is not None:
         if width is not None or height is not None:
             raise InputError("format", format, "a format, or width and height, not both")
-        if format not in FORMATS:
+        if not isinstance(format, str) or format not in FORMATS:
             raise InputError("format", format, "one of: " + ", ".join(FORMATS))
         return FORMATS[format]
     if width is None and height is None:

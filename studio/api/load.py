@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 
 from ..errors import InputError, ModelFilesError
+from ..flux.checkpoints import inspect
 from ..flux.families import UNKNOWN_LICENCE, Licence, licence_of
 from ..flux.pipeline import FluxStudio
 from ..product import cutout
@@ -81,6 +82,14 @@ def as_model(model: ModelChoice) -> Model:
     if model is None or isinstance(model, str | Path):
         return load_model(model)
     raise InputError("model", type(model).__name__, "a folder, or what load_model returns")
+
+
+def check_model(model: ModelChoice) -> None:
+    """Raise what `as_model` would, without reading weights."""
+    if isinstance(model, str | Path):
+        inspect(Path(model))
+    elif model is not None and not isinstance(model, Model | FluxStudio):
+        raise InputError("model", type(model).__name__, "a folder, or what load_model returns")
 
 
 def device_of(name: str) -> torch.device:

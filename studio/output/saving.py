@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError
-from ..images import require_mask, require_pixels, to_pil
+from ..images import require_mask, require_one_each, require_pixels, to_pil
 from ..layout.layout import Box, Layout, parse
 from . import crops, files, names
 from .encode import FORMATS, Encoding, digest, encode
@@ -116,12 +116,7 @@ def _held(pictures: list[Image.Image], layout: Any, mask: torch.Tensor | None) -
     if mask is None:
         return [boxes] * len(pictures)
     masks = require_mask("mask", mask)
-    if masks.shape[1:] != (height, width) or len(masks) not in (1, len(pictures)):
-        raise InputError(
-            "mask",
-            f"{len(masks)} of {masks.shape[2]}x{masks.shape[1]}",
-            f"{len(pictures)} (or 1) of {width}x{height}, as the image",
-        )
+    require_one_each("mask", masks, len(pictures), width, height, "image")
     around = [crops.mask_box(one) for one in masks] * (len(pictures) if len(masks) == 1 else 1)
     return [[*boxes, *([] if box is None else [box])] for box in around]
 

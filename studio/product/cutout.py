@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import InputError, ModelFilesError
+from ..errors import InputError, ModelFilesError, require_number
 from ..images import require_picture, to_levels
 from . import matting, outline
 
@@ -66,14 +67,23 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-class Edges(NamedTuple):
-    """What to do with the network's soft mask."""
+@dataclass(frozen=True)
+class Edges:
+    """What to do with the network's soft mask. Raises InputError for a value out of range."""
 
     refine: bool = True  # False: the network's mask as it is, the photo's colours as they are
     threshold: float = 0.5  # 0.01..0.99: what the network believes less than this is background
     grow: float = 0.0  # pixels outwards, negative: inwards; -100..100
     feather: float = 0.0  # pixels over which the edge fades; 0..200
     straight_edges: int = 0  # pixels along an edge over which it is made straight where it nearly is; 0..200
+
+    def __post_init__(self) -> None:
+        require_number("threshold", self.threshold, 0.01, 0.99)
+        require_number("grow", self.grow, -100, 100)
+        require_number("feather", self.feather, 0, 200)
+        require_number("straight_edges", self.straight_edges, 0, 200)
+        if not isinstance(self.straight_edges, int):
+            raise InputError("straight_edges", self.straight_edges, "a whole number of pixels")
 
 
 class Cutout(NamedTuple):
@@ -87,11 +97,10 @@ def cut_out(
     """Every picture of a batch cut out by itself.
 
     `find` is `saliency` with a session; `between` is called before each picture, so that a user can cancel. Raises
-    InputError for what is no picture, for options out of range and where no product is found.
+    InputError for what is no picture and where no product is found.
     """
     import torch
 
-    _check(edges)
     pictures = require_picture("image", images)
     done: list[Cutout] = []
     for index, picture in enumerate(pictures):
@@ -114,15 +123,6 @@ def cut_out(
     if len(done) == 1:  # no copy of a large picture
         return done[0]
     return Cutout(torch.cat([one.foreground for one in done]), torch.cat([one.alpha for one in done]))
-
-
-def _check(edges: Edges) -> None:
-    from ..errors import require_number
-
-    require_number("threshold", edges.threshold, 0.01, 0.99)
-    require_number("grow", edges.grow, -100, 100)
-    require_number("feather", edges.feather, 0, 200)
-    require_number("straight_edges", edges.straight_edges, 0, 200)
 
 
 def _around_half(mask: torch.Tensor, threshold: float) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError, require_number
-from ..images import require_mask, require_picture
+from ..images import require_mask, require_one_each, require_picture
 from ..layout import contrast
 from ..layout.layout import Box, Layout, Light
 from ..layout.light import estimate_light
@@ -157,12 +157,8 @@ def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
 
     pictures = require_picture("product", product).numpy()
     mattes = require_mask("product_mask", mask)
-    if mattes.shape[1:] != pictures.shape[1:3] or len(mattes) not in (1, len(pictures)):
-        raise InputError(
-            "product_mask",
-            f"{len(mattes)} of {mattes.shape[2]}x{mattes.shape[1]}",
-            f"{len(pictures)} (or 1) of {pictures.shape[2]}x{pictures.shape[1]}, as the product",
-        )
+    count, height, width = pictures.shape[:3]
+    require_one_each("product_mask", mattes, count, width, height, "product")
     products = []
     for index, picture in enumerate(pictures):
         alpha = mattes[index if len(mattes) > 1 else 0]

@@ -204,7 +204,7 @@ class Typeface:
     """One family, with the others behind it for the characters that it lacks."""
 
     def __init__(self, families: Families, name: str):
-        if name not in families:
+        if not isinstance(name, str) or name not in families:
             raise InputError("font", name, "one of: " + ", ".join(families))
         rank = {fallback: place for place, fallback in enumerate(FALLBACKS)}
         others = sorted((other for other in families if other != name), key=lambda o: rank.get(o, len(rank)))

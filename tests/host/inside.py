@@ -5,6 +5,7 @@ Run by test_inside.py. Every figure is the outcome of the real classes of that C
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import comfy_process  # noqa: F401, first: it makes this process a ComfyUI
@@ -16,7 +17,7 @@ import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import torch
-from storefront.host import clip_socket, model_files, sampling, vae_socket
+from storefront.host import blending, clip_socket, model_files, sampling, vae_socket
 from storefront.studio import examples
 from storefront.studio.errors import InputError
 
@@ -162,29 +163,36 @@ def other_model(loaded) -> str:
     return ""
 
 
+@contextlib.contextmanager
+def small_device(vae, cells: int):
+    """Decodes no more than cells x cells at once."""
+    decoder = vae.first_stage_model
+    decode = decoder.decode
+
+    def guarded(latents: torch.Tensor, **options) -> torch.Tensor:
+        if latents.shape[-1] > cells or latents.shape[-2] > cells:
+            raise mm.OOM_EXCEPTION("no room")
+        return decode(latents, **options)
+
+    decoder.decode = guarded
+    try:
+        yield
+    finally:
+        del decoder.decode
+
+
 def memory_runs_out(loaded) -> dict:
     """Decoding with a VAE whose device holds no more than 40 x 40 cells: in tiles, and the same picture but for seams."""
     photo = torch.nn.functional.interpolate(examples.photo("coffee").movedim(-1, 1), (576, 576)).movedim(1, -1)
     latent = loaded.vae.encode(photo)
     whole, _ = vae_socket.decode(loaded.vae, latent, "off")
-    decoder = loaded.vae.first_stage_model
-    decode = decoder.decode
-
-    def small_device(latents: torch.Tensor, **options) -> torch.Tensor:
-        if latents.shape[-1] > 40 or latents.shape[-2] > 40:
-            raise mm.OOM_EXCEPTION("no room")
-        return decode(latents, **options)
-
-    decoder.decode = small_device
-    try:
+    with small_device(loaded.vae, 40):
         tiled, note = vae_socket.decode(loaded.vae, latent, "auto")
         try:
             vae_socket.decode(loaded.vae, latent, "off")
             refused = False
         except mm.OOM_EXCEPTION:
             refused = True
-    finally:
-        del decoder.decode
     return {"note": note, "mean difference": float((whole - tiled).abs().mean()), "off raises": refused}
 
 
@@ -240,6 +248,37 @@ def masks_and_prompts(loaded) -> dict:
     return {
         "left": [float(x) for x in moved[..., :4].amax((1, 2, 3))],
         "right": [float(x) for x in moved[..., 4:].amax((1, 2, 3))],
+    }
+
+
+def blending_batches(loaded) -> dict:
+    """Two pictures blended, with a prompt each: as each by itself with its own prompt, and no prompt left over."""
+    words = [("a red mug", "a red mug"), ("a blue box", "a blue box"), ("a vase", "a vase")]
+    pictures = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(2, 64, 64)
+    masks[:, 20:44, 20:44] = 1
+
+    def blended(pictures, masks, words, seed=0):
+        positive, _ = clip_socket.encode_prompts(loaded.clip, words, 0)
+        wishes = {"reach": 20.0, "seed": seed, "steps": 2, "guidance": 3.5, "strength": 1.0}
+        return blending.into_scene(pictures, masks, None, loaded.model, positive, loaded.vae, **wishes)
+
+    together = blended(pictures, masks, words[:2])[0]
+    alone = [blended(pictures[i : i + 1], masks[i : i + 1], [words[i]], seed=i)[0][0] for i in range(2)]
+    first_words = blended(pictures, masks, words[:1])[0]
+    with small_device(loaded.vae, 40):
+        *_, notes = blended(
+            torch.rand(1, 336, 336, 3), torch.nn.functional.interpolate(masks[None, :1], (336, 336))[0], words[:1]
+        )
+    try:
+        refused = f"not at all: {blended(pictures, masks, words)[0].shape}"
+    except InputError as error:
+        refused = str(error)
+    return {
+        "difference": max(difference(a, b) for a, b in zip(together, alone)),
+        "the second prompt counts": difference(together[1], first_words[1]),
+        "notes": notes,
+        "refused": refused,
     }
 
 
@@ -312,6 +351,7 @@ def main() -> None:
         "partial loading": partial_loading(loaded),
         "streaming": streaming(loaded),
         "masks and prompts": masks_and_prompts(loaded),
+        "blending": blending_batches(loaded),
         "refusals": refusals(loaded),
         "schnell": stock_schedule_of_schnell(),
         "stock CLIP": stock_clip(),

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import web
 from comfyui import ROOT
 from conftest import NEWEST, dev
-from PIL import Image
+from PIL import Image, ImageCms
+from proxy import proxy
 from storefront import client
 from storefront.client import Client, SyncClient
 
@@ -143,6 +149,117 @@ def test_a_run_that_nobody_waits_for_is_cancelled_on_the_server(comfyui):
     assert not queue["queue_pending"]
 
 
+INTERRUPTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pack import import_pack
+import_pack()
+from storefront.client import SyncClient
+with SyncClient(sys.argv[2]) as comfy:
+    comfy.run("text_to_image", seed=908, steps=9999, progress=lambda step: print(step.total, flush=True))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="!!! NO SIGINT ON WINDOWS: CTRL+C IN A CLIENT WAS NOT TESTED !!!")
+def test_ctrl_c_cancels_the_prompt(comfyui):
+    command = [sys.executable, "-c", INTERRUPTED, str(ROOT / "tools"), comfyui.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert any(line.strip() == "9999" for line in program.stdout)  # it draws
+        program.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in program.stderr.read()
+        assert program.wait(15) != 0
+    queue = comfyui.get("/queue")
+    assert not queue["queue_running"]
+    assert not queue["queue_pending"]
+
+
+@pytest.mark.parametrize("timeout", [0.6, None])
+def test_a_run_given_up_while_the_server_takes_it_is_cancelled(comfyui, timeout):
+    asked, taken = threading.Event(), threading.Event()
+
+    async def slow(request):
+        if request.path == "/prompt":
+            asked.set()
+            await asyncio.sleep(1.5)
+            taken.set()
+
+    async def task_cancelled(url):
+        async with Client(url) as comfy:
+            task = asyncio.create_task(comfy.run("text_to_image", seed=940, timeout=timeout, **ENDLESS))
+            if timeout is None:
+                await asyncio.to_thread(asked.wait, 10)
+                task.cancel()
+            with pytest.raises(client.RunTimeout if timeout else asyncio.CancelledError):
+                await task
+
+    with proxy(comfyui.url, slow) as url:
+        asyncio.run(task_cancelled(url))
+        assert taken.wait(10)
+        time.sleep(0.5)  # as long as ComfyUI may take to queue it
+    queue = comfyui.get("/queue")
+    assert not queue["queue_running"]
+    assert not queue["queue_pending"]
+
+
+def test_what_ended_a_run_is_heard_though_it_cannot_be_cancelled(comfyui):
+    async def forbidden(request):
+        return web.Response(status=403) if request.method == "POST" and request.path == "/queue" else None
+
+    def stop(step: client.Step) -> None:
+        if step.total == 9999:
+            raise OSError("the program's own trouble")
+
+    with proxy(comfyui.url, forbidden) as url, SyncClient(url) as comfy, pytest.raises(OSError, match="own trouble"):
+        comfy.run("text_to_image", seed=941, progress=stop, **ENDLESS)
+    (running,) = comfyui.get("/queue")["queue_running"]
+    comfyui.get("/interrupt", {"prompt_id": running[1]})
+    comfyui.wait(running[1])
+
+
+@pytest.mark.parametrize("trouble", ["cut off", 502])
+def test_pictures_are_fetched_through_lost_connections(comfyui, trouble):
+    asked = []
+
+    async def spoil(request):
+        if request.path != "/view":
+            return None
+        asked.append(request.path)
+        if len(asked) > 2:
+            return None
+        if trouble == "cut off":
+            request.transport.abort()
+        return web.Response(status=502)
+
+    with proxy(comfyui.url, spoil) as url, SyncClient(url, patience=5) as comfy:
+        run = comfy.run("text_to_image", seed=942, steps=1)
+    assert len(asked) == 3
+    assert pixels(run.pictures[0]).std() > 5
+
+
+def test_a_lost_prompt_is_missed_though_the_server_talks_on(comfyui, monkeypatch):
+    monkeypatch.setattr(client.connection, "LOOK", 1)
+    outcome: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            second.result()
+        except client.ClientError as error:
+            outcome.append(error)
+
+    with proxy(comfyui.url, chatter=0.3) as url, SyncClient(url, patience=1) as comfy:
+        first = comfy.queue("text_to_image", seed=943, **ENDLESS)
+        second = comfy.queue("text_to_image", seed=944, **ENDLESS)
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.5)
+        comfyui.get("/queue", {"delete": [second.prompt_id]})  # by somebody else
+        waiting.join(10)
+        first.cancel()
+        assert isinstance(outcome[0], client.PromptLost)
+
+
 BAD = [
     ("text_to_image", {"prompts": "x"}, client.InputError, r"prompts is 'x'; .*prompt, format, width"),
     ("text_to_picture", {}, client.InputError, "text_to_image"),
@@ -152,6 +269,10 @@ BAD = [
     ("text_to_image", {"inputs": {"4.sed": 1}}, client.InputError, r"4\.seed"),
     ("image_to_image", {"photo": "/no/such/photo.png"}, client.InputError, "photo is '/no/such/photo.png'"),
     ("image_to_image", {"photo": b"no picture"}, client.InputError, "photo"),
+    ("image_to_image", {"photo": "a\0b.png"}, client.InputError, "photo"),
+    ("image_to_image", {"photo": Image.new("F", (8, 8))}, client.InputError, "photo is .*mode F"),
+    ("image_to_image", {"photo": Image.new("I", (8, 8))}, client.InputError, "photo is .*mode I"),
+    ("image_to_image", {"photo": np.zeros((8, 8, 3), np.uint8)}, client.InputError, "photo is 'ndarray'"),
     ("catalogue", {"photos": PHOTO}, client.InputError, "a list of pictures"),
     ("catalogue", {"headlines": ["one\ntwo"]}, client.InputError, "headlines"),
     ("text_to_image", {"steps": -1}, client.Refused, r"steps: .*StorefrontSample \(4\), steps"),
@@ -198,6 +319,19 @@ def test_the_same_upload_is_kept_once(comfyui):
         names = {comfy.upload(buffer.getvalue()), comfy.upload(buffer.getvalue())}
     assert len(names) == 1
     assert (comfyui.base / "input" / names.pop()).read_bytes() == buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "LA", "P", "PA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB", "I;16"])
+def test_a_pillow_picture_of_any_mode_arrives_upright(comfyui, mode):
+    picture = Image.new("RGB", (8, 4), "#c04020")
+    if mode == "LAB":
+        rgb, lab = (ImageCms.createProfile(space) for space in ("sRGB", "LAB"))
+        picture = ImageCms.profileToProfile(picture, rgb, lab, outputMode="LAB")
+    picture = picture.convert(mode)
+    picture.getexif()[274] = 6  # turned by a quarter
+    with SyncClient(comfyui.url) as comfy:
+        name = comfy.upload(picture)
+    assert Image.open(comfyui.base / "input" / name).size == (4, 8)
 
 
 class Line:

@@ -54,6 +54,14 @@ def test_decoding_without_room_falls_back_to_tiles_and_says_so(figures):
     assert outcome["off raises"]
 
 
+def test_blending_takes_a_prompt_for_each_picture_and_says_where_it_fell_back(figures):
+    outcome = figures["blending"]
+    assert outcome["difference"] < 1e-5
+    assert outcome["the second prompt counts"] > 0.01
+    assert outcome["notes"] == ["out of memory, decoded in tiles of 128 px"]
+    assert "positive is '3 prompts'" in outcome["refused"]
+
+
 def test_cancel_is_heard_while_loading(figures):
     assert figures["cancel while loading"] == "InterruptProcessingException"
 

@@ -29,6 +29,9 @@ from storefront.studio.images import read_picture
 ROOT = Path(__file__).resolve().parents[3]
 COFFEE = ROOT / "workflows" / "assets" / "coffee.jpg"
 GREY = Image.new("RGB", (256, 256), "#b0b0b0")
+TAG = Image.new("RGBA", (64, 64))  # cut out already
+TAG.paste("#a02020", (16, 16, 48, 48))
+AS_IS = {"format": "as the picture"}
 RED = "a red mug on a wooden table"
 
 
@@ -71,6 +74,21 @@ def test_a_picture_may_come_as_anything(tmp_path):
         assert alpha is None
     grey, _ = read_picture("photo", array[..., 0])
     assert torch.equal(grey[..., 2], wanted[..., 0])
+    white, _ = read_picture("mask", array[..., 0] > 99)
+    assert torch.equal(white[0, ..., 1], torch.from_numpy((array[..., 0] > 99).astype(np.float32)))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_grey_of_more_than_eight_bits_keeps_them(kind, tmp_path):
+    levels = np.linspace(0, 65535, 60).reshape(6, 10).round()
+    wanted = torch.from_numpy((levels / 65535).astype(np.float32))
+    picture = Image.fromarray(levels.astype(kind) if kind is not np.float32 else wanted.numpy())
+    picture.save(tmp_path / "grey.tif")
+    for given in (picture, tmp_path / "grey.tif"):
+        image, alpha = read_picture("photo", given)
+        assert image.shape == (1, 6, 10, 3)
+        assert torch.allclose(image[0, ..., 1], wanted, atol=1e-6)
+        assert alpha is None
 
 
 def test_transparency_and_orientation_are_read():
@@ -101,6 +119,11 @@ NO_PICTURES = [
     np.zeros((4, 4, 3), np.int64),
     torch.full((1, 4, 4, 3), float("nan")),
     "a\0b.png",
+    np.full((4, 4, 3), 200, np.float32),  # 0..255 as floats
+    np.full((4, 4, 3), -1, np.float32),
+    np.full((4, 4), "x"),
+    Image.fromarray(np.full((4, 4), 200, np.float32)),
+    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)),
 ]
 
 
@@ -251,11 +274,22 @@ REFUSED = [
     ("steps", lambda m: text_to_image(RED, steps=0, model=m)),
     ("steps", lambda m: text_to_image(RED, steps=2.5, model=m)),
     ("seed", lambda m: text_to_image(RED, seed=-1, model=m)),
+    ("steps", lambda m: text_to_image(RED, steps=10_001, model="/no/such/model")),  # before a model is loaded
+    ("negative", lambda m: text_to_image(RED, negative=7, cfg=2, model=m)),
+    ("negative", lambda m: text_to_image(RED, negative="\ud83d", cfg=2, model=m)),
+    ("prompt", lambda m: image_to_image(GREY, None, model="/no/such/model")),
+    ("seed", lambda m: product_composite(GREY, "a table", seed=-1, model=m)),
+    ("seed", lambda m: product_composite(GREY, "a table", seed=2**64, model=m)),
+    ("seed", lambda m: product_composite(GREY, "a table", seed=True, model=m)),
+    ("seed", lambda m: catalogue([GREY], "a table", seed=1.5, model=m)),
+    ("seed", lambda m: catalogue([GREY], "a table", seed="x", model=m)),
+    ("steps", lambda m: catalogue([GREY], "a table", steps=2.5, model=m)),
     ("guidance", lambda m: text_to_image(RED, guidance=float("nan"), model=m)),
     ("cfg", lambda m: text_to_image(RED, cfg=0.5, model=m)),
     ("width", lambda m: text_to_image(RED, width=100, height=64, model=m)),
     ("height", lambda m: text_to_image(RED, width=64, model=m)),
     ("format", lambda m: text_to_image(RED, format="huge", model=m)),
+    ("format", lambda m: text_to_image(RED, format=["1:1 feed"], model=m)),
     ("format", lambda m: text_to_image(RED, format="1:1 feed", width=64, height=64, model=m)),
     ("prompt", lambda m: text_to_image("\ud83d", steps=1, model=m)),
     ("prompt", lambda m: text_to_image(7, steps=1, model=m)),
@@ -269,6 +303,22 @@ REFUSED = [
     ("scene", lambda m: product_composite(GREY, "table.jpg", model=m)),
     ("scene", lambda m: product_composite(GREY, Path("table.jpg"), model=m)),
     ("format", lambda m: product_composite(GREY, "a table", format="as the picture", model=m)),
+    ("headline", lambda m: product_composite(GREY, GREY, 7)),
+    ("headline", lambda m: product_composite(GREY, GREY, None)),
+    ("headline", lambda m: poster_from_photo(GREY, None)),
+    ("headline", lambda m: poster_from_photo(GREY, " ")),
+    ("headlines", lambda m: catalogue([GREY], GREY, None)),
+    ("headlines", lambda m: list(catalogue([GREY], GREY, [None]))),
+    ("headlines", lambda m: list(catalogue(iter([TAG, TAG]), GREY, iter("a"), same_place=False, **AS_IS))),
+    ("layout", lambda m: poster_from_photo(GREY, "a", layout="{}")),
+    ("layout", lambda m: product_composite(GREY, GREY, layout=3)),
+    ("edges", lambda m: product_composite(GREY, GREY, edges=8)),
+    ("placement", lambda m: product_composite(GREY, GREY, placement=None)),
+    ("design", lambda m: product_composite(GREY, GREY, design="price")),
+    ("design", lambda m: poster_from_photo(GREY, "a", design=None)),
+    ("font_folders", lambda m: poster_from_photo(GREY, "a", font_folders=str(ROOT))),
+    ("font_folders", lambda m: product_composite(GREY, GREY, font_folders=["/no/such/folder"])),
+    ("font", lambda m: poster_from_photo(GREY, "a", font=["Pretendard"])),
     ("margin", lambda m: product_composite(GREY, GREY, margin=99)),
     ("font", lambda m: product_composite(GREY, GREY, font="none such")),
     ("image", lambda m: product_composite(GREY, GREY)),  # grey alone: no product in it
@@ -289,6 +339,39 @@ REFUSED = [
 def test_bad_input_is_refused_by_name_at_once(named, call, model):
     with pytest.raises(InputError, match=f"^{named}"):
         call(model)
+
+
+class Drawn(Exception):
+    pass
+
+
+def never(step):
+    if step.stage in ("load", "encode", "sample"):
+        raise Drawn
+
+
+BEFORE_DRAWING = [
+    ("photos", {"photos": []}),
+    ("photo", {"photos": [GREY, "/no/such/photo.png"]}),
+    ("photo", {"photos": ["/no/such/photo.png"], "same_place": False}),
+    ("headlines", {"headlines": ["one", "two"]}),
+    ("headlines", {"headlines": ["one", "two"], "same_place": False}),
+    ("cutter", {"cutter": "/no/such/u2netp.onnx"}),
+    ("model", {"model": "/no/such/model"}),
+    ("font", {"font": "none such"}),
+    ("image", {}),  # grey alone: no product in it
+]
+
+
+@pytest.mark.parametrize(("named", "given"), BEFORE_DRAWING, ids=range(len(BEFORE_DRAWING)))
+def test_nothing_is_drawn_for_what_cannot_be_placed(named, given):
+    with pytest.raises(InputError, match=f"^{named} "):
+        next(catalogue(**{"photos": [GREY], "scene": "a table", "progress": never, **given}))
+
+
+def test_a_scene_is_drawn_after_all_photos_are_cut_out():
+    with pytest.raises(Drawn):
+        next(catalogue([TAG], "a table", progress=never))
 
 
 def test_what_does_not_fit_is_said(model):
