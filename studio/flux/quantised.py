@@ -13,7 +13,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .stored import FP8, GgufBlocks, ScaledBlocks, ScaledFp8, ScaledInt8, Stored, gguf_kinds
+from .stored import (
+    FP8,
+    GgufBlocks,
+    ScaledBlocks,
+    ScaledFp8,
+    ScaledInt8,
+    ShiftedBlocks,
+    Stored,
+    gguf_kinds,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
 PLAIN = ("F64", "F32", "F16", "BF16")
 SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's older and newer name
 COMFY = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata
+FEW, EIGHT = ".weight._data._data", ".weight._data"  # optimum-quanto's codes of 2 or 4 bits, and of 8
 BNB = ".quant_state.bitsandbytes__"  # + nf4 or fp4: a JSON text beside a layer
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # OCP MX 1.0, table 5
 
@@ -37,6 +47,8 @@ class Layer(NamedTuple):
     names: tuple[str, ...]  # the tensors of the file that make it up
     pack: Callable[[list[Any]], tuple[Any, Stored | None]] | None  # None: cannot be read
     as_is: bool = False  # the bytes that are kept are the file's
+    # Where a file does not tell the shape of the numbers: the layer of a weight of this one.
+    of_shape: Callable[[tuple[int, ...]], Layer] | None = None
 
 
 def is_description(name: str) -> bool:
@@ -73,11 +85,16 @@ def layers_of(
         else:
             continue
         found[name] = layer
+    for name, entry in entries.items():
+        if name.endswith(EIGHT):
+            found[name.removesuffix("._data")] = _quanto_8bit(name, entry, entries)
+        elif name.endswith(FEW):
+            found[name.removesuffix("._data._data")] = _quanto_few(name, entry, entries)
     return found
 
 
-def _unreadable(kind: str, entry: Entry) -> Layer:
-    return Layer(kind, entry.shape, (), None)
+def _unreadable(kind: str, entry: Entry, names: tuple[str, ...] = ()) -> Layer:
+    return Layer(kind, entry.shape, names, None)
 
 
 # --- 8-bit floats, GGUF -------------------------------------------------------------------------------------------------
@@ -189,6 +206,74 @@ def _bnb_8bit(name: str, entry: Entry, scale: Entry, stem: str) -> Layer:
     if entry.kind != "I8" or len(entry.shape) != 2 or math.prod(scale.shape) != entry.shape[0]:
         return _unreadable("bitsandbytes weights of another layout", entry)
     return Layer("bitsandbytes 8-bit", entry.shape, (name, stem + ".SCB"), pack, as_is=True)
+
+
+# --- optimum-quanto -----------------------------------------------------------------------------------------------------
+
+
+def _quanto_8bit(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
+    """int8 and float8 with a scale of each row, multiplied in the dtype of the scales."""
+    scale = name.removesuffix("_data") + "_scale"
+    fits = len(entry.shape) == 2 and scale in entries and entries[scale].shape == (entry.shape[0], 1)
+    if not fits or entries[scale].kind not in PLAIN or entry.kind not in ("I8", *FP8):
+        return _unreadable("optimum-quanto weights of another layout", entry, (name,))
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+        import torch
+
+        raw, scale = tensors
+        numbers = scale.float().clone()
+        if entry.kind == "I8":
+            return raw.contiguous(), ScaledInt8(numbers, rounded=scale.dtype)
+        return raw.contiguous().view(torch.int8), ScaledFp8(FP8[entry.kind], numbers, scale.dtype)
+
+    return Layer("optimum-quanto 8-bit", entry.shape, (name, scale), pack, as_is=True)
+
+
+def _quanto_few(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
+    """int4 and int2: blocks of the whole weight, one a row; the halves or quarters of all blocks lie in the same bytes."""
+    stem = name.removesuffix("_data._data")
+    names = (name, stem + "_scale", stem + "_shift")
+    kind = "optimum-quanto weights of another layout"
+
+    def of_shape(shape: tuple[int, ...]) -> Layer:
+        length, block = (*entry.shape, 0, 0)[:2]
+        count = math.prod(shape) // max(block, 1)
+        bits = [bits for bits in (2, 4) if -(-count * bits // 8) == length]
+        sound = (
+            len(shape) == 2
+            and entry.kind == "U8"
+            and len(bits) == 1
+            and count * block == math.prod(shape)
+            and shape[1] % block == 0
+            and all(part in entries and entries[part].shape == (count, 1) for part in names[1:])
+            and entries[names[1]].kind == entries[names[2]].kind
+            and entries[names[1]].kind in ("F32", "F16", "BF16")
+        )
+        if not sound:
+            return _unreadable(kind, entry, names)
+
+        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+            import torch
+
+            packed, scales, shifts = tensors
+            blocks = [(packed >> shift) & ((1 << bits[0]) - 1) for shift in range(0, 8, bits[0])]
+            codes = torch.cat(blocks)[:count].reshape(shape)
+            scales, zeros = scales.reshape(shape[0], -1), -shifts.reshape(shape[0], -1)
+            own = bits[0] if block * bits[0] % 8 == 0 else 8
+            codes = sum(codes[:, i :: 8 // own] << (i * own) for i in range(8 // own))
+            return _shifted([codes, scales, zeros], ShiftedBlocks(own, block, scales.dtype, 0, True, at_once=False))
+
+        return Layer("optimum-quanto 4-bit or 2-bit", shape, names, pack)
+
+    return Layer(kind, entry.shape, names, None, of_shape=of_shape)
+
+
+def _shifted(parts: list[Any], stored: ShiftedBlocks) -> tuple[Any, Stored]:
+    """Codes, scales and zero points, each [rows, ...], as rows of bytes."""
+    import torch
+
+    return torch.cat([part.contiguous().view(torch.int8).reshape(len(part), -1) for part in parts], 1), stored
 
 
 # --- ComfyUI's, BFL's ---------------------------------------------------------------------------------------------------

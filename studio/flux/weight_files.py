@@ -191,7 +191,10 @@ def _with_layers(file: WeightFile) -> WeightFile:
     described = [name for name, entry in file.entries.items() if is_description(name) and entry.size <= DESCRIPTION]
     texts = {name: tensor.numpy().tobytes() for name, (tensor,) in file.read(described, release=True)}
     layers = layers_of(file.entries, file.metadata, texts, file.is_gguf)
-    shaped = {name: file.entries[name]._replace(shape=layer.shape) for name, layer in layers.items()}
+    shaped = {
+        name: file.entries[name if name in file.entries else layer.names[0]]._replace(shape=layer.shape)
+        for name, layer in layers.items()
+    }
     return dataclasses.replace(file, entries={**file.entries, **shaped}, layers=layers)
 
 

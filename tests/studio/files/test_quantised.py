@@ -18,14 +18,19 @@ writers = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(writers)
 
 MADE = Path(__file__).with_name("bitsandbytes.safetensors")  # by make_bitsandbytes.py
+QUANTO = Path(__file__).with_name("quanto.safetensors")  # by make_quanto.py
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def packed(path: Path, name: str):
+def packed(path: Path, name: str, shape: tuple[int, ...] = ()):
     """A layer of a file: its bytes and what expands them."""
-    file = weight_files.open_file(path)
+    return packed_of(weight_files.open_file(path), name, shape)
+
+
+def packed_of(file: weight_files.WeightFile, name: str, shape: tuple[int, ...]):
     ((_, tensors),) = file.read([name], release=False)
-    return file.layers[name].pack(tensors)
+    layer = file.layers[name]
+    return (layer.of_shape(shape) if layer.of_shape else layer).pack(tensors)
 
 
 def assert_rows_stand_alone(raw: torch.Tensor, stored, dtype: torch.dtype) -> None:
@@ -50,6 +55,20 @@ def test_bitsandbytes(kind, shape, dtype):
     assert raw.dtype == torch.int8
     assert torch.equal(stored.expand(raw, dtype), expected)
     assert_rows_stand_alone(raw, stored, dtype)
+
+
+@pytest.mark.parametrize("kind", ["int8", "float8", "int4", "int2"])
+@pytest.mark.parametrize("shape", ["blocks", "rows", "odd"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_optimum_quanto(kind, shape, dtype):
+    name = f"{kind} {shape}"
+    expected = load_file(QUANTO)[f"expected.{name}"]
+    raw, stored = packed(QUANTO, f"{name}.weight", tuple(expected.shape))
+    assert raw.dtype == torch.int8
+    assert torch.equal(stored.expand(raw, dtype), expected.to(dtype))
+    assert_rows_stand_alone(raw, stored, dtype)
+    if (kind, shape) == ("int4", "blocks"):
+        assert raw.nbytes == expected.numel() / 2 + 30 * 2 * 2
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -101,9 +120,9 @@ def klein(tmp_path_factory):
 
 
 @pytest.mark.parametrize("component", ["transformer", "text_encoder"])
-@pytest.mark.parametrize("kind", ["nf4", "int8"])
-def test_a_bitsandbytes_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp_path, component, kind):
-    folder = writers.bitsandbytes_folder(klein, tmp_path / kind, {component: kind}, shards=2)
+@pytest.mark.parametrize("kind", ["nf4", "int8", "int4"])
+def test_a_quantised_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp_path, component, kind):
+    folder = writers.quantised_folder(klein, tmp_path / kind, {component: kind}, shards=2)
     checkpoint = checkpoints.inspect(folder)
     plain = checkpoints.load_component(checkpoints.inspect(klein), component, torch.float32)
     kept = checkpoints.load_component(checkpoint, component, torch.float32, keep=True)
@@ -112,9 +131,18 @@ def test_a_bitsandbytes_folder_is_small_in_memory_and_equals_its_numbers(klein, 
     assert len(small) >= 10
     for name, leaf in small.items():
         assert torch.equal(leaf.stored.expand(leaf.weight, torch.float32), dense.get_submodule(name).weight)
-    error = {"nf4": 0.16, "int8": 0.005}[kind]  # half of the widest step, of a block's or a row's largest number
+    error = {"nf4": 0.16, "int8": 0.005, "int4": 0.07}[
+        kind
+    ]  # half of the widest step, of a block's or a row's largest number
     for name, value in plain.state_dict().items():
         assert (dense.state_dict()[name] - value).abs().max() <= error * value.abs().max(), name
+    if kind == "int4":  # the package's own save_pretrained says so in another file
+        assert checkpoints.quantisation(folder / component) == {"quant_method": "quanto"}
+        config = folder / component / "config.json"
+        config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if "quanti" not in k}))
+        (folder / component / "quanto_qmap.json").write_text("{}")
+        again = checkpoints.load_component(checkpoints.inspect(folder), component, torch.float32)
+        assert all(torch.equal(value, dense.state_dict()[name]) for name, value in again.state_dict().items())
     sizes = [sum(weight.nbytes for weight in model.parameters()) for model in (kept, plain)]
     assert sizes[0] < 0.8 * sizes[1]
 
@@ -127,7 +155,7 @@ def test_a_fused_single_file_of_nf4(klein, tmp_path):
     )
     (part,) = single_files.parts_of(weight_files.open_file(path)).values()
     kept = single_files.load_part(part, torch.float32, keep=True)
-    folder = writers.bitsandbytes_folder(klein, tmp_path / "nf4", {"transformer": "nf4"}, shards=1)
+    folder = writers.quantised_folder(klein, tmp_path / "nf4", {"transformer": "nf4"}, shards=1)
     dense = checkpoints.load_component(checkpoints.inspect(folder), "transformer", torch.float32)
     small = {name: leaf for name, leaf in kept.named_modules() if hasattr(leaf, "stored")}
     assert len(small) >= 10
