@@ -31,11 +31,10 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
-OPENED = ("bitsandbytes", "quanto")  # quantisers whose folders are opened, by the quant_method of a config
+OPENED = ("bitsandbytes", "quanto", "sdnq")  # quantisers whose folders are opened, by the quant_method of a config
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
-    "sdnq": "sdnq",
     "nunchaku": "nunchaku",
     "svdq": "nunchaku",
     "modelopt": "nvidia-modelopt",
@@ -303,7 +302,7 @@ def _load_quantised(
     from accelerate import init_empty_weights
 
     where = f"{part.parent.name}/{part.name}"
-    file = open_shards(part, weight_paths(part.parent, part.name))
+    file = open_shards(part, weight_paths(part.parent, part.name), quantisation(part))
     sources = {key: Source(key) for key in file.entries}
     try:
         cls = getattr(importlib.import_module(library), name)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .stored import (
+    CODES,
     FP8,
     GgufBlocks,
     ScaledBlocks,
@@ -22,6 +23,7 @@ from .stored import (
     ShiftedBlocks,
     Stored,
     gguf_kinds,
+    unpack,
 )
 
 if TYPE_CHECKING:
@@ -57,9 +59,14 @@ def is_description(name: str) -> bool:
 
 
 def layers_of(
-    entries: Mapping[str, Entry], metadata: Mapping[str, str], texts: Mapping[str, bytes], is_gguf: bool
+    entries: Mapping[str, Entry],
+    metadata: Mapping[str, str],
+    texts: Mapping[str, bytes],
+    is_gguf: bool,
+    said: Mapping[str, Any],
 ) -> dict[str, Layer]:
-    """Name -> layer of every weight that is not written as numbers. `texts`: the descriptions, by their names.
+    """Name -> layer of every weight that is not written as numbers. `texts`: the descriptions, by their names; `said`: the
+    quantization_config of a folder.
 
     A layer in a format that this pack cannot read is listed with `pack` None.
     """
@@ -74,6 +81,8 @@ def layers_of(
         description = next((text for text in texts if text.startswith(name + BNB)), None)
         if description is not None:
             layer = _bnb_4bit(name, description, entries, texts[description])
+        elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
+            layer = _sdnq(name, entry, entries, said)
         elif stem + ".SCB" in entries:
             layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
         elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):
@@ -95,6 +104,13 @@ def layers_of(
 
 def _unreadable(kind: str, entry: Entry, names: tuple[str, ...] = ()) -> Layer:
     return Layer(kind, entry.shape, names, None)
+
+
+def _in_rows(parts: list[Any], stored: ShiftedBlocks | ScaledBlocks) -> tuple[Any, Stored]:
+    """Codes, scales and zero points, each [rows, ...], as rows of bytes."""
+    import torch
+
+    return torch.cat([part.contiguous().view(torch.int8).reshape(len(part), -1) for part in parts], 1), stored
 
 
 # --- 8-bit floats, GGUF -------------------------------------------------------------------------------------------------
@@ -262,18 +278,106 @@ def _quanto_few(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
             scales, zeros = scales.reshape(shape[0], -1), -shifts.reshape(shape[0], -1)
             own = bits[0] if block * bits[0] % 8 == 0 else 8
             codes = sum(codes[:, i :: 8 // own] << (i * own) for i in range(8 // own))
-            return _shifted([codes, scales, zeros], ShiftedBlocks(own, block, scales.dtype, 0, True, at_once=False))
+            return _in_rows([codes, scales, zeros], ShiftedBlocks(own, block, scales.dtype, 0, True, at_once=False))
 
         return Layer("optimum-quanto 4-bit or 2-bit", shape, names, pack)
 
     return Layer(kind, entry.shape, names, None, of_shape=of_shape)
 
 
-def _shifted(parts: list[Any], stored: ShiftedBlocks) -> tuple[Any, Stored]:
-    """Codes, scales and zero points, each [rows, ...], as rows of bytes."""
-    import torch
+# --- SDNQ ---------------------------------------------------------------------------------------------------------------
 
-    return torch.cat([part.contiguous().view(torch.int8).reshape(len(part), -1) for part in parts], 1), stored
+
+def _sdnq(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> Layer:
+    """Integers of 1 to 8 bits and float8 in blocks or rows, with the product of two narrow matrices added or not.
+
+    How many bits a code has follows from the size of the weight; that it is signed, from there being no zero points.
+    """
+    stem = name.removesuffix("weight")
+    parts = [stem + part for part in ("scale", "zero_point", "svd_up", "svd_down") if stem + part in entries]
+    names, shapes = (name, *parts), {part.removeprefix(stem): entries[part].shape for part in parts}
+    if refused := _sdnq_refuses(said):
+        return _unreadable(f"SDNQ weights with {refused}", entry, names)
+    if any(stem + part in entries for part in ("scale_2", "zero_point_scale")):
+        return _unreadable("SDNQ weights with quantised scales", entry, names)
+
+    def of_shape(shape: tuple[int, ...]) -> Layer:
+        other = _unreadable("SDNQ weights of another layout", entry, names)
+        if len(shape) != 2 or min(shape) < 1:
+            return other
+        rows, columns = shape
+        count = math.prod(shapes["scale"]) // rows
+        # A layer that is multiplied as it is stored lies on its side.
+        turned = shapes["scale"] == (1, rows) and entry.shape == (columns, rows)
+        plain = shapes["scale"] in ((rows, 1), (rows, count, 1))
+        fits = (turned or plain) and count > 0 and columns % count == 0
+        shifted, bits = "zero_point" in shapes, entry.size * 8 // math.prod(shape)
+        lies = entry.shape in ((columns, rows) if turned else shape, (rows, count, columns // max(count, 1)))
+        if entry.kind in ("I8", *FP8):
+            fits = fits and lies and not shifted and (entry.kind == "I8" or "svd_up" not in shapes)
+        else:
+            whole = entry.size * 8 == bits * math.prod(shape)
+            fits = (
+                fits and entry.kind == "U8" and bits in CODES and whole and (lies and shifted if bits == 8 else plain)
+            )
+        svd = [shapes[part] for part in ("svd_up", "svd_down") if part in shapes]
+        upright = len(svd) == 2 and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
+        lying = len(svd) == 2 and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
+        fits = fits and (not svd or upright != lying)
+        kinds = {entries[part].kind for part in parts[: 1 + shifted]}
+        if (
+            not fits
+            or (shifted and shapes["zero_point"] != shapes["scale"])
+            or len(kinds) > 1
+            or not kinds <= {*PLAIN[1:]}
+        ):
+            return other
+
+        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+            import torch
+
+            codes, scales, *more = tensors
+            if said.get("dequantize_fp32", True):
+                scales = scales.float()
+            scales, block = scales.reshape(rows, count), columns // count
+            zeros = [more.pop(0).to(scales.dtype).reshape(rows, count)] if shifted else []
+            own, lowest = bits, 0 if shifted else -(1 << (bits - 1))
+            if block % len(CODES[bits]):  # blocks that end inside a byte
+                codes, own = unpack(codes.reshape(-1), bits), 8
+            codes = codes.t() if turned else codes.reshape(rows, -1)
+            if entry.kind in FP8:
+                return _in_rows(
+                    [codes, scales], ScaledBlocks(FP8[entry.kind], block, scales.dtype, arithmetic=scales.dtype)
+                )
+            if entry.kind == "I8":
+                codes = codes.contiguous().view(torch.uint8) ^ 128
+            up, down = [(side.t() if lying else side).clone().contiguous() for side in more] or (None, None)
+            return _in_rows(
+                [codes, scales, *zeros], ShiftedBlocks(own, block, scales.dtype, lowest, shifted, up=up, down=down)
+            )
+
+        return Layer(f"SDNQ {bits}-bit", shape, names, pack)
+
+    return Layer("SDNQ", entry.shape, names, None, of_shape=of_shape)
+
+
+def _sdnq_refuses(said: Mapping[str, Any]) -> str:
+    """What of a config no tensor tells and this pack does not expand: rotations, tables, floats of other sizes."""
+    own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
+    every = [said, *(own.values() if isinstance(own, dict) else [])]
+    for one in every:
+        if not isinstance(one, dict):
+            return "settings that cannot be read"
+        for key, what in (("use_hadamard", "a Hadamard rotation"), ("use_codebook", "a codebook")):
+            if one.get(key):
+                return what
+        if one.get("dequantize_fp32", fp32) != fp32:
+            return "arithmetic chosen layer by layer"
+    kinds = said.get("modules_dtype_dict")
+    for kind in (*(one.get("weights_dtype") for one in every), *(kinds if isinstance(kinds, dict) else ())):
+        if "float" in str(kind) and kind not in ("float8_e4m3fn", "float8_e5m2"):
+            return f"{kind} numbers"
+    return ""
 
 
 # --- ComfyUI's, BFL's ---------------------------------------------------------------------------------------------------

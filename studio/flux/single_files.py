@@ -474,9 +474,9 @@ def fill(
     for target, source in wanted.items():
         by_source.setdefault(source.name, []).append(target)
     layers = {key: file.layers[key] for key in by_source.keys() & file.layers.keys()}
-    for key, layer in layers.items():
-        if layer.of_shape is not None:
-            layers[key] = layer.of_shape(tuple(places[by_source[key][0]].tensor.shape))
+    for key, unshaped in layers.items():
+        if unshaped.of_shape is not None:
+            layers[key] = unshaped.of_shape(tuple(places[by_source[key][0]].tensor.shape))
     _require_readable(file, layers.values())
     half = getattr(module, "_keep_in_fp32_modules", None) or ()
     strict = getattr(module, "_keep_in_fp32_modules_strict", None) or ()
@@ -529,7 +529,7 @@ def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
         raise ModelFilesError(
             "model",
             file.path.name,
-            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes or GGUF weights; it has "
+            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, SDNQ or GGUF weights; it has "
             + ", ".join(kinds)
             + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
         )

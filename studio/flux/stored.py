@@ -144,7 +144,6 @@ CODES: dict[int, tuple[tuple[tuple[int, int, int], ...], ...]] = {
         ((1, 6, 3), (2, 5, 4)),
     ),
     2: tuple(((0, shift, 3),) for shift in (0, 2, 4, 6)),
-    1: tuple(((0, shift, 1),) for shift in range(8)),
 }
 
 

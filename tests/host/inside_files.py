@@ -110,12 +110,12 @@ def namings(name: str) -> dict:
 
 
 def quantised_folder() -> dict:
-    """A diffusers folder quantised by bitsandbytes and optimum-quanto against one with the numbers that its weights stand for."""
+    """A diffusers folder quantised by SDNQ, bitsandbytes and optimum-quanto against one with the numbers that its weights stand for."""
     from safetensors.torch import load_file
     from storefront.studio.flux import checkpoints
 
     plain, folder, dense = (MODELS / "diffusers" / name for name in ("FLUX.1", "quantised", "dense"))
-    kinds = {"transformer": "nf4", "text_encoder": "int8", "text_encoder_2": "int4"}
+    kinds = {"transformer": "uint4", "text_encoder": "int8", "text_encoder_2": "int4"}
     writers.quantised_folder(plain, folder, kinds, shards=2)
     shutil.copytree(plain, dense)
     for component in kinds:
