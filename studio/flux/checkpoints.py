@@ -31,11 +31,10 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
-OPENED = ("bitsandbytes",)  # quantisers whose folders are opened, by the quant_method of a config
+OPENED = ("bitsandbytes", "quanto", "sdnq")  # quantisers whose folders are opened, by the quant_method of a config
+QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
-    "quanto": "optimum-quanto",
-    "sdnq": "sdnq",
     "nunchaku": "nunchaku",
     "svdq": "nunchaku",
     "modelopt": "nvidia-modelopt",
@@ -75,6 +74,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def how_to_get(folder: Path) -> str:
     """The line that fetches a good copy."""
     return f'to get it: hf download {repository_of(folder.name)} --local-dir "{folder}"'
+
+
+def quantisation(part: Path) -> Any:
+    """What the folder of a component says of the quantiser that made it: a quantization_config; None of plain weights."""
+    said = read_json(part / "config.json").get("quantization_config")
+    return said or ({"quant_method": "quanto"} if (part / QUANTO_MAP).is_file() else None)
 
 
 def weight_names(part: Path) -> tuple[str, str | None]:
@@ -136,8 +141,8 @@ def weight_paths(folder: Path, component: str) -> list[Path]:
 
 def check_weights(folder: Path, component: str) -> None:
     """Raise ModelFilesError unless `component` has a config and whole safetensors that this pack can read."""
-    config = folder / component / "config.json"
-    if config.is_file() and (quantised := read_json(config).get("quantization_config")):
+    part = folder / component
+    if (part / "config.json").is_file() and (quantised := quantisation(part)):
         _require_opened(quantised, f"{folder.name}/{component}")
     weight_paths(folder, component)
 
@@ -260,7 +265,7 @@ def load_module(
 
     `settings` go before the config's. Raises ModelFilesError where the weights do not fit the config.
     """
-    if read_json(part / "config.json").get("quantization_config"):
+    if quantisation(part):
         return _load_quantised(part, library, name, dtype, settings, keep)
     import importlib
 
@@ -297,18 +302,18 @@ def _load_quantised(
     from accelerate import init_empty_weights
 
     where = f"{part.parent.name}/{part.name}"
-    file = open_shards(part, weight_paths(part.parent, part.name))
+    file = open_shards(part, weight_paths(part.parent, part.name), quantisation(part))
     sources = {key: Source(key) for key in file.entries}
     try:
         cls = getattr(importlib.import_module(library), name)
         if library == "diffusers":
             config = {**cls.load_config(part, local_files_only=True), **settings}
-            config.pop("quantization_config")
+            config.pop("quantization_config", None)
             with init_empty_weights():
                 module = cls.from_config(config)
         else:
             config = cls.config_class.from_pretrained(part, local_files_only=True)
-            del config.quantization_config
+            config.quantization_config = None
             role = single_files.ROLES_OF_CLASSES.get(name, "")
             if role == "mistral":  # of a model that also sees, the part that reads
                 cls, config = importlib.import_module(library).MistralForCausalLM, config.text_config

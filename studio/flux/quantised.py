@@ -13,7 +13,18 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .stored import FP8, GgufBlocks, ScaledBlocks, ScaledFp8, ScaledInt8, Stored, gguf_kinds
+from .stored import (
+    CODES,
+    FP8,
+    GgufBlocks,
+    ScaledBlocks,
+    ScaledFp8,
+    ScaledInt8,
+    ShiftedBlocks,
+    Stored,
+    gguf_kinds,
+    unpack,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
 PLAIN = ("F64", "F32", "F16", "BF16")
 SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's older and newer name
 COMFY = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata
+FEW, EIGHT = ".weight._data._data", ".weight._data"  # optimum-quanto's codes of 2 or 4 bits, and of 8
 BNB = ".quant_state.bitsandbytes__"  # + nf4 or fp4: a JSON text beside a layer
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # OCP MX 1.0, table 5
 
@@ -37,6 +49,8 @@ class Layer(NamedTuple):
     names: tuple[str, ...]  # the tensors of the file that make it up
     pack: Callable[[list[Any]], tuple[Any, Stored | None]] | None  # None: cannot be read
     as_is: bool = False  # the bytes that are kept are the file's
+    # Where a file does not tell the shape of the numbers: the layer of a weight of this one.
+    of_shape: Callable[[tuple[int, ...]], Layer] | None = None
 
 
 def is_description(name: str) -> bool:
@@ -45,9 +59,14 @@ def is_description(name: str) -> bool:
 
 
 def layers_of(
-    entries: Mapping[str, Entry], metadata: Mapping[str, str], texts: Mapping[str, bytes], is_gguf: bool
+    entries: Mapping[str, Entry],
+    metadata: Mapping[str, str],
+    texts: Mapping[str, bytes],
+    is_gguf: bool,
+    said: Mapping[str, Any],
 ) -> dict[str, Layer]:
-    """Name -> layer of every weight that is not written as numbers. `texts`: the descriptions, by their names.
+    """Name -> layer of every weight that is not written as numbers. `texts`: the descriptions, by their names; `said`: the
+    quantization_config of a folder.
 
     A layer in a format that this pack cannot read is listed with `pack` None.
     """
@@ -62,6 +81,8 @@ def layers_of(
         description = next((text for text in texts if text.startswith(name + BNB)), None)
         if description is not None:
             layer = _bnb_4bit(name, description, entries, texts[description])
+        elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
+            layer = _sdnq(name, entry, entries, said)
         elif stem + ".SCB" in entries:
             layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
         elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):
@@ -73,11 +94,23 @@ def layers_of(
         else:
             continue
         found[name] = layer
+    for name, entry in entries.items():
+        if name.endswith(EIGHT):
+            found[name.removesuffix("._data")] = _quanto_8bit(name, entry, entries)
+        elif name.endswith(FEW):
+            found[name.removesuffix("._data._data")] = _quanto_few(name, entry, entries)
     return found
 
 
-def _unreadable(kind: str, entry: Entry) -> Layer:
-    return Layer(kind, entry.shape, (), None)
+def _unreadable(kind: str, entry: Entry, names: tuple[str, ...] = ()) -> Layer:
+    return Layer(kind, entry.shape, names, None)
+
+
+def _in_rows(parts: list[Any], stored: ShiftedBlocks | ScaledBlocks) -> tuple[Any, Stored]:
+    """Codes, scales and zero points, each [rows, ...], as rows of bytes."""
+    import torch
+
+    return torch.cat([part.contiguous().view(torch.int8).reshape(len(part), -1) for part in parts], 1), stored
 
 
 # --- 8-bit floats, GGUF -------------------------------------------------------------------------------------------------
@@ -189,6 +222,162 @@ def _bnb_8bit(name: str, entry: Entry, scale: Entry, stem: str) -> Layer:
     if entry.kind != "I8" or len(entry.shape) != 2 or math.prod(scale.shape) != entry.shape[0]:
         return _unreadable("bitsandbytes weights of another layout", entry)
     return Layer("bitsandbytes 8-bit", entry.shape, (name, stem + ".SCB"), pack, as_is=True)
+
+
+# --- optimum-quanto -----------------------------------------------------------------------------------------------------
+
+
+def _quanto_8bit(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
+    """int8 and float8 with a scale of each row, multiplied in the dtype of the scales."""
+    scale = name.removesuffix("_data") + "_scale"
+    fits = len(entry.shape) == 2 and scale in entries and entries[scale].shape == (entry.shape[0], 1)
+    if not fits or entries[scale].kind not in PLAIN or entry.kind not in ("I8", *FP8):
+        return _unreadable("optimum-quanto weights of another layout", entry, (name,))
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+        import torch
+
+        raw, scale = tensors
+        numbers = scale.float().clone()
+        if entry.kind == "I8":
+            return raw.contiguous(), ScaledInt8(numbers, rounded=scale.dtype)
+        return raw.contiguous().view(torch.int8), ScaledFp8(FP8[entry.kind], numbers, scale.dtype)
+
+    return Layer("optimum-quanto 8-bit", entry.shape, (name, scale), pack, as_is=True)
+
+
+def _quanto_few(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
+    """int4 and int2: blocks of the whole weight, one a row; the halves or quarters of all blocks lie in the same bytes."""
+    stem = name.removesuffix("_data._data")
+    names = (name, stem + "_scale", stem + "_shift")
+    kind = "optimum-quanto weights of another layout"
+
+    def of_shape(shape: tuple[int, ...]) -> Layer:
+        length, block = (*entry.shape, 0, 0)[:2]
+        count = math.prod(shape) // max(block, 1)
+        bits = [bits for bits in (2, 4) if -(-count * bits // 8) == length]
+        sound = (
+            len(shape) == 2
+            and entry.kind == "U8"
+            and len(bits) == 1
+            and count * block == math.prod(shape)
+            and shape[1] % block == 0
+            and all(part in entries and entries[part].shape == (count, 1) for part in names[1:])
+            and entries[names[1]].kind == entries[names[2]].kind
+            and entries[names[1]].kind in ("F32", "F16", "BF16")
+        )
+        if not sound:
+            return _unreadable(kind, entry, names)
+
+        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+            import torch
+
+            packed, scales, shifts = tensors
+            blocks = [(packed >> shift) & ((1 << bits[0]) - 1) for shift in range(0, 8, bits[0])]
+            codes = torch.cat(blocks)[:count].reshape(shape)
+            scales, zeros = scales.reshape(shape[0], -1), -shifts.reshape(shape[0], -1)
+            own = bits[0] if block * bits[0] % 8 == 0 else 8
+            codes = sum(codes[:, i :: 8 // own] << (i * own) for i in range(8 // own))
+            return _in_rows([codes, scales, zeros], ShiftedBlocks(own, block, scales.dtype, 0, True, at_once=False))
+
+        return Layer("optimum-quanto 4-bit or 2-bit", shape, names, pack)
+
+    return Layer(kind, entry.shape, names, None, of_shape=of_shape)
+
+
+# --- SDNQ ---------------------------------------------------------------------------------------------------------------
+
+
+def _sdnq(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> Layer:
+    """Integers of 1 to 8 bits and float8 in blocks or rows, with the product of two narrow matrices added or not.
+
+    How many bits a code has follows from the size of the weight; that it is signed, from there being no zero points.
+    """
+    stem = name.removesuffix("weight")
+    parts = [stem + part for part in ("scale", "zero_point", "svd_up", "svd_down") if stem + part in entries]
+    names, shapes = (name, *parts), {part.removeprefix(stem): entries[part].shape for part in parts}
+    if refused := _sdnq_refuses(said):
+        return _unreadable(f"SDNQ weights with {refused}", entry, names)
+    if any(stem + part in entries for part in ("scale_2", "zero_point_scale")):
+        return _unreadable("SDNQ weights with quantised scales", entry, names)
+
+    def of_shape(shape: tuple[int, ...]) -> Layer:
+        other = _unreadable("SDNQ weights of another layout", entry, names)
+        if len(shape) != 2 or min(shape) < 1:
+            return other
+        rows, columns = shape
+        count = math.prod(shapes["scale"]) // rows
+        # A layer that is multiplied as it is stored lies on its side.
+        turned = shapes["scale"] == (1, rows) and entry.shape == (columns, rows)
+        plain = shapes["scale"] in ((rows, 1), (rows, count, 1))
+        fits = (turned or plain) and count > 0 and columns % count == 0
+        shifted, bits = "zero_point" in shapes, entry.size * 8 // math.prod(shape)
+        lies = entry.shape in ((columns, rows) if turned else shape, (rows, count, columns // max(count, 1)))
+        if entry.kind in ("I8", *FP8):
+            fits = fits and lies and not shifted and (entry.kind == "I8" or "svd_up" not in shapes)
+        else:
+            whole = entry.size * 8 == bits * math.prod(shape)
+            fits = (
+                fits and entry.kind == "U8" and bits in CODES and whole and (lies and shifted if bits == 8 else plain)
+            )
+        svd = [shapes[part] for part in ("svd_up", "svd_down") if part in shapes]
+        upright = len(svd) == 2 and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
+        lying = len(svd) == 2 and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
+        fits = fits and (not svd or upright != lying)
+        kinds = {entries[part].kind for part in parts[: 1 + shifted]}
+        if (
+            not fits
+            or (shifted and shapes["zero_point"] != shapes["scale"])
+            or len(kinds) > 1
+            or not kinds <= {*PLAIN[1:]}
+        ):
+            return other
+
+        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+            import torch
+
+            codes, scales, *more = tensors
+            if said.get("dequantize_fp32", True):
+                scales = scales.float()
+            scales, block = scales.reshape(rows, count), columns // count
+            zeros = [more.pop(0).to(scales.dtype).reshape(rows, count)] if shifted else []
+            own, lowest = bits, 0 if shifted else -(1 << (bits - 1))
+            if block % len(CODES[bits]):  # blocks that end inside a byte
+                codes, own = unpack(codes.reshape(-1), bits), 8
+            codes = codes.t() if turned else codes.reshape(rows, -1)
+            if entry.kind in FP8:
+                return _in_rows(
+                    [codes, scales], ScaledBlocks(FP8[entry.kind], block, scales.dtype, arithmetic=scales.dtype)
+                )
+            if entry.kind == "I8":
+                codes = codes.contiguous().view(torch.uint8) ^ 128
+            up, down = [(side.t() if lying else side).clone().contiguous() for side in more] or (None, None)
+            return _in_rows(
+                [codes, scales, *zeros], ShiftedBlocks(own, block, scales.dtype, lowest, shifted, up=up, down=down)
+            )
+
+        return Layer(f"SDNQ {bits}-bit", shape, names, pack)
+
+    return Layer("SDNQ", entry.shape, names, None, of_shape=of_shape)
+
+
+def _sdnq_refuses(said: Mapping[str, Any]) -> str:
+    """What of a config no tensor tells and this pack does not expand: rotations, tables, floats of other sizes."""
+    own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
+    every = [said, *(own.values() if isinstance(own, dict) else [])]
+    for one in every:
+        if not isinstance(one, dict):
+            return "settings that cannot be read"
+        for key, what in (("use_hadamard", "a Hadamard rotation"), ("use_codebook", "a codebook")):
+            if one.get(key):
+                return what
+        if one.get("dequantize_fp32", fp32) != fp32:
+            return "arithmetic chosen layer by layer"
+    kinds = said.get("modules_dtype_dict")
+    for kind in (*(one.get("weights_dtype") for one in every), *(kinds if isinstance(kinds, dict) else ())):
+        if "float" in str(kind) and kind not in ("float8_e4m3fn", "float8_e5m2"):
+            return f"{kind} numbers"
+    return ""
 
 
 # --- ComfyUI's, BFL's ---------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from .families import (
     Family,
 )
 from .naming import MISTRAL_HEAD, NAMINGS, Naming, Source
+from .quantised import Layer
 from .weight_files import WeightFile
 
 if TYPE_CHECKING:
@@ -472,17 +473,21 @@ def fill(
     by_source: dict[str, list[str]] = {}
     for target, source in wanted.items():
         by_source.setdefault(source.name, []).append(target)
-    _require_readable(file, by_source)
+    layers = {key: file.layers[key] for key in by_source.keys() & file.layers.keys()}
+    for key, unshaped in layers.items():
+        if unshaped.of_shape is not None:
+            layers[key] = unshaped.of_shape(tuple(places[by_source[key][0]].tensor.shape))
+    _require_readable(file, layers.values())
     half = getattr(module, "_keep_in_fp32_modules", None) or ()
     strict = getattr(module, "_keep_in_fp32_modules_strict", None) or ()
     precise = {*strict, *(half if dtype == torch.float16 else ())}
 
     filled: dict[int, Any] = {}
     moved = {source.name for source in wanted.values() if source.heads}
-    as_is = {key for key in by_source.keys() - moved if _stays(file, key, dtype, keep)}
+    as_is = {key for key in by_source.keys() - moved if _stays(file, layers, key, dtype, keep)}
     for names, release in ((as_is, False), (by_source.keys() - as_is, True)):
         for source_name, tensors in file.read(sorted(names), release):
-            layer = file.layers.get(source_name)
+            layer = layers.get(source_name)
             assert layer is None or layer.pack is not None
             tensor, stored = layer.pack(tensors) if layer and layer.pack else (tensors[0], None)
             for target in by_source[source_name]:
@@ -519,13 +524,12 @@ def fill(
     return module.eval().requires_grad_(False)
 
 
-def _require_readable(file: WeightFile, names: Iterable[str]) -> None:
-    layers = [file.layers[name] for name in names if name in file.layers]
+def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
     if kinds := sorted({layer.kind for layer in layers if layer.pack is None}):
         raise ModelFilesError(
             "model",
             file.path.name,
-            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes or GGUF weights; it has "
+            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, SDNQ or GGUF weights; it has "
             + ", ".join(kinds)
             + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
         )
@@ -576,10 +580,10 @@ def _fill(place: _Place, value: torch.Tensor) -> Any:
     return parameter
 
 
-def _stays(file: WeightFile, name: str, dtype: torch.dtype, keep: bool) -> bool:
+def _stays(file: WeightFile, layers: Mapping[str, Layer], name: str, dtype: torch.dtype, keep: bool) -> bool:
     """Whether a tensor is used as it lies in the file. The pages of the others are let go as they are read."""
     import torch
 
-    if name in file.layers:
-        return keep and file.layers[name].as_is
+    if name in layers:
+        return keep and layers[name].as_is
     return file.entries[name].kind == {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}.get(dtype)

@@ -42,11 +42,12 @@ class ScaledFp8:
 
 @dataclass(frozen=True)
 class ScaledInt8:
-    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`."""
+    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`, optimum-quanto's int8."""
 
     scale: torch.Tensor  # float32, one number or [rows, 1]
     unit: float = 1.0  # multiplied in a step of its own, as bitsandbytes does with 1/127
     rotated: int = 0  # so many columns at a time were turned by a Hadamard matrix (ConvRot); 0: none
+    rounded: torch.dtype | None = None  # what the product is rounded to first
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
@@ -63,7 +64,7 @@ class ScaledInt8:
         def numbers(start: int, stop: int) -> torch.Tensor:
             some = raw[start:stop].float() * (scale if scale.ndim == 0 else scale[start:stop]) * self.unit
             if not self.rotated:
-                return some
+                return some.to(self.rounded or some.dtype)
             turn = hadamard(self.rotated).T.to(some)
             return (some.reshape(len(some), -1, self.rotated) @ turn).reshape(some.shape)
 
@@ -120,6 +121,90 @@ class ScaledBlocks:
         return size + self.scales.itemsize
 
 
+# Bits of a code -> the codes of one group of bytes, each as the (byte, shift to the right, mask) of its pieces.
+# SDNQ's layout: the first codes in the low bits, the pieces of the last in what is left over.
+CODES: dict[int, tuple[tuple[tuple[int, int, int], ...], ...]] = {
+    8: (((0, 0, 255),),),
+    7: (
+        *(((byte, 0, 127),) for byte in range(7)),
+        ((0, 1, 64), (1, 2, 32), (2, 3, 16), (3, 4, 8), (4, 5, 4), (5, 6, 2), (6, 7, 1)),
+    ),
+    6: (*(((byte, 0, 63),) for byte in range(3)), ((0, 2, 48), (1, 4, 12), (2, 6, 3))),
+    5: (
+        *(((byte, 0, 31),) for byte in range(5)),
+        ((0, 5, 7), (3, 2, 24)),
+        ((1, 5, 7), (4, 2, 24)),
+        ((2, 5, 7), (3, 3, 16), (4, 4, 8)),
+    ),
+    4: (((0, 0, 15),), ((0, 4, 15),)),
+    3: (
+        *(((byte, 0, 7),) for byte in range(3)),
+        *(((byte, 3, 7),) for byte in range(3)),
+        ((0, 6, 3), (2, 4, 4)),
+        ((1, 6, 3), (2, 5, 4)),
+    ),
+    2: tuple(((0, shift, 3),) for shift in (0, 2, 4, 6)),
+}
+
+
+def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
+    """uint8 [..., bytes] -> uint8 [..., codes] of 0 to 2**bits - 1."""
+    group = packed.reshape(*packed.shape[:-1], -1, len(CODES[bits]) * bits // 8)
+    codes = [
+        functools.reduce(torch.bitwise_or, [(group[..., byte] >> shift) & mask for byte, shift, mask in pieces])
+        for pieces in CODES[bits]
+    ]
+    return torch.stack(codes, -1).reshape(*packed.shape[:-1], -1)
+
+
+@dataclass(frozen=True)
+class ShiftedBlocks:
+    """Integers of few bits in blocks that share a scale and mostly a zero point; in a row stand first the codes' bytes, then
+    the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2.
+    """
+
+    bits: int  # of a code
+    block: int  # numbers
+    scales: torch.dtype  # of scales and zero points; what they meet the codes in
+    lowest: int  # what code 0 stands for
+    shifted: bool  # whether there are zero points
+    at_once: bool = True  # product and zero point are rounded together, as SDNQ does, not one after the other
+    up: torch.Tensor | None = None  # [rows, rank]: times `down` added to the weight (SVDQuant)
+    down: torch.Tensor | None = None  # [rank, columns]
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        size = self.block * self.bits // 8 + self.scales.itemsize * (1 + self.shifted)
+        return raw.shape[1] // size * self.block
+
+    def rows(self, start: int, stop: int | None) -> ShiftedBlocks:
+        """The same for some of the rows."""
+        return dataclasses.replace(self, up=_rows(self.up, start, stop))
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
+        columns = self.columns(raw)
+        count, split = columns // self.block, columns * self.bits // 8
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some = raw[start:stop]
+            codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
+            values = codes.reshape(len(some), count, self.block).to(self.scales).add_(self.lowest)
+            both = some[:, split:].contiguous().view(self.scales)[..., None]
+            scales, zeros = both[:, :count], both[:, count:]
+            if not self.shifted:
+                values = values * scales
+            else:
+                values = torch.addcmul(zeros, values, scales) if self.at_once else values * scales + zeros
+            return values.reshape(len(some), columns)
+
+        if self.up is None or self.down is None:
+            return _in_steps(len(raw), columns, numbers, dtype, raw.device)
+        work = torch.promote_types(self.up.dtype, self.scales)
+        up, down = (side.to(raw.device, work) for side in (self.up, self.down))
+        return _in_steps(len(raw), columns, numbers, work, raw.device).addmm_(up, down).to(dtype)
+
+
 @dataclass(frozen=True)
 class GgufBlocks:
     """GGUF's blocks."""
@@ -147,7 +232,7 @@ class GgufBlocks:
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
 
-Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | GgufBlocks
+Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | GgufBlocks
 
 
 def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:

@@ -172,26 +172,32 @@ def open_file(path: Path) -> WeightFile:
     if (start == b"GGUF") != (suffix == GGUF):
         really = "a GGUF" if start == b"GGUF" else "no GGUF"
         raise ModelFilesError("model", path.name, f"an ending that says what it is: the file is {really}: {path}")
-    return _with_layers(_open_gguf(path) if suffix == GGUF else WeightFile(path, *_read_header(path), {}))
+    return _with_layers(_open_gguf(path) if suffix == GGUF else WeightFile(path, *_read_header(path), {}), {})
 
 
-def open_shards(folder: Path, files: Sequence[Path]) -> WeightFile:
-    """The safetensors of a component's folder as one. Raises ModelFilesError where one is broken."""
+def open_shards(folder: Path, files: Sequence[Path], said: Mapping[str, Any]) -> WeightFile:
+    """The safetensors of a component's folder as one. `said`: its quantization_config.
+
+    Raises ModelFilesError where one is broken.
+    """
     entries: dict[str, Entry] = {}
     metadata: dict[str, Any] = {}
     for path in files:
         more, notes = _read_header(path)
         entries |= more
         metadata |= notes
-    return _with_layers(WeightFile(folder, entries, metadata, {}))
+    return _with_layers(WeightFile(folder, entries, metadata, {}), said)
 
 
-def _with_layers(file: WeightFile) -> WeightFile:
+def _with_layers(file: WeightFile, said: Mapping[str, Any]) -> WeightFile:
     """The same with what is not written as numbers, whose entries then have the shapes of the numbers."""
     described = [name for name, entry in file.entries.items() if is_description(name) and entry.size <= DESCRIPTION]
     texts = {name: tensor.numpy().tobytes() for name, (tensor,) in file.read(described, release=True)}
-    layers = layers_of(file.entries, file.metadata, texts, file.is_gguf)
-    shaped = {name: file.entries[name]._replace(shape=layer.shape) for name, layer in layers.items()}
+    layers = layers_of(file.entries, file.metadata, texts, file.is_gguf, said)
+    shaped = {
+        name: file.entries[name if name in file.entries else layer.names[0]]._replace(shape=layer.shape)
+        for name, layer in layers.items()
+    }
     return dataclasses.replace(file, entries={**file.entries, **shaped}, layers=layers)
 
 

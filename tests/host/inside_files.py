@@ -110,14 +110,15 @@ def namings(name: str) -> dict:
 
 
 def quantised_folder() -> dict:
-    """A diffusers folder quantised by bitsandbytes against one with the numbers that its weights stand for."""
+    """A diffusers folder quantised by SDNQ, bitsandbytes and optimum-quanto against one with the numbers that its weights stand for."""
     from safetensors.torch import load_file
     from storefront.studio.flux import checkpoints
 
     plain, folder, dense = (MODELS / "diffusers" / name for name in ("FLUX.1", "quantised", "dense"))
-    writers.bitsandbytes_folder(plain, folder, {"transformer": "nf4", "text_encoder_2": "int8"}, shards=2)
+    kinds = {"transformer": "uint4", "text_encoder": "int8", "text_encoder_2": "int4"}
+    writers.quantised_folder(plain, folder, kinds, shards=2)
     shutil.copytree(plain, dense)
-    for component in ("transformer", "text_encoder_2"):
+    for component in kinds:
         (path,) = (dense / component).glob("*.safetensors")
         module = checkpoints.load_component(checkpoints.inspect(folder), component, torch.float32)
         weights = {name: tensor for name, tensor in module.state_dict().items() if name in load_file(path)}

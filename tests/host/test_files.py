@@ -60,7 +60,7 @@ def test_small_weights_stream_and_take_a_lora(figures, family):
         assert lora["restored"] == 0, kind
 
 
-def test_a_bitsandbytes_folder_stays_small_and_draws_what_its_numbers_draw(figures):
+def test_a_quantised_folder_stays_small_and_draws_what_its_numbers_draw(figures):
     found = figures["quantised"]
     assert max(found["sequence"], found["latents"], found["components"]) <= 1e-5
     assert min(found["stored"]) >= 10

@@ -309,7 +309,7 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     assert "channels" in refusal(writers.write(tmp_path / "channels.safetensors", other))
 
 
-@pytest.mark.parametrize("method", ["torchao", "quanto", "sdnq"])
+@pytest.mark.parametrize("method", ["torchao", "nunchaku"])
 def test_a_quantised_folder_is_named_with_its_package(tmp_path, method):
     writers.tiny.build(tmp_path / "q")
     path = tmp_path / "q" / "transformer" / "config.json"

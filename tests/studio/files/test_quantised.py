@@ -18,14 +18,20 @@ writers = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(writers)
 
 MADE = Path(__file__).with_name("bitsandbytes.safetensors")  # by make_bitsandbytes.py
+SDNQ = Path(__file__).with_name("sdnq.safetensors")  # by make_sdnq.py
+QUANTO = Path(__file__).with_name("quanto.safetensors")  # by make_quanto.py
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def packed(path: Path, name: str):
+def packed(path: Path, name: str, shape: tuple[int, ...] = ()):
     """A layer of a file: its bytes and what expands them."""
-    file = weight_files.open_file(path)
+    return packed_of(weight_files.open_file(path), name, shape)
+
+
+def packed_of(file: weight_files.WeightFile, name: str, shape: tuple[int, ...]):
     ((_, tensors),) = file.read([name], release=False)
-    return file.layers[name].pack(tensors)
+    layer = file.layers[name]
+    return (layer.of_shape(shape) if layer.of_shape else layer).pack(tensors)
 
 
 def assert_rows_stand_alone(raw: torch.Tensor, stored, dtype: torch.dtype) -> None:
@@ -50,6 +56,79 @@ def test_bitsandbytes(kind, shape, dtype):
     assert raw.dtype == torch.int8
     assert torch.equal(stored.expand(raw, dtype), expected)
     assert_rows_stand_alone(raw, stored, dtype)
+
+
+@pytest.mark.parametrize("kind", ["int8", "float8", "int4", "int2"])
+@pytest.mark.parametrize("shape", ["blocks", "rows", "odd"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_optimum_quanto(kind, shape, dtype):
+    name = f"{kind} {shape}"
+    expected = load_file(QUANTO)[f"expected.{name}"]
+    raw, stored = packed(QUANTO, f"{name}.weight", tuple(expected.shape))
+    assert raw.dtype == torch.int8
+    assert torch.equal(stored.expand(raw, dtype), expected.to(dtype))
+    assert_rows_stand_alone(raw, stored, dtype)
+    if (kind, shape) == ("int4", "blocks"):
+        assert raw.nbytes == expected.numel() / 2 + 30 * 2 * 2
+
+
+SIGNED, UNSIGNED = (
+    ("int2", "int3", "int4", "int5", "int6", "int7"),
+    ("uint2", "uint3", "uint5", "uint6", "uint7"),
+)
+BLOCKS = (*SIGNED, *UNSIGNED, "uint4", "uint5 odd", "uint4 half", "uint8", "int8", "float8")
+ROWS = ("uint4 rows", "int8 rows", "int8 turned")
+
+
+def sdnq(name: str, said: dict):
+    shape = tuple(load_file(SDNQ)[f"expected.{name}"].shape)
+    return packed_of(weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq", **said}), f"{name}.weight", shape)
+
+
+@pytest.mark.parametrize("name", [*BLOCKS, *ROWS])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sdnq(name, dtype):
+    raw, stored = sdnq(name, {"dequantize_fp32": name != "uint4 half"})
+    assert raw.dtype == torch.int8
+    expected = load_file(SDNQ)[f"expected.{name}"]
+    assert torch.equal(stored.expand(raw, dtype), expected.to(dtype))
+    assert_rows_stand_alone(raw, stored, dtype) if len(raw) > 4 else None
+
+
+@pytest.mark.parametrize("name", ["svd", "svd int8"])
+def test_sdnq_with_an_svd(name):
+    raw, stored = sdnq(name, {})
+    expected = load_file(SDNQ)[f"expected.{name}"]
+    assert torch.equal(stored.expand(raw, torch.float32), expected)
+    part = stored.rows(2, 5).expand(raw[2:5].contiguous(), torch.float32)
+    assert (part - expected[2:5]).abs().max() < 1e-6  # a matrix product of other sizes adds in another order
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"use_hadamard": True}, "Hadamard"),
+        ({"use_codebook": True}, "codebook"),
+        ({"modules_quant_config": {"x": {"use_hadamard": True}}}, "Hadamard"),
+        ({"modules_dtype_dict": {"float4_e2m1fn": ["x"]}}, "float4_e2m1fn"),
+        ({"weights_dtype": "float6_e3m2fn"}, "float6_e3m2fn"),
+        ({"modules_quant_config": {"x": 3}}, "cannot be read"),
+        ({"modules_quant_config": {"x": {"dequantize_fp32": False}}}, "layer by layer"),
+    ],
+)
+def test_what_no_tensor_of_sdnq_tells_is_refused_by_name(said, named):
+    layer = weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq", **said}).layers["uint4.weight"]
+    assert layer.pack is None
+    assert layer.of_shape is None
+    assert named in layer.kind
+
+
+@pytest.mark.parametrize("shape", [(8, 127), (4, 128), (128, 8), (8,), (8, 16, 8), (0, 128), (16, 64)])
+def test_codes_that_do_not_fit_a_weight_are_refused(shape):
+    sdnq_file = weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq"})
+    quanto_file = weight_files.open_file(QUANTO)
+    for layer in (sdnq_file.layers["uint4.weight"], quanto_file.layers["int4 blocks.weight"]):
+        assert layer.of_shape(shape).pack is None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -101,9 +180,9 @@ def klein(tmp_path_factory):
 
 
 @pytest.mark.parametrize("component", ["transformer", "text_encoder"])
-@pytest.mark.parametrize("kind", ["nf4", "int8"])
-def test_a_bitsandbytes_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp_path, component, kind):
-    folder = writers.bitsandbytes_folder(klein, tmp_path / kind, {component: kind}, shards=2)
+@pytest.mark.parametrize("kind", ["nf4", "int8", "int4", "uint4"])
+def test_a_quantised_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp_path, component, kind):
+    folder = writers.quantised_folder(klein, tmp_path / kind, {component: kind}, shards=2)
     checkpoint = checkpoints.inspect(folder)
     plain = checkpoints.load_component(checkpoints.inspect(klein), component, torch.float32)
     kept = checkpoints.load_component(checkpoint, component, torch.float32, keep=True)
@@ -112,9 +191,18 @@ def test_a_bitsandbytes_folder_is_small_in_memory_and_equals_its_numbers(klein, 
     assert len(small) >= 10
     for name, leaf in small.items():
         assert torch.equal(leaf.stored.expand(leaf.weight, torch.float32), dense.get_submodule(name).weight)
-    error = {"nf4": 0.16, "int8": 0.005}[kind]  # half of the widest step, of a block's or a row's largest number
+    # half of the widest step, of a block's or a row's largest number
+    error = {"nf4": 0.16, "int8": 0.005, "int4": 0.07, "uint4": 0.07}[kind]
     for name, value in plain.state_dict().items():
         assert (dense.state_dict()[name] - value).abs().max() <= error * value.abs().max(), name
+    if kind == "int4":  # the package's own save_pretrained says so in another file
+        assert checkpoints.quantisation(folder / component)["quant_method"] == "quanto"
+        config = folder / component / "config.json"
+        config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if "quanti" not in k}))
+        (folder / component / "quanto_qmap.json").write_text("{}")
+        assert checkpoints.quantisation(folder / component) == {"quant_method": "quanto"}
+        again = checkpoints.load_component(checkpoints.inspect(folder), component, torch.float32)
+        assert all(torch.equal(value, dense.state_dict()[name]) for name, value in again.state_dict().items())
     sizes = [sum(weight.nbytes for weight in model.parameters()) for model in (kept, plain)]
     assert sizes[0] < 0.8 * sizes[1]
 
@@ -127,7 +215,7 @@ def test_a_fused_single_file_of_nf4(klein, tmp_path):
     )
     (part,) = single_files.parts_of(weight_files.open_file(path)).values()
     kept = single_files.load_part(part, torch.float32, keep=True)
-    folder = writers.bitsandbytes_folder(klein, tmp_path / "nf4", {"transformer": "nf4"}, shards=1)
+    folder = writers.quantised_folder(klein, tmp_path / "nf4", {"transformer": "nf4"}, shards=1)
     dense = checkpoints.load_component(checkpoints.inspect(folder), "transformer", torch.float32)
     small = {name: leaf for name, leaf in kept.named_modules() if hasattr(leaf, "stored")}
     assert len(small) >= 10

@@ -405,14 +405,56 @@ def bitsandbytes(weights: Weights, kind: str) -> Weights:
     return out
 
 
-def bitsandbytes_folder(source: Path, folder: Path, kinds: dict[str, str], shards: int) -> Path:
-    """A diffusers folder some of whose components are quantised: component -> nf4 or int8."""
+def quanto(weights: Weights, kind: str) -> Weights:
+    """optimum-quanto's layout of int4, a block a row; test_quantised.py holds its reader to the package itself."""
+    assert kind == "int4"
+    out: Weights = {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        low, high = tensor.float().aminmax(dim=1, keepdim=True)
+        scale = (high - low) / 15
+        codes = ((tensor.float() - low) / scale).round().to(torch.uint8)
+        half = (len(codes) + 1) // 2
+        packed = codes[:half].clone()
+        packed[: len(codes) - half] |= codes[half:] << 4
+        out |= {f"{name}._data._data": packed, f"{name}._scale": scale, f"{name}._shift": -low}
+    return out
+
+
+def sdnq(weights: Weights, kind: str) -> Weights:
+    """SDNQ's layout of uint4, one block a row; test_quantised.py holds its reader to the package itself."""
+    assert kind == "uint4"
+    out: Weights = {}
+    for name, tensor in weights.items():
+        if not is_matrix(name, tensor):
+            out[name] = tensor
+            continue
+        low, high = tensor.float().aminmax(dim=1, keepdim=True)
+        scale, stem = (high - low) / 15, name.removesuffix("weight")
+        codes = ((tensor.float() - low) / scale).round().to(torch.uint8).reshape(-1, 2)
+        out |= {name: codes[:, 0] | codes[:, 1] << 4, f"{stem}scale": scale, f"{stem}zero_point": low}
+    return out
+
+
+QUANTISERS = {
+    "nf4": (bitsandbytes, {"quant_method": "bitsandbytes"}),
+    "int8": (bitsandbytes, {"quant_method": "bitsandbytes"}),
+    "int4": (quanto, {"quant_method": "quanto", "weights_dtype": "int4"}),
+    "uint4": (sdnq, {"quant_method": "sdnq", "weights_dtype": "uint4", "dequantize_fp32": True}),
+}
+
+
+def quantised_folder(source: Path, folder: Path, kinds: dict[str, str], shards: int) -> Path:
+    """A diffusers folder some of whose components are quantised: component -> one of QUANTISERS."""
     import shutil
 
     shutil.copytree(source, folder)
     for component, kind in kinds.items():
         (path,) = (folder / component).glob("*.safetensors")
-        weights = bitsandbytes(load_file(path), kind)
+        quantise, said = QUANTISERS[kind]
+        weights = quantise(load_file(path), kind)
         path.unlink()
         names = list(weights)
         files = [f"{path.stem}-{i + 1:05}-of-{shards:05}.safetensors" for i in range(shards)]
@@ -421,6 +463,6 @@ def bitsandbytes_folder(source: Path, folder: Path, kinds: dict[str, str], shard
         index = {"metadata": {}, "weight_map": {name: files[i % shards] for i, name in enumerate(names)}}
         path.with_name(f"{path.stem}.safetensors.index.json").write_text(json.dumps(index))
         config = path.with_name("config.json")
-        content = {**json.loads(config.read_text()), "quantization_config": {"quant_method": "bitsandbytes"}}
+        content = {**json.loads(config.read_text()), "quantization_config": said}
         config.write_text(json.dumps(content))
     return folder
