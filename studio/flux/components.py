@@ -97,7 +97,7 @@ def _tokenizer_reader(part: single_files.Part) -> Callable[[], Any] | None:
         else:
             ((_, (tensor,)),) = part.file.read([name], release=False)
             tokenizer = tokenizers.from_tekken(tensor.numpy().tobytes(), path.name)
-        rows = part.shape("embed_tokens.weight")[0]
+        rows = part.length("embed_tokens.weight", 0)
         if len(tokenizer) > rows:
             raise ModelFilesError(
                 "text_encoder", path.name, f"at most {rows} tokens; its tokenizer has {len(tokenizer)}"
@@ -109,14 +109,14 @@ def _tokenizer_reader(part: single_files.Part) -> Callable[[], Any] | None:
 
 def _facts_of_part(part: single_files.Part) -> dict[str, int]:
     if part.role == "flux1":
-        pooled = part.shape("time_text_embed.text_embedder.linear_1.weight")[1]
-        return {"width": part.shape("context_embedder.weight")[1], "pooled": pooled}
+        pooled = part.length("time_text_embed.text_embedder.linear_1.weight", 1)
+        return {"width": part.length("context_embedder.weight", 1), "pooled": pooled}
     if part.role == "flux2":
-        return {"width": part.shape("context_embedder.weight")[1]}
+        return {"width": part.length("context_embedder.weight", 1)}
     if part.role == "z_image":
-        return {"width": part.shape("cap_embedder.1.weight")[1]}
+        return {"width": part.length("cap_embedder.1.weight", 1)}
     if part.role == "vae":
-        return {"packed": single_files.is_flux2_vae(part), "channels": part.shape("decoder.conv_in.weight")[1]}
+        return {"packed": single_files.is_flux2_vae(part), "channels": part.length("decoder.conv_in.weight", 1)}
     return {"width": part.text_width}
 
 
