@@ -27,6 +27,7 @@ def into_scene(
     strength: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """IMAGE [B, H, W, 3] and the MASK [B, H, W] of what was repainted. Raises InputError for masks of another size."""
+    vae_socket.require_vae(vae)
     pictures = require_picture("image", image)
     mattes = require_mask("product_mask", product_mask)
     shadows = None if shadow is None else require_mask("shadow", shadow)

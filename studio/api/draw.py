@@ -236,7 +236,7 @@ def draw(
         for text in texts:
             if not isinstance(text, str):
                 raise InputError("prompt", type(text).__name__, "words")
-            encode.require_unicode("prompt", text)
+            encode.require_prompt("prompt", text)
         lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
         if lost:
             recorder.note(f"cut off, since it is too long for the model: {lost[:200]}")
