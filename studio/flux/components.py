@@ -137,8 +137,24 @@ _CLASSES = {  # what a config.json calls itself -> role, library, class to load
 _PARTS = {"transformer": None, "text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2", "vae": None}
 
 
-def is_folder_of_components(folder: Path) -> bool:
-    return any((folder / part / "config.json").is_file() for part in _PARTS)
+def holds(folder: Path, kind: str) -> bool:
+    """Whether a component of the folder whose name begins with `kind` is of a class that is opened here.
+
+    One whose config.json is broken counts too: opening it says what is wrong.
+    """
+    for config in folder.glob(f"{kind}*/config.json"):
+        try:
+            if _class_in(checkpoints.read_json(config)) in _CLASSES:
+                return True
+        except ModelFilesError:
+            return True
+    return False
+
+
+def _class_in(config: Mapping[str, Any]) -> str:
+    architectures = config.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else ""
+    return str(config.get("_class_name") or first)
 
 
 def _open_folder(folder: Path) -> Source:
@@ -147,7 +163,7 @@ def _open_folder(folder: Path) -> Source:
         if not (folder / part / "config.json").is_file():
             continue
         config = checkpoints.read_json(folder / part / "config.json")
-        named = config.get("_class_name") or next(iter(config.get("architectures") or []), "")
+        named = _class_in(config)
         if named not in _CLASSES:
             continue
         role, library, cls = _CLASSES[named]

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRANSFORMERS = ("flux1", "flux2", "z_image")
-ENCODERS = ("clip", "t5", "qwen3", "mistral")
 ROLES = {  # what a person calls them
     "flux1": "a FLUX.1 transformer",
     "flux2": "a FLUX.2 transformer",
