@@ -30,6 +30,7 @@ def into_scene(
     Picture i has the seed `seed + i`, and prompt i where there are several. Raises InputError for masks of another size
     and for as many prompts as there are neither pictures nor one.
     """
+    vae_socket.require_vae(vae)
     pictures = require_picture("image", image)
     mattes = require_mask("product_mask", product_mask)
     shadows = None if shadow is None else require_mask("shadow", shadow)

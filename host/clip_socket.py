@@ -43,6 +43,8 @@ class Tokenizer:
     ) -> dict[str, encode.Tokens]:
         """For encoding, in a template ({} is the text) or the model's own; with `thinking` (stock TextGenerate says it, CLIPTextEncode does not) a text to be answered."""
         texts = [text] if isinstance(text, str) else text
+        for one in texts:  # stock nodes ask nothing of their texts
+            encode.require_prompt("text", one)
         if thinking is None and llama_template and isinstance(self.studio, encode.ChatTokenizer):
             return self.studio.tokenize(texts, max_tokens=max_tokens, template=llama_template)
         if thinking is None:
@@ -144,6 +146,14 @@ class TextEncoders(torch.nn.Module):
 PROMPTS = "storefront_prompts"  # in a CONDITIONING: the words, which Z-Image Omni reads otherwise beside a picture
 
 
+def require_clip(clip: Any) -> None:
+    """Raise InputError for the empty output of a loader."""
+    if clip is None:
+        raise InputError(
+            "clip", None, "a CLIP: choose a text encoder in the loader, or wire one into the LoRA node before"
+        )
+
+
 def sees(encoders: Any) -> bool:
     """Whether this part of a CLIP looks at reference pictures (Z-Image Omni's SigLIP)."""
     return isinstance(encoders, TextEncoders) and getattr(encoders.studio, "sight", None) is not None
@@ -218,6 +228,7 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
 
     Works on our CLIP and on stock ones. A text encoder is loaded only for a prompt that is not in the cache.
     """
+    require_clip(clip)
     ours = isinstance(clip.cond_stage_model, TextEncoders)
     if max_tokens and not ours:
         raise InputError("max_tokens", max_tokens, "0 (auto), since this CLIP decides on its own length")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,24 +57,27 @@ def _files(kind: str) -> dict[str, Path]:
     return found
 
 
-def _folders(part: str) -> dict[str, Path]:
-    """Diffusers folders that have a component whose name begins with `part`."""
+def _folders() -> dict[str, Path]:
+    """Diffusers folders of components, each alone or with a model_index.json."""
     found = {f"diffusers/{name}": folder for name, folder in model_files.folders().items()}
     for root in folder_paths.get_folder_paths("diffusers"):
         for depth in ("*", "*/*"):
-            for config in sorted(Path(root).glob(f"{depth}/{part}*/config.json")):
+            for config in sorted(Path(root).glob(f"{depth}/*/config.json")):
                 name = f"diffusers/{config.parent.parent.relative_to(root).as_posix()}"
-                if name.isprintable():
+                if config.parent.name.startswith(tuple(FOLDERS)) and name.isprintable():
                     found.setdefault(name, config.parent.parent)
-    return {name: folder for name, folder in found.items() if any(folder.glob(f"{part}*/config.json"))}
+    return found
 
 
-def choices(part: str) -> dict[str, Path]:
-    """Name -> file or folder to take a transformer, a text encoder or a VAE from."""
-    files: dict[str, Path] = {}
-    for kind in FOLDERS[part]:
-        files |= _files(kind)
-    return files | _folders(part)
+def choices() -> dict[str, dict[str, Path]]:
+    """What can be chosen as transformer, text_encoder and vae: name -> file or folder to take it from."""
+    files = {kind: _files(kind) for kind in dict.fromkeys(itertools.chain(*FOLDERS.values()))}
+    folders = _folders()
+    out: dict[str, dict[str, Path]] = {}
+    for part, kinds in FOLDERS.items():
+        out[part] = {name: path for kind in kinds for name, path in files[kind].items()}
+        out[part] |= {name: folder for name, folder in folders.items() if components.holds(folder, part)}
+    return out
 
 
 def whole_files() -> dict[str, Path]:
@@ -110,16 +114,19 @@ def load(
 ) -> Opened:
     """MODEL, CLIP and VAE from files and folders chosen apart.
 
-    auto: from where the transformer is; of `edition`: as the weights say. none: not at all. The text encoders may stand
-    in any order. Raises
-    ModelFilesError or InputError, naming the file, where something is broken, missing, or another family's.
+    auto: from where the transformer is; of `edition`: as the weights say. none: not at all; text_encoder_2's auto is none
+    where text_encoder is. The text encoders may stand in any order. Raises ModelFilesError or InputError, naming the file,
+    where something is broken, missing, another family's, or of no use.
     """
-    path = _path("transformer", transformer, choices("transformer"))
+    if text_encoder == NONE and text_encoder_2 == AUTO:
+        text_encoder_2 = NONE
+    known = choices()
+    path = _path("transformer", transformer, known["transformer"])
     source = components.open_source(path)
     chosen = [
-        _chosen("text_encoder", text_encoder, source),
-        _chosen("text_encoder_2", text_encoder_2, source),
-        _chosen("vae", vae, source),
+        _chosen("text_encoder", text_encoder, source, known["text_encoder"]),
+        _chosen("text_encoder_2", text_encoder_2, source, known["text_encoder"]),
+        _chosen("vae", vae, source, known["vae"]),
     ]
     return _open(source, chosen[:2], chosen[2], weight_dtype, edition)
 
@@ -135,12 +142,11 @@ def load_model(name: str, weight_dtype: str) -> Opened:
     return Opened(*loaded, [f"{name}: licence {licence.name}; {licence.commercial}."])
 
 
-def _chosen(name: str, value: str, beside: Source) -> Source | None:
+def _chosen(name: str, value: str, beside: Source, known: dict[str, Path]) -> Source | None:
     if value == NONE:
         return None
     if value == AUTO:
         return beside
-    known = choices("vae" if name == "vae" else "text_encoder")
     return components.open_source(_path(name, value, known, (AUTO, NONE)))
 
 
@@ -208,6 +214,7 @@ def _encoders(transformer: Component, texts: list[Source | None], beside: Source
         if source.find(wanted) is None:
             components.require(source, wanted, f"{names} for {transformer.name} ({family.name})")
     found: dict[str, Component] = {}
+    givers: list[Source] = []
     for role in wanted:
         holder = next((source for source in sources if role in source.components), None)
         if holder is None:
@@ -218,6 +225,15 @@ def _encoders(transformer: Component, texts: list[Source | None], beside: Source
                 " choose a file or folder that holds it in text_encoder or text_encoder_2",
             )
         found[role] = holder.components[role]
+        givers.append(holder)
+    for name, text in zip(("text_encoder", "text_encoder_2"), texts, strict=True):
+        if text is not None and text is not beside and text.path not in [giver.path for giver in givers]:
+            taken = ", ".join(dict.fromkeys(giver.path.name for giver in givers))
+            raise ModelFilesError(
+                name,
+                text.path.name,
+                f"{AUTO} or {NONE}: {taken} comes first and has all of {names} for {transformer.name}",
+            )
     components.require_texts_fit(transformer, found)
     return found
 

@@ -15,7 +15,7 @@ from ..studio.errors import InputError, require_number
 from ..studio.flux import lora
 from ..studio.prompt import presets
 from . import prompting
-from .lora_patches import PREFIX, FusedLayerNames, fits, target_shape, with_magnitude
+from .lora_patches import PREFIX, FusedLayerNames, as_numbers, fits, target_shape, with_magnitude
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,10 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     require_number(row.input_name.replace("lora", "strength"), row.strength, -STRONGEST, STRONGEST)
     require_number(row.input_name.replace("lora", "clip_strength"), row.clip_strength, -STRONGEST, STRONGEST)
     tensors, metadata = lora.read(find(row.input_name, row.file), row.input_name)
-    keys = {lora.standard_key(key): key for key in tensors}  # standard spelling -> as in the file
+    keys: dict[str, str] = {}  # standard spelling -> as in the file
+    for key in sorted(tensors, key=lambda key: lora.standard_key(key) != key):
+        keys.setdefault(lora.standard_key(key), key)
+    twice = tensors.keys() - keys.values()  # other spellings of what is there already
     tensors = {standard: tensors[key] for standard, key in keys.items()}
     lora.add_alphas(tensors, metadata)
 
@@ -132,13 +135,14 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     on_clip = set() if clip is None else _add(clip, clip.cond_stage_model, patches, row.clip_strength)
     taken = on_model | on_clip
     matched = {converted_from.get(layer, layer) for layer in known if taken & _targets(names[layer])}
-    unmatched = [keys[key] for layer, group in groups.items() if layer not in matched for key in group if key in keys]
+    unmatched = [*twice]
+    unmatched += [keys[key] for layer, group in groups.items() if layer not in matched for key in group if key in keys]
     if not matched:
         why = "; its text-encoder part wants the CLIP connected" if clip is None and _is_for_text(keys) else ""
         raise NothingFits(
             row.input_name,
             row.file,
-            f"a LoRA for this model; none of its {len(keys)} keys fits, such as {min(unmatched)!r}{why}",
+            f"a LoRA for this model; none of its {len(keys) + len(twice)} keys fits, such as {min(unmatched)!r}{why}",
         )
     return model, clip, Applied(row.file, len(on_model), len(on_clip), sorted(unmatched))
 
@@ -160,7 +164,7 @@ def _named_once(layers: Iterable[str], names: Mapping[str, Any], module: Any) ->
 def _add(target: Any, module: Any, patches: Mapping[Any, Any], strength: float) -> set[Any]:
     """Add the patches that a MODEL or CLIP has a weight of the right shape for; the keys of those."""
     if not isinstance(module, FusedLayerNames):  # whose own patcher looks at the shapes
-        weights = module.state_dict()
+        weights = as_numbers(module, module.state_dict())
         exact = {key: with_magnitude(patch) for key, patch in patches.items()}
         patches = {key: patch for key, patch in exact.items() if _fits(weights, key, patch)}
     return set(target.add_patches(patches, strength))

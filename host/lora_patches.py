@@ -78,12 +78,16 @@ def patcher(model: FusedLayerNames, load_device: torch.device, offload_device: t
     return _cutting(base)(model, load_device=load_device, offload_device=offload_device)
 
 
+def as_numbers(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`weights` of a module, with an empty tensor of the right shape for each that is stored as bytes: LoRAs change numbers."""
+    stored = {name: leaf for name, leaf in module.named_modules() if hasattr(leaf, "stored")}
+    shapes = {f"{name}.weight": (leaf.out_features, leaf.in_features) for name, leaf in stored.items()}
+    return {**weights, **{name: torch.empty(shape, device="meta") for name, shape in shapes.items()}}
+
+
 def cut(model: FusedLayerNames, patches: Mapping[Any, Any]) -> tuple[list[Any], list[dict[Any, Any]]]:
     """The keys that can be taken, and the patches as batches of our own keys (two names may mean the same rows)."""
-    weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}  # type: ignore[attr-defined]
-    for name, module in model.named_modules():  # type: ignore[attr-defined]
-        if hasattr(module, "stored"):  # its weight is bytes; what a LoRA changes is what they stand for
-            weights[f"{name}.weight"] = torch.empty(module.out_features, module.in_features, device="meta")
+    weights = as_numbers(model, {**dict(model.named_parameters()), **dict(model.named_buffers())})  # type: ignore[attr-defined,arg-type]
     taken, pieces = [], []
     for key, patch in patches.items():
         mine = _pieces(model.fused_layers, weights, key, with_magnitude(patch))
@@ -143,6 +147,9 @@ def delta_shape(patch: Any) -> tuple[int | None, ...] | None:
         shape = delta_shape(w[0])
         agree = shape is not None and len(shape) == 2 and w[1].shape in ((shape[0], 1), (1, shape[1]))
         return shape if agree else (-1,)
+    flat = any(isinstance(factor, torch.Tensor) and factor.ndim < 2 for factor in w)
+    if flat and isinstance(patch, LoRAAdapter | LoHaAdapter | LoKrAdapter):
+        return (-1,)  # of no weight: a stranger's factors need not be matrices
     if isinstance(patch, LoRAAdapter) and w[3] is None and w[5] is None:
         return (w[0].shape[0], w[1].flatten(1).shape[1]) if w[0].shape[1] == w[1].shape[0] else (-1,)
     if isinstance(patch, LoHaAdapter) and w[5] is None:

@@ -11,7 +11,7 @@ from ..studio.errors import InputError
 from ..studio.flux import omni, references
 from ..studio.flux.families import FLUX1, FLUX2_DEV
 from ..studio.images import require_picture
-from . import clip_socket
+from . import clip_socket, vae_socket
 
 MOST_REFERENCES = 10  # FLUX.2 was trained with as many
 
@@ -21,6 +21,7 @@ def add(conditioning: list, vae: Any, image: torch.Tensor, size: str, clip: Any 
 
     clip: Z-Image Omni's, which reads the prompt anew and sees the pictures; no other model asks for it.
     """
+    vae_socket.require_vae(vae)
     picture = require_picture("image", image)
     channels = {FLUX1.latent_channels: False, FLUX2_DEV.latent_channels: True}
     if vae.latent_channels not in channels:

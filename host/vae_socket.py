@@ -64,6 +64,12 @@ class _Without(logging.Filter):
         return self._text not in record.getMessage()
 
 
+def require_vae(vae: Any) -> None:
+    """Raise InputError for the empty output of a loader."""
+    if vae is None:
+        raise InputError("vae", None, "a VAE: choose one in the loader")
+
+
 def require_channels(vae: Any, samples: torch.Tensor) -> None:
     if samples.ndim != 4 or samples.shape[1] != vae.latent_channels:
         raise InputError(
@@ -75,6 +81,7 @@ def require_channels(vae: Any, samples: torch.Tensor) -> None:
 
 def decode(vae: Any, samples: torch.Tensor, tiling: str) -> tuple[torch.Tensor, str]:
     """IMAGE [B, H, W, 3] in 0..1 and a note on what had to be done ("" if nothing)."""
+    require_vae(vae)
     require_channels(vae, samples)
     if tiling == "on":
         return _decode_tiled(vae, samples, TILE_SIZES)

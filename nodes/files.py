@@ -13,7 +13,8 @@ class StorefrontLoadComponents(io.ComfyNode):
         from ..host import component_files, memory
 
         beside = [component_files.AUTO, component_files.NONE]
-        texts = [*beside, *component_files.choices("text_encoder")]
+        known = component_files.choices()
+        texts = [*beside, *known["text_encoder"]]
         return io.Schema(
             node_id="StorefrontLoadComponents",
             display_name="Load FLUX Components (Storefront)",
@@ -34,7 +35,7 @@ class StorefrontLoadComponents(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "transformer",
-                    options=list(component_files.choices("transformer")),
+                    options=list(known["transformer"]),
                     tooltip="bf16, fp16, fp8, nvfp4, bitsandbytes or GGUF. Its weights tell which model it is; its name does not matter.",
                 ),
                 io.Combo.Input(
@@ -52,7 +53,7 @@ class StorefrontLoadComponents(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "vae",
-                    options=[*beside, *component_files.choices("vae")],
+                    options=[*beside, *known["vae"]],
                     default=component_files.AUTO,
                     tooltip="auto: from where the transformer is. none: no VAE comes out.",
                 ),

@@ -9,13 +9,13 @@ from .flux import CATEGORY
 ROWS = (1, 2, 3, 4)
 
 
-def _row(number: int) -> list[io.Input]:
+def _row(number: int, files: list[str]) -> list[io.Input]:
     from ..host import lora
 
     return [
         io.Combo.Input(
             f"lora_{number}",
-            options=[lora.NONE, *lora.files()],
+            options=[lora.NONE, *files],
             default=lora.NONE,
             optional=number > 1,
             tooltip="A .safetensors in models/loras, in any trainer's format.",
@@ -45,6 +45,9 @@ def _row(number: int) -> list[io.Input]:
 class StorefrontLoadLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..host import lora
+
+        files = list(lora.files())
         return io.Schema(
             node_id="StorefrontLoadLora",
             display_name="Load LoRA (Storefront)",
@@ -56,7 +59,7 @@ class StorefrontLoadLora(io.ComfyNode):
                 io.Clip.Input(
                     "clip", optional=True, tooltip="Wanted only for LoRAs that change the text encoders too."
                 ),
-                *(entry for number in ROWS for entry in _row(number)),
+                *(entry for number in ROWS for entry in _row(number, files)),
             ],
             outputs=[
                 io.Model.Output(),

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
-from ..errors import InputError, require_number, require_unicode
+from ..errors import InputError, require_number
 from ..flux import noise
+from ..flux.encode import require_prompt
 from ..flux.schedule import MAX_STEPS
 from ..images import read_picture
 from ..scale import covering
@@ -293,7 +294,7 @@ def require_words(name: str, text: object) -> None:
     """Raise InputError for what is no text, and for text that no tokenizer can read."""
     if not isinstance(text, str):
         raise InputError(name, text, "text")
-    require_unicode(name, text)
+    require_prompt(name, text)
 
 
 def _size(format: str | None, width: int | None, height: int | None) -> Size | None:

@@ -68,9 +68,15 @@ def installed_kernels(device: torch.device) -> list[str]:
     return [
         name
         for name, kernel in KERNELS.items()
-        if (device.type == "cuda" or not kernel.needs_gpu)
-        and (not kernel.package or importlib.util.find_spec(kernel.package) is not None)
+        if (device.type == "cuda" or not kernel.needs_gpu) and (not kernel.package or _is_installed(kernel.package))
     ]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # another pack has put a module of its own making under this name
+        return False
 
 
 def matmuls(device: torch.device) -> list[str]:

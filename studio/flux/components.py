@@ -97,7 +97,7 @@ def _tokenizer_reader(part: single_files.Part) -> Callable[[], Any] | None:
         else:
             ((_, (tensor,)),) = part.file.read([name], release=False)
             tokenizer = tokenizers.from_tekken(tensor.numpy().tobytes(), path.name)
-        rows = part.shape("embed_tokens.weight")[0]
+        rows = part.length("embed_tokens.weight", 0)
         if len(tokenizer) > rows:
             raise ModelFilesError(
                 "text_encoder", path.name, f"at most {rows} tokens; its tokenizer has {len(tokenizer)}"
@@ -109,14 +109,14 @@ def _tokenizer_reader(part: single_files.Part) -> Callable[[], Any] | None:
 
 def _facts_of_part(part: single_files.Part) -> dict[str, int]:
     if part.role == "flux1":
-        pooled = part.shape("time_text_embed.text_embedder.linear_1.weight")[1]
-        return {"width": part.shape("context_embedder.weight")[1], "pooled": pooled}
+        pooled = part.length("time_text_embed.text_embedder.linear_1.weight", 1)
+        return {"width": part.length("context_embedder.weight", 1), "pooled": pooled}
     if part.role == "flux2":
-        return {"width": part.shape("context_embedder.weight")[1]}
+        return {"width": part.length("context_embedder.weight", 1)}
     if part.role == "z_image":
-        return {"width": part.shape("cap_embedder.1.weight")[1]}
+        return {"width": part.length("cap_embedder.1.weight", 1)}
     if part.role == "vae":
-        return {"packed": single_files.is_flux2_vae(part), "channels": part.shape("decoder.conv_in.weight")[1]}
+        return {"packed": single_files.is_flux2_vae(part), "channels": part.length("decoder.conv_in.weight", 1)}
     return {"width": part.text_width}
 
 
@@ -137,8 +137,24 @@ _CLASSES = {  # what a config.json calls itself -> role, library, class to load
 _PARTS = {"transformer": None, "text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2", "vae": None}
 
 
-def is_folder_of_components(folder: Path) -> bool:
-    return any((folder / part / "config.json").is_file() for part in _PARTS)
+def holds(folder: Path, kind: str) -> bool:
+    """Whether a component of the folder whose name begins with `kind` is of a class that is opened here.
+
+    One whose config.json is broken counts too: opening it says what is wrong.
+    """
+    for config in folder.glob(f"{kind}*/config.json"):
+        try:
+            if _class_in(checkpoints.read_json(config)) in _CLASSES:
+                return True
+        except ModelFilesError:
+            return True
+    return False
+
+
+def _class_in(config: Mapping[str, Any]) -> str:
+    architectures = config.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else ""
+    return str(config.get("_class_name") or first)
 
 
 def _open_folder(folder: Path) -> Source:
@@ -147,7 +163,7 @@ def _open_folder(folder: Path) -> Source:
         if not (folder / part / "config.json").is_file():
             continue
         config = checkpoints.read_json(folder / part / "config.json")
-        named = config.get("_class_name") or next(iter(config.get("architectures") or []), "")
+        named = _class_in(config)
         if named not in _CLASSES:
             continue
         role, library, cls = _CLASSES[named]

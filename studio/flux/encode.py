@@ -14,6 +14,8 @@ from ..errors import InputError, require_unicode
 from . import omni
 from .families import ChatText, Family
 
+# In one text. All of it is split into tokens, some 15 s a million without hearing Cancel, before the rest is cut off.
+MOST_CHARACTERS = 200_000
 MOST_PROMPTS = 64  # in one node; each takes some megabytes of embeddings and becomes a picture of its own
 
 
@@ -257,10 +259,18 @@ def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:
     return lines
 
 
+def require_prompt(name: str, text: str) -> None:
+    """Raise InputError for more than MOST_CHARACTERS and for half of a surrogate pair."""
+    if len(text) > MOST_CHARACTERS:
+        wanted = f"at most {MOST_CHARACTERS}, of which a model reads the first few hundred words"
+        raise InputError(name, f"{len(text)} characters", wanted)
+    require_unicode(name, text)
+
+
 def pair_prompts(prompt: str, prompt_2: str, one_prompt_per_line: bool) -> list[tuple[str, str]]:
     """(text for CLIP, text for T5) of each picture; an empty `prompt_2` means the same text for both."""
-    require_unicode("prompt", prompt)
-    require_unicode("prompt_2", prompt_2)
+    require_prompt("prompt", prompt)
+    require_prompt("prompt_2", prompt_2)
     first = text_lines(prompt, one_prompt_per_line)
     if len(first) > MOST_PROMPTS:
         raise InputError("prompt", f"{len(first)} lines", f"at most {MOST_PROMPTS} prompts at once")

@@ -299,17 +299,42 @@ KNOWN_MODELS = {
     "Z-Image": ("Tongyi-MAI/Z-Image", APACHE),
     "flux-micro": ("", APACHE),
 }
+# The single files that their makers, and ComfyUI's, publish: whole names too, without the ending.
+KNOWN_FILES = {
+    "FLUX.1-schnell": ("flux1-schnell", "flux1-schnell-fp8"),
+    "FLUX.1-dev": ("flux1-dev", "flux1-dev-fp8"),
+    "FLUX.1-Krea-dev": ("flux1-krea-dev", "flux1-krea-dev_fp8_scaled"),
+    "FLUX.1-Fill-dev": ("flux1-fill-dev",),
+    "FLUX.1-Kontext-dev": ("flux1-kontext-dev", "flux1-dev-kontext_fp8_scaled"),
+    "FLUX.1-Canny-dev": ("flux1-canny-dev",),
+    "FLUX.1-Depth-dev": ("flux1-depth-dev",),
+    "FLUX.2-dev": ("flux2-dev", "flux2_dev_fp8mixed"),
+    "FLUX.2-klein-4B": ("flux-2-klein-4b", "flux-2-klein-4b-fp8", "flux-2-klein-4b-nvfp4"),
+    "FLUX.2-klein-base-4B": ("flux-2-klein-base-4b", "flux-2-klein-base-4b-fp8", "flux-2-klein-base-4b-nvfp4"),
+    "FLUX.2-klein-9B": ("flux-2-klein-9b", "flux-2-klein-9b-fp8", "flux-2-klein-9b-nvfp4"),
+    "FLUX.2-klein-9b-kv": ("flux-2-klein-9b-kv", "flux-2-klein-9b-kv-fp8"),
+    "FLUX.2-klein-base-9B": ("flux-2-klein-base-9b", "flux-2-klein-base-9b-fp8", "flux-2-klein-base-9b-nvfp4"),
+    "Z-Image-Turbo": ("z_image_turbo_bf16", "z_image_turbo_nvfp4"),
+    "Z-Image": ("z_image_bf16",),
+}
 
 
-def _known(folder_name: str) -> tuple[str, Licence] | None:
-    """The entry of a folder called NAME, OWNER--NAME, in any case, with `_` or `-`."""
-    name = folder_name.rsplit("--", 1)[-1].lower().replace("_", "-")
-    return next((entry for known, entry in KNOWN_MODELS.items() if known.lower() == name), None)
+def _spelt(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
-def licence_of(folder_name: str) -> Licence:
-    """The licence of a known model by its folder's whole name, or UNKNOWN_LICENCE."""
-    known = _known(folder_name)
+def _known(name: str) -> tuple[str, Licence] | None:
+    """The entry of a folder called NAME, OWNER--NAME, or of a file's stem, in any case, with `_` or `-`."""
+    wanted = _spelt(name.rsplit("--", 1)[-1])
+    for known, entry in KNOWN_MODELS.items():
+        if wanted in map(_spelt, (known, *KNOWN_FILES.get(known, ()))):
+            return entry
+    return None
+
+
+def licence_of(name: str) -> Licence:
+    """The licence of a known model by the whole name of its folder or of its file without the ending, or UNKNOWN_LICENCE."""
+    known = _known(name)
     return known[1] if known else UNKNOWN_LICENCE
 
 

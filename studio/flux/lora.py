@@ -337,11 +337,16 @@ def add_alphas(tensors: dict[str, torch.Tensor], metadata: Mapping[str, str]) ->
                 alpha = value
         if f"{layer}.alpha" in tensors or isinstance(alpha, bool) or not isinstance(alpha, int | float):
             continue
-        if not math.isfinite(alpha):
+        if not tensors[key].shape:  # no matrix: refused by name when it is applied
             continue
         rank = tensors[key].shape[0]
         scale = math.sqrt(rank) if config.get(f"{component}.use_rslora") is True else 1.0
-        tensors[f"{layer}.alpha"] = torch.tensor(float(alpha) * scale)
+        try:
+            value = torch.tensor(float(alpha) * scale)
+        except OverflowError:  # JSON's whole numbers have no end
+            continue
+        if torch.isfinite(value):
+            tensors[f"{layer}.alpha"] = value
 
 
 def convert(tensors: Mapping[str, torch.Tensor], transformer_class: str) -> dict[str, torch.Tensor]:

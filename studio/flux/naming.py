@@ -85,6 +85,10 @@ _FLUX2_SINGLE = {**_SINGLE_NORMS, "linear1": ("attn.to_qkv_mlp_proj",), "linear2
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
 
 
+def _rows(shape: tuple[int, ...]) -> int:
+    return shape[0] if shape else 0  # a stranger's file may have a single number where others have a matrix
+
+
 def _flux_names(
     shapes: Shapes,
     outer: Mapping[str, str],
@@ -110,10 +114,10 @@ def _flux_names(
             out[f"{prefix}.{targets[0]}.{kind}"] = Source(name)
             continue
         # Queries, keys and values on top of each other, of the model's width each; in `linear1` the rest is the MLP's.
-        rows = shape[0] if shape else 0
+        rows = _rows(shape)
         width = rows // 3
         if len(targets) == 4:
-            width = shapes.get(f"{stream}_blocks.{index}.linear2.weight", (0,))[0]
+            width = _rows(shapes.get(f"{stream}_blocks.{index}.linear2.weight", ()))
         for row, target in enumerate(targets):
             stop = (row + 1) * width if row < 3 else rows
             out[f"{prefix}.{target}.{kind}"] = Source(name, row * width, stop)
@@ -202,8 +206,9 @@ def _llama_cpp_mistral(shapes: Shapes) -> dict[str, Source]:
     """llama.cpp pairs neighbouring rows in its rotary embedding, transformers those half a head apart."""
     out = _llama_cpp(shapes, _LLAMA_CPP, "layers")
     for target, source in out.items():
-        if target.endswith(("q_proj.weight", "k_proj.weight")) and shapes[source.name][0] % MISTRAL_HEAD == 0:
-            out[target] = source._replace(heads=shapes[source.name][0] // MISTRAL_HEAD)
+        rows = _rows(shapes[source.name])
+        if target.endswith(("q_proj.weight", "k_proj.weight")) and rows % MISTRAL_HEAD == 0:
+            out[target] = source._replace(heads=rows // MISTRAL_HEAD)
     return out
 
 

@@ -181,7 +181,7 @@ def _bnb_4bit(name: str, description: str, entries: Mapping[str, Entry], text: b
             and sizes == [count, 16, *([-(-count // nested_block), 256] if nested else [])]
             and entries[names[1]].kind == ("U8" if nested else "F32")
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         sound = False
     if not sound:
         return _unreadable("bitsandbytes weights whose description cannot be read", entries[name])
@@ -389,7 +389,7 @@ def _comfy_formats(metadata: Mapping[str, str], texts: Mapping[str, bytes]) -> d
     try:
         layers = json.loads(metadata.get("_quantization_metadata", "{}")).get("layers", {})
         found |= layers if isinstance(layers, dict) else {}
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         pass  # without a description the layers are refused one by one
     for name, text in texts.items():
         if name.endswith(COMFY):

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRANSFORMERS = ("flux1", "flux2", "z_image")
-ENCODERS = ("clip", "t5", "qwen3", "mistral")
 ROLES = {  # what a person calls them
     "flux1": "a FLUX.1 transformer",
     "flux2": "a FLUX.2 transformer",
@@ -78,6 +77,14 @@ class Part:
         whole = self.file.entries[source.name].shape
         return whole if source.stop is None else (source.stop - source.start, *whole[1:])
 
+    def length(self, name: str, axis: int) -> int:
+        """One axis of a weight's shape. Raises ModelFilesError where the weight is missing or has fewer axes."""
+        shape = self.shape(name)
+        if axis >= len(shape):
+            wanted = f"{name} of at least {axis + 1} axes; the file has {list(shape)}"
+            raise ModelFilesError("model", self.file.path.name, wanted)
+        return shape[axis]
+
     def count(self, blocks: str) -> int:
         """How many blocks stand under a name. Raises ModelFilesError where one is left out."""
         pattern = re.compile(re.escape(blocks) + r"\.(\d{1,6})\.")
@@ -90,7 +97,7 @@ class Part:
     def text_width(self) -> int:
         """Of a text encoder: the width of its hidden states."""
         name = {"clip": "embeddings.token_embedding.weight", "t5": "shared.weight"}.get(self.role)
-        return self.shape(name or "embed_tokens.weight")[1]
+        return self.length(name or "embed_tokens.weight", 1)
 
 
 def _find(file: WeightFile, naming: Naming) -> Part | None:
@@ -216,7 +223,7 @@ def as_lookalike(described: Described, edition: str, name: str) -> Described:
 
 def describe_part(part: Part) -> Described:
     guidance = any("guidance_embedder" in name for name in part.sources)
-    channels = 0 if part.role == "z_image" else part.shape("x_embedder.weight")[1]
+    channels = 0 if part.role == "z_image" else part.length("x_embedder.weight", 1)
     return describe(part.role, guidance, channels, part.file.path.name)
 
 
@@ -226,51 +233,51 @@ def _axes(head: int, real: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _flux1_config(part: Part) -> dict[str, Any]:
-    head = part.shape("transformer_blocks.0.attn.norm_q.weight")[0]
+    head = part.length("transformer_blocks.0.attn.norm_q.weight", 0)
     width, channels = part.shape("x_embedder.weight")
     return {
         "in_channels": channels,
-        "out_channels": part.shape("proj_out.weight")[0],
+        "out_channels": part.length("proj_out.weight", 0),
         "num_layers": part.count("transformer_blocks"),
         "num_single_layers": part.count("single_transformer_blocks"),
         "attention_head_dim": head,
         "num_attention_heads": width // head,
-        "joint_attention_dim": part.shape("context_embedder.weight")[1],
-        "pooled_projection_dim": part.shape("time_text_embed.text_embedder.linear_1.weight")[1],
+        "joint_attention_dim": part.length("context_embedder.weight", 1),
+        "pooled_projection_dim": part.length("time_text_embed.text_embedder.linear_1.weight", 1),
         "guidance_embeds": part.has("time_text_embed.guidance_embedder.linear_1.weight"),
         "axes_dims_rope": _axes(head, (16, 56, 56)),
     }
 
 
 def _flux2_config(part: Part) -> dict[str, Any]:
-    head = part.shape("transformer_blocks.0.attn.norm_q.weight")[0]
+    head = part.length("transformer_blocks.0.attn.norm_q.weight", 0)
     width, channels = part.shape("x_embedder.weight")
     return {
         "in_channels": channels,
-        "out_channels": part.shape("proj_out.weight")[0],
+        "out_channels": part.length("proj_out.weight", 0),
         "num_layers": part.count("transformer_blocks"),
         "num_single_layers": part.count("single_transformer_blocks"),
         "attention_head_dim": head,
         "num_attention_heads": width // head,
-        "joint_attention_dim": part.shape("context_embedder.weight")[1],
-        "timestep_guidance_channels": part.shape("time_guidance_embed.timestep_embedder.linear_1.weight")[1],
-        "mlp_ratio": part.shape("transformer_blocks.0.ff.linear_out.weight")[1] / width,
+        "joint_attention_dim": part.length("context_embedder.weight", 1),
+        "timestep_guidance_channels": part.length("time_guidance_embed.timestep_embedder.linear_1.weight", 1),
+        "mlp_ratio": part.length("transformer_blocks.0.ff.linear_out.weight", 1) / width,
         "guidance_embeds": part.has("time_guidance_embed.guidance_embedder.linear_1.weight"),
         "axes_dims_rope": _axes(head, (32, 32, 32, 32)),
     }
 
 
 def _z_image_config(part: Part) -> dict[str, Any]:
-    head = part.shape("layers.0.attention.norm_q.weight")[0]
+    head = part.length("layers.0.attention.norm_q.weight", 0)
     width, channels = part.shape("all_x_embedder.2-1.weight")
     return {
         "in_channels": channels // 4,
         "dim": width,
         "n_layers": part.count("layers"),
         "n_refiner_layers": part.count("noise_refiner"),
-        "n_heads": part.shape("layers.0.attention.to_q.weight")[0] // head,
-        "n_kv_heads": part.shape("layers.0.attention.to_k.weight")[0] // head,
-        "cap_feat_dim": part.shape("cap_embedder.1.weight")[1],
+        "n_heads": part.length("layers.0.attention.to_q.weight", 0) // head,
+        "n_kv_heads": part.length("layers.0.attention.to_k.weight", 0) // head,
+        "cap_feat_dim": part.length("cap_embedder.1.weight", 1),
         "axes_dims": list(_axes(head, (32, 48, 48))),
         "axes_lens": [1536, 512, 512],
     }
@@ -281,14 +288,14 @@ def _z_image_config(part: Part) -> dict[str, Any]:
 
 def _vae_config(part: Part) -> dict[str, Any]:
     levels = part.count("encoder.down_blocks")
-    encoder = [part.shape(f"encoder.down_blocks.{i}.resnets.0.conv1.weight")[0] for i in range(levels)]
-    decoder = [part.shape(f"decoder.up_blocks.{i}.resnets.0.conv1.weight")[0] for i in range(levels)]
+    encoder = [part.length(f"encoder.down_blocks.{i}.resnets.0.conv1.weight", 0) for i in range(levels)]
+    decoder = [part.length(f"decoder.up_blocks.{i}.resnets.0.conv1.weight", 0) for i in range(levels)]
     config = {
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "block_out_channels": tuple(encoder),
         "layers_per_block": part.count("encoder.down_blocks.0.resnets"),
-        "latent_channels": part.shape("decoder.conv_in.weight")[1],
+        "latent_channels": part.length("decoder.conv_in.weight", 1),
         "use_quant_conv": part.has("quant_conv.weight"),
         "use_post_quant_conv": part.has("post_quant_conv.weight"),
         "mid_block_add_attention": part.has("decoder.mid_block.attentions.0.to_q.weight"),
@@ -307,11 +314,11 @@ def _clip_config(part: Part) -> dict[str, Any]:
     return {
         "vocab_size": words,
         "hidden_size": width,
-        "intermediate_size": part.shape("encoder.layers.0.mlp.fc1.weight")[0],
+        "intermediate_size": part.length("encoder.layers.0.mlp.fc1.weight", 0),
         "projection_dim": width,
         "num_hidden_layers": part.count("encoder.layers"),
         "num_attention_heads": max(width // 64, 1),
-        "max_position_embeddings": part.shape("embeddings.position_embedding.weight")[0],
+        "max_position_embeddings": part.length("embeddings.position_embedding.weight", 0),
         "bos_token_id": words - 2,
         "eos_token_id": words - 1,
         "pad_token_id": words - 1,
@@ -324,8 +331,8 @@ def _t5_config(part: Part) -> dict[str, Any]:
     return {
         "vocab_size": words,
         "d_model": width,
-        "d_kv": part.shape("encoder.block.0.layer.0.SelfAttention.q.weight")[0] // heads,
-        "d_ff": part.shape("encoder.block.0.layer.1.DenseReluDense.wo.weight")[1],
+        "d_kv": part.length("encoder.block.0.layer.0.SelfAttention.q.weight", 0) // heads,
+        "d_ff": part.length("encoder.block.0.layer.1.DenseReluDense.wo.weight", 1),
         "num_layers": part.count("encoder.block"),
         "num_heads": heads,
         "relative_attention_num_buckets": buckets,
@@ -340,16 +347,16 @@ def _llama_like(part: Part, head: int) -> dict[str, Any]:
     return {
         "vocab_size": words,
         "hidden_size": width,
-        "intermediate_size": part.shape("layers.0.mlp.gate_proj.weight")[0],
+        "intermediate_size": part.length("layers.0.mlp.gate_proj.weight", 0),
         "num_hidden_layers": part.count("layers"),
-        "num_attention_heads": part.shape("layers.0.self_attn.q_proj.weight")[0] // head,
-        "num_key_value_heads": part.shape("layers.0.self_attn.k_proj.weight")[0] // head,
+        "num_attention_heads": part.length("layers.0.self_attn.q_proj.weight", 0) // head,
+        "num_key_value_heads": part.length("layers.0.self_attn.k_proj.weight", 0) // head,
         "head_dim": head,
     }
 
 
 def _qwen3_config(part: Part) -> dict[str, Any]:
-    config = _llama_like(part, part.shape("layers.0.self_attn.q_norm.weight")[0])
+    config = _llama_like(part, part.length("layers.0.self_attn.q_norm.weight", 0))
     marks = config["vocab_size"] > 151_645
     return config | {
         "rope_theta": 1_000_000.0,

@@ -132,7 +132,7 @@ def check_safetensors(path: Path, name: str = "model") -> None:
         try:
             header = json.loads(file.read(length))
             ends = [int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
             raise ModelFilesError(name, path.name, f"a safetensors header that can be read: {path}") from error
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
@@ -219,7 +219,7 @@ def _read_header(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
             )
             for name, entry in header.items()
         }
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:  # Infinity is JSON to Python
         raise ModelFilesError("model", path.name, f"a safetensors header that can be read: {path}") from error
     return entries, metadata if isinstance(metadata, dict) else {}
 

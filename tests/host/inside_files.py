@@ -20,6 +20,7 @@ import torch
 import writers
 from safetensors.torch import save_file
 from storefront.host import clip_socket, component_files, model_files, sampling, vae_socket
+from storefront.host import lora as loras
 from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
 
@@ -224,16 +225,19 @@ def whole_checkpoint() -> dict:
         | writers.prefixed(t5_weights, "text_encoders.t5xxl.transformer.")
         | writers.prefixed(vae, "vae."),
     )
+    flat = {"img_in.weight", "vector_in.in_layer.weight", "txt_in.weight"}
+    writers.write(  # a stranger's: it is not listed, and does not take the list, and with it the pack, away
+        MODELS / "checkpoints" / "flat.safetensors",
+        {name: tensor.flatten() if name in flat else tensor for name, tensor in transformer.items()},
+    )
     writers.write(MODELS / "text_encoders" / "l.safetensors", clip_weights)
     writers.write(MODELS / "clip" / "t5 fp8.safetensors", {k: v.to(torch.float8_e4m3fn) for k, v in t5_weights.items()})
-    opened = component_files.load_model("checkpoints/everything.safetensors", "fp32")
-    apart = component_files.load(
-        "checkpoints/everything.safetensors",
-        "text_encoders/t5 fp8.safetensors",
-        "text_encoders/l.safetensors",
-        "auto",
-        "auto",
-    )
+    everything = "checkpoints/everything.safetensors"
+    writers.tiny.BUILDERS["FLUX.3"](MODELS / "diffusers" / "FLUX.3")
+    opened = component_files.load_model(everything, "fp32")
+    halves = ("text_encoders/t5 fp8.safetensors", "text_encoders/l.safetensors")
+    apart = component_files.load(everything, *halves, "auto", "auto")
+    dense = component_files.load(everything, *halves, "auto", "fp32")
     kept = component_files.load(
         "diffusion_models/FLUX.1 original.safetensors", "checkpoints/everything.safetensors", "auto", "none", "fp32"
     )
@@ -258,6 +262,27 @@ def whole_checkpoint() -> dict:
         "same": difference(encode(kept.clip)[0], sequence),
         "finite": bool(draw(opened, [sequence, options]).isfinite().all()),
         "shared": component_files.load_model("checkpoints/everything.safetensors", "fp32").model is opened.model,
+        "text LoRA": text_lora(apart, dense),
+        "FLUX.3": [part for part, known in component_files.choices().items() if "diffusers/FLUX.3" in known],
+        "none beside auto": component_files.load(everything, "none", "auto", "none", "fp32").clip is None,
+    }
+
+
+def text_lora(kept, dense) -> dict:
+    """A LoRA of T5 on stored weights, and on the same written as numbers."""
+    layer = "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q"
+    random = torch.Generator().manual_seed(5)
+    tensors = {f"{layer}.lora_up.weight": torch.randn(16, 2, generator=random)}
+    tensors[f"{layer}.lora_down.weight"] = torch.randn(2, 16, generator=random)
+    writers.write(MODELS / "loras" / "t5.safetensors", tensors)
+    rows = [loras.Row("lora_1", "t5.safetensors", 1.0, 1.0)]
+    plain = encode(kept.clip)[0]
+    (_, clip, outcome), (_, other, _) = (loras.apply_rows(opened.model, opened.clip, rows) for opened in (kept, dense))
+    changed, expected = encode(clip)[0], encode(other)[0]
+    return {
+        "layers": outcome[0].text_layers,
+        "moves": difference(expected, plain),
+        "difference": difference(changed, expected),
     }
 
 
@@ -364,6 +389,13 @@ def refusals() -> dict:
         ),
         "wrong vae": outcome(original, "none", "none", "vae/FLUX.2 klein.safetensors", "auto"),
         "vae as transformer": outcome("checkpoints/vae.safetensors", "none", "none", "none", "auto"),
+        "nothing left": outcome(
+            klein,
+            "text_encoders/qwen FLUX.2 klein.safetensors",
+            "text_encoders/qwen Z-Image Turbo.safetensors",
+            "none",
+            "auto",
+        ),
         "no vae": outcome("diffusers/part", "none", "none", "auto", "auto"),
         "dtype": outcome(original, "none", "none", "none", "fp4"),
     }

@@ -455,6 +455,7 @@ def refusals(loaded) -> dict:
     files = {
         "other model": write("other.safetensors", other),
         "other width": write("wide.safetensors", wide),
+        "flat": write("flat.safetensors", {key: tensor.flatten() for key, tensor in peft.items()}),
         "NaN": write("nan.safetensors", {key: t * float("nan") for key, t in peft.items()}),
         "half a pair": write("half.safetensors", {key: t for key, t in peft.items() if "lora_A" not in key}),
         "cut short": "cut.safetensors",
@@ -479,6 +480,7 @@ def refusals(loaded) -> dict:
             outcome[f"strength {strength}"] = str(error)
     mixed = peft | {"transformer.no_such_layer.lora_A.weight": torch.zeros(2, 8), "odd": torch.zeros(1)}
     del mixed["transformer.x_embedder.lora_A.weight"]
+    mixed["transformer.proj_out.lora_A.default.weight"] = mixed["transformer.proj_out.lora_A.weight"].clone()
     _, _, applied = by_our_node(loaded, write("mixed.safetensors", mixed), 1.0)
     outcome["mixed"] = {"layers": applied.layers, "unmatched": applied.unmatched}
     twice = peft | lora_files.kohya(whole)

@@ -12,6 +12,17 @@ SOLID = {
     "10": node("EmptyImage", width=64, height=64, batch_size=1, color=0x808080),
     "11": node("VAEEncode", vae=["1", 2], pixels=["10", 0]),
 }
+NO_CLIP_NO_VAE = {
+    "10": node(
+        "StorefrontLoadComponents",
+        transformer="diffusers/flux-micro",
+        text_encoder="none",
+        text_encoder_2="auto",
+        vae="none",
+        weight_dtype="auto",
+    )
+}
+LORA_ALONE = {"10": node("StorefrontLoadLora", model=["1", 0], lora_1="micro.safetensors")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,6 +55,27 @@ REFUSED = [
     ("max_tokens", text_to_image(Encode={"max_tokens": -5})),
     ("max_tokens", text_to_image(Encode={"max_tokens": 100_000})),
     ("prompt is", text_to_image(Encode={"prompt": "half a pair: \ud83d"})),
+    ("prompt is '1000000 characters'", text_to_image(Encode={"prompt": "cup " * 250_000})),
+    (
+        "text is '\\ud83d'",
+        text_to_image({"10": node("CLIPTextEncode", clip=["1", 1], text="\ud83d")}, Sample={"positive": ["10", 0]}),
+    ),
+    ("clip is None", text_to_image(NO_CLIP_NO_VAE, Encode={"clip": ["10", 1]})),
+    ("vae is None", text_to_image(NO_CLIP_NO_VAE, Decode={"vae": ["10", 2]})),
+    (
+        "vae is None",
+        text_to_image(
+            NO_CLIP_NO_VAE
+            | {
+                "11": node("EmptyImage", width=64, height=64, batch_size=1, color=0),
+                "12": node(
+                    "StorefrontReference", conditioning=["2", 0], vae=["10", 2], image=["11", 0], size="as it is"
+                ),
+            },
+            Sample={"positive": ["12", 0]},
+        ),
+    ),
+    ("clip is None", text_to_image(LORA_ALONE, Encode={"clip": ["10", 1]})),
     ("prompt", text_to_image(Encode={"prompt": "\n\n", "one_prompt_per_line": True})),
     ("prompt_2", text_to_image(Encode={"prompt": "a\nb\nc", "prompt_2": "d\ne", "one_prompt_per_line": True})),
     ("model", text_to_image(LoadModel={"model": "../flux-micro"})),

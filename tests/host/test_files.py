@@ -77,6 +77,11 @@ def test_one_file_that_holds_everything(figures):
     assert whole["fp8 stored"] >= 14
     assert whole["finite"]
     assert whole["shared"]
+    assert whole["none beside auto"]
+    assert whole["FLUX.3"] == ["vae"]  # FLUX.2's; its transformer and its encoder open with their folder alone
+    taught = whole["text LoRA"]
+    assert taught["layers"] == 1
+    assert taught["difference"] < 0.3 * taught["moves"]  # the changed weights are fp8 again
 
 
 @pytest.mark.parametrize("family", FAMILIES[1:])
@@ -107,6 +112,7 @@ REFUSED = {
     "wrong width": "Qwen3",
     "wrong vae": "FLUX.2 klein.safetensors",
     "vae as transformer": "holds a VAE",
+    "nothing left": "text_encoder_2",
     "no vae": "choose one in `vae`",
     "dtype": "weight_dtype",
 }

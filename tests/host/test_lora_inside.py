@@ -154,6 +154,7 @@ def test_changing_or_swapping_it_reads_nothing_of_the_base_model(figures):
     [
         ("other model", "lora_unet_down_blocks_0_attn"),
         ("other width", "none of its 124 keys fits"),
+        ("flat", "none of its 124 keys fits"),
         ("NaN", "finite numbers"),
         ("half a pair", "none of its 62 keys fits"),
         ("cut short", "a whole file of"),
@@ -179,6 +180,7 @@ def test_unmatched_keys_are_listed_each(figures):
     assert mixed["unmatched"] == [
         "odd",
         "transformer.no_such_layer.lora_A.weight",
+        "transformer.proj_out.lora_A.default.weight",
         "transformer.x_embedder.lora_B.weight",
     ]
 

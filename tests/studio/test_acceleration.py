@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import types
 from pathlib import Path
 
 import diffusers
@@ -114,6 +116,11 @@ def test_only_what_is_installed_is_listed_and_nothing_that_would_be_downloaded()
     known = {backend.value for backend in diffusers.models.attention_dispatch.AttentionBackendName}
     assert backends <= known
     assert not any(name.endswith("hub") for name in backends)
+
+
+def test_a_module_that_another_pack_made_up_is_no_kernel(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flash_attn", types.ModuleType("flash_attn"))
+    assert "flash" not in acceleration.installed_kernels(torch.device("cuda"))
 
 
 def test_the_blocks_come_in_the_order_of_the_computation(velocity):

@@ -167,7 +167,18 @@ def test_gaps_in_a_config_are_filled_in_memory_and_logged(folder, caplog):
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [("FLUX.1-dev", "Non-Commercial"), ("FLUX.1-schnell", "Apache"), ("x", "not known")]
+    ("name", "part"),
+    [
+        ("FLUX.1-dev", "Non-Commercial"),
+        ("FLUX.1-schnell", "Apache"),
+        ("x", "not known"),
+        ("flux1-dev-fp8", "FLUX.1 [dev] Non-Commercial"),
+        ("flux1-schnell", "Apache"),
+        ("flux-2-klein-4b", "Apache"),
+        ("flux-2-klein-9b-kv", "FLUX [dev] Non-Commercial"),
+        ("z_image_turbo_bf16", "Apache"),
+        ("flux1-dev-my-merge", "not known"),
+    ],
 )
 def test_licences_of_known_models(name, part):
     assert part in licence_of(name).name
@@ -282,6 +293,14 @@ def test_more_prompts_than_memory_are_refused():
     assert len(pair_prompts("a\n" * 64, "", True)) == 64
     with pytest.raises(InputError, match="65 lines"):
         pair_prompts("a\n" * 65, "", True)
+
+
+def test_a_prompt_that_takes_minutes_to_split_is_refused():
+    from storefront.studio.flux.encode import pair_prompts
+
+    assert len(pair_prompts("a" * 200_000, "", False)) == 1
+    with pytest.raises(InputError, match="prompt_2 is '200001 characters'"):
+        pair_prompts("a", "a" * 200_001, False)
 
 
 def test_the_python_api_draws_in_bf16():

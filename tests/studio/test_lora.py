@@ -210,6 +210,8 @@ def test_a_layer_keeps_its_own_dots():
         ({"transformer.lora_alpha": 8, "transformer.use_rslora": True}, 16.0),
         ({"transformer.lora_alpha": "8"}, None),
         ({"transformer.lora_alpha": float("nan")}, None),
+        ({"transformer.lora_alpha": 10**400}, None),
+        ({"transformer.lora_alpha": 1e300}, None),
         ({}, None),
         ([], None),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,48 @@ def test_broken_and_mislabelled_files_are_named(folders, tmp_path):
     path = tmp_path / "nonsense.gguf"
     path.write_bytes(b"GGUF" + content[:5000])
     refusal(path)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("axes", [0, 1])
+def test_weights_of_too_few_axes_are_refused_by_name_or_left_alone(folders, tmp_path, name, axes):
+    """At opening, which lists of files do too: a file that raises anything else would take the whole list away."""
+    weights = writers.original(name, writers.weights_of(folders(name), "transformer"))
+    weights |= writers.prefixed(writers.original_vae(writers.weights_of(folders(name), "vae")), "vae.")
+    weights = {key: torch.zeros([1] * t.ndim) if "block" in key or "layers" in key else t for key, t in weights.items()}
+    read = ("_in.weight", "in_layer.weight", "embedder.weight", "embedder.1.weight", ".0.linear2.weight", "qkv.weight")
+    refused = []
+    for weight in [name for name in weights if name.endswith(read)]:
+        path = writers.write(tmp_path / "flat.safetensors", {**weights, weight: torch.zeros([8] * axes)})
+        try:
+            components.open_source(path)
+        except ModelFilesError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(path.name in text for text in refused)
+
+
+HEADERS = {
+    "an endless axis": {"a": {"dtype": "F32", "shape": [math.inf], "data_offsets": [0, 4]}},
+    "an endless offset": {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, math.inf]}},
+    "no start": {"a": {"dtype": "F32", "shape": [1], "data_offsets": [math.inf, 4]}},
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers_that_json_reads_and_no_file_has(tmp_path, case):
+    header = json.dumps(HEADERS[case]).encode()
+    path = tmp_path / "endless.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    assert "header that can be read" in refusal(path)
+
+
+@pytest.mark.parametrize("text", [b'{"shape": [Infinity, 8]}', b"[" * 100_000, b"7"])
+def test_descriptions_that_json_reads_and_no_layer_has(folders, tmp_path, text):
+    weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
+    name = "double_blocks.0.img_mlp.0.weight"
+    described = {f"{name}.quant_state.bitsandbytes__nf4": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+    assert "bitsandbytes" in refusal(writers.write(tmp_path / "described.safetensors", weights | described))
 
 
 def test_foreign_formats_are_named(folders, tmp_path):
