@@ -94,18 +94,23 @@ def weight_names(part: Path) -> tuple[str, str | None]:
     return stem, None
 
 
-def _require_opened(quantised: Any, where: str) -> None:
+def _require_opened(quantised: Any, part: Path) -> None:
     """Raise ModelFilesError for a quantization_config that this pack cannot read, with what to take instead."""
     method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
     if method in OPENED:
         return
     maker = next((name for mark, name in QUANTISERS.items() if mark in method.lower()), method or "an unknown one")
+    why = "whose layers it must keep on the device as a whole"
+    if maker == "nunchaku":
+        why += "; nunchaku's own nodes open it"
+    elif any(file.suffix in PICKLES for file in part.iterdir()):
+        why = "in pickles, which can run code and are never opened"
     raise ModelFilesError(
         "model",
-        where,
-        f"weights that ComfyUI can stream; these are quantised by {maker}, whose layers it must keep on the device as a"
-        " whole. Take the model's plain folder with weight_dtype 'fp8 storage', its bitsandbytes folder, or its fp8,"
-        " nvfp4 or GGUF file in StorefrontLoadComponents",
+        f"{part.parent.name}/{part.name}",
+        f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
+        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto or SDNQ folder, or its fp8, nvfp4 or GGUF file in"
+        " StorefrontLoadComponents",
     )
 
 
@@ -143,7 +148,7 @@ def check_weights(folder: Path, component: str) -> None:
     """Raise ModelFilesError unless `component` has a config and whole safetensors that this pack can read."""
     part = folder / component
     if (part / "config.json").is_file() and (quantised := quantisation(part)):
-        _require_opened(quantised, f"{folder.name}/{component}")
+        _require_opened(quantised, part)
     weight_paths(folder, component)
 
 
