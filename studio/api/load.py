@@ -67,10 +67,17 @@ def load_model(folder: str | Path | None = None, *, device: str = AUTO, dtype: s
     place = device_of(device)
     if dtype not in (AUTO, *DTYPES):
         raise InputError("dtype", dtype, "one of: " + ", ".join((AUTO, *DTYPES)))
-    fast = place.type == "cuda" and torch.cuda.is_bf16_supported()
     path = BUNDLED if folder is None else Path(folder)
-    studio = FluxStudio.load(path, DTYPES["bf16" if fast else "fp32"] if dtype == AUTO else DTYPES[dtype], str(place))
+    studio = FluxStudio.load(path, _best_dtype(place) if dtype == AUTO else DTYPES[dtype], str(place))
     return Model(studio, path.name, licence_of(path.name))
+
+
+def _best_dtype(place: torch.device) -> torch.dtype:
+    """bf16 where the device itself computes in it. Older GPUs emulate it, which is slower than fp32."""
+    if place.type != "cuda":
+        return DTYPES["fp32"]
+    with torch.cuda.device(place):
+        return DTYPES["bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"]
 
 
 def as_model(model: ModelChoice) -> Model:

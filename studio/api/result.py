@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -83,11 +84,14 @@ class Result:
             raise InputError("path", str(path), "a name that ends in .png, .jpg, .webp or alike")
         if not target.parent.is_dir():
             raise InputError("path", str(path), "a folder that exists")
+        try:
+            encoded = self._encoded(str(kind))
+        except (OSError, ValueError) as error:  # formats without colours, and such as want a library of their own
+            raise InputError("path", str(path), f"a name that ends in .png, .jpg, .webp or alike ({error})") from error
         handle, temporary = tempfile.mkstemp(suffix=target.suffix, dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
-                self.to_pil().save(file, kind, **options)
+                file.write(encoded)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
@@ -96,6 +100,13 @@ class Result:
             Path(temporary).unlink(missing_ok=True)
             raise
         return replace(self, path=target)
+
+    def _encoded(self, kind: str) -> bytes:
+        """The file of one of Pillow's formats."""
+        options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
+        buffer = io.BytesIO()
+        self.to_pil().save(buffer, kind, **options)
+        return buffer.getvalue()
 
 
 class Recorder:

@@ -29,6 +29,20 @@ def test_growing_moves_the_edge_by_so_many_pixels_and_keeps_its_softness(pixels)
     assert edge == pytest.approx(float(((before > 0.05) & (before < 0.95)).sum()) / 50, rel=0.25)
 
 
+@pytest.mark.parametrize(
+    "change", [lambda a: outline.grown(a, 15), lambda a: outline.grown(a, -9), lambda a: outline.straightened(a, 8)]
+)
+def test_a_picture_worked_on_in_strips_is_the_same(change, monkeypatch):
+    tall = np.hypot((Y[:, :80] - 100) / 5, X[:, :80] - 40)  # an ellipse, five times as high as it is wide
+    tall = np.repeat((30 - tall).clip(0, 1).astype(np.float32), 5, 0)
+    alpha = torch.from_numpy(gaussian_filter(tall, 1.5))
+    alpha[300:600, 60:75] = 1  # and a corner
+    whole = change(alpha)
+    monkeypatch.setattr(outline, "AT_ONCE", 80 * 200)
+    assert float((change(alpha) - whole).abs().max()) < 1e-4
+    assert float((whole - alpha).abs().max()) > 0.02
+
+
 def test_growing_and_shrinking_meet():
     before = disc(50, 3)
     assert (outline.grown(outline.grown(before, 4), -4) - before).abs().max() < 0.15
