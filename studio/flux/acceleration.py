@@ -68,8 +68,7 @@ def installed_kernels(device: torch.device) -> list[str]:
     return [
         name
         for name, kernel in KERNELS.items()
-        if (device.type == "cuda" or not kernel.needs_gpu)
-        and (not kernel.package or _is_installed(kernel.package))
+        if (device.type == "cuda" or not kernel.needs_gpu) and (not kernel.package or _is_installed(kernel.package))
     ]
 
 
