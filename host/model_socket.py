@@ -15,21 +15,8 @@ import comfy.utils
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux.families import (
-    DEV_SCHEDULER,
-    FLUX1,
-    FLUX2_DEV,
-    FLUX2_KLEIN,
-    FLUX3,
-    PIPELINES,
-    SCHNELL_SCHEDULER,
-    Z_IMAGE,
-    Z_IMAGE_SCHEDULER,
-    Z_IMAGES,
-    Defaults,
-    Edition,
-    Family,
-)
+from ..studio.flux import single_files
+from ..studio.flux.families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, Z_IMAGES, Defaults, Edition, Family
 from ..studio.flux.velocity import (
     Flux2KVVelocity,
     Flux2Velocity,
@@ -61,13 +48,12 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
     def __init__(
         self,
         velocity: Velocity,
-        edition: Edition | None,
+        edition: Edition,
         nature: Nature,
         preview: Mapping[str, Any] | None,
         manual_cast: torch.dtype | None,
         device: torch.device,
     ):
-        """`edition`: what the model's files say it is; None where they do not say."""
         kind, shift, memory = _stock_facts(velocity, nature)
         config = comfy.supported_models_base.BASE({"disable_unet_model_creation": True})
         config.unet_config["disable_unet_model_creation"] = True
@@ -78,7 +64,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         comfy.model_base.BaseModel.__init__(self, config, model_type=kind, device=device)
         self.diffusion_model = velocity
         self.nature = nature
-        self.takes_references = edition is None or edition.takes_references
+        self.takes_references = edition.takes_references
         self.memory_usage_factor_conds = ("ref_latents",)
 
     def _apply_model(
@@ -117,6 +103,12 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
                 "a picture and a mask (InpaintModelConditioning)" if beside > 16 else "a picture (InstructPixToPix...)"
             )
             raise InputError("positive", "conditioning without a picture", f"conditioning that carries {what}")
+        if picture.ndim != 4 or picture.shape[1] != family.latent_channels:
+            raise InputError(
+                "positive",
+                f"a picture of latents of shape {list(picture.shape)}",
+                f"[batch, {family.latent_channels}, height, width], from the VAE of {family.name}",
+            )
         rows, columns = noise.shape[-2:]
         if picture.shape[-2:] != noise.shape[-2:]:
             raise InputError(
@@ -274,18 +266,13 @@ def nature_of(model: Any) -> Nature:
     if isinstance(inner, DiffusersModel):
         return inner.nature
     config = inner.model_config.unet_config
-    if type(inner) is comfy.model_base.Flux:
-        edition = PIPELINES["FluxPipeline"]
-        if config.get("guidance_embed", True):
-            return Nature(FLUX1, edition.defaults, DEV_SCHEDULER)
-        return Nature(FLUX1, edition.quick or edition.defaults, SCHNELL_SCHEDULER)
-    if type(inner) is comfy.model_base.Flux2:
-        dev = config.get("guidance_embed", True)
-        edition = PIPELINES["Flux2Pipeline" if dev else "Flux2KleinPipeline"]
-        # The file of a distilled klein looks like the base model's: most people have the distilled one.
-        return Nature(edition.family, edition.quick or edition.defaults, DEV_SCHEDULER)
+    role = {comfy.model_base.Flux: "flux1", comfy.model_base.Flux2: "flux2"}.get(type(inner))
     if type(inner.model_config) is comfy.supported_models.ZImage:  # Lumina and the pixel-space Z-Image are others
-        edition = PIPELINES["ZImagePipeline"]
-        return Nature(Z_IMAGE, edition.quick or edition.defaults, Z_IMAGE_SCHEDULER)
+        role = "z_image"
+    if role is not None:
+        # ComfyUI counts channels of the latent, the weights those of a token's four cells.
+        channels = 4 * int(config.get("in_channels", FLUX1.latent_channels))
+        said = single_files.describe(role, bool(config.get("guidance_embed", True)), channels, type(inner).__name__)
+        return Nature(said.family, said.defaults, said.scheduler_config)
     known = "FLUX.1, FLUX.2 or Z-Image"
     raise InputError("model", type(inner).__name__, f"a {known} model, from StorefrontLoadModel or a stock loader")

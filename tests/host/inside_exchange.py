@@ -36,6 +36,7 @@ from diffusers import (
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from safetensors.torch import save_file
 from storefront.host import clip_socket, model_files, sampling, vae_socket
+from storefront.host.model_socket import nature_of
 from storefront.studio import images
 from storefront.studio.errors import InputError
 from storefront.studio.flux import noise
@@ -185,6 +186,18 @@ def flux2(name: str) -> dict:
     return out
 
 
+def wider() -> dict:
+    """What the sampler takes stock-loaded FLUX.1 editions for: flux-micro under BFL's names with their channels going in."""
+    folder = model_files.find(model_files.BUNDLED)
+    weights = writers.original("FLUX.1", writers.weights_of(folder, "transformer"))
+    out = {}
+    for name, times in (("dev", 1), ("Control", 2), ("Fill", 6)):
+        model = stock_flux2(name, {**weights, "img_in.weight": weights["img_in.weight"].repeat(1, times)})
+        defaults = nature_of(model).defaults
+        out[name] = [defaults.steps, defaults.guidance]
+    return out
+
+
 def z_image() -> dict:
     name = "Z-Image Turbo"
     loaded, weights = build(name)
@@ -321,4 +334,4 @@ def flux2_vae() -> dict:
 
 if __name__ == "__main__":
     figures = {"FLUX.2 klein": flux2("FLUX.2 klein"), "FLUX.2 dev": flux2("FLUX.2 dev"), "Z-Image Turbo": z_image()}
-    print("FIGURES " + json.dumps({**figures, "FLUX.2 VAE": flux2_vae(), "Redux": redux()}))
+    print("FIGURES " + json.dumps({**figures, "FLUX.2 VAE": flux2_vae(), "Redux": redux(), "wider": wider()}))

@@ -348,6 +348,11 @@ class Family:
             "width": outcome(conditioning=narrow),
             "references": outcome(conditioning=wrong),
             "channels": outcome(latent={"samples": torch.ones(1, 5, 4, 4)}),
+            "another picture beside": outcome(
+                conditioning=[sequence, {**options, "concat_latent_image": torch.zeros(1, 4, *self.latent.shape[-2:])}]
+            )
+            if self.edition.beside_noise
+            else "not asked",
             "nothing beside": outcome() if self.edition.beside_noise else "not asked",
         }
 

@@ -42,6 +42,10 @@ def test_a_stock_encoder_s_short_text_is_padded_as_comfyui_pads_it(figures, fami
     assert figures[family]["short"] <= 1e-4
 
 
+def test_a_stock_fill_and_control_want_what_ours_want(figures):
+    assert figures["wider"] == {"dev": [28, 3.5], "Control": [28, 10.0], "Fill": [50, 30.0]}
+
+
 def test_a_shift_of_z_image_means_the_same_to_both(figures):
     assert figures["Z-Image Turbo"]["shifted"] <= 1e-3
 
