@@ -150,7 +150,9 @@ def test_a_run_that_nobody_waits_for_is_cancelled_on_the_server(comfyui):
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 sys.path.insert(0, sys.argv[1])
 from pack import import_pack
 import_pack()

@@ -55,11 +55,19 @@ def open_template(browser, comfyui, name: str) -> list[dict]:
     """The graph's nodes, once the editor has read the template in the place of the graph it had open before."""
     wanted = json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))["nodes"]
     browser.get(f"{comfyui.url}/?template={name}&source=storefront")
-    look = "return (window.app?.graph?._nodes ?? []).map(n => ({type: n.type, title: n.title, bad: n.has_errors}))"
+    look = (
+        "return (window.app?.graph?._nodes ?? []).map(n => ({type: n.type, title: n.title, bad: n.has_errors,"
+        " first: n.widgets?.[0]?.value}))"
+    )
+
+    def known_by(type: str, first: object) -> tuple[str, object]:  # graphs may differ in nothing but their model
+        return type, first if type == "StorefrontLoadModel" else None
+
+    there = sorted(known_by(node["type"], *node.get("widgets_values", [])[:1] or [None]) for node in wanted)
 
     def whole() -> list[dict] | None:
         nodes = browser.execute_script(look)
-        return nodes if sorted(n["type"] for n in nodes) == sorted(n["type"] for n in wanted) else None
+        return nodes if sorted(known_by(n["type"], n.get("first")) for n in nodes) == there else None
 
     return until(whole)
 
