@@ -306,9 +306,12 @@ def test_unload_models_frees_ours_and_the_next_prompt_loads_them_again(comfyui):
     before, first = comfyui.run(text_to_image()).pixels(), loads()
     comfyui.run(text_to_image(Sample={"seed": 8}))
     assert loads() == first  # still loaded
-    comfyui.get("/free", {"unload_models": True, "free_memory": True})
-    time.sleep(2)  # the executor looks for it once a second
-    assert (comfyui.run(text_to_image()).pixels() == before).all()
+    for _ in range(5):  # on a busy machine the executor may take the prompt before it looks for the request
+        comfyui.get("/free", {"unload_models": True, "free_memory": True})
+        time.sleep(2)
+        assert (comfyui.run(text_to_image()).pixels() == before).all()
+        if loads() > first:
+            break
     assert loads() == first + 1
 
 
