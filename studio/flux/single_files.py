@@ -232,7 +232,8 @@ def _axes(head: int, real: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axis * head // sum(real) for axis in real)
 
 
-def _flux1_config(part: Part) -> dict[str, Any]:
+def _flux_config(part: Part, axes: tuple[int, ...]) -> dict[str, Any]:
+    """What FLUX.1 and FLUX.2 say in the same words; `axes`: of the published model's heads."""
     head = part.length("transformer_blocks.0.attn.norm_q.weight", 0)
     width, channels = part.shape("x_embedder.weight")
     return {
@@ -243,27 +244,23 @@ def _flux1_config(part: Part) -> dict[str, Any]:
         "attention_head_dim": head,
         "num_attention_heads": width // head,
         "joint_attention_dim": part.length("context_embedder.weight", 1),
+        "axes_dims_rope": _axes(head, axes),
+    }
+
+
+def _flux1_config(part: Part) -> dict[str, Any]:
+    return _flux_config(part, (16, 56, 56)) | {
         "pooled_projection_dim": part.length("time_text_embed.text_embedder.linear_1.weight", 1),
         "guidance_embeds": part.has("time_text_embed.guidance_embedder.linear_1.weight"),
-        "axes_dims_rope": _axes(head, (16, 56, 56)),
     }
 
 
 def _flux2_config(part: Part) -> dict[str, Any]:
-    head = part.length("transformer_blocks.0.attn.norm_q.weight", 0)
-    width, channels = part.shape("x_embedder.weight")
-    return {
-        "in_channels": channels,
-        "out_channels": part.length("proj_out.weight", 0),
-        "num_layers": part.count("transformer_blocks"),
-        "num_single_layers": part.count("single_transformer_blocks"),
-        "attention_head_dim": head,
-        "num_attention_heads": width // head,
-        "joint_attention_dim": part.length("context_embedder.weight", 1),
+    width = part.length("x_embedder.weight", 0)
+    return _flux_config(part, (32, 32, 32, 32)) | {
         "timestep_guidance_channels": part.length("time_guidance_embed.timestep_embedder.linear_1.weight", 1),
         "mlp_ratio": part.length("transformer_blocks.0.ff.linear_out.weight", 1) / width,
         "guidance_embeds": part.has("time_guidance_embed.guidance_embedder.linear_1.weight"),
-        "axes_dims_rope": _axes(head, (32, 32, 32, 32)),
     }
 
 
