@@ -38,7 +38,10 @@ def assert_rows_stand_alone(raw: torch.Tensor, stored, dtype: torch.dtype) -> No
     """A layer that is several of the model's is cut into rows."""
     whole = stored.expand(raw, dtype)
     part = stored.rows(2, 5).expand(raw[2:5].contiguous(), dtype)
-    assert torch.equal(part, whole[2:5])
+    assert part.shape == whole[2:5].shape
+    # A matrix product of fewer rows, or on another number of threads, adds in another order.
+    allowed = 8 * torch.finfo(dtype).eps * whole.abs().max() if getattr(stored, "rotated", 0) else 0
+    assert (part.float() - whole[2:5].float()).abs().max() <= allowed
     assert stored.columns(raw) == whole.shape[1]
 
 
@@ -99,7 +102,7 @@ def test_sdnq(name, dtype):
 def test_sdnq_with_an_svd(name):
     raw, stored = sdnq(name, {})
     expected = load_file(SDNQ)[f"expected.{name}"]
-    assert torch.equal(stored.expand(raw, torch.float32), expected)
+    assert (stored.expand(raw, torch.float32) - expected).abs().max() < 1e-6  # made on another machine
     part = stored.rows(2, 5).expand(raw[2:5].contiguous(), torch.float32)
     assert (part - expected[2:5]).abs().max() < 1e-6  # a matrix product of other sizes adds in another order
 
