@@ -15,7 +15,7 @@ from comfy_execution.utils import get_executing_context
 from ..studio.errors import InputError, require_number
 from ..studio.flux import acceleration
 from ..studio.flux.acceleration import Run, Settings
-from . import fp8_matmul, progress, report, sampling
+from . import fp8_matmul, progress, report, sampling, vae_socket
 from .model_socket import DiffusersModel
 
 LARGEST_BATCH, LONGEST_PROMPT = 64, 4096
@@ -46,6 +46,20 @@ def accelerate(model: Any, settings: Settings) -> Any:
         clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, _KEY, accelerator.one_by_one)
         clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, _KEY, accelerator.apply)
     return clone
+
+
+def turn_channels(vae: Any, channels: str) -> Any:
+    """The VAE that goes out beside the MODEL: `vae` as it is, or one that computes with the channels last in memory.
+
+    Raises InputError for another word, and for `last` where there is no VAE, which alone of the two has convolutions.
+    """
+    if channels not in acceleration.CHANNELS:
+        raise InputError("channels", channels, "one of " + ", ".join(acceleration.CHANNELS))
+    if channels == acceleration.AUTO:
+        return vae
+    if vae is None:
+        raise InputError("vae", None, "the VAE whose channels are to come last: a MODEL has no convolutions")
+    return vae_socket.with_channels_last(vae)
 
 
 def _ours(model: Any) -> DiffusersModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -42,6 +43,42 @@ def make_vae(module: torch.nn.Module, dtype: torch.dtype) -> comfy.sd.VAE:
     vae.device, vae.vae_dtype, vae.output_device = device, dtype, mm.intermediate_device()
     vae.patcher = memory.patcher(vae.first_stage_model, device, offload)
     return vae
+
+
+class _ChannelsLast:
+    """A VAE's module, computed with the channels last in memory."""
+
+    def __init__(self, module: torch.nn.Module):
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_module":  # a copy that is not filled yet
+            raise AttributeError(name)
+        return getattr(self._module, name)
+
+    def encode(self, *inputs: Any, **options: Any) -> Any:
+        with codec.channels_last(self._module):
+            return self._module.encode(*inputs, **options)
+
+    def decode(self, *inputs: Any, **options: Any) -> Any:
+        with codec.channels_last(self._module):
+            return self._module.decode(*inputs, **options)
+
+
+def with_channels_last(vae: Any) -> Any:
+    """A VAE beside the one that came in, with the same weights, computed with the channels last in memory.
+
+    Raises InputError for none and for one that has no 2-D convolutions.
+    """
+    require_vae(vae)
+    module = vae.first_stage_model
+    if isinstance(module, _ChannelsLast):
+        return vae
+    if not codec.has_convolutions(module):
+        raise InputError("channels", "last", f"auto: {type(module).__name__} has no 2-D convolutions")
+    turned = copy.copy(vae)
+    turned.first_stage_model = _ChannelsLast(module)
+    return turned
 
 
 def _empty_vae() -> comfy.sd.VAE:

@@ -18,7 +18,7 @@ class StorefrontAccelerate(io.ComfyNode):
             node_id="StorefrontAccelerate",
             display_name="Accelerate (Storefront)",
             category=CATEGORY,
-            description="A faster MODEL beside the one that came in: step cache, attention kernel, compiled blocks, fp8 products.",
+            description="A faster MODEL beside the one that came in: step cache, attention kernel, compiled blocks, fp8 products; a VAE with its channels last.",
             search_aliases=[
                 "speed",
                 "cache",
@@ -27,6 +27,7 @@ class StorefrontAccelerate(io.ComfyNode):
                 "taylorseer",
                 "sage attention",
                 "compile",
+                "channels last",
             ],
             inputs=[
                 io.Model.Input("model", tooltip="From Load FLUX Model. LoRAs may come before this node or after it."),
@@ -75,8 +76,20 @@ class StorefrontAccelerate(io.ComfyNode):
                     optional=True,
                     tooltip="fp8 (cards since Ada and Hopper): 8-bit products of a model whose weights are stored in 8 bits.",
                 ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="Comes out beside the MODEL. Wanted for channels; nothing else changes it.",
+                ),
+                io.Combo.Input(
+                    "channels",
+                    options=acceleration.CHANNELS,
+                    default=acceleration.AUTO,
+                    optional=True,
+                    tooltip="last: the VAE's pictures lie in memory with their channels last, as many cards and CPUs like it.",
+                ),
             ],
-            outputs=[io.Model.Output()],
+            outputs=[io.Model.Output(), io.Vae.Output(tooltip="The VAE that came in, with its channels as chosen.")],
         )
 
     @classmethod
@@ -89,11 +102,13 @@ class StorefrontAccelerate(io.ComfyNode):
         attention: str = acceleration.AUTO,
         compile: str = acceleration.OFF,
         matmul: str = acceleration.AUTO,
+        vae=None,
+        channels: str = acceleration.AUTO,
     ) -> io.NodeOutput:
         from ..host import acceleration as host
 
         settings = acceleration.Settings(step_cache, cache_threshold, cache_interval, attention, compile, matmul)
-        return io.NodeOutput(host.accelerate(model, settings))
+        return io.NodeOutput(host.accelerate(model, settings), host.turn_channels(vae, channels))
 
 
 class StorefrontWarmUp(io.ComfyNode):

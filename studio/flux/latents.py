@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from einops import rearrange
 
@@ -43,3 +46,25 @@ def decode(vae: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
         mean, deviation = _statistics(vae, latents)
         latents = rearrange(latents * deviation + mean, "b (c p q) h w -> b c (h p) (w q)", p=2, q=2)
     return vae.decode(latents, return_dict=False)[0]  # type: ignore[operator]
+
+
+def has_convolutions(module: torch.nn.Module) -> bool:
+    """Whether `channels_last` changes anything here."""
+    return any(isinstance(part, torch.nn.Conv2d) for part in module.modules())
+
+
+@contextlib.contextmanager
+def channels_last(module: torch.nn.Module) -> Iterator[None]:
+    """2-D convolutions get their inputs with the channels last in memory; the same numbers but for rounding.
+
+    The weights stay as they are: they may be shared, and lie wherever a memory manager holds them.
+    """
+    with contextlib.ExitStack() as undo:
+        for part in module.modules():
+            if isinstance(part, torch.nn.Conv2d):
+                undo.callback(part.register_forward_pre_hook(_turned).remove)
+        yield
+
+
+def _turned(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:]

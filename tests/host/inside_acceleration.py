@@ -26,7 +26,7 @@ from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConf
 from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, sampling
+from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, sampling, vae_socket
 from storefront.studio.errors import InputError
 from storefront.studio.flux import acceleration as studio_acceleration
 from storefront.studio.flux import fp8, noise
@@ -436,11 +436,59 @@ def compiling(micro: Micro) -> dict:
     return out
 
 
+def channels(micro: Micro) -> dict:
+    """The VAE with its channels last: the same pictures, the plain one beside it as it was."""
+    vae, samples = micro.loaded.vae, torch.randn(2, 16, 8, 12, generator=torch.Generator().manual_seed(SEED))
+    turned = acceleration.turn_channels(vae, "last")
+    seen: list[bool] = []
+
+    def look(_, inputs, output):
+        seen.append(inputs[0].is_contiguous(memory_format=torch.channels_last) and not inputs[0].is_contiguous())
+
+    convolution = vae.first_stage_model.vae.decoder.up_blocks[0].resnets[0].conv2
+    watching = convolution.register_forward_hook(look)
+    plain = vae.decode(samples)
+    last, afterwards = turned.decode(samples), vae.decode(samples)
+    watching.remove()
+    pixels = plain[..., :3]
+    out = {
+        "seen": seen,
+        "off": difference(last, plain),
+        "tiles": difference(turned.decode_tiled(samples, tile_x=8, tile_y=8, overlap=2), last),
+        "encoded": difference(turned.encode(pixels), vae.encode(pixels)),
+        "afterwards": difference(afterwards, plain),
+        "same patcher": turned.patcher is vae.patcher,
+        "again": acceleration.turn_channels(turned, "last") is turned,
+        "auto": acceleration.turn_channels(vae, "auto") is vae,
+        "ours": difference(vae_socket.decode(turned, samples, "auto")[0], plain),
+    }
+    try:
+        turned.first_stage_model.decode(torch.zeros(1, 5, 8, 8))
+    except RuntimeError:
+        out["hooks"] = sum(len(part._forward_pre_hooks) for part in vae.first_stage_model.modules())
+    out["refused"] = [
+        refusal(acceleration.turn_channels, None, "last"),
+        refusal(acceleration.turn_channels, vae, "first"),
+    ]
+    return out
+
+
 def measurements() -> Iterator[tuple[str, dict]]:
     logging.getLogger().addHandler(SAID)
     logging.getLogger().setLevel(logging.INFO)
     micro = Micro()
-    for measure in (without_effect, skipping, leaks, parity, stock_sampler, refusals, order, fp8_products, compiling):
+    for measure in (
+        without_effect,
+        skipping,
+        leaks,
+        parity,
+        stock_sampler,
+        refusals,
+        order,
+        fp8_products,
+        channels,
+        compiling,
+    ):
         yield measure.__name__, measure(micro)
 
 

@@ -51,6 +51,22 @@ def test_fp8_products_are_not_offered_on_a_cpu(figures):
     assert figures["fp8_products"]["refused"] == "matmul is 'fp8'; wanted: one of auto, which this machine has."
 
 
+def test_channels_last(figures):
+    channels = figures["channels"]
+    assert channels["seen"] == [False, True, False]
+    assert channels["off"] < 1e-5
+    assert channels["encoded"] < 1e-4
+    assert channels["ours"] < 1e-5
+    assert channels["tiles"] < 0.5  # tiles of a latent normalise otherwise than the whole
+    assert channels["afterwards"] == channels["hooks"] == 0
+    assert channels["same patcher"]
+    assert channels["again"]
+    assert channels["auto"]
+    nowhere, word = channels["refused"]
+    assert nowhere == "vae is None; wanted: the VAE whose channels are to come last: a MODEL has no convolutions."
+    assert "channels is 'first'" in word
+
+
 @pytest.mark.parametrize("cache", CACHES)
 def test_a_step_cache_skips_and_stays_close(figures, cache):
     skipping = figures["skipping"]
@@ -188,6 +204,7 @@ def test_a_queued_workflow_is_warmed_up_once_and_reports_what_it_skipped(comfyui
         ({"cache_interval": 1000}, "cache_interval"),
         ({"attention": "flash_hub"}, "attention"),
         ({"compile": "max-autotune"}, "compile"),
+        ({"channels": "last"}, "vae"),
     ],
 )
 def test_bad_input_over_the_network_is_refused_by_name(comfyui, accelerate, word):
