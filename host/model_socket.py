@@ -172,7 +172,8 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
     def _around_references(self, pictures: int, texts: list[torch.Tensor], outputs: list) -> dict[str, Any]:
         """What Z-Image Omni reads and sees of its references, under the keys of stock TextEncodeZImageOmni."""
         wanted = (
-            "references from StorefrontReference with the clip of this model, or all of TextEncodeZImageOmni's inputs"
+            "references from StorefrontReference with the clip of the model's whole folder, or all of"
+            " TextEncodeZImageOmni's inputs"
         )
         if len(texts) != (pictures + 1 if pictures else 0):
             raise InputError("conditioning", f"{pictures} reference latents and {len(texts)} texts around them", wanted)

@@ -192,12 +192,9 @@ def _folder_loader(folder: Path, part: str, library: str, cls: str, settings: Ma
 
 def _describe_folder(folder: Path, role: str, config: Mapping[str, Any]) -> Described:
     """From the index and the scheduler where they are there, else from the transformer's config alone."""
-    if config.get("siglip_feat_dim") is not None:
-        raise ModelFilesError(
-            "transformer", folder.name, "another model: Z-Image Omni opens as a whole folder, in StorefrontLoadModel"
-        )
     guidance = bool(config.get("guidance_embeds", role == "flux2"))
-    described = single_files.describe(role, guidance, int(config.get("in_channels", 64)), f"{folder.name}/transformer")
+    channels, sees = int(config.get("in_channels", 64)), config.get("siglip_feat_dim") is not None
+    described = single_files.describe(role, guidance, channels, f"{folder.name}/transformer", sees)
     index_file = folder / "model_index.json"
     index = checkpoints.read_json(index_file) if index_file.is_file() else {}
     edition = PIPELINES.get(str(index.get("_class_name")))

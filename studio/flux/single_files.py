@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SEES = "siglip_embedder.0.weight"  # of a Z-Image Omni, which looks at references; the SigLIP itself is in no such file
 TRANSFORMERS = ("flux1", "flux2", "z_image")
 ROLES = {  # what a person calls them
     "flux1": "a FLUX.1 transformer",
@@ -54,7 +55,6 @@ FOREIGN = {  # a part of a weight's name -> whose format it is, and what to take
     ".wscales": "an SVDQuant (nunchaku) file, which needs nunchaku's own nodes; take the bf16, fp8 or GGUF file",
     ".pre_quant_scale": "a file with smoothed (AWQ) weights; open it with ComfyUI's own loader, our sampler takes its MODEL",
     "distilled_guidance_layer.": "a Chroma; wanted: FLUX.1, FLUX.2 or Z-Image. ComfyUI's own loader opens it",
-    "siglip_embedder.": "a Z-Image Omni, whose SigLIP no such file holds; its diffusers folder opens in StorefrontLoadModel",
 }
 
 
@@ -169,8 +169,8 @@ class Described:
         return self.edition.family
 
 
-def describe(role: str, guidance: bool, channels: int, name: str) -> Described:
-    """Family and edition of a transformer: does it embed guidance, and how many channels go in.
+def describe(role: str, guidance: bool, channels: int, name: str, sees: bool = False) -> Described:
+    """Family and edition of a transformer: does it embed guidance, how many channels go in, does it take SigLIP's features.
 
     Raises ModelFilesError for channels that no edition has.
     """
@@ -178,6 +178,12 @@ def describe(role: str, guidance: bool, channels: int, name: str) -> Described:
         edition = PIPELINES["Flux2Pipeline" if guidance else "Flux2KleinPipeline"]
         note = "" if guidance else "taken for the distilled klein (4 steps); the base model wants 50 steps and cfg 4"
         return Described(edition, edition.quick or edition.defaults, DEV_SCHEDULER, note)
+    if role == "z_image" and sees:
+        edition = PIPELINES["ZImageOmniPipeline"]
+        note = (
+            "references through TextEncodeZImageOmni, or open its whole diffusers folder; a shift of 6, as the base has"
+        )
+        return Described(edition, edition.defaults, {**Z_IMAGE_SCHEDULER, "shift": 6.0}, note)
     if role == "z_image":
         edition = PIPELINES["ZImagePipeline"]
         note = "taken for Z-Image Turbo (8 steps); the base model wants 50 steps, cfg 5 and a shift of 6"
@@ -224,7 +230,7 @@ def as_lookalike(described: Described, edition: str, name: str) -> Described:
 def describe_part(part: Part) -> Described:
     guidance = any("guidance_embedder" in name for name in part.sources)
     channels = 0 if part.role == "z_image" else part.length("x_embedder.weight", 1)
-    return describe(part.role, guidance, channels, part.file.path.name)
+    return describe(part.role, guidance, channels, part.file.path.name, part.has(SEES))
 
 
 def _axes(head: int, real: tuple[int, ...]) -> tuple[int, ...]:
@@ -277,6 +283,7 @@ def _z_image_config(part: Part) -> dict[str, Any]:
         "cap_feat_dim": part.length("cap_embedder.1.weight", 1),
         "axes_dims": list(_axes(head, (32, 48, 48))),
         "axes_lens": [1536, 512, 512],
+        "siglip_feat_dim": part.length(SEES, 0) if part.has(SEES) else None,
     }
 
 

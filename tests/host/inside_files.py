@@ -19,10 +19,11 @@ import comfy.model_management as mm
 import torch
 import writers
 from safetensors.torch import save_file
-from storefront.host import clip_socket, component_files, model_files, sampling, vae_socket
+from storefront.host import clip_socket, component_files, model_files, references, sampling, vae_socket
 from storefront.host import lora as loras
 from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
+from storefront.studio.flux.references import OWN_SIZE
 
 MODELS = comfy_process.BASE / "models"
 SMALL = ("scaled fp8", "Q8_0", "nf4", "nvfp4")
@@ -108,6 +109,59 @@ def namings(name: str) -> dict:
         "half": {kind: half(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
         "lora": {kind: lora(opened, conditioning) for kind, opened in models.items() if kind in SMALL},
     }
+
+
+def omni() -> dict:
+    """Z-Image Omni's transformer from a file and from a folder of components against its whole folder."""
+    from comfy_extras.nodes_zimage import TextEncodeZImageOmni
+
+    name = "Z-Image Omni"
+    folder = writers.build(name, MODELS / "diffusers" / name)
+    whole = model_files.load(name, "fp32")[0]
+    weights = writers.original(name, writers.weights_of(folder, "transformer"))
+    writers.write(
+        MODELS / "diffusion_models" / f"{name}.safetensors", writers.prefixed(weights, "model.diffusion_model.")
+    )
+    photo = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1))
+    sight = whole.clip.cond_stage_model.studio.sight
+
+    class Looks:
+        """As stock CLIPVisionLoader's output: what the folder's own SigLIP sees."""
+
+        def encode_image(self, image, crop=True):
+            return clip_socket.look(whole.clip, image)
+
+    def entries(clip, vae) -> tuple[list, list]:
+        ((beside,),) = TextEncodeZImageOmni.execute(
+            clip, PROMPT, image_encoder=Looks(), vae=vae, image1=photo, auto_resize_images=False
+        ).args
+        return encode(clip), beside
+
+    plain, beside = entries(whole.clip, whole.vae)
+    expected = [draw(whole, entry) for entry in (plain, beside)]
+    out = {"references matter": difference(*expected) / float(expected[0].std()), "sees": sight is not None}
+    for choice in (f"diffusion_models/{name}.safetensors", f"diffusers/{name}"):
+        texts = "auto" if choice.startswith("diffusers") else f"diffusers/{name}"
+        opened = component_files.load(choice, texts, "auto", texts, "fp32")
+        drawn = [draw(opened, entry) for entry in entries(opened.clip, opened.vae)]
+        off = [difference(a, b) / float(b.std()) for a, b in zip(drawn, expected, strict=True)]
+        out[choice.split("/")[0]] = {
+            "off": off,
+            "steps": opened.model.model.nature.defaults.steps,
+            "our reference": our_reference(opened, photo),
+            "says": opened.notes[-1],
+        }
+    return out
+
+
+def our_reference(opened, photo: torch.Tensor) -> str:
+    """What is said where the CLIP sees no picture."""
+    (shown,) = references.add([encode(opened.clip)], opened.vae, photo, OWN_SIZE, opened.clip)
+    try:
+        draw(opened, shown)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def quantised_folder() -> dict:
@@ -406,5 +460,11 @@ figures = {"namings": {name: namings(name) for name in NAMES}}
 writers.write(vae_file, writers.weights_of(MODELS / "diffusers" / "FLUX.1", "vae"))
 if HAS_GGUF:
     figures["mistral"] = mistral()
-figures |= {"quantised": quantised_folder(), "whole": whole_checkpoint(), "qwen": qwen(), "refusals": refusals()}
+figures |= {
+    "omni": omni(),
+    "quantised": quantised_folder(),
+    "whole": whole_checkpoint(),
+    "qwen": qwen(),
+    "refusals": refusals(),
+}
 print("FIGURES " + json.dumps(figures))

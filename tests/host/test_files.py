@@ -22,6 +22,18 @@ def figures(comfyui_folder):
     return json.loads(lines[0].removeprefix("FIGURES "))
 
 
+@pytest.mark.parametrize("chosen", ["diffusion_models", "diffusers"])
+def test_zimage_omni_of_parts_draws_and_looks_as_its_whole_folder_does(figures, chosen):
+    omni = figures["omni"]
+    assert omni["references matter"] > 0.01
+    found = omni[chosen]
+    assert max(found["off"]) <= 1e-5
+    assert found["steps"] == 50
+    assert "1 reference latents and 0 texts" in found["our reference"]
+    assert "TextEncodeZImageOmni" in found["our reference"]
+    assert chosen == "diffusers" or "shift of 6" in found["says"]
+
+
 # kind of file -> how far its latents may be from the folder's, in standard deviations; how large it is in memory
 KINDS = {
     "diffusers": (1e-5, 1.0),

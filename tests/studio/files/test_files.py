@@ -24,6 +24,7 @@ FAMILY = {  # name -> family, edition's channels beside the noise, steps, takes 
     "FLUX.2 dev": ("FLUX.2 dev", 0, 50, True),
     "FLUX.2 klein": ("FLUX.2 klein", 0, 4, True),
     "Z-Image Turbo": ("Z-Image", 0, 8, False),
+    "Z-Image Omni": ("Z-Image Omni", 0, 50, True),
 }
 
 
