@@ -25,6 +25,7 @@ from ..studio.layout.layout import Layout
 from ..studio.layout.plan import Wishes
 from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
 from ..studio.prompt.writers import MOST_NEW_TOKENS, TRIES, Writer, WriterError
+from . import fingerprints
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,17 @@ def writer(name: str) -> tuple[Hashable, Writer]:
     return identity, ConnectionWriter(connection, MOST_NEW_TOKENS, check_cancel)
 
 
-def advised(name: str, background: Any, layout: Layout, headline: str, wishes: Wishes) -> tuple[Layout, list[str]]:
+def fingerprint(name: Any, node_id: str) -> str:
+    """Another text where the same inputs may give another answer: the connection was changed, or did not answer."""
+    seen: list[Hashable] = []
+    with contextlib.suppress(InputError):  # what is wrong, or comes over a link and is not known yet, `execute` names
+        seen.append(writer(name)[0])
+    return fingerprints.of(seen, node_id)
+
+
+def advised(
+    name: str, background: Any, layout: Layout, headline: str, wishes: Wishes, node_id: str
+) -> tuple[Layout, list[str]]:
     """The layout with a vision model's boxes and a note on who placed them; as it is without a connection.
 
     An answer that breaks a rule is told so once; then the local plan stands.
@@ -144,6 +155,7 @@ def advised(name: str, background: Any, layout: Layout, headline: str, wishes: W
         except WriterError as error:
             wrong.append(str(error))
             break
+    fingerprints.substituted(node_id)
     return layout, [f"connection {name!r} was not used: {wrong[-1]}; placed by the local plan"]
 
 

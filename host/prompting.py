@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import secrets
 import weakref
-from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -28,7 +25,7 @@ from ..studio.prompt.writers import (
     Choice,
     WriterError,
 )
-from . import connections, memory
+from . import connections, fingerprints, memory
 from .connections import NONE
 from .progress import check_cancel
 
@@ -36,12 +33,6 @@ UPSAMPLER = "Qwen3_5ForConditionalGeneration"  # as diffusers' Flux3AutoPromptUp
 MOST_CAPTION_TOKENS = 8192  # as many as FLUX.3 reads
 # Close to what Qwen advises for answers without thinking; enough freedom for a seed to matter.
 TEMPERATURE, TOP_K, TOP_P, REPETITION = 0.7, 20, 0.8, 1.05
-
-
-# A fingerprint is saved in pictures, as a part of their prompt: it must tell nobody which server was asked.
-_SALT = secrets.token_bytes(16)
-_MOST_REMEMBERED = 1000  # nodes
-_substituted: OrderedDict[str, int] = OrderedDict()  # node -> how often presets wrote for it in place of a model
 
 
 def _user_presets() -> Path:
@@ -57,23 +48,21 @@ def compose(order: advert.Order, clip: Any, local_model: str, connection: str, n
     """`advert.compose` with what stands in this ComfyUI."""
     made = advert.compose(order, library(), choices(order.translate, clip, local_model, connection), reads_korean(clip))
     if order.translate != OFF and made.report["written_by"] == OFF:
-        _substituted[node_id] = _substituted.pop(node_id, 0) + 1
-        if len(_substituted) > _MOST_REMEMBERED:
-            _substituted.popitem(last=False)
+        fingerprints.substituted(node_id)
     return made
 
 
 def fingerprint(translate: Any, local_model: Any, connection: Any, node_id: str) -> str:
     """Another text where the same inputs may give another prompt: a preset file, the model's folder or the connection
     was changed, or presets had to write in place of a model, which may be back."""
-    seen: list[Hashable] = [presets.stamps(_user_presets()), _substituted.get(node_id, 0)]
+    seen: list[Hashable] = [presets.stamps(_user_presets())]
     if translate in IN_LINE:
         # What is wrong, or comes over a link and is not known yet, `execute` names.
         with contextlib.suppress(InputError):
             seen.append(_folder_identity(find_folder(local_model)))
         with contextlib.suppress(InputError):
             seen.append(connections.writer(connection)[0])
-    return hashlib.blake2b(repr(seen).encode("utf-8", "surrogatepass"), key=_SALT, digest_size=16).hexdigest()
+    return fingerprints.of(seen, node_id)
 
 
 def choices(translate: str, clip: Any, local_model: str, connection: str) -> list[Choice]:

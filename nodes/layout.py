@@ -90,6 +90,12 @@ class StorefrontPlanLayout(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, connection="none", **_) -> str:
+        from ..host import connections
+
+        return connections.fingerprint(connection, cls.hidden.unique_id)
+
+    @classmethod
     def execute(
         cls, background, headline: str, format: str, product_mask=None, connection: str = "none", **wishes
     ) -> io.NodeOutput:
@@ -98,7 +104,7 @@ class StorefrontPlanLayout(io.ComfyNode):
 
         wished = plan.Wishes(format=format, **wishes)
         layout = plan.plan_pictures(background, product_mask, headline, wished)
-        layout, notes = connections.advised(connection, background, layout, headline, wished)
+        layout, notes = connections.advised(connection, background, layout, headline, wished, cls.hidden.unique_id)
         progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())
 

@@ -168,6 +168,18 @@ def test_a_vision_model_places_or_the_local_plan_stands(comfyui, model, said):
     assert key not in comfyui.log() + str(result.history)
 
 
+def test_a_changed_connection_is_asked_anew_and_one_that_failed_is_asked_again(comfyui):
+    workflow = planned(headline="다시 보는", connection="changing")
+    asked = []
+    with chat_server() as server:
+        for model in ("places", "places", "error", "error", "places", "places"):
+            put(comfyui, "changing", base_url=server.url, model=model, allow_private=True)
+            before = len(server.requests)
+            assert comfyui.run(workflow).ok
+            asked.append(len(server.requests) > before)
+    assert asked == [True, False, True, True, True, False]
+
+
 def test_a_connection_that_is_not_set_up_is_named(comfyui):
     result = comfyui.run(planned(connection="nobody"))
     assert not result.ok
