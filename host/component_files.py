@@ -153,7 +153,7 @@ def _chosen(name: str, value: str, beside: Source, known: dict[str, Path]) -> So
 def _open(
     source: Source, texts: list[Source | None], vae_source: Source | None, weight_dtype: str, edition: str
 ) -> Opened:
-    transformer = components.require(source, TRANSFORMERS, "the transformer of a FLUX.1, FLUX.2 or Z-Image")
+    transformer = components.require(source, TRANSFORMERS, "the transformer of a FLUX.1, FLUX.2, FLUX.3 or Z-Image")
     described = transformer.described
     assert described is not None
     if edition != AUTO:
@@ -245,6 +245,7 @@ def _tokenizer(encoder: Component) -> Any:
             "t5": ("transformers", "T5TokenizerFast"),
             "qwen3": ("transformers", "Qwen2TokenizerFast"),
             "mistral": ("transformers", "PixtralProcessor"),
+            "qwen3_vl": ("transformers", "Qwen3VLProcessor"),
         }[encoder.role]
         from ..studio.flux.checkpoints import load_tokenizer
 
@@ -255,7 +256,9 @@ def _tokenizer(encoder: Component) -> Any:
         raise ModelFilesError(
             "text_encoder",
             encoder.name,
-            "a file that carries its tokenizer: ComfyUI's mistral_3_small_flux2 files do (tekken_model), and GGUF files",
+            "a diffusers folder with its tokenizer"
+            if encoder.role == "qwen3_vl"
+            else "a file that carries its tokenizer: ComfyUI's mistral_3_small_flux2 files do (tekken_model), and GGUF files",
         )
     return encoder.own_tokenizer()
 

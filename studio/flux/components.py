@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
 from . import checkpoints, single_files, tokenizers
-from .families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, PIPELINES, Family, is_quick
+from .families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, PIPELINES, Family, is_quick
 from .single_files import ROLES, TRANSFORMERS, Described
 from .weight_files import open_file, read_vocabulary
 
@@ -111,7 +111,7 @@ def _facts_of_part(part: single_files.Part) -> dict[str, int]:
     if part.role == "flux1":
         pooled = part.length("time_text_embed.text_embedder.linear_1.weight", 1)
         return {"width": part.length("context_embedder.weight", 1), "pooled": pooled}
-    if part.role == "flux2":
+    if part.role in ("flux2", "flux3"):
         return {"width": part.length("context_embedder.weight", 1)}
     if part.role == "z_image":
         return {"width": part.length("cap_embedder.1.weight", 1)}
@@ -125,6 +125,7 @@ def _facts_of_part(part: single_files.Part) -> dict[str, int]:
 _CLASSES = {  # what a config.json calls itself -> role, library, class to load
     "FluxTransformer2DModel": ("flux1", "diffusers", "FluxTransformer2DModel"),
     "Flux2Transformer2DModel": ("flux2", "diffusers", "Flux2Transformer2DModel"),
+    "Flux3Transformer2DModel": ("flux3", "diffusers", "Flux3Transformer2DModel"),
     "ZImageTransformer2DModel": ("z_image", "diffusers", "ZImageTransformer2DModel"),
     "AutoencoderKL": ("vae", "diffusers", "AutoencoderKL"),
     "AutoencoderKLFlux2": ("vae", "diffusers", "AutoencoderKLFlux2"),
@@ -132,6 +133,7 @@ _CLASSES = {  # what a config.json calls itself -> role, library, class to load
     "T5EncoderModel": ("t5", "transformers", "T5EncoderModel"),
     "Qwen3ForCausalLM": ("qwen3", "transformers", "Qwen3ForCausalLM"),
     "Qwen3Model": ("qwen3", "transformers", "Qwen3ForCausalLM"),
+    "Qwen3VLForConditionalGeneration": ("qwen3_vl", "transformers", "Qwen3VLForConditionalGeneration"),
     "Mistral3ForConditionalGeneration": ("mistral", "transformers", "Mistral3ForConditionalGeneration"),
 }
 _PARTS = {"transformer": None, "text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2", "vae": None}
@@ -193,10 +195,10 @@ def _folder_loader(folder: Path, part: str, library: str, cls: str, settings: Ma
 def _describe_folder(folder: Path, role: str, config: Mapping[str, Any]) -> Described:
     """From the index and the scheduler where they are there, else from the transformer's config alone."""
     guidance = bool(config.get("guidance_embeds", role == "flux2"))
-    channels, sees = int(config.get("in_channels", 64)), config.get("siglip_feat_dim") is not None
-    described = single_files.describe(role, guidance, channels, f"{folder.name}/transformer", sees)
-    index_file = folder / "model_index.json"
-    index = checkpoints.read_json(index_file) if index_file.is_file() else {}
+    channels, marked = int(config.get("in_channels", 64)), bool(config.get("siglip_feat_dim") or config.get("flow_map"))
+    described = single_files.describe(role, guidance, channels, f"{folder.name}/transformer", marked)
+    index_file = next((folder / name for name in checkpoints.INDEX_FILES if (folder / name).is_file()), None)
+    index = checkpoints.read_json(index_file) if index_file else {}
     edition = PIPELINES.get(str(index.get("_class_name")))
     if edition is None or edition.family is not described.family or not (folder / "scheduler").is_dir():
         return described
@@ -209,14 +211,16 @@ def _facts_of_config(role: str, config: Mapping[str, Any], name: str) -> dict[st
     keys = {
         "flux1": {"width": "joint_attention_dim", "pooled": "pooled_projection_dim"},
         "flux2": {"width": "joint_attention_dim"},
+        "flux3": {"width": "joint_attention_dim"},
         "z_image": {"width": "cap_feat_dim"},
         "clip": {"width": "hidden_size"},
         "t5": {"width": "d_model"},
         "qwen3": {"width": "hidden_size"},
         "mistral": {"width": "hidden_size"},
+        "qwen3_vl": {"width": "hidden_size"},
         "vae": {"channels": "latent_channels"},
     }[role]
-    if role == "mistral":
+    if role in ("mistral", "qwen3_vl"):
         config = config.get("text_config") or config
     facts = {}
     for fact, key in keys.items():
@@ -236,6 +240,8 @@ def roles_of_texts(family: Family) -> tuple[str, ...]:
     """The text encoders of a family, in the order of its components."""
     if family is FLUX1:
         return ("clip", "t5")
+    if family is FLUX3:
+        return ("qwen3_vl",)
     return ("mistral",) if family is FLUX2_DEV else ("qwen3",)
 
 
@@ -258,7 +264,7 @@ def require_texts_fit(transformer: Component, encoders: Mapping[str, Component])
 
 def require_vae_fits(family: Family, vae: Component, transformer_name: str) -> None:
     """Raise ModelFilesError, naming both, where the VAE is another family's."""
-    packed = family in (FLUX2_DEV, FLUX2_KLEIN)
+    packed = family in (FLUX2_DEV, FLUX2_KLEIN, FLUX3)
     channels = family.latent_channels // 4 if packed else family.latent_channels
     if bool(vae.config["packed"]) != packed or vae.config["channels"] != channels:
         whose = "FLUX.2" if packed else "FLUX.1 (ae.safetensors)"

@@ -132,6 +132,40 @@ def _flux2(shapes: Shapes) -> dict[str, Source]:
     return _flux_names(shapes, _FLUX2_OUTER, {"double": _FLUX2_DOUBLE, "single": _FLUX2_SINGLE})
 
 
+_FLUX3 = (  # of stems: a name without its last part
+    (re.compile(r"^time_in\.in_layer$"), "timestep_embedder.linear_1"),
+    (re.compile(r"^time_in\.out_layer$"), "timestep_embedder.linear_2"),
+    (re.compile(r"^ref_time_in\.in_layer$"), "target_timestep_embedder.linear_1"),
+    (re.compile(r"^ref_time_in\.out_layer$"), "target_timestep_embedder.linear_2"),
+    (re.compile(r"^final_layer\.image\.linear$"), "proj_out"),
+    (re.compile(r"^final_layer\.image\.adaLN_modulation\.1$"), "norm_out.linear"),
+    (re.compile(r"^emb_in\."), "x_embedders."),
+    (re.compile(r"^txt_in$"), "context_embedder"),
+    (re.compile(r"^content_mode_blocks\."), "mode_blocks."),
+    (re.compile(r"^single_blocks\."), "single_transformer_blocks."),
+    (re.compile(r"\.lin$"), ".linear"),
+    (re.compile(r"\.([qkv])_proj$"), r".attn.to_\1"),
+    (re.compile(r"\.attn_out$"), ".attn.to_out.0"),
+    (re.compile(r"\.norm\.query_norm$"), ".attn.norm_q"),
+    (re.compile(r"\.norm\.key_norm$"), ".attn.norm_k"),
+    (re.compile(r"\.mlp_(in|out)$"), r".ff.linear_\1"),
+)
+
+
+def _flux3(shapes: Shapes) -> dict[str, Source]:
+    out = {}
+    for name in shapes:
+        stem, _, kind = name.rpartition(".")
+        if kind not in KINDS or stem.startswith("repa_projectors."):  # those were for training alone
+            continue
+        target = stem
+        for pattern, replacement in _FLUX3:
+            target = pattern.sub(replacement, target)
+        # BFL keeps (shift, scale), diffusers (scale, shift).
+        out[f"{target}.{KINDS[kind]}"] = Source(name, swap=target == "norm_out.linear")
+    return out
+
+
 _Z_IMAGE = (
     (re.compile(r"^final_layer\."), "all_final_layer.2-1."),
     (re.compile(r"^x_embedder\."), "all_x_embedder.2-1."),
@@ -278,6 +312,8 @@ NAMINGS = (
         _same,
         also="time_text_embed.text_embedder.linear_1.weight",
     ),
+    Naming("flux3", "emb_in.image.weight", _flux3, also="early_stream_modulations.image.lin.weight"),
+    Naming("flux3", "x_embedders.image.weight", _same, also="early_stream_modulations.image.linear.weight"),
     Naming("z_image", "layers.0.attention.qkv.weight", _z_image, also="cap_embedder.1.weight"),
     Naming("z_image", "layers.0.attention.to_q.weight", _same, also="cap_embedder.1.weight"),
     Naming("clip", "text_model.encoder.layers.0.mlp.fc1.weight", _without(["text_model."])),

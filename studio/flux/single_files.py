@@ -17,6 +17,7 @@ from . import checkpoints
 from .families import (
     DEV_SCHEDULER,
     FLUX1,
+    FLUX3,
     PIPELINES,
     SCHNELL_SCHEDULER,
     Z_IMAGE_SCHEDULER,
@@ -33,16 +34,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SEES = "siglip_embedder.0.weight"  # of a Z-Image Omni, which looks at references; the SigLIP itself is in no such file
-TRANSFORMERS = ("flux1", "flux2", "z_image")
+# What only one member of a family has: Z-Image Omni, which looks at references by a SigLIP that is in no such file; and
+# the distilled FLUX.3, which knows where a step ends.
+MARKS = {"z_image": "siglip_embedder.0.weight", "flux3": "target_timestep_embedder.linear_1.weight"}
+TRANSFORMERS = ("flux1", "flux2", "flux3", "z_image")
 ROLES = {  # what a person calls them
     "flux1": "a FLUX.1 transformer",
     "flux2": "a FLUX.2 transformer",
+    "flux3": "a FLUX.3 transformer",
     "z_image": "a Z-Image transformer",
     "clip": "CLIP",
     "t5": "T5",
     "qwen3": "Qwen3",
     "mistral": "Mistral",
+    "qwen3_vl": "Qwen3-VL",
     "vae": "a VAE",
 }
 ROLES_OF_CLASSES = {  # of transformers
@@ -169,8 +174,8 @@ class Described:
         return self.edition.family
 
 
-def describe(role: str, guidance: bool, channels: int, name: str, sees: bool = False) -> Described:
-    """Family and edition of a transformer: does it embed guidance, how many channels go in, does it take SigLIP's features.
+def describe(role: str, guidance: bool, channels: int, name: str, marked: bool = False) -> Described:
+    """Family and edition of a transformer: does it embed guidance, how many channels go in, has it what MARKS has of it.
 
     Raises ModelFilesError for channels that no edition has.
     """
@@ -178,7 +183,10 @@ def describe(role: str, guidance: bool, channels: int, name: str, sees: bool = F
         edition = PIPELINES["Flux2Pipeline" if guidance else "Flux2KleinPipeline"]
         note = "" if guidance else "taken for the distilled klein (4 steps); the base model wants 50 steps and cfg 4"
         return Described(edition, edition.quick or edition.defaults, DEV_SCHEDULER, note)
-    if role == "z_image" and sees:
+    if role == "flux3":
+        edition = PIPELINES["Flux3DistilledModularPipeline" if marked else "Flux3ModularPipeline"]
+        return Described(edition, edition.defaults, dict(FLUX3.scheduler_config or {}), "")
+    if role == "z_image" and marked:
         edition = PIPELINES["ZImageOmniPipeline"]
         note = (
             "references through TextEncodeZImageOmni, or open its whole diffusers folder; a shift of 6, as the base has"
@@ -229,8 +237,8 @@ def as_lookalike(described: Described, edition: str, name: str) -> Described:
 
 def describe_part(part: Part) -> Described:
     guidance = any("guidance_embedder" in name for name in part.sources)
-    channels = 0 if part.role == "z_image" else part.length("x_embedder.weight", 1)
-    return describe(part.role, guidance, channels, part.file.path.name, part.has(SEES))
+    channels = 0 if part.role in MARKS else part.length("x_embedder.weight", 1)
+    return describe(part.role, guidance, channels, part.file.path.name, part.has(MARKS.get(part.role, "")))
 
 
 def _axes(head: int, real: tuple[int, ...]) -> tuple[int, ...]:
@@ -270,6 +278,24 @@ def _flux2_config(part: Part) -> dict[str, Any]:
     }
 
 
+def _flux3_config(part: Part) -> dict[str, Any]:
+    head = part.length("mode_blocks.image.0.attn.norm_q.weight", 0)
+    width, channels = part.shape("x_embedders.image.weight")
+    return {
+        "in_channels": channels,
+        "cond_in_channels": part.length("x_embedders.image_cond.weight", 1),
+        "num_layers": part.count("mode_blocks.image"),
+        "num_single_layers": part.count("single_transformer_blocks"),
+        "attention_head_dim": head,
+        "num_attention_heads": width // head,
+        "joint_attention_dim": part.length("context_embedder.weight", 1),
+        "timestep_channels": part.length("timestep_embedder.linear_1.weight", 1),
+        "mlp_ratio": part.length("mode_blocks.image.0.ff.linear_out.weight", 1) / width,
+        "axes_dims_rope": _axes(head, (32, 32, 32, 32)),
+        "flow_map": part.has(MARKS["flux3"]),
+    }
+
+
 def _z_image_config(part: Part) -> dict[str, Any]:
     head = part.length("layers.0.attention.norm_q.weight", 0)
     width, channels = part.shape("all_x_embedder.2-1.weight")
@@ -283,7 +309,7 @@ def _z_image_config(part: Part) -> dict[str, Any]:
         "cap_feat_dim": part.length("cap_embedder.1.weight", 1),
         "axes_dims": list(_axes(head, (32, 48, 48))),
         "axes_lens": [1536, 512, 512],
-        "siglip_feat_dim": part.length(SEES, 0) if part.has(SEES) else None,
+        "siglip_feat_dim": part.length(MARKS["z_image"], 0) if part.has(MARKS["z_image"]) else None,
     }
 
 
@@ -392,6 +418,7 @@ def _config(part: Part) -> dict[str, Any]:
     make: dict[str, Callable[[Part], dict[str, Any]]] = {
         "flux1": _flux1_config,
         "flux2": _flux2_config,
+        "flux3": _flux3_config,
         "z_image": _z_image_config,
         "vae": _vae_config,
         "clip": _clip_config,
@@ -416,6 +443,7 @@ def _build(part: Part) -> torch.nn.Module:
     cls = {
         "flux1": "FluxTransformer2DModel",
         "flux2": "Flux2Transformer2DModel",
+        "flux3": "Flux3Transformer2DModel",
         "z_image": "ZImageTransformer2DModel",
         "vae": "AutoencoderKLFlux2" if part.role == "vae" and is_flux2_vae(part) else "AutoencoderKL",
     }.get(part.role)
@@ -461,6 +489,7 @@ def fill(
     that does. Otherwise they are expanded here. Raises ModelFilesError where weights are missing, have other shapes, or
     a format that cannot be read.
     """
+    import diffusers
     import torch
 
     if hasattr(module, "tie_weights"):
@@ -489,9 +518,10 @@ def fill(
         if unshaped.of_shape is not None:
             layers[key] = unshaped.of_shape(tuple(places[by_source[key][0]].tensor.shape))
     _require_readable(file, layers.values())
-    half = getattr(module, "_keep_in_fp32_modules", None) or ()
+    fragile = getattr(module, "_keep_in_fp32_modules", None) or ()
     strict = getattr(module, "_keep_in_fp32_modules_strict", None) or ()
-    precise = {*strict, *(half if dtype == torch.float16 else ())}
+    # transformers means in fp16, diffusers in bf16 too.
+    precise = {*strict, *(fragile if dtype == torch.float16 or isinstance(module, diffusers.ModelMixin) else ())}
 
     filled: dict[int, Any] = {}
     moved = {source.name for source in wanted.values() if source.heads}

@@ -164,6 +164,35 @@ def our_reference(opened, photo: torch.Tensor) -> str:
     return ""
 
 
+def flux3() -> dict:
+    """The distilled FLUX.3 from files and from a folder of components against its whole folder, with a reference."""
+    name = "FLUX.3 distilled"
+    folder = writers.build(name, MODELS / "diffusers" / name)
+    whole = model_files.load(name, "fp32")[0]
+    weights = writers.original(name, writers.weights_of(folder, "transformer"))
+    writers.write(
+        MODELS / "diffusion_models" / f"{name}.safetensors", writers.prefixed(weights, "model.diffusion_model.")
+    )
+    writers.write(MODELS / "vae" / f"{name}.safetensors", writers.original_vae(writers.weights_of(folder, "vae")))
+    photo = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1))
+
+    def drawn(opened) -> list[torch.Tensor]:
+        plain = encode(opened.clip)
+        (shown,) = references.add([plain], opened.vae, photo, OWN_SIZE)
+        return [draw(opened, plain), draw(opened, shown)]
+
+    expected = drawn(whole)
+    out = {"references matter": difference(*expected) / float(expected[0].std())}
+    for choice, vae in (
+        (f"diffusion_models/{name}.safetensors", f"vae/{name}.safetensors"),
+        (f"diffusers/{name}", "auto"),
+    ):
+        opened = component_files.load(choice, f"diffusers/{name}", "auto", vae, "fp32")
+        off = [difference(a, b) / float(b.std()) for a, b in zip(drawn(opened), expected, strict=True)]
+        out[choice.split("/")[0]] = {"off": off, "steps": opened.model.model.nature.defaults.steps}
+    return out
+
+
 def quantised_folder() -> dict:
     """A diffusers folder quantised by SDNQ, bitsandbytes and optimum-quanto against one with the numbers that its weights stand for."""
     from safetensors.torch import load_file

@@ -34,6 +34,14 @@ def test_zimage_omni_of_parts_draws_and_looks_as_its_whole_folder_does(figures, 
     assert chosen == "diffusers" or "shift of 6" in found["says"]
 
 
+@pytest.mark.parametrize("chosen", ["diffusion_models", "diffusers"])
+def test_flux3_of_parts_draws_what_its_whole_folder_draws(figures, chosen):
+    assert figures["flux3"]["references matter"] > 0.01
+    found = figures["flux3"][chosen]
+    assert max(found["off"]) <= 1e-5
+    assert found["steps"] == 16
+
+
 # kind of file -> how far its latents may be from the folder's, in standard deviations; how large it is in memory
 KINDS = {
     "diffusers": (1e-5, 1.0),

@@ -23,6 +23,8 @@ FAMILY = {  # name -> family, edition's channels beside the noise, steps, takes 
     "FLUX.1 Control": ("FLUX.1", 16, 28, False),
     "FLUX.2 dev": ("FLUX.2 dev", 0, 50, True),
     "FLUX.2 klein": ("FLUX.2 klein", 0, 4, True),
+    "FLUX.3": ("FLUX.3", 0, 50, True),
+    "FLUX.3 distilled": ("FLUX.3", 0, 16, True),
     "Z-Image Turbo": ("Z-Image", 0, 8, False),
     "Z-Image Omni": ("Z-Image Omni", 0, 50, True),
 }
@@ -95,6 +97,7 @@ def test_the_tests_own_naming_is_the_one_that_diffusers_reads(folders):
 
     for name, convert in (
         ("FLUX.2 dev", theirs.convert_flux2_transformer_checkpoint_to_diffusers),
+        ("FLUX.3 distilled", theirs.convert_flux3_transformer_checkpoint_to_diffusers),
         ("Z-Image Turbo", theirs.convert_z_image_transformer_checkpoint_to_diffusers),
     ):
         weights = writers.weights_of(folders(name), "transformer")

@@ -70,7 +70,7 @@ def build(name: str, folder: Path) -> Path:
         config = json.loads((folder / "text_encoder" / "config.json").read_text())
         config |= {"hidden_size": 64, "projection_dim": 64, "num_attention_heads": 1}
         CLIPTextModel(CLIPTextConfig(**config)).save_pretrained(folder / "text_encoder")
-    if name.startswith("FLUX.2"):
+    if name.startswith(("FLUX.2", "FLUX.3")):
         _vae(AutoencoderKLFlux2, 32).save_pretrained(folder / "vae")
     else:
         _vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611).save_pretrained(folder / "vae")
@@ -157,6 +157,40 @@ def original_flux2(weights: Weights) -> Weights:
     return out
 
 
+_FLUX3 = (
+    ("target_timestep_embedder.linear_1.", "ref_time_in.in_layer."),
+    ("target_timestep_embedder.linear_2.", "ref_time_in.out_layer."),
+    ("timestep_embedder.linear_1.", "time_in.in_layer."),
+    ("timestep_embedder.linear_2.", "time_in.out_layer."),
+    ("norm_out.linear.", "final_layer.image.adaLN_modulation.1."),
+    ("proj_out.", "final_layer.image.linear."),
+    ("x_embedders.", "emb_in."),
+    ("context_embedder.", "txt_in."),
+    ("single_transformer_blocks.", "single_blocks."),
+    (".attn.to_out.0.", ".attn_out."),
+    (".attn.norm_q.weight", ".norm.query_norm.scale"),
+    (".attn.norm_k.weight", ".norm.key_norm.scale"),
+    (".ff.linear_in.", ".mlp_in."),
+    (".ff.linear_out.", ".mlp_out."),
+    (".linear.weight", ".lin.weight"),
+    *((f".attn.to_{letter}.", f".{letter}_proj.") for letter in "qkv"),
+)
+
+
+def original_flux3(weights: Weights) -> Weights:
+    out = {"repa_projectors.0.weight": torch.zeros(2, 2)}
+    for name, tensor in weights.items():
+        if name == "norm_out.linear.weight":
+            tensor = torch.cat(tensor.chunk(2)[::-1])
+        for ours, theirs in _FLUX3:
+            if ours in name and not name.startswith("final_layer"):
+                name = name.replace(ours, theirs)
+        if name.startswith("mode_blocks."):
+            name = "content_" + name
+        out[name] = tensor
+    return out
+
+
 def original_z_image(weights: Weights) -> Weights:
     left, out = dict(weights), {}
     for name in list(left):
@@ -182,7 +216,8 @@ def original(name: str, weights: Weights) -> Weights:
     """The transformer's weights as their makers published them."""
     if name.startswith("FLUX.1"):
         return original_layout.to_original(weights)
-    return (original_flux2 if name.startswith("FLUX.2") else original_z_image)(weights)
+    makers = {"FLUX.2": original_flux2, "FLUX.3": original_flux3}
+    return makers.get(name[:6], original_z_image)(weights)
 
 
 def original_vae(weights: Weights) -> Weights:
