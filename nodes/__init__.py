@@ -47,10 +47,11 @@ NODES: list[type[io.ComfyNode]] = [
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import connections, report
+        from ..host import connections, report, start_up
 
         report.add_route()
         connections.add_routes()
+        start_up.queue_when_started()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES
