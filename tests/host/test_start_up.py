@@ -7,7 +7,6 @@ import time
 
 import pytest
 from comfyui import ComfyUI, node, text_to_image
-
 from conftest import dev
 
 WARM_UP = {
