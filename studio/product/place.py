@@ -220,6 +220,12 @@ def target_boxes(
     if planned and len(planned) < len(products):
         raise InputError("layout", f"{len(planned)} product boxes", f"a plan for {len(products)} products")
     share = 1 / len(products)  # of the picture's width, where no layout gives each its box
+    percent = (placement.scale or 60) / 100
+    # One for all: photos are taken to be of one scale, as a plan takes them.
+    alike = min(
+        min(width * share * percent / wide, height * percent / high, width * share / wide, height / high)
+        for wide, high in sizes
+    )
     boxes = []
     for index, (wide, high) in enumerate(sizes):
         if placement.scale and placement.scale_of == OF_PHOTO:
@@ -227,8 +233,7 @@ def target_boxes(
         elif planned and not placement.scale:
             factor = min(planned[index].width / wide, planned[index].height / high)
         else:
-            percent = (placement.scale or 60) / 100
-            factor = min(width * share * percent / wide, height * percent / high, width / wide, height / high)
+            factor = alike
         w, h = max(1, round(wide * factor)), max(1, round(high * factor))
         if planned:
             box = planned[index]
