@@ -149,8 +149,8 @@ def test_batches():
 
 @pytest.mark.parametrize("scale", [0, 40, 1000])
 def test_products_side_by_side_keep_their_proportions(scale):
-    product, matte = block(count=2)
-    matte[1, :40] = 0  # half as tall
+    product, matte = block(height=100, count=2)
+    matte[1, :60] = 0  # half as tall
     boxes = place.place(ground(), product, matte, Placement(scale=scale), together=True).layout.products
     assert boxes[0].width == boxes[1].width
     assert abs(boxes[0].height / boxes[1].height - 2) < 0.1
