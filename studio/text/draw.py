@@ -38,6 +38,7 @@ SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
 LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
 FIRM_SCRIM = 0.35  # opacity of one that was asked for
+FIRM_OUTLINE, FIRM_BOX = 0.03, 0.5  # em, opacity: from here on letters need no veil
 LIGHT_BONUS = 0.3  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
 
 
@@ -457,7 +458,7 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
     if design.box_opacity and design.box_color != AUTO:
         under = under * (1 - design.box_opacity) + contrast.rgb_of(design.box_color) * design.box_opacity
     # Letters with a firm edge or ground of their own need no veil.
-    framed = design.outline >= 0.03 or design.box_opacity >= 0.5
+    framed = design.outline >= FIRM_OUTLINE or design.box_opacity >= FIRM_BOX
     may_veil = design.scrim == "on" or (design.scrim == AUTO and not framed)
 
     if plan is not None and plan.scrim is not None and may_veil:  # the plan's colour was chosen for the plan's scrim
@@ -465,7 +466,9 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
         if contrast.worst_contrast(options[0], veiled) >= contrast.READABLE:
             return options[0], plan.scrim, ""
     color = options[0]
-    if plan is None or contrast.worst_contrast(color, under) < contrast.READABLE:
+    if framed and len(options) > 1:
+        color = _framed_color(design, plan, options, inks, under)
+    elif plan is None or contrast.worst_contrast(color, under) < contrast.READABLE:
         color, ratio = contrast.best_color(under, options)
         if ratio < contrast.READABLE and may_veil:
             color = min(
@@ -477,6 +480,23 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
     what = "no colour reads" if design.color == AUTO else f"{color} does not read"
     note = f"{what} well here; a scrim of {scrim.opacity:.0%} was put under the words" if scrim.opacity else ""
     return color, scrim, note
+
+
+def _framed_color(
+    design: Design, plan: Layout | None, options: tuple[str, ...], inks: list[str], under: np.ndarray
+) -> str:
+    """The colour of letters that bring an outline or a box: what is under them matters less than what frames them, on
+    which they and the runs' own colours must read. The plan's colour, where that will do."""
+
+    def unread(color: str) -> int:
+        own = design.outline_color if design.outline >= FIRM_OUTLINE else design.box_color
+        frame = contrast.rgb_of(_opposite(color) if own == AUTO else own)[None]
+        return sum(contrast.worst_contrast(ink, frame) < LARGE_TEXT for ink in (color, *inks))
+
+    fewest = min(map(unread, options))
+    reading = tuple(option for option in options if unread(option) == fewest)
+    given = design.box_opacity >= FIRM_BOX and design.box_color != AUTO  # a ground that a plan knows nothing of
+    return reading[0] if plan is not None and not given else contrast.best_color(under, reading)[0]
 
 
 def _scrim_for(color: str, inks: list[str], under: np.ndarray) -> Scrim:
