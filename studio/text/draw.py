@@ -37,6 +37,7 @@ NO_SAFE_AREA = "none"
 SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
 LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
+SOFT = 0.11  # of the picture's shorter side: the least over which a scrim fades
 FIRM_SCRIM = 0.35  # opacity of one that was asked for
 FIRM_OUTLINE, FIRM_BOX = 0.03, 0.5  # em, opacity: from here on letters need no veil
 LIGHT_BONUS = 0.3  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
@@ -361,7 +362,8 @@ def _veil(ink: _Ink, size: float, width: int, height: int, may_span: bool) -> _V
     An edge-to-edge gradient is what photographers' titles have: it darkens a photo as a vignette does, where a cloud
     in the middle of nothing looks like a smudge.
     """
-    around, fade = ink.grown(size * 0.35), max(size * 1.1, 8.0)
+    # Around small print a fade of its own size would have an edge that shows.
+    around, fade = ink.grown(size * 0.35), max(size * 1.1, SOFT * min(width, height))
     if may_span and ink.right - ink.left >= 0.4 * width:
         far = 4 * max(width, height)
         if (ink.top + ink.bottom) / 2 > 0.6 * height:

@@ -72,6 +72,15 @@ def drawn_color(out: draw.Lettered, inside: Box) -> list[float]:
     return out.image[0][part][out.mask[0][part] > 0.99].median(0).values.tolist()
 
 
+def test_the_scrim_under_small_print_has_no_edge_that_shows(typeface):
+    design = Design(preset="caption", anchor="center", scrim="on", shadow=0)
+    out = draw.overlay(plain(0.5), ["연출된 이미지입니다"], design, typeface)
+    veil = out.layer[0, 274:, :, 3]  # below the letters
+    assert not out.mask[0, 274:].any()
+    assert veil.max() > 0.1
+    assert veil.diff(dim=0).abs().max() < 0.014
+
+
 @pytest.mark.parametrize("frame", [{"outline": 0.06}, {"box_opacity": 0.9}])
 def test_framed_letters_keep_the_plans_colour(typeface, frame):
     """On a middle grey dark letters read a little better, but an outline or a box makes white ones read as well."""
