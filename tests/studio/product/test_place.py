@@ -194,6 +194,16 @@ def test_the_cast_shadow_is_softer_the_farther_it_is():
     assert opacity[:, 500:].max() < 0.35
 
 
+@pytest.mark.parametrize("azimuth", [315, 45, 270])
+def test_the_shadow_of_a_round_rim_has_no_streaks(azimuth):
+    _, alpha = disc(400)
+    room = np.pad(alpha[0].numpy(), 200)
+    cast = shadow.shadow(room, shadow.CAST, Light(azimuth, 50), 0.3)
+    valley = np.minimum(cast[:-8], cast[8:]) - cast[4:-4]  # darker above and below than in between
+    assert cast.max() > 0.4
+    assert valley.max() < 0.05
+
+
 def test_a_low_light_throws_a_longer_shadow():
     def length(height: float) -> float:
         out = place.place(ground(width=400), *block(), Placement(shadow="cast", light="left", light_height=height))
