@@ -12,6 +12,7 @@ from ..images import require_mask, require_one_each, require_picture
 from ..layout import contrast
 from ..layout.layout import Box, Layout, Light
 from ..layout.light import estimate_light
+from ..layout.plan import inked
 from . import color, shadow
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ LIGHTS = {  # the azimuth of Light
     "front left": 225.0,
     "front right": 135.0,
 }
+WORTH = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
 FAINT = 0.02  # alpha; less is no part of the product's box
 
 
@@ -358,14 +360,55 @@ def _clipped(box: Box, width: int, height: int) -> Box:
 def _as_layout(
     stands: tuple[Box, ...], light: Light, layout: Layout | None, width: int, height: int, picture: np.ndarray
 ) -> Layout:
-    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free."""
+    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free.
+
+    Words that the plan had beside its products stay beside them where they were placed otherwise, by a size or an offset.
+    """
     ground = min(height, max(box.bottom for box in stands))
     if layout is not None:
-        return replace(layout, products=stands, ground=ground, light=light)
+        placed = replace(layout, products=stands, ground=ground, light=light)
+        text = layout.text
+        gap = round(min(width, height) * 0.03)
+        if any(_meet(box, text, gap) for box in layout.products) or not any(_meet(box, text, gap) for box in stands):
+            return placed
+        text = _rest(text, stands, gap) or _near(text, _free_band(stands, width, height), height)
+        shade, align, scrim = inked(picture, text)
+        return replace(placed, text=text, text_color=shade, text_align=align, scrim=scrim)
     text = _free_band(stands, width, height)
     under = picture[text.y : text.bottom, text.x : text.right].reshape(-1, 3)
     shade, _ = contrast.best_color(under[:: max(1, len(under) // 4096)])
     return Layout(width, height, stands, ground, text, shade, "center", None, light)
+
+
+def _meet(product: Box, text: Box, gap: int) -> bool:
+    """Whether there are fewer than `gap` pixels between two boxes."""
+    across = max(product.x - text.right, text.x - product.right)
+    down = max(product.y - text.bottom, text.y - product.bottom)
+    return max(across, down) < gap
+
+
+def _rest(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
+    """The largest part of a box beside, above or below the products that meet it; None where little is left."""
+    met = [box for box in stands if _meet(box, text, gap)]
+    left, top = min(box.x for box in met) - gap, min(box.y for box in met) - gap
+    right, bottom = max(box.right for box in met) + gap, max(box.bottom for box in met) + gap
+    parts = [
+        (text.x, text.y, min(text.right, left), text.bottom),
+        (max(text.x, right), text.y, text.right, text.bottom),
+        (text.x, text.y, text.right, min(text.bottom, top)),
+        (text.x, max(text.y, bottom), text.right, text.bottom),
+    ]
+    x, y, x2, y2 = max(parts, key=lambda part: max(0, part[2] - part[0]) * max(0, part[3] - part[1]))
+    if max(0, x2 - x) * max(0, y2 - y) < WORTH * text.width * text.height:
+        return None
+    return Box(x, y, x2 - x, y2 - y)
+
+
+def _near(text: Box, band: Box, height: int) -> Box:
+    """The part of a free band, about as high as the words' box, that lies nearest to it."""
+    high = min(band.height, max(text.height, height // 3))
+    y = min(max(text.y + text.height // 2 - high // 2, band.y), band.bottom - high)
+    return Box(band.x, y, band.width, high)
 
 
 def _free_band(stands: tuple[Box, ...], width: int, height: int) -> Box:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
 from storefront.studio.errors import InputError
+from storefront.studio.layout import contrast
 from storefront.studio.layout.layout import Box, Layout, Light
 from storefront.studio.layout.light import STUDIO, estimate_light
 from storefront.studio.product import color, place, shadow
@@ -155,6 +157,38 @@ def test_products_side_by_side_keep_their_proportions(scale):
     assert boxes[0].width == boxes[1].width
     assert abs(boxes[0].height / boxes[1].height - 2) < 0.1
     assert boxes[0].right <= boxes[1].x
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"scale": 80}, {"offset_y": -35}, {"anchor": "top center", "scale": 50}, {"anchor": "top left", "scale": 50}],
+)
+def test_words_stay_beside_a_product_that_is_placed_otherwise(change):
+    plan = Layout(200, 160, (Box(80, 90, 40, 60),), 150, Box(10, 10, 180, 50), "#ffffff", "center", None, Light(0, 45))
+    as_planned = place.place(ground(0.2), *block(), BARE, plan)
+    assert as_planned.layout.text == plan.text
+    changed = place.place(ground(0.2), *block(), dataclasses.replace(BARE, **change), plan).layout
+    (box,), text = changed.products, changed.text
+    assert text.right <= box.x or text.x >= box.right or text.bottom <= box.y or text.y >= box.bottom
+    assert text.width * text.height > 0.2 * plan.text.width * plan.text.height
+    assert text.x >= 0
+    assert text.right <= 200
+
+
+def test_words_that_a_plan_has_over_its_product_stay_there():
+    plan = Layout(200, 160, (Box(80, 20, 40, 60),), 150, Box(10, 10, 180, 50), "#ffffff", "center", None, Light(0, 45))
+    assert place.place(ground(0.2), *block(), Placement(scale=70), plan).layout.text == plan.text
+
+
+def test_words_that_had_to_move_get_a_colour_that_reads_there():
+    scene = ground(0.05)
+    scene[:, :, 120:] = 0.95
+    plan = Layout(200, 160, (Box(20, 90, 30, 60),), 150, Box(10, 10, 90, 60), "#ffffff", "left", None, Light(0, 45))
+    changed = place.place(scene, *block(), Placement(anchor="top left", scale=95, shadow="none"), plan).layout
+    assert changed.text.x >= changed.products[0].right
+    under = scene[0, changed.text.y : changed.text.bottom, changed.text.x : changed.text.right].reshape(-1, 3).numpy()
+    if changed.scrim is None:
+        assert contrast.worst_contrast(changed.text_color, under) >= contrast.READABLE
 
 
 # --- shadow -----------------------------------------------------------------------------------------------------------
