@@ -257,14 +257,14 @@ def test_a_headline_has_the_size_of_one(name):
     assert letters.sum() > 0.008 * letters.numel()
 
 
-def letters_on(picture: np.ndarray, words: str) -> np.ndarray:
+def letters_on(picture: np.ndarray, words: str, wishes: Wishes = Wishes()) -> np.ndarray:  # noqa: B008, frozen
     """[H, W] where letters are, as the overlay draws them by the plan."""
     from storefront.studio.text import fonts
     from storefront.studio.text.draw import Design, overlay
 
     image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None]
     face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
-    return overlay(image, [words], Design(), face, plan(picture, [], words, Wishes())).mask[0].numpy() > 0.1
+    return overlay(image, [words], Design(), face, plan(picture, [], words, wishes)).mask[0].numpy() > 0.1
 
 
 TWO_LINES = "매일 아침\n갓 볶은 원두"
@@ -292,6 +292,17 @@ def test_no_letter_touches_a_thing(wide, tall, across, words):
     letters = letters_on(picture, words)
     assert letters.sum() > 0.005 * letters.size
     assert not letters[378 - tall :, left - 2 : left + wide + 2].any()
+
+
+def test_no_letter_touches_the_rocket():
+    """Letters fill a box to its lower edge: no leading lies below the last line."""
+    from PIL import Image
+
+    whole = Image.fromarray((photo("rocket") * 255).astype(np.uint8))
+    picture = np.asarray(whole.crop((0, 46, 640, 381)).resize((800, 419), Image.Resampling.BICUBIC)) / 255
+    letters = letters_on(picture, "주말 한정\n전 품목 20% 할인", Wishes(format="1.91:1 link preview"))
+    assert letters.sum() > 0.005 * letters.size
+    assert not letters[105:, 385:425].any()
 
 
 def test_the_writers_lines_stay_whole_where_there_is_room():
