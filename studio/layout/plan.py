@@ -329,7 +329,7 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
                     places.append((x, y, x + w, y + h))
     boxes = np.array(places)
     boxes = boxes[_on_side(boxes, wishes.text_side, y1)]
-    boxes = _trimmed(_scored_words(boxes, scene, headline, width, height).boxes[: BEST // 2])
+    boxes = _trimmed(_scored_words(boxes, scene, headline, width, height).boxes[: BEST // 3])
     return _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, headline, width, height)
 
 
