@@ -37,10 +37,11 @@ def require_mask(name: str, mask: torch.Tensor) -> np.ndarray:
 def require_one_each(name: str, masks: np.ndarray, count: int, width: int, height: int, like: str) -> None:
     """Raise InputError unless masks [B, H, W] are one, or `count`, of width x height pixels, as `like` has them."""
     if masks.shape[1:] != (height, width) or len(masks) not in (1, count):
+        several = "one mask" if count == 1 else f"{count} masks, or one,"
         raise InputError(
             name,
-            f"{len(masks)} of {masks.shape[2]}x{masks.shape[1]}",
-            f"{count} (or 1) of {width}x{height}, as the {like}",
+            f"{len(masks)} {'mask' if len(masks) == 1 else 'masks'} of {masks.shape[2]}x{masks.shape[1]}",
+            f"{several} of {width}x{height}, as the {like}",
         )
 
 

@@ -11,10 +11,11 @@ from ..canvas import FORMATS
 from ..errors import InputError, require_number
 from ..images import require_mask, require_picture
 from ..text.markup import TAG
+from ..text.typeset import OWN_LINES
 from . import contrast
 from .layout import Box, Layout, Scrim
 from .light import estimate_light
-from .scene import BoxMeans, Scene, look_at
+from .scene import BoxMeans, Scene, box_mean, look_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +107,15 @@ class _Words(NamedTuple):
     letter: np.ndarray  # [M] pixels an em
 
 
+class _Ink(NamedTuple):
+    """What the words come to in each of M boxes, about: a font has its own widths."""
+
+    letter: np.ndarray  # [M] pixels an em
+    wide: np.ndarray  # [M] pixels, of the longest line
+    tall: np.ndarray  # [M] pixels, of all lines
+    broken: np.ndarray  # [M] whether lines are broken that the writer made
+
+
 class _Choice(NamedTuple):
     products: _Products  # of one place
     words: _Words  # of one place
@@ -119,6 +129,11 @@ BUSY = 0.3  # a cell with more edge than this is busy
 EYE = 0.55  # a cell that stands out more than this catches the eye
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
 BEST = 350  # of each kind are paired
+SENTENCE = 16  # em: longer words are no headline any more
+LEFT = 0.4  # of the width: words in the middle of a box before this are flush left, and the same from the right
+CLEAR = 0.25  # of an em: what letters keep from a thing, at least
+TEXTURE = 0.35  # busy cells among their neighbours; more is wood or a crowd, less is the outline of a thing
+TRIMS = (0.1, 0.2, 0.3, 0.42, 0.55)  # of a box's side, taken off where it meets a thing
 
 
 def plan_pictures(background: torch.Tensor, mask: torch.Tensor | None, headline: str, wishes: Wishes) -> Layout:
@@ -313,31 +328,78 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
                 for y in np.linspace(y0, y1 - h, 8):
                     places.append((x, y, x + w, y + h))
     boxes = np.array(places)
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    wished = {
-        "auto": np.ones(len(boxes), bool),
-        "top": centre[:, 1] < 0.42,
-        "bottom": centre[:, 1] > (0.58 if y1 > 0.75 else 0.5),
-        "left": centre[:, 0] < 0.45,
-        "right": centre[:, 0] > 0.55,
-    }[wishes.text_side]
-    boxes, centre = boxes[wished], centre[wished]
+    boxes = boxes[_on_side(boxes, wishes.text_side, y1)]
+    boxes = _trimmed(_scored_words(boxes, scene, headline, width, height).boxes[: BEST // 3])
+    return _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, headline, width, height)
 
-    busy = BoxMeans((scene.busyness > BUSY).astype(np.float64)).over(boxes)
+
+def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
+    """[N] whether each box lies on the side that was wished for; `lowest` is where the safe area ends."""
+    import numpy as np
+
+    x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
+    return {
+        "auto": np.ones(len(boxes), bool),
+        "top": y < 0.42,
+        "bottom": y > (0.58 if lowest > 0.75 else 0.5),
+        "left": x < 0.45,
+        "right": x > 0.55,
+    }[side]
+
+
+def _trimmed(boxes: np.ndarray) -> np.ndarray:
+    """The boxes [N, 4], and each of them with a part of one side taken off: what is left beside a thing."""
+    import numpy as np
+
+    wide, tall = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    less = np.stack([wide, tall, -wide, -tall], -1)
+    return np.concatenate([boxes, *(boxes + less * side * part for side in np.eye(4) for part in TRIMS)])
+
+
+def _scored_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, height: int) -> _Words:
+    """The best of the boxes [N, 4], best first."""
+    import numpy as np
+
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    planes = [scene.busyness > BUSY, scene.busyness, scene.saliency > EYE, scene.saliency]
+    busy, rough, nicked, salient = BoxMeans(np.stack(planes, -1, dtype=np.float64)).over(boxes).T
     hidden = _hidden(scene, boxes)
     legible, patchy = _legible(scene, boxes)
-    noise = 1.2 * busy + 0.8 * BoxMeans(scene.busyness).over(boxes) + 0.9 * patchy
+    noise = 1.2 * busy + 0.8 * rough + 0.9 * patchy
     # Words that nick a subject look careless, however little of it they hide.
-    nicked = BoxMeans((scene.saliency > EYE).astype(np.float64)).over(boxes)
-    eye = 0.9 * BoxMeans(scene.saliency).over(boxes) + 3.2 * hidden + 1.2 * nicked
-    letter = _letter_size(boxes, headline, width, height)
-    share = letter / (width * height) ** 0.5
-    large = np.clip(share / 0.12, 0, 1) - 2 * np.clip(1 - share / 0.06, 0, 1)  # below a sixteenth it is no headline
+    eye = 0.9 * salient + 3.2 * hidden + 1.2 * nicked
+    ink = _ink_in(boxes, headline, width, height)
+    share = ink.letter / (width * height) ** 0.5
+    # Below a sixteenth it is hardly a headline, below a twentieth it is none; a long sentence may be smaller.
+    least = np.clip((SENTENCE / max(1.0, sum(map(_advance, headline)))) ** 0.5, 0.7, 1)
+    small = 2 * np.clip(1 - share / (0.06 * least), 0, 1) + 5 * np.clip(1 - share / (0.054 * least), 0, 1)
+    large = np.clip(share / 0.12, 0, 1) - small
     lost = np.clip(boxes[:, 3] - boxes[:, 1] - 0.4, 0, 1)  # a tall box with few words looks lost
     upper = 1 - centre[:, 1]  # read first
-    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost
-    best = np.argsort(-score, kind="stable")[: 3 * BEST]
-    return _Words(boxes[best], score[best], hidden[best], busy[best], letter[best])
+    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost - 0.6 * ink.broken
+    score -= _touched(boxes, ink, scene, width, height)
+    best = np.argsort(-score, kind="stable")[: 2 * BEST]
+    return _Words(boxes[best], score[best], hidden[best], busy[best], ink.letter[best])
+
+
+def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int) -> np.ndarray:
+    """[M] what it costs that the letters themselves, not their box, meet a thing or the outline of one.
+
+    Half a letter's worth costs all of it: a headline that only just bites into a cup looks as wrong as one across it.
+    """
+    import numpy as np
+
+    clear = CLEAR * ink.letter
+    align = _alignments((boxes[:, 0] + boxes[:, 2]) / 2)
+    left = boxes[:, 0] * width + (boxes[:, 2] - boxes[:, 0]) * width * align - ink.wide * align
+    top = (boxes[:, 1] + boxes[:, 3]) / 2 * height - ink.tall / 2
+    room = np.stack([left - clear, top - clear, left + ink.wide + clear, top + ink.tall + clear], -1)
+    room = np.clip(room / [width, height, width, height], 0, 1)
+    area = (room[:, 2] - room[:, 0]) * (room[:, 3] - room[:, 1]) * (width * height) / np.maximum(ink.letter, 1) ** 2
+    busy = (scene.busyness > BUSY).astype(np.float64)
+    outline = busy * (box_mean(busy[..., None], max(2, min(busy.shape) // 16))[..., 0] < TEXTURE)
+    thing, edge = BoxMeans(np.stack([scene.saliency > EYE, outline], -1).astype(np.float64)).over(room).T
+    return 1.6 * np.clip(thing * area / 0.5, 0, 1) + 0.6 * np.clip(edge * area / 0.5, 0, 1)
 
 
 def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -355,15 +417,15 @@ def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(ratio - 0.5, 0, 1), np.clip(np.sqrt(np.maximum(spread - middle**2, 0)) / 0.2, 0, 1)
 
 
-def _letter_size(boxes: np.ndarray, headline: str, width: int, height: int) -> np.ndarray:
-    """[M] pixels an em that the words can have in each box, each of their lines folded into one to five."""
+def _ink_in(boxes: np.ndarray, headline: str, width: int, height: int) -> _Ink:
+    """How large the words get in each box, each of their lines folded into one to five, and what they then fill."""
     import numpy as np
 
     lines = [line for line in TAG.sub("", headline).splitlines() if line.strip()] or ["x" * 10]
     lengths = [sum(map(_advance, line)) for line in lines]
     words = [[sum(map(_advance, word)) for word in WORD.findall(line)] for line in lines]
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
-    sizes = []
+    sizes, longests, counts = [], [], []
     for folds in range(1, 6):
         count, longest = 0, 0.0
         for length, parts in zip(lengths, words):
@@ -372,7 +434,16 @@ def _letter_size(boxes: np.ndarray, headline: str, width: int, height: int) -> n
             longest = max(longest, length / into + uneven, *parts)
             count += into
         sizes.append(np.minimum(wide / longest, tall / (1.2 * count)))
-    return np.max(sizes, 0)
+        longests.append(longest)
+        counts.append(count)
+    fold = np.argmax(sizes, 0)
+    if len(lines) > 1:  # the writer's own lines stay whole where that costs little size
+        fold = np.where(sizes[0] >= OWN_LINES * np.max(sizes, 0), 0, fold)
+    letter, longest, lines_high = (
+        np.choose(fold, part) for part in (sizes, longests, [1.2 * n - 0.28 for n in counts])
+    )
+    drawn = np.minimum(wide / longest, tall / lines_high)  # no leading above the first line, nor below the last
+    return _Ink(letter, drawn * longest, drawn * lines_high, fold > 0)
 
 
 def _advance(character: str) -> float:
@@ -435,7 +506,14 @@ def _finished(
 
 
 def _alignment(centre: float) -> str:
-    return "left" if centre < 0.4 else "right" if centre > 0.6 else "center"
+    return "left" if centre < LEFT else "right" if centre > 1 - LEFT else "center"
+
+
+def _alignments(centre: np.ndarray) -> np.ndarray:
+    """`_alignment` of many, as the share of a box's free width that lies before a line."""
+    import numpy as np
+
+    return np.where(centre < LEFT, 0.0, np.where(centre > 1 - LEFT, 1.0, 0.5))
 
 
 def inked(background: np.ndarray, text: Box) -> tuple[str, str, Scrim | None]:

@@ -151,7 +151,11 @@ def saliency(session: Any, network: Network, picture: torch.Tensor) -> torch.Ten
         found = 1 / (1 + np.exp(-found))
     low, high = float(found.min()), float(found.max())
     if not high >= 0.5:
-        raise InputError("image", f"{picture.shape[1]} x {picture.shape[0]} pixels", "a picture with a product in it")
+        raise InputError(
+            "image",
+            f"{picture.shape[1]} x {picture.shape[0]} pixels in which the network sees nothing that stands out",
+            "a picture with a product in it; crop closer, or try another model",
+        )
     return torch.from_numpy((found - low) / (high - low))
 
 

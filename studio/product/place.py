@@ -12,6 +12,7 @@ from ..images import require_mask, require_one_each, require_picture
 from ..layout import contrast
 from ..layout.layout import Box, Layout, Light
 from ..layout.light import estimate_light
+from ..layout.plan import inked
 from . import color, shadow
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ LIGHTS = {  # the azimuth of Light
     "front left": 225.0,
     "front right": 135.0,
 }
+WORTH = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
 FAINT = 0.02  # alpha; less is no part of the product's box
 
 
@@ -220,6 +222,12 @@ def target_boxes(
     if planned and len(planned) < len(products):
         raise InputError("layout", f"{len(planned)} product boxes", f"a plan for {len(products)} products")
     share = 1 / len(products)  # of the picture's width, where no layout gives each its box
+    percent = (placement.scale or 60) / 100
+    # One for all: photos are taken to be of one scale, as a plan takes them.
+    alike = min(
+        min(width * share * percent / wide, height * percent / high, width * share / wide, height / high)
+        for wide, high in sizes
+    )
     boxes = []
     for index, (wide, high) in enumerate(sizes):
         if placement.scale and placement.scale_of == OF_PHOTO:
@@ -227,8 +235,7 @@ def target_boxes(
         elif planned and not placement.scale:
             factor = min(planned[index].width / wide, planned[index].height / high)
         else:
-            percent = (placement.scale or 60) / 100
-            factor = min(width * share * percent / wide, height * percent / high, width / wide, height / high)
+            factor = alike
         w, h = max(1, round(wide * factor)), max(1, round(high * factor))
         if planned:
             box = planned[index]
@@ -353,14 +360,55 @@ def _clipped(box: Box, width: int, height: int) -> Box:
 def _as_layout(
     stands: tuple[Box, ...], light: Light, layout: Layout | None, width: int, height: int, picture: np.ndarray
 ) -> Layout:
-    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free."""
+    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free.
+
+    Words that the plan had beside its products stay beside them where they were placed otherwise, by a size or an offset.
+    """
     ground = min(height, max(box.bottom for box in stands))
     if layout is not None:
-        return replace(layout, products=stands, ground=ground, light=light)
+        placed = replace(layout, products=stands, ground=ground, light=light)
+        text = layout.text
+        gap = round(min(width, height) * 0.03)
+        if any(_meet(box, text, gap) for box in layout.products) or not any(_meet(box, text, gap) for box in stands):
+            return placed
+        text = _rest(text, stands, gap) or _near(text, _free_band(stands, width, height), height)
+        shade, align, scrim = inked(picture, text)
+        return replace(placed, text=text, text_color=shade, text_align=align, scrim=scrim)
     text = _free_band(stands, width, height)
     under = picture[text.y : text.bottom, text.x : text.right].reshape(-1, 3)
     shade, _ = contrast.best_color(under[:: max(1, len(under) // 4096)])
     return Layout(width, height, stands, ground, text, shade, "center", None, light)
+
+
+def _meet(product: Box, text: Box, gap: int) -> bool:
+    """Whether there are fewer than `gap` pixels between two boxes."""
+    across = max(product.x - text.right, text.x - product.right)
+    down = max(product.y - text.bottom, text.y - product.bottom)
+    return max(across, down) < gap
+
+
+def _rest(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
+    """The largest part of a box beside, above or below the products that meet it; None where little is left."""
+    met = [box for box in stands if _meet(box, text, gap)]
+    left, top = min(box.x for box in met) - gap, min(box.y for box in met) - gap
+    right, bottom = max(box.right for box in met) + gap, max(box.bottom for box in met) + gap
+    parts = [
+        (text.x, text.y, min(text.right, left), text.bottom),
+        (max(text.x, right), text.y, text.right, text.bottom),
+        (text.x, text.y, text.right, min(text.bottom, top)),
+        (text.x, max(text.y, bottom), text.right, text.bottom),
+    ]
+    x, y, x2, y2 = max(parts, key=lambda part: max(0, part[2] - part[0]) * max(0, part[3] - part[1]))
+    if max(0, x2 - x) * max(0, y2 - y) < WORTH * text.width * text.height:
+        return None
+    return Box(x, y, x2 - x, y2 - y)
+
+
+def _near(text: Box, band: Box, height: int) -> Box:
+    """The part of a free band, about as high as the words' box, that lies nearest to it."""
+    high = min(band.height, max(text.height, height // 3))
+    y = min(max(text.y + text.height // 2 - high // 2, band.y), band.bottom - high)
+    return Box(band.x, y, band.width, high)
 
 
 def _free_band(stands: tuple[Box, ...], width: int, height: int) -> Box:

@@ -15,6 +15,8 @@ KINDS = (NONE, DROP, CONTACT, CAST, BOTH)
 
 GROUND = 0.38  # how far the ground is foreshortened: the usual product photo looks down at about 20 degrees
 LONGEST = 1.1  # of the product's height: a low light would throw the shadow out of the picture
+RIM = 6  # pixels from column to column that an edge may rise and still be the rim on which the product stands
+STEPS = 4
 THINNEST = 0.1  # of the product's height: light from exactly the side still leaves a shadow as deep as the product
 
 
@@ -63,7 +65,7 @@ def _footprint(alpha: np.ndarray, base: int) -> np.ndarray:
     for way in (range(start, columns[-1] + 1), range(start, columns[0] - 1, -1)):
         level = base
         for column in way:
-            if solid[:, column].any() and abs(int(lowest[column]) - level) <= 6:
+            if solid[:, column].any() and abs(int(lowest[column]) - level) <= RIM:
                 level = int(lowest[column])
             ground[column] = level
         ground[way.stop :: way.step] = level  # what lies beyond the product
@@ -98,9 +100,17 @@ def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softne
         down = math.copysign(THINNEST, down)
     height, width = alpha.shape
     rows, columns = np.nonzero(alpha > 0.5)
-    lift = np.maximum(ground[columns] - rows, 0)  # a point so high above its ground falls there:
+    feet = ground[columns].astype(np.float64)
+    # Where the ground rises steeply (a round rim), neighbouring columns fall far apart: more are laid between them.
+    rise = np.append(np.diff(ground), 0)[columns]
+    steep = np.abs(rise) > 1
+    between = np.arange(1, STEPS) / STEPS
+    rows = np.concatenate([rows, *[rows[steep]] * len(between)])
+    feet = np.concatenate([feet, *(feet[steep] + share * rise[steep] for share in between)])
+    columns = np.concatenate([columns, *(columns[steep] + share for share in between)])
+    lift = np.maximum(feet - rows, 0)  # a point so high above its ground falls there:
     x = np.rint(columns + across * lift).astype(np.int64)
-    y = np.rint(ground[columns] - 1 + down * lift).astype(np.int64)
+    y = np.rint(feet - 1 + down * lift).astype(np.int64)
     seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     spot = y[seen] * width + x[seen]
     hits = np.bincount(spot, minlength=height * width)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from .markup import Run, Style
@@ -15,6 +16,7 @@ NOT_FIRST = set(
 )
 CLAUSE_ENDS = set(",.!?:;、。，．！？：；…")
 NOT_LAST = set("(「『【〔〈《‘“[{（｛［〝«‹₩￦$€£¥#@")
+SIGNS = set("&+×=→/·-–—~")  # between two words, where they stand alone
 RIGHT_TO_LEFT = {"R", "AL"}
 BALANCED = 200  # units; a longer text is a paragraph, whose lines are filled, and balancing it would take seconds
 # Scripts whose letters join, reorder or stack: Arabic and Hebrew, Indic, Thai to Khmer, Mongolian, Hangul of single jamo.
@@ -81,9 +83,16 @@ def may_break(before: str, after: str) -> bool:
     return before[-1] in "-–—/" and not after[0].isdigit()
 
 
-def leads_on(word: Sequence[Cluster]) -> bool:
-    """A Korean word of one syllable (전, 새, 첫, 한, 갓) belongs to the word after it and stays with it."""
-    return len(word) == 1 and "가" <= word[0].text[0] <= "힣"
+def is_hangul(character: str) -> bool:
+    return "가" <= character <= "힣"
+
+
+def leads_on(word: Sequence[Cluster], following: Sequence[Cluster]) -> bool:
+    """Whether a word belongs to the one after it and stays with it: a Korean one of one syllable (전, 새, 첫, 한, 갓), a sign
+    that stands alone (&), a number before what it counts (500 원)."""
+    if len(word) == 1:
+        return is_hangul(word[0].text[0]) or word[0].text in SIGNS
+    return word[-1].text.isdigit() and len(following) == 1 and is_hangul(following[0].text)
 
 
 def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
@@ -91,11 +100,11 @@ def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
     units: list[Unit] = []
     word: list[Cluster] = []
     space: list[Cluster] = []
-    for cluster in clusters:
+    for index, cluster in enumerate(clusters):
         if cluster.text == " ":
             space.append(cluster)
             continue
-        if word and space and leads_on(word):
+        if word and space and leads_on(word, list(takewhile(lambda one: one.text != " ", clusters[index:]))):
             word, space = [*word, *space], []
         elif word and (space or may_break(word[-1].text, cluster.text)):
             units.append(Unit(tuple(word), tuple(space)))
@@ -115,19 +124,33 @@ def wrap(
     words may not be split."""
     widths = [measure(unit.clusters) for unit in units]
     if split_words and any(each > width for each in widths):
-        units = [part for unit, each in zip(units, widths) for part in (_split(unit) if each > width else [unit])]
+        units = [
+            part
+            for unit, each in zip(units, widths)
+            for part in (_split(unit, width, measure) if each > width else [unit])
+        ]
         widths = [measure(unit.clusters) for unit in units]
     spaces = [measure(unit.space) if unit.space else 0.0 for unit in units]
     lines = _greedy(widths, spaces, width)
     if lines is None:
         return None
     if len(lines) > 1 and len(units) <= BALANCED:
-        lines = _even(widths, spaces, [_ending(unit) for unit in units], width, len(lines))
+        lines = _even(widths, spaces, [_ending(unit, after) for unit, after in pairwise(units)], width, len(lines))
     return [list(units[a:b]) for a, b in lines]
 
 
-def _split(unit: Unit) -> list[Unit]:
-    parts = [Unit((cluster,), ()) for cluster in unit.clusters]
+def _split(unit: Unit, width: float, measure: Callable[[Sequence[Cluster]], float]) -> list[Unit]:
+    """A unit's clusters, each on its own; but spaces, numbers, Latin words and what may not end or begin a line stay with
+    their neighbours as far as `width` allows."""
+    pieces = [[unit.clusters[0]]]
+    for before, cluster in zip(unit.clusters, unit.clusters[1:]):
+        bound = before.text in NOT_LAST or cluster.text in NOT_FIRST or " " in (before.text, cluster.text)
+        if bound or not (is_hangul(before.text[0]) or is_hangul(cluster.text[0])):
+            pieces[-1].append(cluster)
+        else:
+            pieces.append([cluster])
+    pieces = [part for piece in pieces for part in ([piece] if measure(piece) <= width else [[one] for one in piece])]
+    parts = [Unit(tuple(piece), ()) for piece in pieces]
     parts[-1] = Unit(parts[-1].clusters, unit.space)
     return parts
 
@@ -147,16 +170,21 @@ def _greedy(widths: Sequence[float], spaces: Sequence[float], limit: float) -> l
     return list(zip(starts, [*starts[1:], len(widths)]))
 
 
-def _ending(unit: Unit) -> float:
-    """What it costs to end a line with this unit, in squares of a full line; below 0 where a reader pauses anyway."""
-    return -0.15 if unit.clusters[-1].text in CLAUSE_ENDS else 0.0
+def _ending(unit: Unit, after: Unit) -> float:
+    """What it costs to end a line between two units, in squares of a full line; below 0 where a reader pauses anyway."""
+    last = "".join(cluster.text for cluster in unit.clusters[-2:])
+    if last[-1] in CLAUSE_ENDS:
+        return -0.15
+    month = last[0].isdigit() and last[-1] == "월" and after.clusters[0].text.isdigit()  # and its day
+    percent = last[-1] in "%％" and is_hangul(after.clusters[0].text[0])  # and what it is of: 70% 할인
+    return 0.3 if month or percent else 0.0
 
 
 def _even(
     widths: Sequence[float], spaces: Sequence[float], endings: Sequence[float], limit: float, count: int
 ) -> list[tuple[int, int]]:
     """`count` lines no wider than `limit` whose squared widths add up to the least: no line is left with one word
-    where the others can share. `endings` are costs of ending a line with a unit, in squares of `limit`."""
+    where the others can share. `endings` are costs of ending a line with a unit that is not the last, in squares of `limit`."""
     total = len(widths)
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]  # after each line: end -> (cost, start of the line)
     for _ in range(count):

@@ -37,7 +37,9 @@ NO_SAFE_AREA = "none"
 SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
 LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
+SOFT = 0.11  # of the picture's shorter side: the least over which a scrim fades
 FIRM_SCRIM = 0.35  # opacity of one that was asked for
+FIRM_OUTLINE, FIRM_BOX = 0.03, 0.5  # em, opacity: from here on letters need no veil
 LIGHT_BONUS = 0.3  # opacity; light letters on a darkened photo look cleaner than dark ones on a whitened one
 
 
@@ -360,7 +362,8 @@ def _veil(ink: _Ink, size: float, width: int, height: int, may_span: bool) -> _V
     An edge-to-edge gradient is what photographers' titles have: it darkens a photo as a vignette does, where a cloud
     in the middle of nothing looks like a smudge.
     """
-    around, fade = ink.grown(size * 0.35), max(size * 1.1, 8.0)
+    # Around small print a fade of its own size would have an edge that shows.
+    around, fade = ink.grown(size * 0.35), max(size * 1.1, SOFT * min(width, height))
     if may_span and ink.right - ink.left >= 0.4 * width:
         far = 4 * max(width, height)
         if (ink.top + ink.bottom) / 2 > 0.6 * height:
@@ -457,7 +460,7 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
     if design.box_opacity and design.box_color != AUTO:
         under = under * (1 - design.box_opacity) + contrast.rgb_of(design.box_color) * design.box_opacity
     # Letters with a firm edge or ground of their own need no veil.
-    framed = design.outline >= 0.03 or design.box_opacity >= 0.5
+    framed = design.outline >= FIRM_OUTLINE or design.box_opacity >= FIRM_BOX
     may_veil = design.scrim == "on" or (design.scrim == AUTO and not framed)
 
     if plan is not None and plan.scrim is not None and may_veil:  # the plan's colour was chosen for the plan's scrim
@@ -465,7 +468,9 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
         if contrast.worst_contrast(options[0], veiled) >= contrast.READABLE:
             return options[0], plan.scrim, ""
     color = options[0]
-    if plan is None or contrast.worst_contrast(color, under) < contrast.READABLE:
+    if framed and len(options) > 1:
+        color = _framed_color(design, plan, options, inks, under)
+    elif plan is None or contrast.worst_contrast(color, under) < contrast.READABLE:
         color, ratio = contrast.best_color(under, options)
         if ratio < contrast.READABLE and may_veil:
             color = min(
@@ -477,6 +482,23 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
     what = "no colour reads" if design.color == AUTO else f"{color} does not read"
     note = f"{what} well here; a scrim of {scrim.opacity:.0%} was put under the words" if scrim.opacity else ""
     return color, scrim, note
+
+
+def _framed_color(
+    design: Design, plan: Layout | None, options: tuple[str, ...], inks: list[str], under: np.ndarray
+) -> str:
+    """The colour of letters that bring an outline or a box: what is under them matters less than what frames them, on
+    which they and the runs' own colours must read. The plan's colour, where that will do."""
+
+    def unread(color: str) -> int:
+        own = design.outline_color if design.outline >= FIRM_OUTLINE else design.box_color
+        frame = contrast.rgb_of(_opposite(color) if own == AUTO else own)[None]
+        return sum(contrast.worst_contrast(ink, frame) < LARGE_TEXT for ink in (color, *inks))
+
+    fewest = min(map(unread, options))
+    reading = tuple(option for option in options if unread(option) == fewest)
+    given = design.box_opacity >= FIRM_BOX and design.box_color != AUTO  # a ground that a plan knows nothing of
+    return reading[0] if plan is not None and not given else contrast.best_color(under, reading)[0]
 
 
 def _scrim_for(color: str, inks: list[str], under: np.ndarray) -> Scrim:

@@ -18,6 +18,9 @@ SMALLEST = 8.0  # pixels an em; below it Hangul is no longer readable
 REFERENCE = 256  # pixels an em, at which widths are measured once and scaled
 OWN_LINES = 0.7  # of the largest size; at more than this the writer's own lines are not broken further
 
+RUN_ON = 10  # syllables; Hangul longer than this is a sentence without spaces,
+RUN_ON_GAIN = 1.5  # whose letters may be broken apart where that makes them so much larger
+
 # Where lines may be broken further than the writer did.
 NOWHERE, BETWEEN_WORDS, IN_WORDS = "nowhere", "between words", "in words"
 
@@ -196,7 +199,7 @@ class Typesetter:
         """The text in a box of `width` x `height` pixels. Raises InputError where it does not fit.
 
         At a fixed size words wider than the box are broken; the largest size that fits breaks none, unless only the
-        smallest one would do otherwise. Lines that the writer made stay whole where that costs little size.
+        smallest one would do otherwise, or for Hangul without spaces that gets much larger. Lines that the writer made stay whole where that costs little size.
         """
         size = self._setting.size
         if size:
@@ -208,15 +211,20 @@ class Typesetter:
         own = self._largest(width, height, largest, NOWHERE) if len(self._paragraphs) > 1 else None
         if own is not None and not self._fits(width, height, min(largest, own.size / OWN_LINES), BETWEEN_WORDS):
             return own
-        for breaks in (BETWEEN_WORDS, IN_WORDS):
-            block = self._largest(width, height, largest, breaks)
-            if block is not None:
-                return block
+        block = self._largest(width, height, largest, BETWEEN_WORDS)
+        if block is None or (self._runs_on() and self._fits(width, height, block.size * RUN_ON_GAIN, IN_WORDS)):
+            block = self._largest(width, height, largest, IN_WORDS) or block
+        if block is not None:
+            return block
         raise InputError(
             "text",
             "".join(cluster.text for paragraph in self._paragraphs for cluster in paragraph),
             f"words that fit {width:.0f} x {height:.0f} pixels at {SMALLEST:g} pixels an em; shorten it or enlarge the box",
         )
+
+    def _runs_on(self) -> bool:
+        units = (unit.clusters for paragraph in self._paragraphs for unit in breaking.units_of(paragraph))
+        return any(sum(breaking.is_hangul(one.text[0]) for one in unit) > RUN_ON for unit in units)
 
     def _largest(self, width: float, height: float, largest: float, breaks: str) -> Block | None:
         """The block at the largest size that fits, to within about a per cent; None if not even the smallest does."""

@@ -257,6 +257,61 @@ def test_a_headline_has_the_size_of_one(name):
     assert letters.sum() > 0.008 * letters.numel()
 
 
+def letters_on(picture: np.ndarray, words: str, wishes: Wishes = Wishes()) -> np.ndarray:  # noqa: B008, frozen
+    """[H, W] where letters are, as the overlay draws them by the plan."""
+    from storefront.studio.text import fonts
+    from storefront.studio.text.draw import Design, overlay
+
+    image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None]
+    face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+    return overlay(image, [words], Design(), face, plan(picture, [], words, wishes)).mask[0].numpy() > 0.1
+
+
+TWO_LINES = "매일 아침\n갓 볶은 원두"
+
+
+@pytest.mark.parametrize("words", [TWO_LINES, "Fresh coffee,\nevery morning", "할인", HEADLINE])
+def test_no_letter_touches_the_cup(words):
+    """Rim and spoon reach far into the side where there is room for words: they must become smaller there."""
+    letters = letters_on(examples.photo("coffee")[0].numpy(), words)
+    y, x = np.mgrid[:400, :600]
+    rim = ((x - 290) / 118) ** 2 + ((y - 112) / 95) ** 2 < 1
+    handle = (np.abs(x - 412) < 12) & (y > 66) & (y < 120)
+    assert letters.sum() > 0.005 * letters.size
+    assert not (letters & (rim | handle)).any()
+
+
+@pytest.mark.parametrize(
+    ("wide", "tall", "across"), [(24, 245, 0.5), (24, 265, 0.5), (60, 280, 0.5), (90, 340, 0.5), (190, 330, 0.6)]
+)
+@pytest.mark.parametrize("words", [TWO_LINES, "Fresh coffee,\nevery morning"])
+def test_no_letter_touches_a_thing(wide, tall, across, words):
+    picture = table(400, 400, horizon=0.7)
+    left = round(400 * across - wide / 2)
+    picture[380 - tall : 380, left : left + wide] = [0.1, 0.35, 0.25]
+    letters = letters_on(picture, words)
+    assert letters.sum() > 0.005 * letters.size
+    assert not letters[378 - tall :, left - 2 : left + wide + 2].any()
+
+
+def test_no_letter_touches_the_rocket():
+    """Letters fill a box to its lower edge: no leading lies below the last line."""
+    from PIL import Image
+
+    whole = Image.fromarray((photo("rocket") * 255).astype(np.uint8))
+    picture = np.asarray(whole.crop((0, 46, 640, 381)).resize((800, 419), Image.Resampling.BICUBIC)) / 255
+    letters = letters_on(picture, "주말 한정\n전 품목 20% 할인", Wishes(format="1.91:1 link preview"))
+    assert letters.sum() > 0.005 * letters.size
+    assert not letters[105:, 385:425].any()
+
+
+def test_the_writers_lines_stay_whole_where_there_is_room():
+    picture = table(400, 400, horizon=0.7, tint=0.15)
+    picture[50:370, 230:330] = [0.1, 0.5, 0.3]
+    rows = letters_on(picture, TWO_LINES).any(1)
+    assert (np.diff(rows.astype(int)) == 1).sum() == 2
+
+
 def test_longer_words_get_more_room():
     def area(words: str) -> int:
         text = plan(table(), [BOTTLE], words, Wishes()).text

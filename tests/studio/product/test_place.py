@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
 from storefront.studio.errors import InputError
+from storefront.studio.layout import contrast
 from storefront.studio.layout.layout import Box, Layout, Light
 from storefront.studio.layout.light import STUDIO, estimate_light
 from storefront.studio.product import color, place, shadow
@@ -147,6 +149,48 @@ def test_batches():
         place.place(ground(count=2), product, matte, BARE)
 
 
+@pytest.mark.parametrize("scale", [0, 40, 1000])
+def test_products_side_by_side_keep_their_proportions(scale):
+    product, matte = block(height=100, count=2)
+    matte[1, :60] = 0  # half as tall
+    boxes = place.place(ground(), product, matte, Placement(scale=scale), together=True).layout.products
+    assert boxes[0].width == boxes[1].width
+    assert abs(boxes[0].height / boxes[1].height - 2) < 0.1
+    assert boxes[0].right <= boxes[1].x
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"scale": 80}, {"offset_y": -35}, {"anchor": "top center", "scale": 50}, {"anchor": "top left", "scale": 50}],
+)
+def test_words_stay_beside_a_product_that_is_placed_otherwise(change):
+    plan = Layout(200, 160, (Box(80, 90, 40, 60),), 150, Box(10, 10, 180, 50), "#ffffff", "center", None, Light(0, 45))
+    as_planned = place.place(ground(0.2), *block(), BARE, plan)
+    assert as_planned.layout.text == plan.text
+    changed = place.place(ground(0.2), *block(), dataclasses.replace(BARE, **change), plan).layout
+    (box,), text = changed.products, changed.text
+    assert text.right <= box.x or text.x >= box.right or text.bottom <= box.y or text.y >= box.bottom
+    assert text.width * text.height > 0.2 * plan.text.width * plan.text.height
+    assert text.x >= 0
+    assert text.right <= 200
+
+
+def test_words_that_a_plan_has_over_its_product_stay_there():
+    plan = Layout(200, 160, (Box(80, 20, 40, 60),), 150, Box(10, 10, 180, 50), "#ffffff", "center", None, Light(0, 45))
+    assert place.place(ground(0.2), *block(), Placement(scale=70), plan).layout.text == plan.text
+
+
+def test_words_that_had_to_move_get_a_colour_that_reads_there():
+    scene = ground(0.05)
+    scene[:, :, 120:] = 0.95
+    plan = Layout(200, 160, (Box(20, 90, 30, 60),), 150, Box(10, 10, 90, 60), "#ffffff", "left", None, Light(0, 45))
+    changed = place.place(scene, *block(), Placement(anchor="top left", scale=95, shadow="none"), plan).layout
+    assert changed.text.x >= changed.products[0].right
+    under = scene[0, changed.text.y : changed.text.bottom, changed.text.x : changed.text.right].reshape(-1, 3).numpy()
+    if changed.scrim is None:
+        assert contrast.worst_contrast(changed.text_color, under) >= contrast.READABLE
+
+
 # --- shadow -----------------------------------------------------------------------------------------------------------
 
 
@@ -182,6 +226,16 @@ def test_the_cast_shadow_is_softer_the_farther_it_is():
     near, far = (np.abs(np.diff(opacity[:, x])).max() for x in (335, 435))
     assert far < near * 0.6
     assert opacity[:, 500:].max() < 0.35
+
+
+@pytest.mark.parametrize("azimuth", [315, 45, 270])
+def test_the_shadow_of_a_round_rim_has_no_streaks(azimuth):
+    _, alpha = disc(400)
+    room = np.pad(alpha[0].numpy(), 200)
+    cast = shadow.shadow(room, shadow.CAST, Light(azimuth, 50), 0.3)
+    valley = np.minimum(cast[:-8], cast[8:]) - cast[4:-4]  # darker above and below than in between
+    assert cast.max() > 0.4
+    assert valley.max() < 0.05
 
 
 def test_a_low_light_throws_a_longer_shadow():
@@ -300,6 +354,13 @@ def test_a_picture_or_mask_that_does_not_fit_is_named(named, change):
     arguments = {"background": ground(), "product": product, "mask": mask, "placement": Placement(), **change}
     with pytest.raises(InputError, match=f"^{named} is"):
         place.place(**arguments)
+
+
+def test_a_mask_of_another_size_is_told_in_plain_words():
+    with pytest.raises(InputError, match="is '1 mask of 20x20'; wanted: one mask of 60x80, as the product"):
+        place.place(ground(), block()[0], torch.ones(1, 20, 20), Placement())
+    with pytest.raises(InputError, match="is '5 masks of 60x80'; wanted: 2 masks, or one, of 60x80, as the product"):
+        place.place(ground(), block(count=2)[0], torch.ones(5, 80, 60), Placement())
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,47 @@ def test_ink_touches_the_margin_of_its_anchor(typeface, anchor):
         assert abs((left + right) / 2 - 256) <= 2
 
 
+def drawn_color(out: draw.Lettered, inside: Box) -> list[float]:
+    """The median colour of the letters in a part of the picture."""
+    part = slice(inside.y, inside.bottom), slice(inside.x, inside.right)
+    return out.image[0][part][out.mask[0][part] > 0.99].median(0).values.tolist()
+
+
+def test_the_scrim_under_small_print_has_no_edge_that_shows(typeface):
+    design = Design(preset="caption", anchor="center", scrim="on", shadow=0)
+    out = draw.overlay(plain(0.5), ["연출된 이미지입니다"], design, typeface)
+    veil = out.layer[0, 274:, :, 3]  # below the letters
+    assert not out.mask[0, 274:].any()
+    assert veil.max() > 0.1
+    assert veil.diff(dim=0).abs().max() < 0.014
+
+
+@pytest.mark.parametrize("frame", [{"outline": 0.06}, {"box_opacity": 0.9}])
+def test_framed_letters_keep_the_plans_colour(typeface, frame):
+    """On a middle grey dark letters read a little better, but an outline or a box makes white ones read as well."""
+    plan = Layout(512, 512, (), 500, Box(40, 40, 400, 200), "#ffffff", "left", None, Light(0, 45))
+    out = draw.overlay(plain(0.55), ["여름 세일"], Design(**frame), typeface, plan)
+    assert min(drawn_color(out, plan.text)) > 0.95
+
+
+@pytest.mark.parametrize("frame", [{"outline": 0.06}, {"box_opacity": 0.9}])
+@pytest.mark.parametrize(("own", "light"), [("#ffe14d", True), ("#7a0000", False)])
+def test_the_frame_suits_the_colours_of_single_runs(typeface, frame, own, light):
+    """Yellow letters with a white outline are lost, whatever the picture is like; so are dark red ones in a dark box."""
+    out = draw.overlay(plain(0.9 if light else 0.1), [f"세일 [color={own}]50%[/color]"], Design(**frame), typeface)
+    left, top, right, bottom = ink(out.mask[0])
+    first = Box(left, top, (right - left) // 3, bottom - top)
+    assert (min(drawn_color(out, first)) > 0.9) == light
+
+
+def test_an_outlines_own_colour_decides_that_of_the_letters(typeface):
+    for outline, light in (("#ffffff", False), ("#101010", True)):
+        out = draw.overlay(
+            plain(0.1 if not light else 0.9), ["세일"], Design(outline=0.06, outline_color=outline), typeface
+        )
+        assert (min(drawn_color(out, Box(0, 0, 512, 512))) > 0.9) == light
+
+
 def test_the_box_of_the_layout_is_kept(typeface):
     plan = Layout(512, 512, (), 500, Box(40, 300, 200, 100), "#ff0000", "right", None, Light(0, 45))
     out = draw.overlay(plain(0), ["여름 세일"], Design(), typeface, plan)

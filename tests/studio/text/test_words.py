@@ -111,6 +111,21 @@ def test_lines_end_where_a_reader_pauses():
     assert lines("매일 아침 직접 볶은 원두, 오늘만 30% 할인", 11)[-1] == "오늘만 30% 할인"
 
 
+def test_a_number_stays_with_what_it_counts_and_a_sign_with_the_next_word():
+    assert lines("커피 500 원 행사상품", 8) == ["커피 500 원", "행사상품"]
+    assert lines("여름 & 망고빙수", 6) == ["여름", "& 망고빙수"]
+
+
+def test_a_date_and_a_percentage_stay_together_where_there_is_room():
+    assert lines("세일 12월 31일까지", 10) == ["세일", "12월 31일까지"]
+    assert lines("12월 31일까지", 6) == ["12월", "31일까지"]
+    assert lines("이번 주 최대 70% 할인", 12) == ["이번 주 최대", "70% 할인"]
+
+
+def test_a_split_word_keeps_its_numbers_and_signs():
+    assert lines("봄맞이신메뉴출시50%할인", 6, split_words=True) == ["봄맞이신", "메뉴출시", "50%할인"]
+
+
 def test_loan_words_in_katakana_stay_whole():
     assert lines("春のキャンペーン開催中", 8) == ["春の", "キャンペーン開催", "中"] or "キャンペーン" in "/".join(
         lines("春のキャンペーン開催中", 8)
@@ -286,6 +301,20 @@ def test_the_largest_size_fits_and_a_tenth_more_does_not(bundled, text, width, h
     except InputError:
         return
     assert larger.lines > block.lines or any(len(part) < 3 for part in text.split())
+
+
+@pytest.mark.parametrize("text", ["봄맞이신메뉴출시기념전품목할인", "가" * 30])
+def test_hangul_without_spaces_is_broken_rather_than_tiny(bundled, text):
+    block = typeset.Typesetter(text, bundled, typeset.Setting()).fit(260, 600)
+    assert block.size > 50
+    assert block.lines > 4
+
+
+def test_a_long_word_is_not_broken(bundled):
+    for text in ("www.storefront.co.kr", "에티오피아예가체프 원두", "Congratulations"):
+        block = typeset.Typesetter(text, bundled, typeset.Setting()).fit(260, 600)
+        drawn = {glyph.text for glyph in block.glyphs}
+        assert text.split()[0] in drawn
 
 
 def test_a_text_that_cannot_fit_is_refused(bundled):
