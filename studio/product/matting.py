@@ -32,6 +32,7 @@ class Trust(NamedTuple):
     below: float  # an alpha below this is background, if its neighbourhood agrees
     above: float  # an alpha above this is product
     margin: int  # pixels of a quarter of this level's resolution that a sure pixel keeps from an unsure one
+    beside: int  # cells of product beside unsure ones that are solved as well
     radius: int  # windows of the colour means, in pixels of a quarter of this level's resolution
     noise: float  # variance of a colour in 0..1 that is there even in an even surface
     prior: float  # variance of the coarser level's alpha where it is one half
@@ -95,8 +96,8 @@ class Cells(NamedTuple):
 FIRST, SECOND = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
 
 # Measured by tests/bench/cutout.py.
-COARSE = Trust(0.03, 0.98, 1, 4, 0.0003, 0.04, 0.99, 1 / 20, 0.3)
-FINE = Trust(0.04, 0.96, 0, 4, 0.0005, 0.16, 0.98, 1 / 100, 3)
+COARSE = Trust(0.03, 0.98, 1, 0, 4, 0.0003, 0.04, 0.99, 1 / 20, 0.3)
+FINE = Trust(0.04, 0.96, 0, 1, 4, 0.0005, 0.16, 0.98, 1 / 100, 3)
 BINS = 24  # a side of the histograms of whole product and whole background
 RARE = 0.001  # share of a side's pixels in a bin at which its word counts half
 HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
@@ -285,7 +286,8 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0, keepdim=True)
     known = _double(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
     means, covariance = known[:6], known[6:]
-    sure = product[0, 0] == 1
+    # Cells beside the edge are worked on too: a coarser level's pixel may end where its product's shadow has begun.
+    sure = _widened(1 - product, trust.beside)[0, 0] == 0
     return Sides(means, covariance, sure, ~sure & (background[0, 0] == 0))
 
 

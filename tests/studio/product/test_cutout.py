@@ -208,6 +208,13 @@ def test_solid_pixels_are_the_photos_own_and_the_rest_recomposes_it(find):
     assert cut.alpha.max() <= 1
 
 
+def test_a_soft_rim_ends_softly(find):
+    """Below the saucer lies its shadow: a row of it, kept as product, was a staircase of dark pixels."""
+    alpha = cutout.cut_out(examples.photo("coffee"), find, Edges(), nothing).alpha[0, 300:]
+    assert (alpha > 0.9).any(0).sum() > 250
+    assert not ((alpha[:-1] > 0.9) & (alpha[1:] < 0.5)).any()
+
+
 def test_a_mask_that_is_all_product_changes_nothing():
     picture = torch.rand(40, 60, 3, generator=torch.Generator().manual_seed(0))
     matte = refined_from(picture, torch.ones(32, 32))
