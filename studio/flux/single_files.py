@@ -24,8 +24,8 @@ from .families import (
     Edition,
     Family,
 )
+from .layers import Layer
 from .naming import MISTRAL_HEAD, NAMINGS, Naming, Source
-from .quantised import Layer
 from .weight_files import WeightFile
 
 if TYPE_CHECKING:
@@ -533,7 +533,7 @@ def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
         raise ModelFilesError(
             "model",
             file.path.name,
-            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, SDNQ or GGUF weights; it has "
+            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, torchao, SDNQ or GGUF weights; it has "
             + ", ".join(kinds)
             + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
         )

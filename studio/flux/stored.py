@@ -42,12 +42,13 @@ class ScaledFp8:
 
 @dataclass(frozen=True)
 class ScaledInt8:
-    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`, optimum-quanto's int8."""
+    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`, optimum-quanto's and torchao's int8."""
 
     scale: torch.Tensor  # float32, one number or [rows, 1]
     unit: float = 1.0  # multiplied in a step of its own, as bitsandbytes does with 1/127
     rotated: int = 0  # so many columns at a time were turned by a Hadamard matrix (ConvRot); 0: none
     rounded: torch.dtype | None = None  # what the product is rounded to first
+    zero: torch.Tensor | None = None  # float32, as `scale`: taken off the integers
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
@@ -55,14 +56,17 @@ class ScaledInt8:
 
     def rows(self, start: int, stop: int | None) -> ScaledInt8:
         """The same for some of the rows."""
-        return dataclasses.replace(self, scale=_rows(self.scale, start, stop))
+        return dataclasses.replace(self, scale=_rows(self.scale, start, stop), zero=_rows(self.zero, start, stop))
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, columns] -> the weight [rows, columns] in `dtype`."""
-        scale = self.scale.to(raw.device)
+        scale, zero = self.scale.to(raw.device), 0 if self.zero is None else self.zero.to(raw.device)
 
         def numbers(start: int, stop: int) -> torch.Tensor:
-            some = raw[start:stop].float() * (scale if scale.ndim == 0 else scale[start:stop]) * self.unit
+            some = raw[start:stop].float()
+            if self.zero is not None:
+                some -= _rows(zero, start, stop)
+            some = some * _rows(scale, start, stop) * self.unit
             if not self.rotated:
                 return some.to(self.rounded or some.dtype)
             turn = hadamard(self.rotated).T.to(some)
@@ -75,7 +79,7 @@ class ScaledInt8:
 class ScaledBlocks:
     """Numbers in blocks that share a scale; in a row stand first the numbers' bytes, then the scales'.
 
-    bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's and BFL's), mxfp8.
+    bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's, BFL's and torchao's), mxfp8, mxfp4, torchao's float8 in blocks.
     """
 
     numbers: (
@@ -89,7 +93,7 @@ class ScaledBlocks:
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
-        return raw.shape[1] // self._block_bytes * self.block
+        return raw.shape[1] // self.block_bytes * self.block
 
     def rows(self, start: int, stop: int | None) -> ScaledBlocks:
         """The same for some of the rows."""
@@ -98,7 +102,7 @@ class ScaledBlocks:
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
         columns, work = self.columns(raw), self.arithmetic or dtype
-        split = columns // self.block * (self._block_bytes - self.scales.itemsize)
+        split = columns // self.block * self.code_bytes
 
         def numbers(start: int, stop: int) -> torch.Tensor:
             some, scales = raw[start:stop, :split], raw[start:stop, split:].contiguous().view(self.scales).to(work)
@@ -116,9 +120,14 @@ class ScaledBlocks:
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
     @property
-    def _block_bytes(self) -> int:
-        size = self.numbers.itemsize * self.block if isinstance(self.numbers, torch.dtype) else self.block // 2
-        return size + self.scales.itemsize
+    def code_bytes(self) -> int:
+        """Of a block's numbers."""
+        return self.numbers.itemsize * self.block if isinstance(self.numbers, torch.dtype) else self.block // 2
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's numbers and its scale."""
+        return self.code_bytes + self.scales.itemsize
 
 
 # Bits of a code -> the codes of one group of bytes, each as the (byte, shift to the right, mask) of its pieces.
@@ -160,7 +169,7 @@ def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
 @dataclass(frozen=True)
 class ShiftedBlocks:
     """Integers of few bits in blocks that share a scale and mostly a zero point; in a row stand first the codes' bytes, then
-    the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2.
+    the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2, torchao's int4 and int8 in blocks.
     """
 
     bits: int  # of a code
@@ -168,14 +177,24 @@ class ShiftedBlocks:
     scales: torch.dtype  # of scales and zero points; what they meet the codes in
     lowest: int  # what code 0 stands for
     shifted: bool  # whether there are zero points
-    at_once: bool = True  # product and zero point are rounded together, as SDNQ does, not one after the other
+    # What a zero point is to a code: "added" to the product, "fused" (the same, rounded once: SDNQ), or "taken" off the code.
+    zeros: str = "fused"
     up: torch.Tensor | None = None  # [rows, rank]: times `down` added to the weight (SVDQuant)
     down: torch.Tensor | None = None  # [rank, columns]
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
-        size = self.block * self.bits // 8 + self.scales.itemsize * (1 + self.shifted)
-        return raw.shape[1] // size * self.block
+        return raw.shape[1] // self.block_bytes * self.block
+
+    @property
+    def code_bytes(self) -> int:
+        """Of a block's codes."""
+        return self.block * self.bits // 8
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's codes, its scale and its zero point."""
+        return self.code_bytes + self.scales.itemsize * (1 + self.shifted)
 
     def rows(self, start: int, stop: int | None) -> ShiftedBlocks:
         """The same for some of the rows."""
@@ -194,8 +213,10 @@ class ShiftedBlocks:
             scales, zeros = both[:, :count], both[:, count:]
             if not self.shifted:
                 values = values * scales
+            elif self.zeros == "taken":
+                values = (values - zeros) * scales
             else:
-                values = torch.addcmul(zeros, values, scales) if self.at_once else values * scales + zeros
+                values = torch.addcmul(zeros, values, scales) if self.zeros == "fused" else values * scales + zeros
             return values.reshape(len(some), columns)
 
         if self.up is None or self.down is None:
