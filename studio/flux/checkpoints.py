@@ -31,12 +31,8 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
-OPENED = (
-    "bitsandbytes",
-    "quanto",
-    "sdnq",
-    "torchao",
-)  # quantisers whose folders are opened, by the quant_method of a config
+# Quantisers whose folders are opened, by the quant_method of a config.
+OPENED = ("bitsandbytes", "quanto", "sdnq", "torchao", "nunchaku_lite")
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
@@ -109,7 +105,7 @@ def _require_opened(quantised: Any, part: Path) -> None:
     maker = next((name for mark, name in QUANTISERS.items() if mark in method.lower()), method or "an unknown one")
     why = "whose layers it must keep on the device as a whole"
     if maker == "nunchaku":
-        why += "; nunchaku's own nodes open it"
+        why += "; nunchaku's own nodes open it, and this pack what diffusers calls nunchaku_lite"
     elif pickled:
         why = "in pickles, which can run code and are never opened"
         why += "; torchao 0.16 or newer saves the same as safetensors" if maker == "torchao" else ""
@@ -117,7 +113,7 @@ def _require_opened(quantised: Any, part: Path) -> None:
         "model",
         f"{part.parent.name}/{part.name}",
         f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
-        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao or SDNQ folder, or its fp8, nvfp4 or GGUF file in"
+        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ or nunchaku_lite folder, or its fp8, nvfp4 or GGUF file in"
         " StorefrontLoadComponents",
     )
 

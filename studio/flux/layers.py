@@ -37,15 +37,18 @@ def in_rows(
     numbers: Callable[[], list[torch.Tensor]],
     stored: ShiftedBlocks | ScaledBlocks,
     change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    tile: int = 1,
 ) -> tuple[torch.Tensor, Stored]:
-    """Rows of bytes of codes, then scales, then zero points, each [rows, ...]. `change` is done to the codes, as uint8."""
+    """Rows of bytes of codes, then scales, then zero points, each [rows, ...]. `change` is done to the codes, as uint8, so
+    many times `tile` rows at once.
+    """
     import torch
 
     codes = codes.contiguous().view(torch.int8).reshape(len(codes), -1)
     width = codes.shape[1]
     # What stays is allocated before what goes, so that no gaps are left between the layers.
     out = torch.empty(len(codes), width // stored.code_bytes * stored.block_bytes, dtype=torch.int8)
-    step = max(AT_ONCE // max(width, 1), 1)
+    step = max(AT_ONCE // max(width, 1) // tile, 1) * tile
     for start in range(0, len(codes), step):
         some = codes[start : start + step]
         out[start : start + step, :width] = change(some.view(torch.uint8)).view(torch.int8) if change else some

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import torchao
+from . import svdquant, torchao
 from .layers import E2M1, PLAIN, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import (
     CODES,
@@ -90,6 +90,8 @@ def layers_of(
         elif name.endswith(torchao.CODES):
             weight = name.removesuffix(torchao.CODES) + ".weight"
             found[weight] = torchao.layer(name, entries, metadata.get(weight))
+        elif name.endswith(svdquant.CODES) and said.get("quant_method") == "nunchaku_lite":
+            found |= svdquant.layers(name, entries)
     return found
 
 

@@ -174,11 +174,12 @@ class ShiftedBlocks:
 
     bits: int  # of a code
     block: int  # numbers
-    scales: torch.dtype  # of scales and zero points; what they meet the codes in
+    scales: torch.dtype  # of scales and zero points
     lowest: int  # what code 0 stands for
     shifted: bool  # whether there are zero points
     # What a zero point is to a code: "added" to the product, "fused" (the same, rounded once: SDNQ), or "taken" off the code.
     zeros: str = "fused"
+    arithmetic: torch.dtype | None = None  # what codes, scales and zero points meet in; None: that of the scales
     up: torch.Tensor | None = None  # [rows, rank]: times `down` added to the weight (SVDQuant)
     down: torch.Tensor | None = None  # [rank, columns]
 
@@ -203,13 +204,13 @@ class ShiftedBlocks:
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
         columns = self.columns(raw)
-        count, split = columns // self.block, columns * self.bits // 8
+        count, split, work = columns // self.block, columns * self.bits // 8, self.arithmetic or self.scales
 
         def numbers(start: int, stop: int) -> torch.Tensor:
             some = raw[start:stop]
             codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
-            values = codes.reshape(len(some), count, self.block).to(self.scales).add_(self.lowest)
-            both = some[:, split:].contiguous().view(self.scales)[..., None]
+            values = codes.reshape(len(some), count, self.block).to(work).add_(self.lowest)
+            both = some[:, split:].contiguous().view(self.scales)[..., None].to(work)
             scales, zeros = both[:, :count], both[:, count:]
             if not self.shifted:
                 values = values * scales
@@ -224,6 +225,39 @@ class ShiftedBlocks:
         work = torch.promote_types(self.up.dtype, self.scales)
         up, down = (side.to(raw.device, work) for side in (self.up, self.down))
         return _in_steps(len(raw), columns, numbers, work, raw.device).addmm_(up, down).to(dtype)
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """Blocks whose columns were multiplied by a factor, with the product of two narrow matrices added: SVDQuant."""
+
+    blocks: ShiftedBlocks | ScaledBlocks
+    smooth: torch.Tensor  # [columns], what a column was multiplied by
+    scale: torch.Tensor | None  # float32 [rows, 1]
+    up: torch.Tensor  # [rows, rank]
+    down: torch.Tensor  # [rank, columns]
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return self.blocks.columns(raw)
+
+    def rows(self, start: int, stop: int | None) -> Smoothed:
+        """The same for some of the rows."""
+        own, up = _rows(self.scale, start, stop), self.up[start:stop]
+        return dataclasses.replace(self, blocks=self.blocks.rows(start, stop), scale=own, up=up)
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`, in float32 on the way."""
+        smooth, up, down = (part.to(raw.device, torch.float32) for part in (self.smooth, self.up, self.down))
+        scale = None if self.scale is None else self.scale.to(raw.device)
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some = self.blocks.expand(raw[start:stop], torch.float32)
+            if scale is not None:
+                some *= scale[start:stop]
+            return some.div_(smooth).addmm_(up[start:stop], down)
+
+        return _in_steps(len(raw), self.columns(raw), numbers, dtype, raw.device)
 
 
 @dataclass(frozen=True)
@@ -253,7 +287,7 @@ class GgufBlocks:
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
 
-Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | GgufBlocks
+Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | Smoothed | GgufBlocks
 
 
 def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:

@@ -150,9 +150,9 @@ def _int4(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
         import torch
 
         codes, scales, zeros = tensors
-        stored = ShiftedBlocks(4, block, torch.float32, -8, True, "added")
+        stored = ShiftedBlocks(4, block, scales.dtype, -8, True, "added", arithmetic=torch.float32)
         # Codes of two's complement and codes from -8 upwards differ in their highest bit.
-        return in_rows(codes, lambda: [part.t().float() for part in (scales, zeros)], stored, lambda some: some ^ 0x88)
+        return in_rows(codes, lambda: [scales.t(), zeros.t()], stored, lambda some: some ^ 0x88)
 
     return Layer("", (rows, columns), ("qdata", "scale", "zero_point"), pack)
 

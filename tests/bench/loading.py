@@ -37,6 +37,8 @@ CASES = [  # name, what is opened, dtype of the weights, kept small
     ("torchao int8, kept", "int8.safetensors", "bfloat16", True),
     ("torchao int8 to bf16", "int8.safetensors", "bfloat16", False),
     ("torchao int4, kept", "int4.safetensors", "bfloat16", True),
+    ("nunchaku int4 folder, kept", "nunchaku", "bfloat16", True),
+    ("nunchaku int4 folder to bf16", "nunchaku", "bfloat16", False),
 ]
 
 
@@ -56,6 +58,11 @@ def build(folder: Path) -> None:
     writers.write(folder / "nvfp4.safetensors", _random_codes(original, "nvfp4"))
     writers.write(folder / "int8.safetensors", *_torchao(dict(model.state_dict()), "Int8Tensor"))
     writers.write(folder / "int4.safetensors", *_torchao(dict(model.state_dict()), "Int4Tensor"))
+    lite = folder / "nunchaku" / "transformer"
+    lite.mkdir(parents=True)
+    config = json.loads((folder / "folder" / "transformer" / "config.json").read_text())
+    (lite / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "nunchaku_lite"}}))
+    writers.write(lite / "diffusion_pytorch_model.safetensors", _nunchaku(dict(model.state_dict())))
     try:
         writers.gguf(folder / "q8.gguf", original, "Q8_0")
         writers.gguf(folder / "q4.gguf", original, "Q4_0")
@@ -109,6 +116,26 @@ def _torchao(weights: dict, kind: str) -> tuple[dict, dict]:
         out[stem + "zero_point"] = torch.zeros(shape, dtype=own)
         metadata[name] = json.dumps({"_type": kind, "_data": {"block_size": [1, block]}})
     return out, metadata
+
+
+def _nunchaku(weights: dict) -> dict:
+    """The tensors of SVDQuant's int4 of rank 32 with any numbers in them."""
+    import torch
+    import writers
+
+    out, half = {}, torch.bfloat16
+    for name, weight in weights.items():
+        out[name] = weight
+        if writers.is_matrix(name, weight):
+            (rows, columns), stem = weight.shape, name.removesuffix("weight")
+            del out[name]
+            out[stem + "qweight"] = torch.randint(-128, 128, (rows, columns // 2), dtype=torch.int8)
+            out[stem + "wscales"] = torch.rand(columns // 64, rows, dtype=half)
+            out[stem + "smooth_factor"] = torch.ones(columns, dtype=half)
+            out[stem + "proj_down"], out[stem + "proj_up"] = (
+                torch.rand(side, 32, dtype=half) for side in (columns, rows)
+            )
+    return out
 
 
 def _text(content: dict):

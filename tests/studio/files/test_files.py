@@ -357,7 +357,7 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     [
         ("torchao", "diffusion_pytorch_model.bin", "torchao, in pickles.*torchao 0.16"),
         ("modelopt", "more.safetensors", "nvidia-modelopt, whose layers"),
-        ("nunchaku_lite", "more.safetensors", "nunchaku's own nodes"),
+        ("svdquant", "more.safetensors", "nunchaku's own nodes"),
     ],
 )
 def test_a_quantised_folder_is_named_with_its_package(tmp_path, method, file, said):

@@ -58,7 +58,7 @@ def test_int4_is_within_half_a_step_of_its_source(name):
     allowed = (0.5 if name == "int4" else 1) * step + 16 * step * 2**-8
     assert (error <= allowed).all()
     assert (error.mean((1, 2)) < 0.35 * step.mean((1, 2))).all()
-    assert raw.shape == (10, 32 + 4 * (4 + 4))
+    assert raw.shape == (10, 32 + 4 * (2 + 2))
 
 
 def test_a_folder_as_diffusers_writes_it():
