@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .stored import AT_ONCE, ScaledBlocks, ShiftedBlocks, Stored
+from .stored import AT_ONCE, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ def unreadable(kind: str, entry: Entry, names: tuple[str, ...] = ()) -> Layer:
 def in_rows(
     codes: torch.Tensor,
     numbers: Callable[[], list[torch.Tensor]],
-    stored: ShiftedBlocks | ScaledBlocks,
+    stored: ScaledBlocks | ShiftedBlocks | TabledBlocks,
     change: Callable[[torch.Tensor], torch.Tensor] | None = None,
     tile: int = 1,
 ) -> tuple[torch.Tensor, Stored]:

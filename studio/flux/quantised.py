@@ -13,10 +13,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import svdquant, torchao
+from . import sdnq, svdquant, torchao
 from .layers import E2M1, PLAIN, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import (
-    CODES,
     FP8,
     GgufBlocks,
     ScaledBlocks,
@@ -25,7 +24,6 @@ from .stored import (
     ShiftedBlocks,
     Stored,
     gguf_kinds,
-    unpack,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ def layers_of(
         if description is not None:
             layer = _bnb_4bit(name, description, entries, texts[description])
         elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
-            layer = _sdnq(name, entry, entries, said)
+            layer = sdnq.layer(name, entry, entries, said)
         elif stem + ".SCB" in entries:
             layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
         elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):
@@ -266,97 +264,6 @@ def _quanto_few(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
         return Layer("optimum-quanto 4-bit or 2-bit", shape, names, pack)
 
     return Layer(kind, entry.shape, names, None, of_shape=of_shape)
-
-
-# --- SDNQ ---------------------------------------------------------------------------------------------------------------
-
-
-def _sdnq(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> Layer:
-    """Integers of 1 to 8 bits and float8 in blocks or rows, with the product of two narrow matrices added or not.
-
-    How many bits a code has follows from the size of the weight; that it is signed, from there being no zero points.
-    """
-    stem = name.removesuffix("weight")
-    parts = [stem + part for part in ("scale", "zero_point", "svd_up", "svd_down") if stem + part in entries]
-    names, shapes = (name, *parts), {part.removeprefix(stem): entries[part].shape for part in parts}
-    if refused := _sdnq_refuses(said):
-        return unreadable(f"SDNQ weights with {refused}", entry, names)
-    if any(stem + part in entries for part in ("scale_2", "zero_point_scale")):
-        return unreadable("SDNQ weights with quantised scales", entry, names)
-
-    def of_shape(shape: tuple[int, ...]) -> Layer:
-        other = unreadable("SDNQ weights of another layout", entry, names)
-        if len(shape) != 2 or min(shape) < 1:
-            return other
-        rows, columns = shape
-        count = math.prod(shapes["scale"]) // rows
-        # A layer that is multiplied as it is stored lies on its side.
-        turned = shapes["scale"] == (1, rows) and entry.shape == (columns, rows)
-        plain = shapes["scale"] in ((rows, 1), (rows, count, 1))
-        fits = (turned or plain) and count > 0 and columns % count == 0
-        shifted, bits = "zero_point" in shapes, entry.size * 8 // math.prod(shape)
-        lies = entry.shape in ((columns, rows) if turned else shape, (rows, count, columns // max(count, 1)))
-        if entry.kind in ("I8", *FP8):
-            fits = fits and lies and not shifted and (entry.kind == "I8" or "svd_up" not in shapes)
-        else:
-            whole = entry.size * 8 == bits * math.prod(shape)
-            fits = (
-                fits and entry.kind == "U8" and bits in CODES and whole and (lies and shifted if bits == 8 else plain)
-            )
-        svd = [shapes[part] for part in ("svd_up", "svd_down") if part in shapes]
-        upright = len(svd) == 2 and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
-        lying = len(svd) == 2 and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
-        fits = fits and (not svd or upright != lying)
-        kinds = {entries[part].kind for part in parts[: 1 + shifted]}
-        if (
-            not fits
-            or (shifted and shapes["zero_point"] != shapes["scale"])
-            or len(kinds) > 1
-            or not kinds <= {*PLAIN[1:]}
-        ):
-            return other
-
-        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
-
-            codes, scales, *more = tensors
-            if said.get("dequantize_fp32", True):
-                scales = scales.float()
-            scales, block = scales.reshape(rows, count), columns // count
-            zeros = [more.pop(0).to(scales.dtype).reshape(rows, count)] if shifted else []
-            own, lowest = bits, 0 if shifted else -(1 << (bits - 1))
-            if block % len(CODES[bits]):  # blocks that end inside a byte
-                codes, own = unpack(codes.reshape(-1), bits), 8
-            codes = codes.t() if turned else codes.reshape(rows, -1)
-            if entry.kind in FP8:
-                eight = ScaledBlocks(FP8[entry.kind], block, scales.dtype, arithmetic=scales.dtype)
-                return in_rows(codes, lambda: [scales], eight)
-            signed = (lambda some: some ^ 0x80) if entry.kind == "I8" else None
-            up, down = [(side.t() if lying else side).clone().contiguous() for side in more] or (None, None)
-            stored = ShiftedBlocks(own, block, scales.dtype, lowest, shifted, up=up, down=down)
-            return in_rows(codes, lambda: [scales, *zeros], stored, signed)
-
-        return Layer(f"SDNQ {bits}-bit", shape, names, pack)
-
-    return Layer("SDNQ", entry.shape, names, None, of_shape=of_shape)
-
-
-def _sdnq_refuses(said: Mapping[str, Any]) -> str:
-    """What of a config no tensor tells and this pack does not expand: rotations, tables, floats of other sizes."""
-    own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
-    every = [said, *(own.values() if isinstance(own, dict) else [])]
-    for one in every:
-        if not isinstance(one, dict):
-            return "settings that cannot be read"
-        for key, what in (("use_hadamard", "a Hadamard rotation"), ("use_codebook", "a codebook")):
-            if one.get(key):
-                return what
-        if one.get("dequantize_fp32", fp32) != fp32:
-            return "arithmetic chosen layer by layer"
-    kinds = said.get("modules_dtype_dict")
-    for kind in (*(one.get("weights_dtype") for one in every), *(kinds if isinstance(kinds, dict) else ())):
-        if "float" in str(kind) and kind not in ("float8_e4m3fn", "float8_e5m2"):
-            return f"{kind} numbers"
-    return ""
 
 
 # --- ComfyUI's, BFL's ---------------------------------------------------------------------------------------------------

@@ -180,8 +180,7 @@ class ShiftedBlocks:
     # What a zero point is to a code: "added" to the product, "fused" (the same, rounded once: SDNQ), or "taken" off the code.
     zeros: str = "fused"
     arithmetic: torch.dtype | None = None  # what codes, scales and zero points meet in; None: that of the scales
-    up: torch.Tensor | None = None  # [rows, rank]: times `down` added to the weight (SVDQuant)
-    down: torch.Tensor | None = None  # [rank, columns]
+    table: tuple[float, ...] | None = None  # what the codes stand for, where that is not `lowest` and upwards
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
@@ -199,7 +198,7 @@ class ShiftedBlocks:
 
     def rows(self, start: int, stop: int | None) -> ShiftedBlocks:
         """The same for some of the rows."""
-        return dataclasses.replace(self, up=_rows(self.up, start, stop))
+        return self
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
@@ -209,7 +208,11 @@ class ShiftedBlocks:
         def numbers(start: int, stop: int) -> torch.Tensor:
             some = raw[start:stop]
             codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
-            values = codes.reshape(len(some), count, self.block).to(work).add_(self.lowest)
+            codes = codes.reshape(len(some), count, self.block)
+            if self.table is None:
+                values = codes.to(work).add_(self.lowest)
+            else:
+                values = torch.tensor(self.table, dtype=work, device=raw.device)[codes.int()]
             both = some[:, split:].contiguous().view(self.scales)[..., None].to(work)
             scales, zeros = both[:, :count], both[:, count:]
             if not self.shifted:
@@ -220,42 +223,93 @@ class ShiftedBlocks:
                 values = torch.addcmul(zeros, values, scales) if self.zeros == "fused" else values * scales + zeros
             return values.reshape(len(some), columns)
 
-        if self.up is None or self.down is None:
-            return _in_steps(len(raw), columns, numbers, dtype, raw.device)
-        work = torch.promote_types(self.up.dtype, self.scales)
-        up, down = (side.to(raw.device, work) for side in (self.up, self.down))
-        return _in_steps(len(raw), columns, numbers, work, raw.device).addmm_(up, down).to(dtype)
+        return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
 
 @dataclass(frozen=True)
-class Smoothed:
-    """Blocks whose columns were multiplied by a factor, with the product of two narrow matrices added: SVDQuant."""
+class TabledBlocks:
+    """Codes in blocks that have a table each of what they stand for; in a row stand first the codes' bytes, then the tables.
 
-    blocks: ShiftedBlocks | ScaledBlocks
-    smooth: torch.Tensor  # [columns], what a column was multiplied by
-    scale: torch.Tensor | None  # float32 [rows, 1]
-    up: torch.Tensor  # [rows, rank]
-    down: torch.Tensor  # [rank, columns]
+    SDNQ's codebooks.
+    """
+
+    bits: int  # of a code
+    block: int  # numbers
+    scales: torch.dtype  # of the tables
+    levels: int  # numbers in a table
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return raw.shape[1] // self.block_bytes * self.block
+
+    @property
+    def code_bytes(self) -> int:
+        """Of a block's codes."""
+        return self.block * self.bits // 8
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's codes and its table."""
+        return self.code_bytes + self.levels * self.scales.itemsize
+
+    def rows(self, start: int, stop: int | None) -> TabledBlocks:
+        """The same for some of the rows."""
+        return self
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
+        columns = self.columns(raw)
+        count = columns // self.block
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some, split = raw[start:stop], count * self.code_bytes
+            codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
+            tables = some[:, split:].contiguous().view(self.scales).reshape(len(some), count, self.levels)
+            # A stranger's codes of 8 bits may point behind a shorter table.
+            places = codes.reshape(len(some), count, self.block).long().clamp_(max=self.levels - 1)
+            return tables.gather(-1, places).reshape(len(some), columns)
+
+        return _in_steps(len(raw), columns, numbers, dtype, raw.device)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Blocks that are not yet the weight: in this order, times a scale of each row, divided by what each column was
+    multiplied with, added to the product of two narrow matrices (SVDQuant), and turned by a Hadamard matrix.
+    """
+
+    blocks: ScaledBlocks | ShiftedBlocks | TabledBlocks
+    scale: torch.Tensor | None = None  # [rows, 1]
+    smooth: torch.Tensor | None = None  # [columns]
+    up: torch.Tensor | None = None  # [rows, rank]
+    down: torch.Tensor | None = None  # [rank, columns]
+    turned: int = 0  # columns at a time
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
         return self.blocks.columns(raw)
 
-    def rows(self, start: int, stop: int | None) -> Smoothed:
+    def rows(self, start: int, stop: int | None) -> Composed:
         """The same for some of the rows."""
-        own, up = _rows(self.scale, start, stop), self.up[start:stop]
-        return dataclasses.replace(self, blocks=self.blocks.rows(start, stop), scale=own, up=up)
+        return dataclasses.replace(self, scale=_rows(self.scale, start, stop), up=_rows(self.up, start, stop))
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`, in float32 on the way."""
-        smooth, up, down = (part.to(raw.device, torch.float32) for part in (self.smooth, self.up, self.down))
-        scale = None if self.scale is None else self.scale.to(raw.device)
+        scale, smooth, up, down = (
+            part if part is None else part.to(raw.device, torch.float32)
+            for part in (self.scale, self.smooth, self.up, self.down)
+        )
+        turn = hadamard(self.turned).to(raw.device) if self.turned else None
 
         def numbers(start: int, stop: int) -> torch.Tensor:
             some = self.blocks.expand(raw[start:stop], torch.float32)
             if scale is not None:
                 some *= scale[start:stop]
-            return some.div_(smooth).addmm_(up[start:stop], down)
+            if smooth is not None:
+                some /= smooth
+            if up is not None and down is not None:
+                some.addmm_(up[start:stop], down)
+            return some if turn is None else (some.reshape(len(some), -1, self.turned) @ turn).reshape(some.shape)
 
         return _in_steps(len(raw), self.columns(raw), numbers, dtype, raw.device)
 
@@ -287,7 +341,7 @@ class GgufBlocks:
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
 
-Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | Smoothed | GgufBlocks
+Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | TabledBlocks | Composed | GgufBlocks
 
 
 def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:
@@ -311,11 +365,14 @@ def _in_steps(
 
 @functools.cache
 def hadamard(size: int) -> torch.Tensor:
-    """The regular Hadamard matrix of a power of 4, orthonormal: float32 [size, size]. ConvRot turns weights with it."""
-    four = torch.ones(4, 4) - 2 * torch.eye(4).flip(0)
-    out = four
+    """An orthonormal, symmetric Hadamard matrix: float32 [size, size]. ConvRot and SDNQ turn weights with it.
+
+    The regular one of a power of 4, Sylvester's of another power of 2.
+    """
+    four, two = torch.ones(4, 4) - 2 * torch.eye(4).flip(0), torch.tensor([[1.0, 1.0], [1.0, -1.0]])
+    out = step = four if size.bit_length() % 2 else two
     while len(out) < size:
-        out = torch.kron(out, four)
+        out = torch.kron(out, step)
     return out / size**0.5
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .layers import E2M1, Layer, in_rows, swapped, unreadable
-from .stored import ScaledBlocks, ShiftedBlocks, Smoothed, Stored
+from .stored import Composed, ScaledBlocks, ShiftedBlocks, Stored
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ def _svdquant(parts: Mapping[str, Entry]) -> Layer | None:
         # Codes of two's complement and codes from -8 upwards differ in their highest bit.
         change = (lambda some: swapped(_codes(some))) if is_fp4 else (lambda some: _codes(some) ^ 0x88)
         raw, _ = in_rows(codes, lambda: [_micro(scales) if is_fp4 else _in_order(scales)], blocks, change, TILE)
-        return raw, Smoothed(
+        return raw, Composed(
             blocks,
             smooth=_in_order(smooth)[:, 0].contiguous(),
             scale=_in_order(own["wcscales"]).float() if "wcscales" in own else None,
