@@ -32,14 +32,13 @@ VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
 # Quantisers whose folders are opened, by the quant_method of a config.
-OPENED = ("bitsandbytes", "quanto", "sdnq", "torchao", "nunchaku_lite")
+OPENED = ("bitsandbytes", "quanto", "sdnq", "torchao", "nunchaku_lite", "auto-round")
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
     "nunchaku": "nunchaku",
     "svdq": "nunchaku",
     "modelopt": "nvidia-modelopt",
-    "auto-round": "auto-round",
     "gptq": "gptqmodel",
     "awq": "autoawq",
     "fp8": "a blockwise fp8 quantiser",
@@ -113,7 +112,7 @@ def _require_opened(quantised: Any, part: Path) -> None:
         "model",
         f"{part.parent.name}/{part.name}",
         f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
-        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ or nunchaku_lite folder, or its fp8, nvfp4 or GGUF file in"
+        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ, AutoRound or nunchaku_lite folder, or its fp8, nvfp4 or GGUF file in"
         " StorefrontLoadComponents",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,19 +45,26 @@ def in_rows(
     """
     import torch
 
-    codes = codes.contiguous().view(torch.int8).reshape(len(codes), -1)
-    width = codes.shape[1]
+    width = math.prod(codes.shape[1:]) * codes.element_size()
     # What stays is allocated before what goes, so that no gaps are left between the layers.
     out = torch.empty(len(codes), width // stored.code_bytes * stored.block_bytes, dtype=torch.int8)
     step = max(AT_ONCE // max(width, 1) // tile, 1) * tile
     for start in range(0, len(codes), step):
-        some = codes[start : start + step]
+        some = _bytes(codes[start : start + step])
         out[start : start + step, :width] = change(some.view(torch.uint8)).view(torch.int8) if change else some
     for part in numbers():
-        part = part.contiguous().view(torch.int8).reshape(len(codes), -1)
+        part = _bytes(part)
         out[:, width : width + part.shape[1]] = part
         width += part.shape[1]
     return out, stored
+
+
+def _bytes(part: torch.Tensor) -> torch.Tensor:
+    """[rows, ...] -> int8 [rows, bytes]."""
+    import torch
+
+    # Flat, since a matrix of one column is contiguous with any stride, which bytes are not.
+    return part.contiguous().reshape(-1).view(torch.int8).reshape(len(part), -1)
 
 
 def swapped(codes: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import sdnq, svdquant, torchao
+from . import autoround, sdnq, svdquant, torchao
 from .layers import E2M1, PLAIN, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import (
     FP8,
@@ -90,6 +90,8 @@ def layers_of(
             found[weight] = torchao.layer(name, entries, metadata.get(weight))
         elif name.endswith(svdquant.CODES) and said.get("quant_method") == "nunchaku_lite":
             found |= svdquant.layers(name, entries)
+        elif name.endswith(autoround.CODES) and said.get("quant_method") == "auto-round":
+            found[name.removesuffix("qweight") + "weight"] = autoround.layer(name, entries, said)
     return found
 
 

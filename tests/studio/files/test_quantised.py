@@ -76,6 +76,58 @@ def test_optimum_quanto(kind, shape, dtype):
         assert raw.nbytes == expected.numel() / 2 + 30 * 2 * 2
 
 
+AUTOROUND = Path(__file__).with_name("autoround.safetensors")  # by make_autoround.py
+GPTQ = {"quant_method": "auto-round", "packing_format": "auto_round:auto_gptq"}
+
+
+def autoround(name: str, said: dict, shape: tuple[int, ...] = (32, 64)):
+    return weight_files.open_shards(AUTOROUND, [AUTOROUND], said).layers[f"{name}.weight"].of_shape(shape)
+
+
+@pytest.mark.parametrize("name", ["int2", "int4", "int4 rows", "int8"])
+@pytest.mark.parametrize("layout", ["plain", "gptq"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_autoround(name, layout, dtype):
+    said = GPTQ if layout == "gptq" else {**GPTQ, "packing_format": "auto_round"}
+    file = weight_files.open_shards(AUTOROUND, [AUTOROUND], said)
+    raw, stored = packed_of(file, f"{layout} {name}.weight", (32, 64))
+    expected = load_file(AUTOROUND)[f"expected.{layout} {name}"]
+    assert torch.equal(stored.expand(raw, dtype), expected.to(dtype))
+    assert_rows_stand_alone(raw, stored, dtype)
+
+
+@pytest.mark.parametrize("shape", [(32, 63), (64, 64), (32, 32), (32,), (0, 64), (31, 64)])
+def test_codes_of_autoround_that_do_not_fit_a_weight_are_refused(shape):
+    assert autoround("gptq int4", GPTQ, shape).pack is None
+
+
+@pytest.mark.parametrize(
+    ("said", "changed", "named"),
+    [
+        ({"packing_format": "auto_round:auto_awq"}, {}, "auto_awq"),
+        ({"packing_format": ["auto_round"]}, {}, "layout"),
+        ({"packing_format": {"x": 1}}, {}, "layout"),
+        ({}, {"g_idx": torch.zeros(64, dtype=torch.int32)}, "g_idx"),
+        ({}, {"qzeros": None}, "another layout"),
+        ({}, {"scales": None}, "another layout"),
+        ({}, {"scales": torch.zeros(2, 32)}, "another layout"),
+        ({}, {"scales": torch.zeros(32, dtype=torch.float16)}, "another layout"),
+        ({}, {"scales": torch.zeros(0, 32, dtype=torch.float16)}, "another layout"),
+        ({}, {"scales": torch.zeros(3, 32, dtype=torch.float16)}, "another layout"),
+        ({}, {"qweight": torch.zeros(8, dtype=torch.int32)}, "another layout"),
+        ({}, {"qweight": torch.zeros(8, 32, dtype=torch.int8)}, "another layout"),
+    ],
+)
+def test_what_is_no_layer_of_autoround_is_refused(tmp_path, said, changed, named):
+    tensors = {key: t for key, t in load_file(AUTOROUND).items() if key.startswith("gptq int4.")}
+    tensors |= {f"gptq int4.{key}": tensor for key, tensor in changed.items()}
+    path = writers.write(tmp_path / "x.safetensors", {key: t for key, t in tensors.items() if t is not None})
+    layer = weight_files.open_shards(path, [path], {**GPTQ, **said}).layers["gptq int4.weight"]
+    layer = layer.of_shape((32, 64)) if layer.of_shape else layer
+    assert layer.pack is None
+    assert named in layer.kind
+
+
 SIGNED, UNSIGNED = (
     ("int2", "int3", "int4", "int5", "int6", "int7"),
     ("uint2", "uint3", "uint5", "uint6", "uint7"),

@@ -45,6 +45,15 @@ def test_a_layer_is_what_torchao_makes_of_it(name, dtype):
     assert torch.equal(stored.rows(2, 5).expand(raw[2:5].contiguous(), dtype), expected[2:5])
 
 
+def test_int4_in_one_block_a_row(tmp_path):
+    codes, scales = torch.randint(-128, 128, (4, 8), dtype=torch.int8), torch.rand(1, 4).bfloat16()
+    made = {"x._weight_qdata": codes, "x._weight_scale": scales, "x._weight_zero_point": scales + 1}
+    text = json.dumps({"_type": "Int4Tensor", "_data": {"block_size": [1, 16], "shape": [4, 16]}})
+    raw, stored = packed("x", writers.write(tmp_path / "x.safetensors", made, {"x.weight": text}))
+    numbers = torch.stack([codes << 4 >> 4, codes >> 4], -1).reshape(4, 16).float()
+    assert torch.equal(stored.expand(raw, torch.float32), numbers * scales.t().float() + (scales + 1).t().float())
+
+
 @pytest.mark.parametrize("name", ["int4", "int4 centred"])
 def test_int4_is_within_half_a_step_of_its_source(name):
     """torchao multiplies these by MSLK's kernels alone and expands them nowhere."""
