@@ -108,8 +108,9 @@ def layer(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[s
             whole = entry.size * 8 == bits * math.prod(shape)
             fits = fits and entry.kind == "U8" and bits in CODES and whole and (lies if bits == 8 else plain)
         svd = [shapes[part] for part in ("svd_up", "svd_down") if part in shapes]
-        upright = len(svd) == 2 and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
-        lying = len(svd) == 2 and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
+        pair = len(svd) == 2 and all(len(side) == 2 for side in svd)
+        upright = pair and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
+        lying = pair and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
         fits = fits and (not svd or upright != lying) and not (shifted and levels > 1)
         kinds = {entries[part].kind for part in parts[: 1 + shifted]}
         if (

@@ -239,6 +239,16 @@ def test_what_no_tensor_of_sdnq_tells_is_refused_by_name(said, named):
     assert named in layer.kind
 
 
+@pytest.mark.parametrize("part", ["scale", "zero_point", "svd_up", "svd_down"])
+@pytest.mark.parametrize("shape", [(), (4,), (0, 4), (4, 0), (16, 4, 64), (5, 5)])
+@pytest.mark.parametrize("said", [{}, BOOK, TURNED])
+def test_parts_of_sdnq_that_do_not_belong_together_are_refused(tmp_path, part, shape, said):
+    tensors = {key: t for key, t in load_file(SDNQ).items() if key.startswith("svd.")}
+    path = writers.write(tmp_path / "x.safetensors", {**tensors, f"svd.{part}": torch.ones(shape)})
+    layer = weight_files.open_shards(path, [path], {"quant_method": "sdnq", **said}).layers["svd.weight"]
+    assert layer.of_shape((16, 64)).pack is None
+
+
 @pytest.mark.parametrize(
     "said",
     [
