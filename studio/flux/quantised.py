@@ -178,8 +178,7 @@ def _bnb_4bit(name: str, description: str, entries: Mapping[str, Entry], text: b
         largest = largest.float().contiguous()
         stored = ScaledBlocks(tuple(table.reshape(-1).tolist()), block, torch.float32, rounded=dtype)
         if shape[1] % block == 0:
-            rows = codes.view(torch.int8).reshape(shape[0], -1), largest.view(torch.int8).reshape(shape[0], -1)
-            return torch.cat(rows, 1), stored
+            return in_rows(codes.reshape(shape[0], -1), lambda: [largest.reshape(shape[0], -1)], stored)
         # Blocks that reach over the end of a row: as one line, filled up to whole blocks.
         line = torch.zeros(count * block // 2, dtype=torch.uint8)
         line[: len(codes)] = codes
