@@ -31,14 +31,14 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
-OPENED = ("bitsandbytes", "quanto", "sdnq")  # quantisers whose folders are opened, by the quant_method of a config
+# Quantisers whose folders are opened, by the quant_method of a config.
+OPENED = ("bitsandbytes", "quanto", "sdnq", "torchao", "nunchaku_lite", "auto-round")
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
     "nunchaku": "nunchaku",
     "svdq": "nunchaku",
     "modelopt": "nvidia-modelopt",
-    "auto-round": "auto-round",
     "gptq": "gptqmodel",
     "awq": "autoawq",
     "fp8": "a blockwise fp8 quantiser",
@@ -97,19 +97,22 @@ def weight_names(part: Path) -> tuple[str, str | None]:
 def _require_opened(quantised: Any, part: Path) -> None:
     """Raise ModelFilesError for a quantization_config that this pack cannot read, with what to take instead."""
     method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
-    if method in OPENED:
+    files = [file.suffix.lower() for file in part.iterdir()]
+    pickled = any(suffix in PICKLES for suffix in files) and ".safetensors" not in files
+    if method in OPENED and not pickled:
         return
     maker = next((name for mark, name in QUANTISERS.items() if mark in method.lower()), method or "an unknown one")
     why = "whose layers it must keep on the device as a whole"
     if maker == "nunchaku":
-        why += "; nunchaku's own nodes open it"
-    elif any(file.suffix in PICKLES for file in part.iterdir()):
+        why += "; nunchaku's own nodes open it, and this pack what diffusers calls nunchaku_lite"
+    elif pickled:
         why = "in pickles, which can run code and are never opened"
+        why += "; torchao 0.16 or newer saves the same as safetensors" if maker == "torchao" else ""
     raise ModelFilesError(
         "model",
         f"{part.parent.name}/{part.name}",
         f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
-        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto or SDNQ folder, or its fp8, nvfp4 or GGUF file in"
+        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ, AutoRound or nunchaku_lite folder, or its fp8, nvfp4 or GGUF file in"
         " StorefrontLoadComponents",
     )
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from . import autoround, sdnq, svdquant, torchao
+from .layers import E2M1, PLAIN, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import (
-    CODES,
     FP8,
     GgufBlocks,
     ScaledBlocks,
@@ -23,7 +24,6 @@ from .stored import (
     ShiftedBlocks,
     Stored,
     gguf_kinds,
-    unpack,
 )
 
 if TYPE_CHECKING:
@@ -31,26 +31,12 @@ if TYPE_CHECKING:
 
     from .weight_files import Entry
 
-PLAIN = ("F64", "F32", "F16", "BF16")
 SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's older and newer name
 COMFY = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata
 FEW, EIGHT = ".weight._data._data", ".weight._data"  # optimum-quanto's codes of 2 or 4 bits, and of 8
 BNB = ".quant_state.bitsandbytes__"  # + nf4 or fp4: a JSON text beside a layer
-E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # OCP MX 1.0, table 5
 
 Tensors = Mapping[str, "torch.Tensor"]  # by what is added to the layer's name
-
-
-class Layer(NamedTuple):
-    """A weight that is not written as numbers."""
-
-    kind: str  # the format, as a person calls it
-    shape: tuple[int, ...]  # of the numbers
-    names: tuple[str, ...]  # the tensors of the file that make it up
-    pack: Callable[[list[Any]], tuple[Any, Stored | None]] | None  # None: cannot be read
-    as_is: bool = False  # the bytes that are kept are the file's
-    # Where a file does not tell the shape of the numbers: the layer of a weight of this one.
-    of_shape: Callable[[tuple[int, ...]], Layer] | None = None
 
 
 def is_description(name: str) -> bool:
@@ -82,7 +68,7 @@ def layers_of(
         if description is not None:
             layer = _bnb_4bit(name, description, entries, texts[description])
         elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
-            layer = _sdnq(name, entry, entries, said)
+            layer = sdnq.layer(name, entry, entries, said)
         elif stem + ".SCB" in entries:
             layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
         elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):
@@ -99,18 +85,14 @@ def layers_of(
             found[name.removesuffix("._data")] = _quanto_8bit(name, entry, entries)
         elif name.endswith(FEW):
             found[name.removesuffix("._data._data")] = _quanto_few(name, entry, entries)
+        elif name.endswith(torchao.CODES):
+            weight = name.removesuffix(torchao.CODES) + ".weight"
+            found[weight] = torchao.layer(name, entries, metadata.get(weight))
+        elif name.endswith(svdquant.CODES) and said.get("quant_method") == "nunchaku_lite":
+            found |= svdquant.layers(name, entries)
+        elif name.endswith(autoround.CODES) and said.get("quant_method") == "auto-round":
+            found[name.removesuffix("qweight") + "weight"] = autoround.layer(name, entries, said)
     return found
-
-
-def _unreadable(kind: str, entry: Entry, names: tuple[str, ...] = ()) -> Layer:
-    return Layer(kind, entry.shape, names, None)
-
-
-def _in_rows(parts: list[Any], stored: ShiftedBlocks | ScaledBlocks) -> tuple[Any, Stored]:
-    """Codes, scales and zero points, each [rows, ...], as rows of bytes."""
-    import torch
-
-    return torch.cat([part.contiguous().view(torch.int8).reshape(len(part), -1) for part in parts], 1), stored
 
 
 # --- 8-bit floats, GGUF -------------------------------------------------------------------------------------------------
@@ -120,12 +102,12 @@ def _fp8(name: str, entry: Entry, entries: Mapping[str, Entry], is_comfy: bool) 
     import torch
 
     if entry.kind not in FP8:
-        return _unreadable(f"{entry.kind} weights", entry)
+        return unreadable(f"{entry.kind} weights", entry)
     stem = name.removesuffix(".weight")
     scale = next((stem + ending for ending in SCALES if stem + ending in entries), "")
     count = math.prod(entries[scale].shape) if scale else 1
     if count not in (1, entry.shape[0] if entry.shape else 1):
-        return _unreadable(f"{entry.kind} weights with {count} scales each", entry)
+        return unreadable(f"{entry.kind} weights with {count} scales each", entry)
     # BFL's fp8r has a scale for each row and multiplies in float32; ComfyUI in the dtype of the result.
     arithmetic = torch.float32 if scale and len(entries[scale].shape) == 1 and count > 1 and not is_comfy else None
 
@@ -142,7 +124,7 @@ def _fp8(name: str, entry: Entry, entries: Mapping[str, Entry], is_comfy: bool) 
 def _gguf(name: str, entry: Entry) -> Layer:
     kinds = gguf_kinds()
     if entry.kind not in kinds:
-        return _unreadable(
+        return unreadable(
             f"{entry.kind} blocks, which diffusers cannot read (it reads {', '.join(sorted(kinds))})", entry
         )
     stored = GgufBlocks(int(kinds[entry.kind]))
@@ -184,7 +166,7 @@ def _bnb_4bit(name: str, description: str, entries: Mapping[str, Entry], text: b
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         sound = False
     if not sound:
-        return _unreadable("bitsandbytes weights whose description cannot be read", entries[name])
+        return unreadable("bitsandbytes weights whose description cannot be read", entries[name])
 
     def pack(tensors: list[Any]) -> tuple[Any, Stored | None]:
         import torch
@@ -196,8 +178,7 @@ def _bnb_4bit(name: str, description: str, entries: Mapping[str, Entry], text: b
         largest = largest.float().contiguous()
         stored = ScaledBlocks(tuple(table.reshape(-1).tolist()), block, torch.float32, rounded=dtype)
         if shape[1] % block == 0:
-            rows = codes.view(torch.int8).reshape(shape[0], -1), largest.view(torch.int8).reshape(shape[0], -1)
-            return torch.cat(rows, 1), stored
+            return in_rows(codes.reshape(shape[0], -1), lambda: [largest.reshape(shape[0], -1)], stored)
         # Blocks that reach over the end of a row: as one line, filled up to whole blocks.
         line = torch.zeros(count * block // 2, dtype=torch.uint8)
         line[: len(codes)] = codes
@@ -220,7 +201,7 @@ def _bnb_8bit(name: str, entry: Entry, scale: Entry, stem: str) -> Layer:
         return raw.contiguous(), ScaledInt8(scale.float().clone().reshape(-1, 1), 7.874015718698502e-3)
 
     if entry.kind != "I8" or len(entry.shape) != 2 or math.prod(scale.shape) != entry.shape[0]:
-        return _unreadable("bitsandbytes weights of another layout", entry)
+        return unreadable("bitsandbytes weights of another layout", entry)
     return Layer("bitsandbytes 8-bit", entry.shape, (name, stem + ".SCB"), pack, as_is=True)
 
 
@@ -232,7 +213,7 @@ def _quanto_8bit(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer
     scale = name.removesuffix("_data") + "_scale"
     fits = len(entry.shape) == 2 and scale in entries and entries[scale].shape == (entry.shape[0], 1)
     if not fits or entries[scale].kind not in PLAIN or entry.kind not in ("I8", *FP8):
-        return _unreadable("optimum-quanto weights of another layout", entry, (name,))
+        return unreadable("optimum-quanto weights of another layout", entry, (name,))
 
     def pack(tensors: list[Any]) -> tuple[Any, Stored]:
         import torch
@@ -267,7 +248,7 @@ def _quanto_few(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
             and entries[names[1]].kind in ("F32", "F16", "BF16")
         )
         if not sound:
-            return _unreadable(kind, entry, names)
+            return unreadable(kind, entry, names)
 
         def pack(tensors: list[Any]) -> tuple[Any, Stored]:
             import torch
@@ -278,106 +259,12 @@ def _quanto_few(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
             scales, zeros = scales.reshape(shape[0], -1), -shifts.reshape(shape[0], -1)
             own = bits[0] if block * bits[0] % 8 == 0 else 8
             codes = sum(codes[:, i :: 8 // own] << (i * own) for i in range(8 // own))
-            return _in_rows([codes, scales, zeros], ShiftedBlocks(own, block, scales.dtype, 0, True, at_once=False))
+            stored = ShiftedBlocks(own, block, scales.dtype, 0, True, zeros="added")
+            return in_rows(codes, lambda: [scales, zeros], stored)
 
         return Layer("optimum-quanto 4-bit or 2-bit", shape, names, pack)
 
     return Layer(kind, entry.shape, names, None, of_shape=of_shape)
-
-
-# --- SDNQ ---------------------------------------------------------------------------------------------------------------
-
-
-def _sdnq(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> Layer:
-    """Integers of 1 to 8 bits and float8 in blocks or rows, with the product of two narrow matrices added or not.
-
-    How many bits a code has follows from the size of the weight; that it is signed, from there being no zero points.
-    """
-    stem = name.removesuffix("weight")
-    parts = [stem + part for part in ("scale", "zero_point", "svd_up", "svd_down") if stem + part in entries]
-    names, shapes = (name, *parts), {part.removeprefix(stem): entries[part].shape for part in parts}
-    if refused := _sdnq_refuses(said):
-        return _unreadable(f"SDNQ weights with {refused}", entry, names)
-    if any(stem + part in entries for part in ("scale_2", "zero_point_scale")):
-        return _unreadable("SDNQ weights with quantised scales", entry, names)
-
-    def of_shape(shape: tuple[int, ...]) -> Layer:
-        other = _unreadable("SDNQ weights of another layout", entry, names)
-        if len(shape) != 2 or min(shape) < 1:
-            return other
-        rows, columns = shape
-        count = math.prod(shapes["scale"]) // rows
-        # A layer that is multiplied as it is stored lies on its side.
-        turned = shapes["scale"] == (1, rows) and entry.shape == (columns, rows)
-        plain = shapes["scale"] in ((rows, 1), (rows, count, 1))
-        fits = (turned or plain) and count > 0 and columns % count == 0
-        shifted, bits = "zero_point" in shapes, entry.size * 8 // math.prod(shape)
-        lies = entry.shape in ((columns, rows) if turned else shape, (rows, count, columns // max(count, 1)))
-        if entry.kind in ("I8", *FP8):
-            fits = fits and lies and not shifted and (entry.kind == "I8" or "svd_up" not in shapes)
-        else:
-            whole = entry.size * 8 == bits * math.prod(shape)
-            fits = (
-                fits and entry.kind == "U8" and bits in CODES and whole and (lies and shifted if bits == 8 else plain)
-            )
-        svd = [shapes[part] for part in ("svd_up", "svd_down") if part in shapes]
-        upright = len(svd) == 2 and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
-        lying = len(svd) == 2 and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
-        fits = fits and (not svd or upright != lying)
-        kinds = {entries[part].kind for part in parts[: 1 + shifted]}
-        if (
-            not fits
-            or (shifted and shapes["zero_point"] != shapes["scale"])
-            or len(kinds) > 1
-            or not kinds <= {*PLAIN[1:]}
-        ):
-            return other
-
-        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
-            import torch
-
-            codes, scales, *more = tensors
-            if said.get("dequantize_fp32", True):
-                scales = scales.float()
-            scales, block = scales.reshape(rows, count), columns // count
-            zeros = [more.pop(0).to(scales.dtype).reshape(rows, count)] if shifted else []
-            own, lowest = bits, 0 if shifted else -(1 << (bits - 1))
-            if block % len(CODES[bits]):  # blocks that end inside a byte
-                codes, own = unpack(codes.reshape(-1), bits), 8
-            codes = codes.t() if turned else codes.reshape(rows, -1)
-            if entry.kind in FP8:
-                return _in_rows(
-                    [codes, scales], ScaledBlocks(FP8[entry.kind], block, scales.dtype, arithmetic=scales.dtype)
-                )
-            if entry.kind == "I8":
-                codes = codes.contiguous().view(torch.uint8) ^ 128
-            up, down = [(side.t() if lying else side).clone().contiguous() for side in more] or (None, None)
-            return _in_rows(
-                [codes, scales, *zeros], ShiftedBlocks(own, block, scales.dtype, lowest, shifted, up=up, down=down)
-            )
-
-        return Layer(f"SDNQ {bits}-bit", shape, names, pack)
-
-    return Layer("SDNQ", entry.shape, names, None, of_shape=of_shape)
-
-
-def _sdnq_refuses(said: Mapping[str, Any]) -> str:
-    """What of a config no tensor tells and this pack does not expand: rotations, tables, floats of other sizes."""
-    own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
-    every = [said, *(own.values() if isinstance(own, dict) else [])]
-    for one in every:
-        if not isinstance(one, dict):
-            return "settings that cannot be read"
-        for key, what in (("use_hadamard", "a Hadamard rotation"), ("use_codebook", "a codebook")):
-            if one.get(key):
-                return what
-        if one.get("dequantize_fp32", fp32) != fp32:
-            return "arithmetic chosen layer by layer"
-    kinds = said.get("modules_dtype_dict")
-    for kind in (*(one.get("weights_dtype") for one in every), *(kinds if isinstance(kinds, dict) else ())):
-        if "float" in str(kind) and kind not in ("float8_e4m3fn", "float8_e5m2"):
-            return f"{kind} numbers"
-    return ""
 
 
 # --- ComfyUI's, BFL's ---------------------------------------------------------------------------------------------------
@@ -405,12 +292,12 @@ def _comfy(name: str, entry: Entry, entries: Mapping[str, Entry], conf: Mapping[
     form = str(conf.get("format", "of an unnamed format"))
     scale, scale_2 = (name.removesuffix("weight") + ending for ending in ("weight_scale", "weight_scale_2"))
     if len(entry.shape) != 2 or scale not in entries:
-        return _unreadable(f"{form} weights", entry)
+        return unreadable(f"{form} weights", entry)
     rows, columns, size = *entry.shape, entries[scale].size
     two = entries[scale_2].shape if scale_2 in entries else (0,)
-    if form == "nvfp4" and entry.kind == "U8" and math.prod(two) == 1 and size == _tiled(rows, columns * 2 // 16):
+    if form == "nvfp4" and entry.kind == "U8" and math.prod(two) == 1 and size == tiled(rows, columns * 2 // 16):
         return Layer("nvfp4", (rows, columns * 2), (name, scale, scale_2), _pack_comfy_nvfp4)
-    if form == "mxfp8" and entry.kind == "F8_E4M3" and columns % 32 == 0 and size == _tiled(rows, columns // 32):
+    if form == "mxfp8" and entry.kind == "F8_E4M3" and columns % 32 == 0 and size == tiled(rows, columns // 32):
         return Layer("mxfp8", entry.shape, (name, scale), _pack_mxfp8)
     if form == "int8_tensorwise" and entry.kind == "I8" and entries[scale].kind == "F32" and size in (4, 4 * rows):
         inner = conf.get("params") if isinstance(conf.get("params"), dict) else {}
@@ -419,44 +306,24 @@ def _comfy(name: str, entry: Entry, entries: Mapping[str, Entry], conf: Mapping[
         if group == 0 or (group in (4, 16, 64, 256, 1024) and columns % group == 0):
             pack = functools.partial(_pack_int8, rotated=group)
             return Layer("int8", entry.shape, (name, scale), pack, as_is=True)
-    return _unreadable(f"{form} weights", entry)
-
-
-def _tiled(rows: int, blocks: int) -> int:
-    """Scales of so many blocks in NVIDIA's tiles of 128 rows and 4 blocks."""
-    return -(-rows // 128) * 128 * -(-blocks // 4) * 4
-
-
-def _untiled(scales: torch.Tensor, rows: int, blocks: int) -> torch.Tensor:
-    """uint8 [rows, blocks] from NVIDIA's tiles (cuBLAS, "1D block scaling factors layout")."""
-    import torch
-
-    tiles = scales.view(torch.uint8).reshape(-(-rows // 128), -(-blocks // 4), 32, 4, 4)
-    flat = tiles.permute(0, 3, 2, 1, 4).reshape(tiles.shape[0] * 128, tiles.shape[1] * 4)
-    return flat[:rows, :blocks]
+    return unreadable(f"{form} weights", entry)
 
 
 def _pack_comfy_nvfp4(tensors: list[Any]) -> tuple[Any, Stored]:
     import torch
 
     codes, scales, scale = tensors
-    rows, width = codes.shape
-    # What stays is allocated before what goes, so that no gaps are left between the layers.
-    out = torch.empty(rows, width + width // 8, dtype=torch.int8)
-    out[:, :width] = codes.view(torch.int8)
-    out[:, width:] = _untiled(scales, rows, width // 8).view(torch.int8)
-    return out, ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone(), arithmetic=None)
+    stored = ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone(), arithmetic=None)
+    return in_rows(codes, lambda: [untiled(scales, len(codes), codes.shape[1] // 8)], stored)
 
 
 def _pack_mxfp8(tensors: list[Any]) -> tuple[Any, Stored]:
     import torch
 
     numbers, scales = tensors
-    flat = _untiled(scales, numbers.shape[0], numbers.shape[1] // 32)
-    # Powers of two by their exponents alone, which are bfloat16's.
-    powers = (flat.int() << 7).to(torch.int16).view(torch.int8)
+    rows, columns = numbers.shape
     stored = ScaledBlocks(torch.float8_e4m3fn, 32, torch.bfloat16)
-    return torch.cat([numbers.view(torch.int8), powers], 1), stored
+    return in_rows(numbers, lambda: [powers_of_two(untiled(scales, rows, columns // 32))], stored)
 
 
 def _pack_int8(tensors: list[Any], rotated: int) -> tuple[Any, Stored]:
@@ -472,14 +339,13 @@ def _bfl_nvfp4(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
     scale, scale_2 = (name.removesuffix("weight") + ending for ending in ("weight_scale", "weight_scale_2"))
     rows, columns = (*entry.shape, 0, 0)[:2]
     if scale not in entries or (entries[scale].kind, entries[scale].shape) != ("F8_E4M3", (rows, columns // 8)):
-        return _unreadable("nvfp4 weights without a description (comfy_quant) of their layout", entry)
+        return unreadable("nvfp4 weights without a description (comfy_quant) of their layout", entry)
 
     def pack(tensors: list[Any]) -> tuple[Any, Stored]:
         import torch
 
         codes, scales, scale = tensors
-        high_first = (codes << 4) | (codes >> 4)
         stored = ScaledBlocks(E2M1, 16, torch.float8_e4m3fn, scale.float().reshape(()).clone())
-        return torch.cat([high_first.view(torch.int8), scales.contiguous().view(torch.int8)], 1), stored
+        return in_rows(codes, lambda: [scales], stored, swapped)
 
     return Layer("nvfp4", (rows, columns * 2), (name, scale, scale_2), pack)

@@ -25,8 +25,8 @@ from .families import (
     Edition,
     Family,
 )
+from .layers import Layer
 from .naming import MISTRAL_HEAD, NAMINGS, Naming, Source
-from .quantised import Layer
 from .weight_files import WeightFile
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ ROLES_OF_CLASSES = {  # of transformers
     "Mistral3ForConditionalGeneration": "mistral",
 }
 FOREIGN = {  # a part of a weight's name -> whose format it is, and what to take instead
-    ".wscales": "an SVDQuant (nunchaku) file, which needs nunchaku's own nodes; take the bf16, fp8 or GGUF file",
+    ".wscales": "an SVDQuant (nunchaku) file, which needs nunchaku's own nodes; take the bf16, fp8 or GGUF file, or the"
+    " nunchaku_lite folder of diffusers",
     ".pre_quant_scale": "a file with smoothed (AWQ) weights; open it with ComfyUI's own loader, our sampler takes its MODEL",
     "distilled_guidance_layer.": "a Chroma; wanted: FLUX.1, FLUX.2 or Z-Image. ComfyUI's own loader opens it",
 }
@@ -570,7 +571,7 @@ def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
         raise ModelFilesError(
             "model",
             file.path.name,
-            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, SDNQ or GGUF weights; it has "
+            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, torchao, SDNQ, SVDQuant, AutoRound or GGUF weights; it has "
             + ", ".join(kinds)
             + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
         )

@@ -42,12 +42,13 @@ class ScaledFp8:
 
 @dataclass(frozen=True)
 class ScaledInt8:
-    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`, optimum-quanto's int8."""
+    """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`, optimum-quanto's and torchao's int8."""
 
     scale: torch.Tensor  # float32, one number or [rows, 1]
     unit: float = 1.0  # multiplied in a step of its own, as bitsandbytes does with 1/127
     rotated: int = 0  # so many columns at a time were turned by a Hadamard matrix (ConvRot); 0: none
     rounded: torch.dtype | None = None  # what the product is rounded to first
+    zero: torch.Tensor | None = None  # float32, as `scale`: taken off the integers
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
@@ -55,14 +56,17 @@ class ScaledInt8:
 
     def rows(self, start: int, stop: int | None) -> ScaledInt8:
         """The same for some of the rows."""
-        return dataclasses.replace(self, scale=_rows(self.scale, start, stop))
+        return dataclasses.replace(self, scale=_rows(self.scale, start, stop), zero=_rows(self.zero, start, stop))
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, columns] -> the weight [rows, columns] in `dtype`."""
-        scale = self.scale.to(raw.device)
+        scale, zero = self.scale.to(raw.device), 0 if self.zero is None else self.zero.to(raw.device)
 
         def numbers(start: int, stop: int) -> torch.Tensor:
-            some = raw[start:stop].float() * (scale if scale.ndim == 0 else scale[start:stop]) * self.unit
+            some = raw[start:stop].float()
+            if self.zero is not None:
+                some -= _rows(zero, start, stop)
+            some = some * _rows(scale, start, stop) * self.unit
             if not self.rotated:
                 return some.to(self.rounded or some.dtype)
             turn = hadamard(self.rotated).T.to(some)
@@ -75,7 +79,7 @@ class ScaledInt8:
 class ScaledBlocks:
     """Numbers in blocks that share a scale; in a row stand first the numbers' bytes, then the scales'.
 
-    bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's and BFL's), mxfp8.
+    bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's, BFL's and torchao's), mxfp8, mxfp4, torchao's float8 in blocks.
     """
 
     numbers: (
@@ -89,7 +93,7 @@ class ScaledBlocks:
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
-        return raw.shape[1] // self._block_bytes * self.block
+        return raw.shape[1] // self.block_bytes * self.block
 
     def rows(self, start: int, stop: int | None) -> ScaledBlocks:
         """The same for some of the rows."""
@@ -98,7 +102,7 @@ class ScaledBlocks:
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
         columns, work = self.columns(raw), self.arithmetic or dtype
-        split = columns // self.block * (self._block_bytes - self.scales.itemsize)
+        split = columns // self.block * self.code_bytes
 
         def numbers(start: int, stop: int) -> torch.Tensor:
             some, scales = raw[start:stop, :split], raw[start:stop, split:].contiguous().view(self.scales).to(work)
@@ -116,9 +120,14 @@ class ScaledBlocks:
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
     @property
-    def _block_bytes(self) -> int:
-        size = self.numbers.itemsize * self.block if isinstance(self.numbers, torch.dtype) else self.block // 2
-        return size + self.scales.itemsize
+    def code_bytes(self) -> int:
+        """Of a block's numbers."""
+        return self.numbers.itemsize * self.block if isinstance(self.numbers, torch.dtype) else self.block // 2
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's numbers and its scale."""
+        return self.code_bytes + self.scales.itemsize
 
 
 # Bits of a code -> the codes of one group of bytes, each as the (byte, shift to the right, mask) of its pieces.
@@ -160,49 +169,149 @@ def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
 @dataclass(frozen=True)
 class ShiftedBlocks:
     """Integers of few bits in blocks that share a scale and mostly a zero point; in a row stand first the codes' bytes, then
-    the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2.
+    the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2, torchao's int4 and int8 in blocks.
     """
 
     bits: int  # of a code
     block: int  # numbers
-    scales: torch.dtype  # of scales and zero points; what they meet the codes in
+    scales: torch.dtype  # of scales and zero points
     lowest: int  # what code 0 stands for
     shifted: bool  # whether there are zero points
-    at_once: bool = True  # product and zero point are rounded together, as SDNQ does, not one after the other
-    up: torch.Tensor | None = None  # [rows, rank]: times `down` added to the weight (SVDQuant)
-    down: torch.Tensor | None = None  # [rank, columns]
+    # What a zero point is to a code: "added" to the product, "fused" (the same, rounded once: SDNQ), or "taken" off the code.
+    zeros: str = "fused"
+    arithmetic: torch.dtype | None = None  # what codes, scales and zero points meet in; None: that of the scales
+    table: tuple[float, ...] | None = None  # what the codes stand for, where that is not `lowest` and upwards
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
-        size = self.block * self.bits // 8 + self.scales.itemsize * (1 + self.shifted)
-        return raw.shape[1] // size * self.block
+        return raw.shape[1] // self.block_bytes * self.block
+
+    @property
+    def code_bytes(self) -> int:
+        """Of a block's codes."""
+        return self.block * self.bits // 8
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's codes, its scale and its zero point."""
+        return self.code_bytes + self.scales.itemsize * (1 + self.shifted)
 
     def rows(self, start: int, stop: int | None) -> ShiftedBlocks:
         """The same for some of the rows."""
-        return dataclasses.replace(self, up=_rows(self.up, start, stop))
+        return self
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
         columns = self.columns(raw)
-        count, split = columns // self.block, columns * self.bits // 8
+        count, split, work = columns // self.block, columns * self.bits // 8, self.arithmetic or self.scales
 
         def numbers(start: int, stop: int) -> torch.Tensor:
             some = raw[start:stop]
             codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
-            values = codes.reshape(len(some), count, self.block).to(self.scales).add_(self.lowest)
-            both = some[:, split:].contiguous().view(self.scales)[..., None]
+            codes = codes.reshape(len(some), count, self.block)
+            if self.table is None:
+                values = codes.to(work).add_(self.lowest)
+            else:
+                values = torch.tensor(self.table, dtype=work, device=raw.device)[codes.int()]
+            both = some[:, split:].contiguous().view(self.scales)[..., None].to(work)
             scales, zeros = both[:, :count], both[:, count:]
             if not self.shifted:
                 values = values * scales
+            elif self.zeros == "taken":
+                values = (values - zeros) * scales
             else:
-                values = torch.addcmul(zeros, values, scales) if self.at_once else values * scales + zeros
+                values = torch.addcmul(zeros, values, scales) if self.zeros == "fused" else values * scales + zeros
             return values.reshape(len(some), columns)
 
-        if self.up is None or self.down is None:
-            return _in_steps(len(raw), columns, numbers, dtype, raw.device)
-        work = torch.promote_types(self.up.dtype, self.scales)
-        up, down = (side.to(raw.device, work) for side in (self.up, self.down))
-        return _in_steps(len(raw), columns, numbers, work, raw.device).addmm_(up, down).to(dtype)
+        return _in_steps(len(raw), columns, numbers, dtype, raw.device)
+
+
+@dataclass(frozen=True)
+class TabledBlocks:
+    """Codes in blocks that have a table each of what they stand for; in a row stand first the codes' bytes, then the tables.
+
+    SDNQ's codebooks.
+    """
+
+    bits: int  # of a code
+    block: int  # numbers
+    scales: torch.dtype  # of the tables
+    levels: int  # numbers in a table
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return raw.shape[1] // self.block_bytes * self.block
+
+    @property
+    def code_bytes(self) -> int:
+        """Of a block's codes."""
+        return self.block * self.bits // 8
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's codes and its table."""
+        return self.code_bytes + self.levels * self.scales.itemsize
+
+    def rows(self, start: int, stop: int | None) -> TabledBlocks:
+        """The same for some of the rows."""
+        return self
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
+        columns = self.columns(raw)
+        count = columns // self.block
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some, split = raw[start:stop], count * self.code_bytes
+            codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
+            tables = some[:, split:].contiguous().view(self.scales).reshape(len(some), count, self.levels)
+            # A stranger's codes of 8 bits may point behind a shorter table.
+            places = codes.reshape(len(some), count, self.block).long().clamp_(max=self.levels - 1)
+            return tables.gather(-1, places).reshape(len(some), columns)
+
+        return _in_steps(len(raw), columns, numbers, dtype, raw.device)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Blocks that are not yet the weight: in this order, times a scale of each row, divided by what each column was
+    multiplied with, added to the product of two narrow matrices (SVDQuant), and turned by a Hadamard matrix.
+    """
+
+    blocks: ScaledBlocks | ShiftedBlocks | TabledBlocks
+    scale: torch.Tensor | None = None  # [rows, 1]
+    smooth: torch.Tensor | None = None  # [columns]
+    up: torch.Tensor | None = None  # [rows, rank]
+    down: torch.Tensor | None = None  # [rank, columns]
+    turned: int = 0  # columns at a time
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return self.blocks.columns(raw)
+
+    def rows(self, start: int, stop: int | None) -> Composed:
+        """The same for some of the rows."""
+        return dataclasses.replace(self, scale=_rows(self.scale, start, stop), up=_rows(self.up, start, stop))
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`, in float32 on the way."""
+        scale, smooth, up, down = (
+            part if part is None else part.to(raw.device, torch.float32)
+            for part in (self.scale, self.smooth, self.up, self.down)
+        )
+        turn = hadamard(self.turned).to(raw.device) if self.turned else None
+
+        def numbers(start: int, stop: int) -> torch.Tensor:
+            some = self.blocks.expand(raw[start:stop], torch.float32)
+            if scale is not None:
+                some *= scale[start:stop]
+            if smooth is not None:
+                some /= smooth
+            if up is not None and down is not None:
+                some.addmm_(up[start:stop], down)
+            return some if turn is None else (some.reshape(len(some), -1, self.turned) @ turn).reshape(some.shape)
+
+        return _in_steps(len(raw), self.columns(raw), numbers, dtype, raw.device)
 
 
 @dataclass(frozen=True)
@@ -232,7 +341,7 @@ class GgufBlocks:
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
 
 
-Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | GgufBlocks
+Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | TabledBlocks | Composed | GgufBlocks
 
 
 def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:
@@ -256,11 +365,14 @@ def _in_steps(
 
 @functools.cache
 def hadamard(size: int) -> torch.Tensor:
-    """The regular Hadamard matrix of a power of 4, orthonormal: float32 [size, size]. ConvRot turns weights with it."""
-    four = torch.ones(4, 4) - 2 * torch.eye(4).flip(0)
-    out = four
+    """An orthonormal, symmetric Hadamard matrix: float32 [size, size]. ConvRot and SDNQ turn weights with it.
+
+    The regular one of a power of 4, Sylvester's of another power of 2.
+    """
+    four, two = torch.ones(4, 4) - 2 * torch.eye(4).flip(0), torch.tensor([[1.0, 1.0], [1.0, -1.0]])
+    out = step = four if size.bit_length() % 2 else two
     while len(out) < size:
-        out = torch.kron(out, four)
+        out = torch.kron(out, step)
     return out / size**0.5
 
 

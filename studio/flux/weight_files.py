@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelFilesError
 from . import gguf_header
-from .quantised import Layer, is_description, layers_of
+from .layers import Layer
+from .quantised import is_description, layers_of
 
 if TYPE_CHECKING:
     import torch

@@ -34,6 +34,11 @@ CASES = [  # name, what is opened, dtype of the weights, kept small
     ("nf4 to bf16", "nf4.safetensors", "bfloat16", False),
     ("nvfp4, kept", "nvfp4.safetensors", "bfloat16", True),
     ("nvfp4 to bf16", "nvfp4.safetensors", "bfloat16", False),
+    ("torchao int8, kept", "int8.safetensors", "bfloat16", True),
+    ("torchao int8 to bf16", "int8.safetensors", "bfloat16", False),
+    ("torchao int4, kept", "int4.safetensors", "bfloat16", True),
+    ("nunchaku int4 folder, kept", "nunchaku", "bfloat16", True),
+    ("nunchaku int4 folder to bf16", "nunchaku", "bfloat16", False),
 ]
 
 
@@ -51,6 +56,13 @@ def build(folder: Path) -> None:
     writers.write(folder / "fp8.safetensors", *writers.scaled_fp8(original, "new"))
     writers.write(folder / "nf4.safetensors", _random_codes(original, "nf4"))
     writers.write(folder / "nvfp4.safetensors", _random_codes(original, "nvfp4"))
+    writers.write(folder / "int8.safetensors", *_torchao(dict(model.state_dict()), "Int8Tensor"))
+    writers.write(folder / "int4.safetensors", *_torchao(dict(model.state_dict()), "Int4Tensor"))
+    lite = folder / "nunchaku" / "transformer"
+    lite.mkdir(parents=True)
+    config = json.loads((folder / "folder" / "transformer" / "config.json").read_text())
+    (lite / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "nunchaku_lite"}}))
+    writers.write(lite / "diffusion_pytorch_model.safetensors", _nunchaku(dict(model.state_dict())))
     try:
         writers.gguf(folder / "q8.gguf", original, "Q8_0")
         writers.gguf(folder / "q4.gguf", original, "Q4_0")
@@ -81,6 +93,48 @@ def _random_codes(weights: dict, kind: str) -> dict:
             out[stem + ".weight_scale"] = torch.ones(-(-rows // 128) * 128, columns // 16).to(torch.float8_e4m3fn)
             out[stem + ".weight_scale_2"] = torch.ones(())
             out[stem + ".comfy_quant"] = _text({"format": "nvfp4"})
+    return out
+
+
+def _torchao(weights: dict, kind: str) -> tuple[dict, dict]:
+    """torchao's tensors and metadata of int8 in rows or int4 in blocks of 128, with any numbers in them."""
+    import torch
+    import writers
+
+    out, metadata = {}, {}
+    for name, weight in weights.items():
+        if not writers.is_matrix(name, weight):
+            out[name] = weight
+            continue
+        (rows, columns), stem = weight.shape, name.removesuffix("weight") + "_weight_"
+        few = kind == "Int4Tensor"
+        block = 64 if few and columns % 128 else 128 if few else columns
+        shape = (columns // block, rows) if few else (rows, 1)
+        own = torch.bfloat16 if few else torch.int8
+        out[stem + "qdata"] = torch.randint(-128, 128, (rows, columns // (1 + few)), dtype=torch.int8)
+        out[stem + "scale"] = torch.rand(shape, dtype=torch.bfloat16 if few else torch.float32)
+        out[stem + "zero_point"] = torch.zeros(shape, dtype=own)
+        metadata[name] = json.dumps({"_type": kind, "_data": {"block_size": [1, block]}})
+    return out, metadata
+
+
+def _nunchaku(weights: dict) -> dict:
+    """The tensors of SVDQuant's int4 of rank 32 with any numbers in them."""
+    import torch
+    import writers
+
+    out, half = {}, torch.bfloat16
+    for name, weight in weights.items():
+        out[name] = weight
+        if writers.is_matrix(name, weight):
+            (rows, columns), stem = weight.shape, name.removesuffix("weight")
+            del out[name]
+            out[stem + "qweight"] = torch.randint(-128, 128, (rows, columns // 2), dtype=torch.int8)
+            out[stem + "wscales"] = torch.rand(columns // 64, rows, dtype=half)
+            out[stem + "smooth_factor"] = torch.ones(columns, dtype=half)
+            out[stem + "proj_down"], out[stem + "proj_up"] = (
+                torch.rand(side, 32, dtype=half) for side in (columns, rows)
+            )
     return out
 
 

@@ -16,6 +16,8 @@ import comfy_process
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "files"))
 
 import comfy.model_management as mm
+import comfy.model_patcher
+import lora_files
 import torch
 import writers
 from safetensors.torch import save_file
@@ -425,6 +427,7 @@ def mistral() -> dict:
     choice = ("diffusers/FLUX.2 dev", "text_encoders/mistral.gguf", "auto", "none")
     kept = component_files.load(*choice, "auto")
     dense = component_files.load(*choice, "fp32")
+    lora = gguf_lora(kept, dense)
     tokens = kept.clip.tokenize("hello hello")["mistral3_24b"]
     sequence = encode(kept.clip)[0]
     return {
@@ -432,6 +435,49 @@ def mistral() -> dict:
         "kept against expanded": difference(sequence, encode(dense.clip)[0]),
         "stored": sum(isinstance(m, StoredLinear) for m in kept.clip.cond_stage_model.modules()),
         "width": sequence.shape[-1],
+        "LoRA": lora,
+    }
+
+
+def gguf_lora(kept, dense) -> dict:
+    """A DoRA of PEFT on a text encoder whose weights are a GGUF's blocks, against PEFT's forward on the same as numbers."""
+    part = kept.clip.cond_stage_model.studio.part
+    ours, inner = (getattr(opened.clip.cond_stage_model, part).transformer for opened in (kept, dense))
+    layers = [name for name in lora_files.linear_shapes(inner) if ".layers.1." in name]
+    saved = lora_files.peft_adapter(inner, layers, 4)
+    metadata = {"lora_adapter_metadata": json.dumps({"text_encoder.lora_alpha": 4, "text_encoder.r": 2})}
+    writers.write(
+        MODELS / "loras" / "mistral.safetensors", {f"text_encoder.{k}": t for k, t in saved.items()}, metadata
+    )
+    _, clip, outcome = loras.apply_rows(kept.model, kept.clip, [loras.Row("lora_1", "mistral.safetensors", 1.0, 1.0)])
+    tokens = kept.clip.tokenize("a red lamp")[part]
+
+    @torch.no_grad()
+    def answer(module):
+        return module(tokens.ids).logits
+
+    plain, expected = answer(ours), answer(inner)
+    # ComfyUI's full load of a CLIP, on a CPU as it is made, leaves marks by which a partial load leaves its patches out.
+    for module in ours.modules():
+        comfy.model_patcher.wipe_lowvram_weight(module)
+    clip.patcher.load(device_to=CPU, lowvram_model_memory=1)  # nothing resident: patches go on as a layer is used
+    streamed = answer(ours)
+    clip.patcher.unpatch_model(CPU)
+    once = answer(ours)
+    mm.load_models_gpu([clip.patcher])
+    resident = answer(ours)
+    mm.unload_all_models()
+    clip.patcher.unpatch_model(CPU)
+    again = answer(ours)
+    inner.disable_adapters()
+    size = float(expected.abs().max())
+    return {
+        "layers": [outcome[0].text_layers, len(layers)],
+        "stored": [isinstance(m, StoredLinear) for name, m in ours.named_modules() if name in layers],
+        "moves": difference(expected, plain) / size,
+        "streamed": difference(streamed, expected) / size,
+        "resident": difference(resident, expected) / size,
+        "taken off": max(difference(once, plain), difference(again, plain)),
     }
 
 

@@ -207,26 +207,12 @@ def text_encoders(loaded, pipeline) -> dict:
     return outcome
 
 
-def peft_adapter(module: torch.nn.Module, layers: list[str], alpha: int) -> dict[str, torch.Tensor]:
-    """A DoRA of PEFT on these layers of a module, with random weights: what PEFT would save."""
-    import peft
-
-    random = torch.Generator().manual_seed(3)
-    module.add_adapter(peft.LoraConfig(r=2, lora_alpha=alpha, use_dora=True, target_modules=layers), "tested")
-    for name, weight in module.named_parameters():
-        if "lora_magnitude_vector" in name:
-            weight.data *= 1 + 0.3 * torch.rand(weight.shape, generator=random)
-        elif "lora_" in name:
-            weight.data = torch.randn(weight.shape, generator=random) * 0.2
-    return peft.get_peft_model_state_dict(module, adapter_name="tested")
-
-
 def magnitudes(loaded) -> dict:
     """DoRA: PEFT's own forward, the same in the original names, LyCORIS's two ways; at 1 and in between."""
     pipeline, plain = open_pipeline(), open_pipeline()
     transformer = plain.transformer
     shapes = lora_files.linear_shapes(transformer)
-    saved = peft_adapter(pipeline.transformer, list(shapes), alpha=2)
+    saved = lora_files.peft_adapter(pipeline.transformer, list(shapes), alpha=2)
     expected = reference(pipeline)
     pipeline.save_lora_weights(LORAS, {k: t.contiguous() for k, t in saved.items()}, weight_name="dora.safetensors")
     ends = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
@@ -330,7 +316,7 @@ def language_models() -> dict:
             seen[name]["unmatched"] = applied.unmatched
         before = spoken(pipeline)
         taught = [name for name in lora_files.linear_shapes(text) if some.match(name) and "vision" not in name]
-        saved = peft_adapter(text, taught, 4)
+        saved = lora_files.peft_adapter(text, taught, 4)
         expected = spoken(pipeline)
         file = write("text.safetensors", {f"text_encoder.{k}": t for k, t in saved.items()}, text_metadata(4))
         _, clip, applied = by_our_node(loaded, file, 1.0)

@@ -318,6 +318,20 @@ LANGUAGE_MODEL_FORMATS = {
 # --- DoRA -----------------------------------------------------------------------------------------------------------
 
 
+def peft_adapter(module: torch.nn.Module, layers: list[str], alpha: int) -> dict[str, torch.Tensor]:
+    """A DoRA of PEFT on these layers of a module, with random weights: what PEFT would save."""
+    import peft
+
+    random = torch.Generator().manual_seed(3)
+    module.add_adapter(peft.LoraConfig(r=2, lora_alpha=alpha, use_dora=True, target_modules=layers), "tested")
+    for name, weight in module.named_parameters():
+        if "lora_magnitude_vector" in name:
+            weight.data *= 1 + 0.3 * torch.rand(weight.shape, generator=random)
+        elif "lora_" in name:
+            weight.data = torch.randn(weight.shape, generator=random) * 0.2
+    return peft.get_peft_model_state_dict(module, adapter_name="tested")
+
+
 def fused_magnitudes(magnitudes: Weights) -> Weights:
     """Rows' lengths of diffusers' layers -> of the original ones, [rows, 1], as LyCORIS writes them."""
     out = {

@@ -121,6 +121,17 @@ def test_mistral_from_a_gguf(figures):
     assert mistral["width"] == 48
 
 
+def test_a_lora_on_a_text_encoder_from_a_gguf_says_what_it_says_under_peft(figures):
+    pytest.importorskip("gguf")
+    taught = figures["mistral"]["LoRA"]
+    assert taught["layers"] == [7, 7]  # of one block, the reordered queries and keys among them
+    assert any(taught["stored"])  # the model is narrow: its other layers have no whole blocks of a GGUF in a row
+    assert taught["moves"] > 0.01
+    assert taught["streamed"] <= 1e-5
+    assert taught["resident"] <= 1e-5
+    assert taught["taken off"] == 0
+
+
 REFUSED = {
     "not listed": "of the list",
     "pickle": "never opened",

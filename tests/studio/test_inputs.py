@@ -240,7 +240,7 @@ def edit(path, **values):
         ("scheduler/scheduler_config.json", lambda path: edit(path, shift=None), "shift"),
         (
             "transformer/config.json",
-            lambda path: edit(path, quantization_config={"quant_method": "torchao"}),
+            lambda path: edit(path, quantization_config={"quant_method": "gptq"}),
             "quant",
         ),
     ],

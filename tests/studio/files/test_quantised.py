@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from storefront.studio.errors import ModelFilesError
 from storefront.studio.flux import checkpoints, single_files, weight_files
+from storefront.studio.flux import sdnq as sdnq_layers
 from storefront.studio.flux.stored import hadamard
 
 _spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
@@ -75,6 +76,58 @@ def test_optimum_quanto(kind, shape, dtype):
         assert raw.nbytes == expected.numel() / 2 + 30 * 2 * 2
 
 
+AUTOROUND = Path(__file__).with_name("autoround.safetensors")  # by make_autoround.py
+GPTQ = {"quant_method": "auto-round", "packing_format": "auto_round:auto_gptq"}
+
+
+def autoround(name: str, said: dict, shape: tuple[int, ...] = (32, 64)):
+    return weight_files.open_shards(AUTOROUND, [AUTOROUND], said).layers[f"{name}.weight"].of_shape(shape)
+
+
+@pytest.mark.parametrize("name", ["int2", "int4", "int4 rows", "int8"])
+@pytest.mark.parametrize("layout", ["plain", "gptq"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_autoround(name, layout, dtype):
+    said = GPTQ if layout == "gptq" else {**GPTQ, "packing_format": "auto_round"}
+    file = weight_files.open_shards(AUTOROUND, [AUTOROUND], said)
+    raw, stored = packed_of(file, f"{layout} {name}.weight", (32, 64))
+    expected = load_file(AUTOROUND)[f"expected.{layout} {name}"]
+    assert torch.equal(stored.expand(raw, dtype), expected.to(dtype))
+    assert_rows_stand_alone(raw, stored, dtype)
+
+
+@pytest.mark.parametrize("shape", [(32, 63), (64, 64), (32, 32), (32,), (0, 64), (31, 64)])
+def test_codes_of_autoround_that_do_not_fit_a_weight_are_refused(shape):
+    assert autoround("gptq int4", GPTQ, shape).pack is None
+
+
+@pytest.mark.parametrize(
+    ("said", "changed", "named"),
+    [
+        ({"packing_format": "auto_round:auto_awq"}, {}, "auto_awq"),
+        ({"packing_format": ["auto_round"]}, {}, "layout"),
+        ({"packing_format": {"x": 1}}, {}, "layout"),
+        ({}, {"g_idx": torch.zeros(64, dtype=torch.int32)}, "g_idx"),
+        ({}, {"qzeros": None}, "another layout"),
+        ({}, {"scales": None}, "another layout"),
+        ({}, {"scales": torch.zeros(2, 32)}, "another layout"),
+        ({}, {"scales": torch.zeros(32, dtype=torch.float16)}, "another layout"),
+        ({}, {"scales": torch.zeros(0, 32, dtype=torch.float16)}, "another layout"),
+        ({}, {"scales": torch.zeros(3, 32, dtype=torch.float16)}, "another layout"),
+        ({}, {"qweight": torch.zeros(8, dtype=torch.int32)}, "another layout"),
+        ({}, {"qweight": torch.zeros(8, 32, dtype=torch.int8)}, "another layout"),
+    ],
+)
+def test_what_is_no_layer_of_autoround_is_refused(tmp_path, said, changed, named):
+    tensors = {key: t for key, t in load_file(AUTOROUND).items() if key.startswith("gptq int4.")}
+    tensors |= {f"gptq int4.{key}": tensor for key, tensor in changed.items()}
+    path = writers.write(tmp_path / "x.safetensors", {key: t for key, t in tensors.items() if t is not None})
+    layer = weight_files.open_shards(path, [path], {**GPTQ, **said}).layers["gptq int4.weight"]
+    layer = layer.of_shape((32, 64)) if layer.of_shape else layer
+    assert layer.pack is None
+    assert named in layer.kind
+
+
 SIGNED, UNSIGNED = (
     ("int2", "int3", "int4", "int5", "int6", "int7"),
     ("uint2", "uint3", "uint5", "uint6", "uint7"),
@@ -98,23 +151,83 @@ def test_sdnq(name, dtype):
     assert_rows_stand_alone(raw, stored, dtype) if len(raw) > 4 else None
 
 
-@pytest.mark.parametrize("name", ["svd", "svd int8"])
-def test_sdnq_with_an_svd(name):
-    raw, stored = sdnq(name, {})
+BOOK, TURNED = {"use_codebook": True}, {"use_hadamard": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("svd", {}),
+        ("svd int8", {}),
+        ("svd float8", {}),
+        ("codebook svd", BOOK),
+        ("turned 16", TURNED),
+        ("turned 32", TURNED),
+        ("turned 8", {**TURNED, "hadamard_group_size": 8, "weights_dtype": "fp4"}),
+        ("turned svd", TURNED),
+    ],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sdnq_with_matrix_products(name, said, dtype):
+    raw, stored = sdnq(name, said)
     expected = load_file(SDNQ)[f"expected.{name}"]
-    assert (stored.expand(raw, torch.float32) - expected).abs().max() < 1e-6  # made on another machine
-    part = stored.rows(2, 5).expand(raw[2:5].contiguous(), torch.float32)
-    assert (part - expected[2:5]).abs().max() < 1e-6  # a matrix product of other sizes adds in another order
+    # A product of other sizes, on another machine or number of threads, adds in another order.
+    allowed = max(torch.finfo(dtype).eps, 1e-6) * expected.abs().max()
+    assert (stored.expand(raw, dtype).float() - expected).abs().max() <= allowed
+    part = stored.rows(2, 5).expand(raw[2:5].contiguous(), dtype)
+    assert (part.float() - expected[2:5]).abs().max() <= allowed
+
+
+FLOATS = (
+    *("float2_e1m0fn", "float3_e2m0fn", "float4_e2m1fn", "float6_e3m2fn", "float7_e4m2fn", "float8_e3m4fn"),
+    *("float4_e2m2fnu", "float8_e4m4fnu"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((kind, {"weights_dtype": kind}) for kind in FLOATS),
+        ("float4_e2m1fn", {"weights_dtype": "uint4", "modules_dtype_dict": {"fp4": ["x"], "float6_e3m2fn": ["y"]}}),
+        ("int6", {"weights_dtype": "int6", "modules_dtype_dict": {"float4_e2m1fn": ["x"], "minimum_5bit": ["y"]}}),
+        ("uint4", {"weights_dtype": "float4_e2m1fn", "modules_quant_config": {"x": {"weights_dtype": "uint4"}}}),
+        ("fp4 rows", {"weights_dtype": "float4_e2m1fn"}),
+        ("fp5 odd", {"weights_dtype": "fp5"}),
+        ("codebook", BOOK),
+        ("codebook rows", BOOK),
+        ("codebook half", {**BOOK, "dequantize_fp32": False}),
+        ("not turned", TURNED),
+    ],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sdnq_s_floats_and_codebooks(name, said, dtype):
+    raw, stored = sdnq(name, said)
+    expected = load_file(SDNQ)[f"expected.{name}"]
+    assert raw.dtype == torch.int8
+    assert torch.equal(stored.expand(raw, dtype), expected.to(dtype))
+    assert_rows_stand_alone(raw, stored, dtype) if len(raw) > 4 else None
+
+
+def test_every_code_of_every_small_float_is_what_sdnq_makes_of_it():
+    tables = {name.removeprefix("table."): t for name, t in load_file(SDNQ).items() if name.startswith("table.")}
+    assert len(tables) > 50
+    for kind, table in tables.items():
+        assert sdnq_layers.small_float(kind).numbers() == tuple(table.tolist()), kind
 
 
 @pytest.mark.parametrize(
     ("said", "named"),
     [
-        ({"use_hadamard": True}, "Hadamard"),
-        ({"use_codebook": True}, "codebook"),
         ({"modules_quant_config": {"x": {"use_hadamard": True}}}, "Hadamard"),
-        ({"modules_dtype_dict": {"float4_e2m1fn": ["x"]}}, "float4_e2m1fn"),
-        ({"weights_dtype": "float6_e3m2fn"}, "float6_e3m2fn"),
+        ({"modules_quant_config": {"x": {"use_codebook": True}}}, "codebook"),
+        ({**TURNED, "modules_quant_config": {"x": {"hadamard_group_size": 64}}}, "several sizes"),
+        ({**TURNED, "hadamard_group_size": 2**40}, "4096"),
+        ({**TURNED, "hadamard_group_size": -1}, "4096"),
+        ({**TURNED, "hadamard_group_size": [4]}, "4096"),
+        ({"modules_dtype_dict": {"float9_e4m4fn": ["x"]}}, "float9_e4m4fn"),
+        ({"weights_dtype": "float8_e4m3fnuz"}, "float8_e4m3fnuz"),
+        ({"weights_dtype": "float4_e7m7fn"}, "float4_e7m7fn"),
+        ({"weights_dtype": "float4_e" + "1" * 9999}, "numbers"),
         ({"modules_quant_config": {"x": 3}}, "cannot be read"),
         ({"modules_quant_config": {"x": {"dequantize_fp32": False}}}, "layer by layer"),
     ],
@@ -124,6 +237,31 @@ def test_what_no_tensor_of_sdnq_tells_is_refused_by_name(said, named):
     assert layer.pack is None
     assert layer.of_shape is None
     assert named in layer.kind
+
+
+@pytest.mark.parametrize("part", ["scale", "zero_point", "svd_up", "svd_down"])
+@pytest.mark.parametrize("shape", [(), (4,), (0, 4), (4, 0), (16, 4, 64), (5, 5)])
+@pytest.mark.parametrize("said", [{}, BOOK, TURNED])
+def test_parts_of_sdnq_that_do_not_belong_together_are_refused(tmp_path, part, shape, said):
+    tensors = {key: t for key, t in load_file(SDNQ).items() if key.startswith("svd.")}
+    path = writers.write(tmp_path / "x.safetensors", {**tensors, f"svd.{part}": torch.ones(shape)})
+    layer = weight_files.open_shards(path, [path], {"quant_method": "sdnq", **said}).layers["svd.weight"]
+    assert layer.of_shape((16, 64)).pack is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"weights_dtype": "float4_e2m2fnu", "modules_dtype_dict": {"uint4": ["x"]}},
+        {"weights_dtype": "float4_e2m2fnu", "modules_dtype_dict": {"minimum_4bit": ["x"]}},
+        {"weights_dtype": "float4_e2m2fnu", "modules_quant_config": {"x": {"weights_dtype": "float4_e1m3fnu"}}},
+    ],
+)
+def test_kinds_of_numbers_that_no_tensor_tells_apart_are_refused(said):
+    with pytest.raises(TypeError):
+        sdnq("uint4", said)
+    layer = weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq", **said}).layers["uint4.weight"]
+    assert "float4_e2m2fnu" in layer.of_shape((8, 128)).kind
 
 
 @pytest.mark.parametrize("shape", [(8, 127), (4, 128), (128, 8), (8,), (8, 16, 8), (0, 128), (16, 64)])
@@ -170,8 +308,8 @@ def test_bfl_s_own(tmp_path, dtype):
 
 
 def test_the_hadamard_matrix_turns_back():
-    for size in (4, 16, 64, 256):
-        assert torch.equal(hadamard(size) @ hadamard(size).T, torch.eye(size))
+    for size in (4, 8, 16, 32, 64, 256):
+        assert torch.allclose(hadamard(size) @ hadamard(size).T, torch.eye(size), atol=1e-6)
 
 
 # --- whole models -------------------------------------------------------------------------------------------------------
