@@ -537,6 +537,7 @@ if HAS_GGUF:
     figures["mistral"] = mistral()
 figures |= {
     "omni": omni(),
+    "flux3": flux3(),
     "quantised": quantised_folder(),
     "whole": whole_checkpoint(),
     "qwen": qwen(),

@@ -98,7 +98,7 @@ def test_one_file_that_holds_everything(figures):
     assert whole["finite"]
     assert whole["shared"]
     assert whole["none beside auto"]
-    assert whole["FLUX.3"] == ["vae"]  # FLUX.2's; its transformer and its encoder open with their folder alone
+    assert whole["FLUX.3"] == ["transformer", "text_encoder", "vae"]
     taught = whole["text LoRA"]
     assert taught["layers"] == 1
     assert taught["difference"] < 0.3 * taught["moves"]  # the changed weights are fp8 again
