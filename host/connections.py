@@ -120,6 +120,8 @@ def writer(name: str) -> tuple[Hashable, Writer]:
 
 def fingerprint(name: Any, node_id: str) -> str:
     """Another text where the same inputs may give another answer: the connection was changed, or did not answer."""
+    if name == NONE:
+        return ""
     seen: list[Hashable] = []
     with contextlib.suppress(InputError):  # what is wrong, or comes over a link and is not known yet, `execute` names
         seen.append(writer(name)[0])

@@ -1,4 +1,4 @@
-"""What ComfyUI is to draw once it stands, before the first customer: a prompt in a file of the user folder."""
+"""What ComfyUI is to draw once it stands, before the first customer: a prompt in a file that its owner has put there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def file() -> Path:
-    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / NAME
+    """Of a system user, as the connections: no route of ComfyUI writes there, so that no visitor's prompt outlives a restart."""
+    return Path(folder_paths.get_system_user_directory("storefront")) / NAME
 
 
 def queue_when_started() -> None:
@@ -56,7 +57,7 @@ async def _queue() -> None:
             said = await answer.text()
             if answer.status != 200:
                 raise ValueError(f"ComfyUI refused it: {said[:2000]}")
-    except (OSError, ValueError, aiohttp.ClientError) as error:
+    except (OSError, ValueError, aiohttp.ClientError, asyncio.TimeoutError) as error:
         log.warning("Storefront: %s was not queued: %s", NAME, error)
     else:
         log.info("Storefront: %s is queued.", NAME)

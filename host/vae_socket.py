@@ -68,9 +68,8 @@ class _ChannelsLast:
 def with_channels_last(vae: Any) -> Any:
     """A VAE beside the one that came in, with the same weights, computed with the channels last in memory.
 
-    Raises InputError for none and for one that has no 2-D convolutions.
+    Raises InputError for one that has no 2-D convolutions.
     """
-    require_vae(vae)
     module = vae.first_stage_model
     if isinstance(module, _ChannelsLast):
         return vae

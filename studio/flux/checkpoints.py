@@ -112,8 +112,8 @@ def _require_opened(quantised: Any, part: Path) -> None:
         "model",
         f"{part.parent.name}/{part.name}",
         f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
-        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ, AutoRound or nunchaku_lite folder, or its fp8, nvfp4 or GGUF file in"
-        " StorefrontLoadComponents",
+        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ, AutoRound or nunchaku_lite folder, or its fp8,"
+        " nvfp4 or GGUF file in StorefrontLoadComponents",
     )
 
 

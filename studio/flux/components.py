@@ -195,8 +195,11 @@ def _folder_loader(folder: Path, part: str, library: str, cls: str, settings: Ma
 def _describe_folder(folder: Path, role: str, config: Mapping[str, Any]) -> Described:
     """From the index and the scheduler where they are there, else from the transformer's config alone."""
     guidance = bool(config.get("guidance_embeds", role == "flux2"))
-    channels, marked = int(config.get("in_channels", 64)), bool(config.get("siglip_feat_dim") or config.get("flow_map"))
-    described = single_files.describe(role, guidance, channels, f"{folder.name}/transformer", marked)
+    name, channels = f"{folder.name}/transformer", config.get("in_channels", 64)
+    if type(channels) is not int:
+        raise ModelFilesError("model", name, f"a whole number for in_channels in its config.json; it has {channels!r}")
+    marked = bool(config.get("siglip_feat_dim") or config.get("flow_map"))
+    described = single_files.describe(role, guidance, channels, name, marked)
     index_file = next((folder / name for name in checkpoints.INDEX_FILES if (folder / name).is_file()), None)
     index = checkpoints.read_json(index_file) if index_file else {}
     edition = PIPELINES.get(str(index.get("_class_name")))

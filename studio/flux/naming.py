@@ -85,6 +85,12 @@ _FLUX2_SINGLE = {**_SINGLE_NORMS, "linear1": ("attn.to_qkv_mlp_proj",), "linear2
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
 
 
+def _renamed(name: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in rules:
+        name = pattern.sub(replacement, name)
+    return name
+
+
 def _rows(shape: tuple[int, ...]) -> int:
     return shape[0] if shape else 0  # a stranger's file may have a single number where others have a matrix
 
@@ -158,9 +164,7 @@ def _flux3(shapes: Shapes) -> dict[str, Source]:
         stem, _, kind = name.rpartition(".")
         if kind not in KINDS or stem.startswith("repa_projectors."):  # those were for training alone
             continue
-        target = stem
-        for pattern, replacement in _FLUX3:
-            target = pattern.sub(replacement, target)
+        target = _renamed(stem, _FLUX3)
         # BFL keeps (shift, scale), diffusers (scale, shift).
         out[f"{target}.{KINDS[kind]}"] = Source(name, swap=target == "norm_out.linear")
     return out
@@ -183,10 +187,7 @@ def _z_image(shapes: Shapes) -> dict[str, Source]:
             for row, target in enumerate(("to_q", "to_k", "to_v")):
                 out[name.replace("attention.qkv", f"attention.{target}")] = Source(name, row * width, (row + 1) * width)
             continue
-        target = name
-        for pattern, replacement in _Z_IMAGE:
-            target = pattern.sub(replacement, target)
-        out[target] = Source(name)
+        out[_renamed(name, _Z_IMAGE)] = Source(name)
     return out
 
 
@@ -276,10 +277,7 @@ _UP = re.compile(r"\.up_blocks\.(\d+)\.")
 def _original_vae(shapes: Shapes) -> dict[str, Source]:
     out = {}
     for name in shapes:
-        target = name
-        for pattern, replacement in _VAE:
-            target = pattern.sub(replacement, target)
-        out[target] = Source(name)
+        out[_renamed(name, _VAE)] = Source(name)
     # The original counts the decoder's blocks from the picture, diffusers from the latents.
     last = max((int(found.group(1)) for name in out if (found := _UP.search(name))), default=0)
     return {_UP.sub(lambda found: f".up_blocks.{last - int(found.group(1))}.", name): s for name, s in out.items()}

@@ -571,7 +571,8 @@ def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
         raise ModelFilesError(
             "model",
             file.path.name,
-            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, torchao, SDNQ, SVDQuant, AutoRound or GGUF weights; it has "
+            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, torchao, SDNQ, SVDQuant, AutoRound or"
+            " GGUF weights; it has "
             + ", ".join(kinds)
             + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
         )

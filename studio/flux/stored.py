@@ -6,9 +6,12 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 AT_ONCE = 2**20  # numbers expanded at a time: on its way the arithmetic takes many times the memory of the result
 FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
@@ -75,8 +78,33 @@ class ScaledInt8:
         return _in_steps(len(raw), raw.shape[1], numbers, dtype, raw.device)
 
 
+class _Rows:
+    """Blocks of a row's numbers, all that belongs to them in that row: some of the rows are read as all are."""
+
+    block: int  # numbers
+    scales: torch.dtype
+
+    @property
+    def code_bytes(self) -> int:
+        """Of a block's codes."""
+        raise NotImplementedError
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block's codes and of what belongs to them."""
+        raise NotImplementedError
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        return raw.shape[1] // self.block_bytes * self.block
+
+    def rows(self, start: int, stop: int | None) -> Self:
+        """The same for some of the rows."""
+        return self
+
+
 @dataclass(frozen=True)
-class ScaledBlocks:
+class ScaledBlocks(_Rows):
     """Numbers in blocks that share a scale; in a row stand first the numbers' bytes, then the scales'.
 
     bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's, BFL's and torchao's), mxfp8, mxfp4, torchao's float8 in blocks.
@@ -90,14 +118,6 @@ class ScaledBlocks:
     scale: torch.Tensor | None = None  # one number, for the whole weight
     arithmetic: torch.dtype | None = torch.float32  # None: what the weight is expanded to
     rounded: torch.dtype | None = None  # what the product is rounded to first
-
-    def columns(self, raw: torch.Tensor) -> int:
-        """Numbers in a row of int8 [rows, bytes]."""
-        return raw.shape[1] // self.block_bytes * self.block
-
-    def rows(self, start: int, stop: int | None) -> ScaledBlocks:
-        """The same for some of the rows."""
-        return self
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
@@ -167,7 +187,7 @@ def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class ShiftedBlocks:
+class ShiftedBlocks(_Rows):
     """Integers of few bits in blocks that share a scale and mostly a zero point; in a row stand first the codes' bytes, then
     the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2, torchao's int4 and int8 in blocks.
     """
@@ -182,10 +202,6 @@ class ShiftedBlocks:
     arithmetic: torch.dtype | None = None  # what codes, scales and zero points meet in; None: that of the scales
     table: tuple[float, ...] | None = None  # what the codes stand for, where that is not `lowest` and upwards
 
-    def columns(self, raw: torch.Tensor) -> int:
-        """Numbers in a row of int8 [rows, bytes]."""
-        return raw.shape[1] // self.block_bytes * self.block
-
     @property
     def code_bytes(self) -> int:
         """Of a block's codes."""
@@ -195,10 +211,6 @@ class ShiftedBlocks:
     def block_bytes(self) -> int:
         """Of a block's codes, its scale and its zero point."""
         return self.code_bytes + self.scales.itemsize * (1 + self.shifted)
-
-    def rows(self, start: int, stop: int | None) -> ShiftedBlocks:
-        """The same for some of the rows."""
-        return self
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""
@@ -227,7 +239,7 @@ class ShiftedBlocks:
 
 
 @dataclass(frozen=True)
-class TabledBlocks:
+class TabledBlocks(_Rows):
     """Codes in blocks that have a table each of what they stand for; in a row stand first the codes' bytes, then the tables.
 
     SDNQ's codebooks.
@@ -238,10 +250,6 @@ class TabledBlocks:
     scales: torch.dtype  # of the tables
     levels: int  # numbers in a table
 
-    def columns(self, raw: torch.Tensor) -> int:
-        """Numbers in a row of int8 [rows, bytes]."""
-        return raw.shape[1] // self.block_bytes * self.block
-
     @property
     def code_bytes(self) -> int:
         """Of a block's codes."""
@@ -251,10 +259,6 @@ class TabledBlocks:
     def block_bytes(self) -> int:
         """Of a block's codes and its table."""
         return self.code_bytes + self.levels * self.scales.itemsize
-
-    def rows(self, start: int, stop: int | None) -> TabledBlocks:
-        """The same for some of the rows."""
-        return self
 
     def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`."""

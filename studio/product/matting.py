@@ -383,9 +383,8 @@ def _foreground(
     weights = torch.cat([share, 1 - share]) ** PURE
     means = _filled(_box(torch.cat([weights, quarter * weights], 1), 1))[:, 1:].flatten(0, 1)
 
-    foreground = torch.from_numpy(
-        np.empty(picture.shape, np.float32)
-    )  # numpy asks for huge pages, which torch does not
+    # Of numpy, which asks for huge pages: torch does not.
+    foreground = torch.from_numpy(np.empty(picture.shape, np.float32))
     far = means[:3].movedim(0, -1).repeat_interleave(4, 1).flatten(1)
     row = means[:3, 0, 0].repeat(picture.shape[1])
     top, left, bottom, right = inside[0].start, inside[1].start, inside[0].stop, inside[1].stop

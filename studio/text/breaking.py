@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from typing import NamedTuple
 
 from .markup import Run, Style
@@ -87,12 +87,13 @@ def is_hangul(character: str) -> bool:
     return "가" <= character <= "힣"
 
 
-def leads_on(word: Sequence[Cluster], following: Sequence[Cluster]) -> bool:
+def leads_on(word: Sequence[Cluster], following: Cluster, then: Sequence[Cluster]) -> bool:
     """Whether a word belongs to the one after it and stays with it: a Korean one of one syllable (전, 새, 첫, 한, 갓), a sign
-    that stands alone (&), a number before what it counts (500 원)."""
+    that stands alone (&), a number before what it counts (500 원). `following` and `then`: the next word's first clusters."""
     if len(word) == 1:
         return is_hangul(word[0].text[0]) or word[0].text in SIGNS
-    return word[-1].text.isdigit() and len(following) == 1 and is_hangul(following[0].text)
+    alone = not then or then[0].text == " "
+    return word[-1].text.isdigit() and alone and is_hangul(following.text[0])
 
 
 def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
@@ -104,7 +105,7 @@ def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
         if cluster.text == " ":
             space.append(cluster)
             continue
-        if word and space and leads_on(word, list(takewhile(lambda one: one.text != " ", clusters[index:]))):
+        if word and space and leads_on(word, cluster, clusters[index + 1 : index + 2]):
             word, space = [*word, *space], []
         elif word and (space or may_break(word[-1].text, cluster.text)):
             units.append(Unit(tuple(word), tuple(space)))

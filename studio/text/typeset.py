@@ -199,7 +199,8 @@ class Typesetter:
         """The text in a box of `width` x `height` pixels. Raises InputError where it does not fit.
 
         At a fixed size words wider than the box are broken; the largest size that fits breaks none, unless only the
-        smallest one would do otherwise, or for Hangul without spaces that gets much larger. Lines that the writer made stay whole where that costs little size.
+        smallest one would do otherwise, or for Hangul without spaces that gets much larger. Lines that the writer made
+        stay whole where that costs little size.
         """
         size = self._setting.size
         if size:

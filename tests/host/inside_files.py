@@ -113,86 +113,62 @@ def namings(name: str) -> dict:
     }
 
 
-def omni() -> dict:
-    """Z-Image Omni's transformer from a file and from a folder of components against its whole folder."""
-    from comfy_extras.nodes_zimage import TextEncodeZImageOmni
-
-    name = "Z-Image Omni"
+def of_parts(name: str, drawn) -> dict:
+    """What `drawn` of a model comes to, plain and with a reference, for a transformer from a file and from a folder of
+    components, against the whole folder."""
     folder = writers.build(name, MODELS / "diffusers" / name)
-    whole = model_files.load(name, "fp32")[0]
     weights = writers.original(name, writers.weights_of(folder, "transformer"))
-    writers.write(
-        MODELS / "diffusion_models" / f"{name}.safetensors", writers.prefixed(weights, "model.diffusion_model.")
-    )
-    photo = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1))
-    sight = whole.clip.cond_stage_model.studio.sight
-
-    class Looks:
-        """As stock CLIPVisionLoader's output: what the folder's own SigLIP sees."""
-
-        def encode_image(self, image, crop=True):
-            return clip_socket.look(whole.clip, image)
-
-    def entries(clip, vae) -> tuple[list, list]:
-        ((beside,),) = TextEncodeZImageOmni.execute(
-            clip, PROMPT, image_encoder=Looks(), vae=vae, image1=photo, auto_resize_images=False
-        ).args
-        return encode(clip), beside
-
-    plain, beside = entries(whole.clip, whole.vae)
-    expected = [draw(whole, entry) for entry in (plain, beside)]
-    out = {"references matter": difference(*expected) / float(expected[0].std()), "sees": sight is not None}
-    for choice in (f"diffusion_models/{name}.safetensors", f"diffusers/{name}"):
-        texts = "auto" if choice.startswith("diffusers") else f"diffusers/{name}"
-        opened = component_files.load(choice, texts, "auto", texts, "fp32")
-        drawn = [draw(opened, entry) for entry in entries(opened.clip, opened.vae)]
-        off = [difference(a, b) / float(b.std()) for a, b in zip(drawn, expected, strict=True)]
-        out[choice.split("/")[0]] = {
-            "off": off,
-            "steps": opened.model.model.nature.defaults.steps,
-            "our reference": our_reference(opened, photo),
-            "says": opened.notes[-1],
-        }
+    file = MODELS / "diffusion_models" / f"{name}.safetensors"
+    writers.write(file, writers.prefixed(weights, "model.diffusion_model."))
+    writers.write(MODELS / "vae" / file.name, writers.original_vae(writers.weights_of(folder, "vae")))
+    whole = model_files.load(name, "fp32")[0]
+    expected = drawn(whole, whole)
+    out: dict = {"references matter": difference(*expected) / float(expected[0].std())}
+    parts = {
+        "file": (f"diffusion_models/{file.name}", f"diffusers/{name}", "auto", f"vae/{file.name}"),
+        "folder": (f"diffusers/{name}", "auto", "auto", "auto"),
+    }
+    for kind, choice in parts.items():
+        opened = component_files.load(*choice, "fp32")
+        off = [difference(a, b) / float(b.std()) for a, b in zip(drawn(opened, whole), expected, strict=True)]
+        out[kind] = {"off": off, "steps": opened.model.model.nature.defaults.steps, "says": opened.notes[-1]}
+        out[kind]["our reference"] = our_reference(opened)
     return out
 
 
-def our_reference(opened, photo: torch.Tensor) -> str:
-    """What is said where the CLIP sees no picture."""
-    (shown,) = references.add([encode(opened.clip)], opened.vae, photo, OWN_SIZE, opened.clip)
+def photo() -> torch.Tensor:
+    return torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1))
+
+
+def our_reference(opened) -> str:
+    """What is said where StorefrontReference cannot show a picture to these parts."""
     try:
-        draw(opened, shown)
+        shown_by_us(opened, opened)
     except InputError as error:
         return str(error)
     return ""
 
 
-def flux3() -> dict:
-    """The distilled FLUX.3 from files and from a folder of components against its whole folder, with a reference."""
-    name = "FLUX.3 distilled"
-    folder = writers.build(name, MODELS / "diffusers" / name)
-    whole = model_files.load(name, "fp32")[0]
-    weights = writers.original(name, writers.weights_of(folder, "transformer"))
-    writers.write(
-        MODELS / "diffusion_models" / f"{name}.safetensors", writers.prefixed(weights, "model.diffusion_model.")
-    )
-    writers.write(MODELS / "vae" / f"{name}.safetensors", writers.original_vae(writers.weights_of(folder, "vae")))
-    photo = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1))
+def shown_by_us(opened, _) -> list[torch.Tensor]:
+    plain = encode(opened.clip)
+    (shown,) = references.add([plain], opened.vae, photo(), OWN_SIZE, opened.clip)
+    return [draw(opened, plain), draw(opened, shown)]
 
-    def drawn(opened) -> list[torch.Tensor]:
-        plain = encode(opened.clip)
-        (shown,) = references.add([plain], opened.vae, photo, OWN_SIZE)
-        return [draw(opened, plain), draw(opened, shown)]
 
-    expected = drawn(whole)
-    out = {"references matter": difference(*expected) / float(expected[0].std())}
-    for choice, vae in (
-        (f"diffusion_models/{name}.safetensors", f"vae/{name}.safetensors"),
-        (f"diffusers/{name}", "auto"),
-    ):
-        opened = component_files.load(choice, f"diffusers/{name}", "auto", vae, "fp32")
-        off = [difference(a, b) / float(b.std()) for a, b in zip(drawn(opened), expected, strict=True)]
-        out[choice.split("/")[0]] = {"off": off, "steps": opened.model.model.nature.defaults.steps}
-    return out
+def shown_by_stock(opened, whole) -> list[torch.Tensor]:
+    """Z-Image Omni, whose parts do not see: stock TextEncodeZImageOmni shows it what the whole folder's SigLIP sees."""
+    from comfy_extras.nodes_zimage import TextEncodeZImageOmni
+
+    class Looks:
+        """As stock CLIPVisionLoader's output."""
+
+        def encode_image(self, image, crop=True):
+            return clip_socket.look(whole.clip, image)
+
+    ((beside,),) = TextEncodeZImageOmni.execute(
+        opened.clip, PROMPT, image_encoder=Looks(), vae=opened.vae, image1=photo(), auto_resize_images=False
+    ).args
+    return [draw(opened, encode(opened.clip)), draw(opened, beside)]
 
 
 def quantised_folder() -> dict:
@@ -536,8 +512,8 @@ writers.write(vae_file, writers.weights_of(MODELS / "diffusers" / "FLUX.1", "vae
 if HAS_GGUF:
     figures["mistral"] = mistral()
 figures |= {
-    "omni": omni(),
-    "flux3": flux3(),
+    "omni": of_parts("Z-Image Omni", shown_by_stock),
+    "flux3": of_parts("FLUX.3 distilled", shown_by_us),
     "quantised": quantised_folder(),
     "whole": whole_checkpoint(),
     "qwen": qwen(),

@@ -22,24 +22,22 @@ def figures(comfyui_folder):
     return json.loads(lines[0].removeprefix("FIGURES "))
 
 
-@pytest.mark.parametrize("chosen", ["diffusion_models", "diffusers"])
-def test_zimage_omni_of_parts_draws_and_looks_as_its_whole_folder_does(figures, chosen):
-    omni = figures["omni"]
-    assert omni["references matter"] > 0.01
-    found = omni[chosen]
+@pytest.mark.parametrize("chosen", ["file", "folder"])
+@pytest.mark.parametrize(("model", "steps"), [("omni", 50), ("flux3", 16)])
+def test_parts_draw_and_look_as_the_whole_folder_does(figures, model, steps, chosen):
+    assert figures[model]["references matter"] > 0.01
+    found = figures[model][chosen]
     assert max(found["off"]) <= 1e-5
-    assert found["steps"] == 50
+    assert found["steps"] == steps
+
+
+@pytest.mark.parametrize("chosen", ["file", "folder"])
+def test_parts_of_zimage_omni_say_how_it_can_see(figures, chosen):
+    assert figures["flux3"][chosen]["our reference"] == ""
+    found = figures["omni"][chosen]
     assert "1 reference latents and 0 texts" in found["our reference"]
     assert "TextEncodeZImageOmni" in found["our reference"]
-    assert chosen == "diffusers" or "shift of 6" in found["says"]
-
-
-@pytest.mark.parametrize("chosen", ["diffusion_models", "diffusers"])
-def test_flux3_of_parts_draws_what_its_whole_folder_draws(figures, chosen):
-    assert figures["flux3"]["references matter"] > 0.01
-    found = figures["flux3"][chosen]
-    assert max(found["off"]) <= 1e-5
-    assert found["steps"] == 16
+    assert ("shift of 6" in found["says"]) == (chosen == "file")
 
 
 # kind of file -> how far its latents may be from the folder's, in standard deviations; how large it is in memory

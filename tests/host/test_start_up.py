@@ -1,4 +1,4 @@
-"""A prompt in the user folder that ComfyUI draws before its first customer comes."""
+"""A prompt in a file of the server that ComfyUI draws before its first customer comes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def until(found, patience: float = 60):
 
 
 def started_with(folder, base, content: str):
-    file = base / "user" / "default" / "storefront" / "warm_up.json"
+    file = base / "user" / "__storefront" / "warm_up.json"
     file.parent.mkdir(parents=True)
     file.write_text(content, "utf-8")
     return dev.running_comfyui(folder, base)
