@@ -375,6 +375,15 @@ def test_a_quantised_folder_is_named_with_its_package(tmp_path, method, file, sa
         checkpoints.inspect(tmp_path / "q")
 
 
+@pytest.mark.parametrize("channels", [[], 1e400, "64", None])
+def test_a_folder_whose_channels_are_no_number_is_named(tmp_path, channels):
+    (tmp_path / "odd" / "transformer").mkdir(parents=True)
+    config = {"_class_name": "Flux3Transformer2DModel", "joint_attention_dim": 128, "in_channels": channels}
+    (tmp_path / "odd" / "transformer" / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(ModelFilesError, match=r"in_channels in its config.json"):
+        components.open_source(tmp_path / "odd")
+
+
 def test_parts_of_different_models_are_told_apart(folders, tmp_path):
     flux, klein = components.open_source(folders("FLUX.1")), components.open_source(folders("FLUX.2 klein"))
     transformer = flux.components["flux1"]
