@@ -69,25 +69,20 @@ class Cells(NamedTuple):
         return self.y * spacing + steps, self.x * spacing + steps
 
     def window(self, first: int, count: int, spacing: int, height: int, width: int) -> torch.Tensor:
-        """[count, count, n]: where those pixels lie in the flattened map, which goes on at its borders."""
+        """[count * count * n]: where those pixels lie in the flattened map, which goes on at its borders."""
         y, x = self.places(first, count, spacing)
-        return (y.clamp_(0, height - 1) * width)[:, None] + x.clamp_(0, width - 1)
+        return ((y.clamp_(0, height - 1) * width)[:, None] + x.clamp_(0, width - 1)).flatten()
 
     def of(self, maps: torch.Tensor, spacing: int) -> torch.Tensor:
         """[channels, 16, n]: `maps` [channels, h, w] of `spacing` pixels a cell at the cells' own 4 x 4 pixels, bilinear."""
         first, count = (0, 4) if spacing == 4 else (-1, spacing + 2)
-        index = self.window(first, count, spacing, *maps.shape[1:]).flatten()
-        windows = maps.flatten(1)[:, index].view(len(maps), count**2, -1)
+        index = self.window(first, count, spacing, *maps.shape[1:])
+        windows = maps.flatten(1).index_select(1, index).view(len(maps), count**2, -1)
         return windows if spacing == 4 else _interpolate(windows, spacing)
 
     def pixels(self, image: torch.Tensor) -> torch.Tensor:
         """[3, 16, n] in 0..1: the pixels of `image` [h, w, 3], float in 0..1 or bytes."""
-        import torch
-
-        y, x = self.places(0, 4, 4)
-        found = image[y.clamp_(max=image.shape[0] - 1)[:, None], x.clamp_(max=image.shape[1] - 1)]
-        found = found.movedim(-1, 0).reshape(3, 16, -1)
-        return found.float().mul_(1 / 255) if found.dtype == torch.uint8 else found
+        return _colors(image, self.window(0, 4, 4, *image.shape[:2])).view(3, 16, -1)
 
     def split(self) -> list[Cells]:
         return [Cells(y, x) for y, x in zip(self.y.split(CHUNK // 16), self.x.split(CHUNK // 16))]
@@ -101,7 +96,6 @@ FINE = Trust(0.04, 0.96, 0, 1, 4, 0.0005, 0.16, 0.98, 1 / 100, 3)
 BINS = 24  # a side of the histograms of whole product and whole background
 RARE = 0.001  # share of a side's pixels in a bin at which its word counts half
 HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
-PURE = 6  # the power of alpha (of 1 - alpha) by which a pixel counts as the product's (the background's) colour
 MARGIN = 0.06  # of the picture's side: what is looked at around the product
 VEIL = 0.03  # alphas so near 0 or 1 are noise
 # Pixels: a smaller picture takes hundreds of short operations. Where each is shared out among torch's threads, and one of
@@ -143,7 +137,7 @@ def _refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) ->
     inside = tuple(slice(part.start * step, part.stop * step) for part in (rows, columns))
     alpha = alpha[..., rows, columns]
 
-    image = picture[inside]
+    image = picture[inside].contiguous()
     smaller = Image.fromarray(rounded[inside].numpy())
     levels = [image]
     for _ in range(halvings + 2):
@@ -218,6 +212,15 @@ def _softened(x: torch.Tensor) -> torch.Tensor:
     return (x[..., :-2] + x[..., 2:]).add_(x[..., 1:-1], alpha=6).mul_(1 / 64)
 
 
+def _colors(image: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """[3, n] in 0..1: `image` [h, w, 3], float in 0..1 or bytes, at `index` [n] of its flattened pixels."""
+    import torch
+
+    # Stacked: .t().contiguous() takes five times as long on a CPU.
+    found = torch.stack(image.reshape(-1, 3).index_select(0, index).unbind(1))
+    return found.float().mul_(1 / 255) if found.dtype == torch.uint8 else found
+
+
 def _interpolate(windows: torch.Tensor, spacing: int) -> torch.Tensor:
     """[channels, 16, n]: the 4 x 4 pixels of each cell from windows [channels, (spacing + 2)**2, n] of a map that has
     `spacing` pixels a cell, and one more on every side."""
@@ -236,14 +239,21 @@ def _interpolation(places: torch.Tensor, count: int) -> torch.Tensor:
 
 def _channel_first(levels: torch.Tensor) -> torch.Tensor:
     """[1, 3, h, w] in 0..1 of bytes [h, w, 3]."""
-    return levels.movedim(-1, 0)[None].float().mul_(1 / 255)
+    import torch
+
+    return torch.stack(levels.unbind(-1))[None].float().mul_(1 / 255)
 
 
-def _widened(x: torch.Tensor, radius: int) -> torch.Tensor:
-    import torch.nn.functional as F
-
-    side = 2 * radius + 1
-    return F.max_pool2d(F.max_pool2d(x, (side, 1), 1, (radius, 0)), (1, side), 1, (0, radius))
+def _widened(x: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Bool [h, w]: where any pixel of the square of `pixels` to every side is true."""
+    for _ in range(pixels):
+        rows = x.clone()
+        rows[1:] |= x[:-1]
+        rows[:-1] |= x[1:]
+        x = rows.clone()
+        x[:, 1:] |= rows[:, :-1]
+        x[:, :-1] |= rows[:, 1:]
+    return x
 
 
 class Histograms(NamedTuple):
@@ -257,7 +267,6 @@ class Histograms(NamedTuple):
 def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> Histograms:
     """Of `image` [h, w, 3], float in 0..1 or bytes, whose alpha is about `alpha` [h, w]."""
     import torch
-    import torch.nn.functional as F
 
     levels = image if image.dtype == torch.uint8 else (image * 255).round().byte()
     red, green, blue = (levels.int() * BINS >> 8).unbind(-1)
@@ -265,7 +274,13 @@ def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> Histograms:
     sides = (alpha > COARSE.above).int() + 2 * (alpha < COARSE.below).int()
     counts = torch.bincount((bins + BINS**3 * sides).flatten(), minlength=3 * BINS**3).view(3, -1)[1:].float()
     counts /= counts.sum(1, keepdim=True).clamp_min(1)
-    product, background = F.avg_pool3d(counts.view(2, BINS, BINS, BINS), 3, 1, 1).flatten(1)
+    counts = counts.view(2, BINS, BINS, BINS)
+    for axis in (1, 2, 3):  # a bin counts with its neighbours
+        around = counts.clone()
+        around.narrow(axis, 1, BINS - 1).add_(counts.narrow(axis, 0, BINS - 1))
+        around.narrow(axis, 0, BINS - 1).add_(counts.narrow(axis, 1, BINS - 1))
+        counts = around
+    product, background = counts.flatten(1) / 27
     both = product + background
     return Histograms(bins, product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12))
 
@@ -274,10 +289,13 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     """Product and background as they are where they are sure, for a level's picture and alpha at a quarter of its size."""
     import torch
 
-    product = 1 - _widened((alpha < trust.above).float(), trust.margin)
-    background = 1 - _widened((alpha > trust.below).float(), trust.margin)
+    product = ~_widened(alpha[0, 0] < trust.above, trust.margin)
+    background = ~_widened(alpha[0, 0] > trust.below, trust.margin)
     # A product too thin or too soft to be sure of anywhere is known by its most likely pixels.
-    weights = [product if bool(product.any()) else alpha, background if bool(background.any()) else 1 - alpha]
+    weights = [
+        sure[None, None].float() if bool(sure.any()) else likely
+        for sure, likely in ((product, alpha), (background, 1 - alpha))
+    ]
     moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
     # Windows of several pixels are as well seen, and four times as fast, at half the size again.
     height, width = alpha.shape[-2:]
@@ -287,8 +305,8 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     known = _double(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
     means, covariance = known[:6], known[6:]
     # Cells beside the edge are worked on too: a coarser level's pixel may end where its product's shadow has begun.
-    sure = _widened(1 - product, trust.beside)[0, 0] == 0
-    return Sides(means, covariance, sure, ~sure & (background[0, 0] == 0))
+    beside = _widened(~product, trust.beside)
+    return Sides(means, covariance, ~beside, beside & ~background)
 
 
 def _filled(sums: torch.Tensor) -> torch.Tensor:
@@ -298,10 +316,11 @@ def _filled(sums: torch.Tensor) -> torch.Tensor:
 
     weight = sums[:, :1]
     means = sums / weight.clamp_min(1e-6)
-    if max(sums.shape[-2:]) <= 1:
+    enough = weight * 50
+    if max(sums.shape[-2:]) <= 1 or float(enough.min()) >= 1:
         return means
     around = _double(_filled(_half(sums)))[..., : sums.shape[-2], : sums.shape[-1]]
-    return torch.lerp(around, means, (weight * 50).clamp(max=1))
+    return torch.lerp(around, means, enough.clamp_(max=1))
 
 
 def _solve(
@@ -318,7 +337,7 @@ def _solve(
     height, width = image.shape[:2]
     rows, columns = sides.product.shape
     alpha = torch.empty(rows, 4, columns * 4)
-    alpha.copy_(sides.product.float().repeat_interleave(4, 1)[:, None])
+    alpha.copy_(sides.product.repeat_interleave(4, 1)[:, None])
     known = torch.cat([sides.means, sides.covariance])
     spacing = 4 if prior.shape[-2:] == image.shape[:2] else 2
     for cells in sides.cells().split():
@@ -367,6 +386,11 @@ def _times(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return torch.stack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
 
 
+def _pure(share: torch.Tensor) -> torch.Tensor:
+    """Of an alpha (of 1 - alpha), how much a pixel counts as the product's (the background's) colour: the sixth power."""
+    return (share * share * share).square_()
+
+
 def _foreground(
     picture: torch.Tensor, inside: tuple[slice, ...], levels: list[torch.Tensor], alpha: torch.Tensor, sides: Sides
 ) -> torch.Tensor:
@@ -380,32 +404,32 @@ def _foreground(
     half = _half(alpha[None, None])
     share = _half(half)
     quarter = _channel_first(levels[2])
-    weights = torch.cat([share, 1 - share]) ** PURE
+    weights = _pure(torch.cat([share, 1 - share]))
     means = _filled(_box(torch.cat([weights, quarter * weights], 1), 1))[:, 1:].flatten(0, 1)
 
     # Of numpy, which asks for huge pages: torch does not.
     foreground = torch.from_numpy(np.empty(picture.shape, np.float32))
-    far = means[:3].movedim(0, -1).repeat_interleave(4, 1).flatten(1)
+    far = torch.from_numpy(np.stack(means[:3].numpy(), -1).repeat(4, 1)).flatten(1)
     row = means[:3, 0, 0].repeat(picture.shape[1])
     top, left, bottom, right = inside[0].start, inside[1].start, inside[0].stop, inside[1].stop
     for part in (foreground[:top], foreground[bottom:], foreground[top:bottom, :left], foreground[top:bottom, right:]):
         part.flatten(1).copy_(row[: part.shape[1] * 3])
-    near = (sides.product | sides.unsure).repeat_interleave(12, 1)
+    near = torch.from_numpy((sides.product | sides.unsure).numpy().repeat(12, 1))
     for start in range(4):
         part = foreground[inside][start::4].flatten(1)
         here = slice(len(part)), slice(part.shape[1])
-        torch.where(near[here], picture[inside][start::4].flatten(1), far[here], out=part)
+        torch.where(near[here], levels[0][start::4].flatten(1), far[here], out=part)
 
     for cells in sides.cells().split():
         # The means of 3 x 3 at half resolution; where they hold too little of a side, those from farther away.
-        window = cells.window(-2, 6, 2, *half.shape[-2:]).flatten()
-        share = half.flatten()[window]
-        color = levels[1].reshape(-1, 3)[window].t().float() / 255
-        weights = torch.stack([share, 1 - share]) ** PURE
+        window = cells.window(-2, 6, 2, *half.shape[-2:])
+        share = half.flatten().index_select(0, window)
+        color = _colors(levels[1], window)
+        weights = _pure(torch.stack([share, 1 - share]))
         sums = torch.cat([weights[:, None], color * weights[:, None]], 1).view(2, 4, 6, 6, -1)
         sums = sums[:, :, :-2] + sums[:, :, 1:-1] + sums[:, :, 2:]
         sums = (sums[..., :-2, :] + sums[..., 1:-1, :] + sums[..., 2:, :]).mul_(1 / 9).flatten(2, 3)
-        wide = means.flatten(1)[:, cells.window(-1, 3, 1, *means.shape[1:]).flatten()].view(6, 9, -1)
+        wide = means.flatten(1).index_select(1, cells.window(-1, 3, 1, *means.shape[1:])).view(6, 9, -1)
         wide = _interpolation((torch.arange(4) + 0.5) / 2, 3) @ wide
         local = sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
         local = torch.lerp(wide.view_as(local), local, (sums[:, :1] * 50).clamp(max=1)).flatten(0, 1)
@@ -415,7 +439,7 @@ def _foreground(
         colors = (of_product + share / (share**2 + (1 - share) ** 2) * rest).clamp_(0, 1)
         colors = torch.where(share == 1, pixels, colors)
         y, x = cells.places(0, 4, 4)
-        there = (y < alpha.shape[0])[:, None] & (x < alpha.shape[1])
-        index = ((y + top) * picture.shape[1])[:, None] + (x + left)
-        foreground.view(-1, 3)[index[there]] = colors.flatten(1).t()[there.flatten()]
+        there = ((y < alpha.shape[0])[:, None] & (x < alpha.shape[1])).flatten().nonzero()[:, 0]
+        index = (((y + top) * picture.shape[1])[:, None] + (x + left)).flatten()[there]
+        foreground.view(-1, 3).index_copy_(0, index, colors.flatten(1).index_select(1, there).t())
     return foreground
