@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
+from .naming import FLUX1, FLUX2, SHIFT_FIRST, Originals
 from .weight_files import check_safetensors
 
 if TYPE_CHECKING:
@@ -46,62 +47,24 @@ class Part(NamedTuple):
 # --- the original names, as data --------------------------------------------------------------------------------------
 # original layer -> the layers of diffusers that hold its rows, in their order; {} is the number of a block
 
-# The originals keep (shift, scale), diffusers (scale, shift).
-_SWAPPED = (Part("norm_out.linear", 1, 2), Part("norm_out.linear", 0, 2))
-
 _Table = dict[str, "tuple[str | Part, ...]"]
-_DOUBLE_ATTENTION: _Table = {
-    "double_blocks.{}.img_attn.qkv": tuple(f"transformer_blocks.{{}}.attn.{part}" for part in ("to_q", "to_k", "to_v")),
-    "double_blocks.{}.txt_attn.qkv": tuple(f"transformer_blocks.{{}}.attn.add_{part}_proj" for part in "qkv"),
-    "double_blocks.{}.img_attn.proj": ("transformer_blocks.{}.attn.to_out.0",),
-    "double_blocks.{}.txt_attn.proj": ("transformer_blocks.{}.attn.to_add_out",),
-    "double_blocks.{}.img_attn.norm.query_norm": ("transformer_blocks.{}.attn.norm_q",),
-    "double_blocks.{}.img_attn.norm.key_norm": ("transformer_blocks.{}.attn.norm_k",),
-    "double_blocks.{}.txt_attn.norm.query_norm": ("transformer_blocks.{}.attn.norm_added_q",),
-    "double_blocks.{}.txt_attn.norm.key_norm": ("transformer_blocks.{}.attn.norm_added_k",),
-    "single_blocks.{}.norm.query_norm": ("single_transformer_blocks.{}.attn.norm_q",),
-    "single_blocks.{}.norm.key_norm": ("single_transformer_blocks.{}.attn.norm_k",),
-    "img_in": ("x_embedder",),
-    "txt_in": ("context_embedder",),
-    "final_layer.linear": ("proj_out",),
-    "final_layer.adaLN_modulation.1": _SWAPPED,
-}
-_SINGLE_QKV = tuple(f"single_transformer_blocks.{{}}.attn.{part}" for part in ("to_q", "to_k", "to_v"))
-_FLUX1: _Table = {
-    **_DOUBLE_ATTENTION,
-    "double_blocks.{}.img_mod.lin": ("transformer_blocks.{}.norm1.linear",),
-    "double_blocks.{}.txt_mod.lin": ("transformer_blocks.{}.norm1_context.linear",),
-    "double_blocks.{}.img_mlp.0": ("transformer_blocks.{}.ff.net.0.proj",),
-    "double_blocks.{}.img_mlp.2": ("transformer_blocks.{}.ff.net.2",),
-    "double_blocks.{}.txt_mlp.0": ("transformer_blocks.{}.ff_context.net.0.proj",),
-    "double_blocks.{}.txt_mlp.2": ("transformer_blocks.{}.ff_context.net.2",),
-    "single_blocks.{}.linear1": (*_SINGLE_QKV, "single_transformer_blocks.{}.proj_mlp"),
-    "single_blocks.{}.linear1_qkv": _SINGLE_QKV,  # XLabs trains these rows alone
-    "single_blocks.{}.linear2": ("single_transformer_blocks.{}.proj_out",),
-    "single_blocks.{}.modulation.lin": ("single_transformer_blocks.{}.norm.linear",),
-    "time_in.in_layer": ("time_text_embed.timestep_embedder.linear_1",),
-    "time_in.out_layer": ("time_text_embed.timestep_embedder.linear_2",),
-    "vector_in.in_layer": ("time_text_embed.text_embedder.linear_1",),
-    "vector_in.out_layer": ("time_text_embed.text_embedder.linear_2",),
-    "guidance_in.in_layer": ("time_text_embed.guidance_embedder.linear_1",),
-    "guidance_in.out_layer": ("time_text_embed.guidance_embedder.linear_2",),
-}
-_FLUX2: _Table = {
-    **_DOUBLE_ATTENTION,
-    "double_blocks.{}.img_mlp.0": ("transformer_blocks.{}.ff.linear_in",),
-    "double_blocks.{}.img_mlp.2": ("transformer_blocks.{}.ff.linear_out",),
-    "double_blocks.{}.txt_mlp.0": ("transformer_blocks.{}.ff_context.linear_in",),
-    "double_blocks.{}.txt_mlp.2": ("transformer_blocks.{}.ff_context.linear_out",),
-    "single_blocks.{}.linear1": ("single_transformer_blocks.{}.attn.to_qkv_mlp_proj",),
-    "single_blocks.{}.linear2": ("single_transformer_blocks.{}.attn.to_out",),
-    "double_stream_modulation_img.lin": ("double_stream_modulation_img.linear",),
-    "double_stream_modulation_txt.lin": ("double_stream_modulation_txt.linear",),
-    "single_stream_modulation.lin": ("single_stream_modulation.linear",),
-    "time_in.in_layer": ("time_guidance_embed.timestep_embedder.linear_1",),
-    "time_in.out_layer": ("time_guidance_embed.timestep_embedder.linear_2",),
-    "guidance_in.in_layer": ("time_guidance_embed.guidance_embedder.linear_1",),
-    "guidance_in.out_layer": ("time_guidance_embed.guidance_embedder.linear_2",),
-}
+
+
+def _table(originals: Originals) -> _Table:
+    out: _Table = {name: (layer,) for name, layer in originals.outer.items()}
+    last = originals.outer[SHIFT_FIRST]
+    out[SHIFT_FIRST] = (Part(last, 1, 2), Part(last, 0, 2))
+    for stream, block, layers in (
+        ("double_blocks", "transformer_blocks", originals.double),
+        ("single_blocks", "single_transformer_blocks", originals.single),
+    ):
+        for name, targets in layers.items():
+            out[f"{stream}.{{}}.{name}"] = tuple(f"{block}.{{}}.{target}" for target in targets)
+    return out
+
+
+_FLUX1, _FLUX2 = _table(FLUX1), _table(FLUX2)
+_FLUX1["single_blocks.{}.linear1_qkv"] = _FLUX1["single_blocks.{}.linear1"][:3]  # XLabs trains these rows alone
 _Z_IMAGE: _Table = {
     "x_embedder": ("all_x_embedder.2-1",),
     "final_layer.linear": ("all_final_layer.2-1.linear",),

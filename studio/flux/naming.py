@@ -20,6 +20,17 @@ class Source(NamedTuple):
 
 
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight"}
+
+
+class Originals(NamedTuple):
+    """BFL's layers of a FLUX and the layers of diffusers that hold their rows, in their order."""
+
+    outer: Mapping[str, str]
+    double: Mapping[str, tuple[str, ...]]  # within `double_blocks.N` and `transformer_blocks.N`
+    single: Mapping[str, tuple[str, ...]]  # within `single_blocks.N` and `single_transformer_blocks.N`
+
+
+SHIFT_FIRST = "final_layer.adaLN_modulation.1"  # BFL keeps (shift, scale) there, diffusers (scale, shift)
 _QKV = ("attn.to_q", "attn.to_k", "attn.to_v")
 _ADDED_QKV = ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")
 
@@ -33,7 +44,7 @@ _FLUX1_OUTER = {
     "txt_in": "context_embedder",
     "img_in": "x_embedder",
     "final_layer.linear": "proj_out",
-    "final_layer.adaLN_modulation.1": "norm_out.linear",
+    SHIFT_FIRST: "norm_out.linear",
 }
 _FLUX2_OUTER = {
     "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
@@ -46,7 +57,7 @@ _FLUX2_OUTER = {
     "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
     "single_stream_modulation.lin": "single_stream_modulation.linear",
     "final_layer.linear": "proj_out",
-    "final_layer.adaLN_modulation.1": "norm_out.linear",
+    SHIFT_FIRST: "norm_out.linear",
 }
 _DOUBLE = {
     "img_attn.qkv": _QKV,
@@ -82,6 +93,8 @@ _FLUX2_DOUBLE = {
     "txt_mlp.2": ("ff_context.linear_out",),
 }
 _FLUX2_SINGLE = {**_SINGLE_NORMS, "linear1": ("attn.to_qkv_mlp_proj",), "linear2": ("attn.to_out",)}
+FLUX1 = Originals(_FLUX1_OUTER, _FLUX1_DOUBLE, _FLUX1_SINGLE)
+FLUX2 = Originals(_FLUX2_OUTER, _FLUX2_DOUBLE, _FLUX2_SINGLE)
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
 
 
@@ -95,11 +108,7 @@ def _rows(shape: tuple[int, ...]) -> int:
     return shape[0] if shape else 0  # a stranger's file may have a single number where others have a matrix
 
 
-def _flux_names(
-    shapes: Shapes,
-    outer: Mapping[str, str],
-    blocks: Mapping[str, Mapping[str, tuple[str, ...]]],
-) -> dict[str, Source]:
+def _flux_names(shapes: Shapes, originals: Originals) -> dict[str, Source]:
     out = {}
     for name, shape in shapes.items():
         stem, _, kind = name.rpartition(".")
@@ -108,13 +117,11 @@ def _flux_names(
             continue
         block = _BLOCK.fullmatch(stem)
         if block is None:
-            if stem in outer:
-                # BFL keeps (shift, scale), diffusers (scale, shift).
-                swap = stem == "final_layer.adaLN_modulation.1"
-                out[f"{outer[stem]}.{kind}"] = Source(name, swap=swap)
+            if stem in originals.outer:
+                out[f"{originals.outer[stem]}.{kind}"] = Source(name, swap=stem == SHIFT_FIRST)
             continue
         stream, index, layer = block.groups()
-        targets = blocks[stream].get(layer, ())
+        targets = (originals.double if stream == "double" else originals.single).get(layer, ())
         prefix = f"{'' if stream == 'double' else 'single_'}transformer_blocks.{index}"
         if len(targets) == 1:
             out[f"{prefix}.{targets[0]}.{kind}"] = Source(name)
@@ -131,11 +138,11 @@ def _flux_names(
 
 
 def _flux1(shapes: Shapes) -> dict[str, Source]:
-    return _flux_names(shapes, _FLUX1_OUTER, {"double": _FLUX1_DOUBLE, "single": _FLUX1_SINGLE})
+    return _flux_names(shapes, FLUX1)
 
 
 def _flux2(shapes: Shapes) -> dict[str, Source]:
-    return _flux_names(shapes, _FLUX2_OUTER, {"double": _FLUX2_DOUBLE, "single": _FLUX2_SINGLE})
+    return _flux_names(shapes, FLUX2)
 
 
 _FLUX3 = (  # of stems: a name without its last part
