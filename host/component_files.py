@@ -13,7 +13,7 @@ import folder_paths
 
 from ..studio.errors import InputError, ModelFilesError
 from ..studio.flux import components, tokenizers
-from ..studio.flux.checkpoints import preview_factors
+from ..studio.flux.checkpoints import load_tokenizer, preview_factors
 from ..studio.flux.components import Component, Source
 from ..studio.flux.families import licence_of
 from ..studio.flux.single_files import LOOKALIKES, ROLES, TRANSFORMERS, as_lookalike
@@ -240,16 +240,7 @@ def _encoders(transformer: Component, texts: list[Source | None], beside: Source
 
 def _tokenizer(encoder: Component) -> Any:
     if encoder.tokenizer is not None:
-        library, name = {
-            "clip": ("transformers", "CLIPTokenizer"),
-            "t5": ("transformers", "T5TokenizerFast"),
-            "qwen3": ("transformers", "Qwen2TokenizerFast"),
-            "mistral": ("transformers", "PixtralProcessor"),
-            "qwen3_vl": ("transformers", "Qwen3VLProcessor"),
-        }[encoder.role]
-        from ..studio.flux.checkpoints import load_tokenizer
-
-        return load_tokenizer(encoder.tokenizer, library, name)
+        return load_tokenizer(encoder.tokenizer, "transformers", tokenizers.CLASSES[encoder.role])
     if encoder.role in TOKENIZERS:
         return tokenizers.from_folder(encoder.role, TOKENIZERS[encoder.role])
     if encoder.own_tokenizer is None:

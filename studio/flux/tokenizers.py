@@ -29,7 +29,13 @@ TEKKEN = (
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _MARK = 3  # gguf.TokenType.CONTROL
-CLASSES = {"clip": "CLIPTokenizer", "t5": "T5TokenizerFast", "qwen3": "Qwen2TokenizerFast"}
+CLASSES = {  # of transformers, by the role of the encoder
+    "clip": "CLIPTokenizer",
+    "t5": "T5TokenizerFast",
+    "qwen3": "Qwen2TokenizerFast",
+    "mistral": "PixtralProcessor",
+    "qwen3_vl": "Qwen3VLProcessor",
+}
 
 
 def from_folder(role: str, folder: Path) -> Any:
