@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from storefront.studio.errors import ModelFilesError
 from storefront.studio.flux import checkpoints, single_files, weight_files
 from storefront.studio.flux import sdnq as sdnq_layers
-from storefront.studio.flux.stored import hadamard
+from storefront.studio.flux.stored import ScaledBlocks, ShiftedBlocks, TabledBlocks, hadamard
 
 _spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
 writers = importlib.util.module_from_spec(_spec)
@@ -310,6 +310,26 @@ def test_bfl_s_own(tmp_path, dtype):
 def test_the_hadamard_matrix_turns_back():
     for size in (4, 8, 16, 32, 64, 256):
         assert torch.allclose(hadamard(size) @ hadamard(size).T, torch.eye(size), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        ScaledBlocks((0.5,) * 16, 2, torch.float32),
+        ShiftedBlocks(3, 8, torch.bfloat16, -4, True),
+        TabledBlocks(3, 8, torch.float32, 8),
+    ],
+)
+def test_a_row_by_itself_may_begin_at_any_byte(stored):
+    """Torch reads numbers of several bytes at multiples of these alone, and calls a single row contiguous where it is."""
+    count = 3
+    numbers = torch.rand(4, count * (stored.block_bytes - stored.code_bytes) // stored.scales.itemsize)
+    scales = numbers.to(stored.scales).view(torch.int8)
+    raw = torch.cat([torch.ones(4, count * stored.code_bytes, dtype=torch.int8), scales], 1)
+    assert count * stored.code_bytes % 2 == 1
+    whole = stored.expand(raw, torch.float32)
+    for row in range(4):
+        assert torch.equal(stored.expand(raw[row : row + 1], torch.float32), whole[row : row + 1])
 
 
 # --- whole models -------------------------------------------------------------------------------------------------------
