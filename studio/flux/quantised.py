@@ -59,14 +59,14 @@ def layers_of(
     if is_gguf:
         return {name: _gguf(name, entry) for name, entry in entries.items() if entry.kind not in PLAIN}
     formats = _comfy_formats(metadata, texts)
+    described = {text.partition(BNB)[0]: text for text in texts if BNB in text}  # weight -> name of its description
     found = {}
     for name, entry in entries.items():
         stem, _, leaf = name.rpartition(".")
         if leaf != "weight":
             continue
-        description = next((text for text in texts if text.startswith(name + BNB)), None)
-        if description is not None:
-            layer = _bnb_4bit(name, description, entries, texts[description])
+        if name in described:
+            layer = _bnb_4bit(name, described[name], entries, texts[described[name]])
         elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
             layer = sdnq.layer(name, entry, entries, said)
         elif stem + ".SCB" in entries:

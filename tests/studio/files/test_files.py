@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,26 @@ def test_descriptions_that_json_reads_and_no_layer_has(folders, tmp_path, text):
     name = "double_blocks.0.img_mlp.0.weight"
     described = {f"{name}.quant_state.bitsandbytes__nf4": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
     assert "bitsandbytes" in refusal(writers.write(tmp_path / "described.safetensors", weights | described))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.complex64])
+def test_descriptions_of_another_kind_of_numbers_are_refused(folders, tmp_path, kind):
+    weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
+    described = {"double_blocks.0.img_mlp.0.comfy_quant": torch.zeros((), dtype=kind)}
+    assert "unreadable description" in refusal(writers.write(tmp_path / "described.safetensors", weights | described))
+
+
+def test_many_descriptions_are_read_in_no_time(tmp_path):
+    """Each weight is found by its name: ComfyUI lists these files while it starts."""
+    count = 20_000
+    nothing = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    names = [f"{i}{ending}" for i in range(count) for ending in (".weight", ".quant_state.bitsandbytes__nf4")]
+    header = json.dumps(dict.fromkeys(names, nothing)).encode()
+    path = tmp_path / "many.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    start = time.process_time()
+    assert components.open_source(path).components == {}
+    assert time.process_time() - start < 20  # one name against all others: 80 s
 
 
 def test_foreign_formats_are_named(folders, tmp_path):
