@@ -240,6 +240,15 @@ def test_a_gguf_s_header_is_what_the_gguf_package_reads(tmp_path):
             weight_files.open_file(path)
 
 
+@pytest.mark.parametrize("alignment", [1, 4, 12, [32, 32], "32"])
+def test_a_gguf_whose_tensors_are_not_aligned_is_refused(folders, tmp_path, alignment):
+    """Numbers of several bytes are read in place."""
+    pytest.importorskip("gguf")
+    weights = writers.weights_of(folders("FLUX.1"), "transformer")
+    file = writers.gguf(tmp_path / "x.gguf", weights, "Q8_0", fields={"general.alignment": alignment})
+    assert "alignment" in refusal(file)
+
+
 # --- refusals -----------------------------------------------------------------------------------------------------------
 
 
