@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -384,6 +385,21 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     assert "[3]" in refusal(writers.write(tmp_path / "shape.safetensors", other))
     other = {**weights, "img_in.weight": torch.zeros(64, 100), "img_in.bias": torch.zeros(64)}
     assert "channels" in refusal(writers.write(tmp_path / "channels.safetensors", other))
+
+
+def test_what_no_config_of_the_library_allows_is_named(folders, tmp_path):
+    """transformers says so with exceptions of its own."""
+    weights = writers.weights_of(folders("FLUX.1"), "text_encoder")
+    name = next(name for name in weights if name.endswith("token_embedding.weight"))
+    path = writers.write(tmp_path / "odd.safetensors", {**weights, name: torch.zeros(100, 200)})
+    with pytest.raises(ModelFilesError, match="shapes of CLIP"):
+        components.open_source(path).components["clip"].load(torch.float32, True)
+    folder = tmp_path / "odd"
+    shutil.copytree(folders("FLUX.1"), folder)
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "num_attention_heads": 3}))
+    with pytest.raises(ModelFilesError, match="odd/text_encoder"):
+        checkpoints.load_component(checkpoints.inspect(folder), "text_encoder", torch.float32)
 
 
 @pytest.mark.parametrize(
