@@ -111,14 +111,17 @@ def _fp8(name: str, entry: Entry, entries: Mapping[str, Entry], is_comfy: bool) 
     # BFL's fp8r has a scale for each row and multiplies in float32; ComfyUI in the dtype of the result.
     arithmetic = torch.float32 if scale and len(entries[scale].shape) == 1 and count > 1 and not is_comfy else None
 
-    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+    whole = len(entry.shape) == 2  # a linear layer's, as far as the file tells
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored | None]:
         raw, *scales = tensors
         numbers = scales[0].float().clone() if scales else None
         if numbers is not None:
-            numbers = numbers.reshape(-1, 1) if numbers.numel() > 1 else numbers.reshape(())
-        return raw.contiguous().view(torch.int8), ScaledFp8(FP8[entry.kind], numbers, arithmetic)
+            numbers = numbers.reshape(-1, *[1] * (raw.ndim - 1)) if numbers.numel() > 1 else numbers.reshape(())
+        stored, raw = ScaledFp8(FP8[entry.kind], numbers, arithmetic), raw.contiguous().view(torch.int8)
+        return (raw, stored) if whole else (stored.expand(raw, torch.float32), None)
 
-    return Layer("fp8", entry.shape, (name, scale) if scale else (name,), pack, as_is=len(entry.shape) == 2)
+    return Layer("fp8", entry.shape, (name, scale) if scale else (name,), pack, as_is=whole)
 
 
 def _gguf(name: str, entry: Entry) -> Layer:

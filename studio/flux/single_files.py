@@ -579,7 +579,7 @@ def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
 
 def _cut(tensor: torch.Tensor, source: Source) -> torch.Tensor:
     """The rows that a source takes, in the order of the module's."""
-    rows = tensor[source.start : source.stop] if source.stop is not None else tensor
+    rows = tensor[source.start : source.stop] if source.stop is not None and tensor.ndim else tensor
     if source.heads:
         return rows.reshape(source.heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
     return rows

@@ -122,6 +122,18 @@ def test_vaes(folders, tmp_path, name, naming):
     assert_same(module, checkpoints.load_component(checkpoints.inspect(folders(name)), "vae", torch.float32))
 
 
+@pytest.mark.parametrize("name", ["FLUX.1", "FLUX.2 klein"])
+def test_a_vae_of_fp8_is_expanded_but_for_its_matrices(folders, tmp_path, name):
+    """Its attention is written as convolutions of one pixel, which no linear layer can multiply."""
+    weights = writers.original_vae(writers.weights_of(folders(name), "vae"))
+    weights = {key: tensor if "running" in key else tensor.to(torch.float8_e4m3fn) for key, tensor in weights.items()}
+    part = only_part(writers.write(tmp_path / "v.safetensors", weights))
+    kept, dense = (single_files.load_part(part, torch.float32, keep) for keep in (True, False))
+    assert not any(hasattr(leaf, "stored") for leaf in kept.modules())
+    assert_same(kept, dense)
+    assert torch.equal(dense.decoder.conv_in.weight, weights["decoder.conv_in.weight"].float())
+
+
 @pytest.mark.parametrize(
     ("name", "component"),
     [("FLUX.1", "text_encoder"), ("FLUX.1", "text_encoder_2"), ("FLUX.2 klein", "text_encoder")],
@@ -383,6 +395,10 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     assert "single_transformer_blocks.2 is missing" in refusal(writers.write(tmp_path / "far.safetensors", far))
     other = {**weights, "single_blocks.0.linear2.bias": torch.zeros(3)}
     assert "[3]" in refusal(writers.write(tmp_path / "shape.safetensors", other))
+    for kind in (torch.float32, torch.float8_e4m3fn):
+        for axes in (0, 1, 3):
+            other = {**weights, "double_blocks.1.txt_attn.qkv.weight": torch.zeros([8] * axes).to(kind)}
+            assert "txt_attn.qkv.weight of shape" in refusal(writers.write(tmp_path / "axes.safetensors", other))
     other = {**weights, "img_in.weight": torch.zeros(64, 100), "img_in.bias": torch.zeros(64)}
     assert "channels" in refusal(writers.write(tmp_path / "channels.safetensors", other))
 
