@@ -321,10 +321,11 @@ def _load_quantised(
             config = cls.config_class.from_pretrained(part, local_files_only=True)
             config.quantization_config = None
             role = single_files.ROLES_OF_CLASSES.get(name, "")
+            known = single_files.parts_of(file).get(role)
+            sources = {**sources, **known.sources} if known else sources
             if role == "mistral":  # of a model that also sees, the part that reads
                 cls, config = importlib.import_module(library).MistralForCausalLM, config.text_config
-            known = single_files.parts_of(file).get(role)
-            sources = dict(known.sources) if known else sources
+                config.tie_word_embeddings = "lm_head.weight" not in sources
             with init_empty_weights():
                 module = cls(config)
     except Exception as error:  # as above

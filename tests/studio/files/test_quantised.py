@@ -368,6 +368,28 @@ def test_a_quantised_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp
     assert sizes[0] < 0.8 * sizes[1]
 
 
+@pytest.mark.parametrize("layout", ["model.", "language_model.", "tied"])
+def test_a_quantised_mistral_of_every_release_of_transformers(tmp_path, layout):
+    """Where the language model stands in one that also sees, and its head: inside, beside it, or nowhere."""
+    source = writers.build("FLUX.2 dev", tmp_path / "plain")
+    folder = writers.quantised_folder(source, tmp_path / "nf4", {"text_encoder": "nf4"}, shards=1)
+    (path,) = (folder / "text_encoder").glob("*.safetensors")
+    weights = load_file(path)
+    head = torch.randn_like(weights["language_model.model.embed_tokens.weight"])
+    if layout != "tied":
+        weights["language_model.lm_head.weight"] = head
+    if layout == "model.":
+        weights = {
+            name.replace("language_model.model.", "model.language_model.").replace("language_model.lm", "lm"): tensor
+            for name, tensor in weights.items()
+        }
+    writers.write(path, weights, {"format": "pt"})
+    module = checkpoints.load_component(checkpoints.inspect(folder), "text_encoder", torch.float32, keep=True)
+    assert sum(hasattr(leaf, "stored") for leaf in module.modules()) >= 10
+    expected = module.model.embed_tokens.weight if layout == "tied" else head
+    assert torch.equal(module.lm_head.weight, expected)
+
+
 def test_a_fused_single_file_of_nf4(klein, tmp_path):
     """BFL's names: queries, keys and values are rows of one tensor."""
     weights = writers.weights_of(klein, "transformer")
