@@ -357,6 +357,8 @@ def _clip_config(part: Part) -> dict[str, Any]:
 
 
 def _t5_config(part: Part) -> dict[str, Any]:
+    if part.has("encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"):
+        raise ModelFilesError("model", part.file.path.name, "T5 1.1; this is a UMT5 (Wan's), which is as wide")
     words, width = part.shape("shared.weight")
     buckets, heads = part.shape("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight")
     return {
@@ -387,6 +389,9 @@ def _llama_like(part: Part, head: int) -> dict[str, Any]:
 
 
 def _qwen3_config(part: Part) -> dict[str, Any]:
+    if any("visual.blocks.0." in name for name in part.file.entries):
+        wanted = "Qwen3; this is a Qwen-VL, which also sees and is as wide: FLUX.3 takes it, from a folder"
+        raise ModelFilesError("model", part.file.path.name, wanted)
     config = _llama_like(part, part.length("layers.0.self_attn.q_norm.weight", 0))
     marks = config["vocab_size"] > 151_645
     return config | {
@@ -429,6 +434,8 @@ def _config(part: Part) -> dict[str, Any]:
     }
     try:
         return make[part.role](part)
+    except ModelFilesError:
+        raise
     except (ValueError, IndexError, ZeroDivisionError) as error:  # shapes of another number of axes
         what = ROLES[part.role]
         raise ModelFilesError("model", part.file.path.name, f"the shapes of {what}; {error}") from error

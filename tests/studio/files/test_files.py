@@ -386,6 +386,22 @@ def test_foreign_formats_are_named(folders, tmp_path):
         assert named in refusal(writers.write(tmp_path / f"{len(named)}.safetensors", tensors))
 
 
+@pytest.mark.parametrize(
+    ("name", "component", "more", "named"),
+    [
+        ("FLUX.1", "text_encoder_2", "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight", "UMT5"),
+        ("FLUX.2 klein", "text_encoder", "model.visual.blocks.0.attn.qkv.weight", "Qwen-VL"),
+    ],
+)
+def test_encoders_that_look_like_another_are_refused(folders, tmp_path, name, component, more, named):
+    """As wide and of the same names, but for these: a picture would be drawn, and be wrong."""
+    weights = writers.weights_of(folders(name), component)
+    path = writers.write(tmp_path / "x.safetensors", {**weights, more: torch.zeros(32, 4)})
+    (encoder,) = components.open_source(path).components.values()
+    with pytest.raises(ModelFilesError, match=f"^model is 'x.safetensors'; wanted: [^;]*; this is a {named}"):
+        encoder.load(torch.float32, True)
+
+
 def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_path):
     weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
     gone = "double_blocks.1.txt_mlp.2.bias"
