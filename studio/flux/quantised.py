@@ -60,6 +60,7 @@ def layers_of(
         return {name: _gguf(name, entry) for name, entry in entries.items() if entry.kind not in PLAIN}
     formats = _comfy_formats(metadata, texts)
     described = {text.partition(BNB)[0]: text for text in texts if BNB in text}  # weight -> name of its description
+    of_sdnq = sdnq.settings_of(said) if said.get("quant_method") == "sdnq" else None
     found = {}
     for name, entry in entries.items():
         stem, _, leaf = name.rpartition(".")
@@ -67,8 +68,8 @@ def layers_of(
             continue
         if name in described:
             layer = _bnb_4bit(name, described[name], entries, texts[described[name]])
-        elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
-            layer = sdnq.layer(name, entry, entries, said)
+        elif of_sdnq is not None and stem + ".scale" in entries:
+            layer = sdnq.layer(name, entry, entries, of_sdnq)
         elif stem + ".SCB" in entries:
             layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
         elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):

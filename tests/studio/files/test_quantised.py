@@ -239,6 +239,14 @@ def test_what_no_tensor_of_sdnq_tells_is_refused_by_name(said, named):
     assert named in layer.kind
 
 
+def test_the_settings_of_sdnq_are_read_once(monkeypatch):
+    """They list layers, and there are as many layers."""
+    read, settings_of = [], sdnq_layers.settings_of
+    monkeypatch.setattr(sdnq_layers, "settings_of", lambda said: read.append(said) or settings_of(said))
+    assert len(weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq"}).layers) > 1
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("part", ["scale", "zero_point", "svd_up", "svd_down"])
 @pytest.mark.parametrize("shape", [(), (4,), (0, 4), (4, 0), (16, 4, 64), (5, 5)])
 @pytest.mark.parametrize("said", [{}, BOOK, TURNED])
