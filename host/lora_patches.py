@@ -114,7 +114,7 @@ def _pieces(fused: Mapping[str, tuple[Slice, ...]], weights: Mapping[str, torch.
         return [(key, patch)] if own is not None and fits(patch, target_shape(own, key), whole) else None
     total = sum(part.rows for part in slices)
     shape = delta_shape(patch)
-    if shape is None or shape[0] not in (None, total):
+    if not shape or shape[0] not in (None, total):
         return None
     pieces = []
     for part in slices:
@@ -151,17 +151,25 @@ def delta_shape(patch: Any) -> tuple[int | None, ...] | None:
     if flat and isinstance(patch, LoRAAdapter | LoHaAdapter | LoKrAdapter):
         return (-1,)  # of no weight: a stranger's factors need not be matrices
     if isinstance(patch, LoRAAdapter) and w[3] is None and w[5] is None:
-        return (w[0].shape[0], w[1].flatten(1).shape[1]) if w[0].shape[1] == w[1].shape[0] else (-1,)
+        return _product(w[0], w[1].flatten(1))
     if isinstance(patch, LoHaAdapter) and w[5] is None:
-        agree = w[0].shape[0] == w[3].shape[0] and w[1].shape[1] == w[4].shape[1]
-        return (w[0].shape[0], w[1].shape[1]) if agree else (-1,)
+        one, two = _product(w[0], w[1]), _product(w[3], w[4])
+        return one if one == two else (-1,)
     if isinstance(patch, LoKrAdapter) and w[7] is None:
-        one = w[0].shape if w[0] is not None else (w[3].shape[0], w[4].shape[1])
-        two = w[1].shape if w[1] is not None else (w[5].shape[0], w[6].shape[1])
+        one = tuple(w[0].shape) if w[0] is not None else _product(w[3], w[4])
+        two = tuple(w[1].shape) if w[1] is not None else _product(w[5], w[6])
+        if len(one) != 2 or len(two) < 2:
+            return (-1,)
         return (one[0] * two[0], one[1] * two[1]) if len(two) == 2 else None
     if isinstance(patch, OFTAdapter):
-        return (w[0].shape[0] * w[0].shape[1], None)
+        blocks = w[0].shape
+        return (blocks[0] * blocks[1], None) if len(blocks) == 3 and blocks[1] == blocks[2] else (-1,)
     return None
+
+
+def _product(left: torch.Tensor, right: torch.Tensor) -> tuple[int, ...]:
+    """Shape of left @ right; (-1,), which no weight has, where there is none, or a rank of 0, which nothing is divided by."""
+    return (left.shape[0], right.shape[1]) if left.shape[1] == right.shape[0] > 0 else (-1,)
 
 
 def fits(patch: Any, shape: tuple[int, ...], whole: bool = True) -> bool:

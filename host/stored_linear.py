@@ -57,11 +57,12 @@ class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
         return_weight: bool = False,
         **_: Any,
     ) -> torch.Tensor | None:
-        """Take the patched numbers: 8-bit again, or as numbers where a GGUF's blocks cannot be made here."""
+        """Take the patched numbers: 8-bit again where the layer's scale reaches that far, else as numbers."""
         stored = self.stored
-        if isinstance(stored, ScaledFp8):
-            rounded = comfy.float.stochastic_rounding(stored.shrink(weight), stored.kind, seed=seed or 0)
-            weight = rounded.view(torch.int8)
+        small = stored.shrink(weight) if isinstance(stored, ScaledFp8) else None
+        # A scale is that of the largest number there was; what rounds to the largest float is no farther than 1/32 beyond.
+        if small is not None and small.abs().max() <= torch.finfo(stored.kind).max * (1 + 1 / 32):
+            weight = comfy.float.stochastic_rounding(small, stored.kind, seed=seed or 0).view(torch.int8)
         else:
             weight = weight.to(self.compute_dtype)
         if return_weight:

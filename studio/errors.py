@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+LONGEST = 4000  # characters of a message
+
 
 class InputError(ValueError):
     """An input that cannot be used. The message names the input, its value and what would be right."""
@@ -12,6 +14,8 @@ class InputError(ValueError):
         shown = repr(value)
         if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log
             shown = f"{shown[:100]}... ({len(shown)} characters)"
+        if len(wanted) > LONGEST:  # what a stranger's file calls things
+            wanted = f"{wanted[:LONGEST]}... ({len(wanted)} characters)"
         super().__init__(f"{name} is {shown}; wanted: {wanted}.")
         self.name = name
 

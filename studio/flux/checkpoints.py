@@ -277,8 +277,6 @@ def load_module(
         return _load_quantised(part, library, name, dtype, settings, keep)
     import importlib
 
-    from safetensors import SafetensorError
-
     where = f"{part.parent.name}/{part.name}"
     options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}
     if variant := weight_names(part)[1]:
@@ -293,7 +291,7 @@ def load_module(
             **options,
             **settings,
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # configs are checked with exceptions that are none of Python's own
         raise ModelFilesError("model", where, f"weights that fit its config; {error}") from error
     missing = sorted(report["missing_keys"])
     if missing:  # the libraries would make them up
@@ -323,13 +321,14 @@ def _load_quantised(
             config = cls.config_class.from_pretrained(part, local_files_only=True)
             config.quantization_config = None
             role = single_files.ROLES_OF_CLASSES.get(name, "")
+            known = single_files.parts_of(file).get(role)
+            sources = {**sources, **known.sources} if known else sources
             if role == "mistral":  # of a model that also sees, the part that reads
                 cls, config = importlib.import_module(library).MistralForCausalLM, config.text_config
-            known = single_files.parts_of(file).get(role)
-            sources = dict(known.sources) if known else sources
+                config.tie_word_embeddings = "lm_head.weight" not in sources
             with init_empty_weights():
                 module = cls(config)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
+    except Exception as error:  # as above
         raise ModelFilesError("model", where, f"a config that its class understands; {error!r}") from error
     return single_files.fill(module, file, sources, dtype, keep)
 

@@ -12,7 +12,7 @@ from ..errors import ModelFilesError
 from . import checkpoints, single_files, tokenizers
 from .families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, PIPELINES, Family, is_quick
 from .single_files import ROLES, TRANSFORMERS, Described
-from .weight_files import open_file, read_vocabulary
+from .weight_files import bytes_of, open_file, read_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ def _tokenizer_reader(part: single_files.Part) -> Callable[[], Any] | None:
             tokenizer = tokenizers.from_gguf(read_vocabulary(path), path.name)
         else:
             ((_, (tensor,)),) = part.file.read([name], release=False)
-            tokenizer = tokenizers.from_tekken(tensor.numpy().tobytes(), path.name)
+            tokenizer = tokenizers.from_tekken(bytes_of(tensor), path.name)
         rows = part.length("embed_tokens.weight", 0)
         if len(tokenizer) > rows:
             raise ModelFilesError(

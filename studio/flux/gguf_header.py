@@ -39,9 +39,9 @@ def read(path: Path) -> Header:
         count, fields_count = walk.take("<QQ")
         fields = {walk.text(): walk.value(*walk.take("<I")) for _ in range(fields_count)}
         tensors = [walk.tensor() for _ in range(count)]
-        step = int(fields.get("general.alignment", ALIGNMENT))
-        if step < 1:
-            raise ValueError(f"an alignment of {step}")
+        step = fields.get("general.alignment", ALIGNMENT)
+        if type(step) is not int or step < 8 or step % 8 or any(tensor.place % step for tensor in tensors):
+            raise ValueError(f"an alignment of {str(step)[:40]}, or tensors that are not aligned")
         start = -(-walk.place // step) * step
         return Header(fields, [tensor._replace(place=start + tensor.place) for tensor in tensors])
 

@@ -171,7 +171,7 @@ def _slices(parts: Iterable[Part], rows: Mapping[str, int]) -> Iterable[Slice]:
 def read(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors (on the CPU, mapped from the file) and metadata of a LoRA. `name` is the input that asked for it.
 
-    Raises InputError unless it is a whole .safetensors of finite floating-point tensors.
+    Raises InputError unless it is a whole .safetensors of finite, real numbers, each alpha a single one.
     """
     import torch
     from safetensors import SafetensorError, safe_open
@@ -190,8 +190,14 @@ def read(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]
     except (SafetensorError, OSError) as error:
         raise InputError(name, path.name, f"a safetensors file that can be read; {error}") from error
     for key, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
-            raise InputError(name, path.name, f"finite numbers; {key} has NaN or infinite ones")
+        try:
+            sound = not tensor.is_complex() and bool(torch.isfinite(tensor.float()).all())
+        except NotImplementedError:  # torch only carries numbers of 4 bits about
+            sound = False
+        if not sound:
+            raise InputError(name, path.name, f"finite numbers; {key} has NaN, infinite, complex or 4-bit ones")
+        if key.endswith(".alpha") and tensor.numel() != 1:
+            raise InputError(name, path.name, f"one number for each alpha; {key} has {tensor.numel()}")
     return tensors, metadata
 
 

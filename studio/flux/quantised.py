@@ -59,16 +59,17 @@ def layers_of(
     if is_gguf:
         return {name: _gguf(name, entry) for name, entry in entries.items() if entry.kind not in PLAIN}
     formats = _comfy_formats(metadata, texts)
+    described = {text.partition(BNB)[0]: text for text in texts if BNB in text}  # weight -> name of its description
+    of_sdnq = sdnq.settings_of(said) if said.get("quant_method") == "sdnq" else None
     found = {}
     for name, entry in entries.items():
         stem, _, leaf = name.rpartition(".")
         if leaf != "weight":
             continue
-        description = next((text for text in texts if text.startswith(name + BNB)), None)
-        if description is not None:
-            layer = _bnb_4bit(name, description, entries, texts[description])
-        elif said.get("quant_method") == "sdnq" and stem + ".scale" in entries:
-            layer = sdnq.layer(name, entry, entries, said)
+        if name in described:
+            layer = _bnb_4bit(name, described[name], entries, texts[described[name]])
+        elif of_sdnq is not None and stem + ".scale" in entries:
+            layer = sdnq.layer(name, entry, entries, of_sdnq)
         elif stem + ".SCB" in entries:
             layer = _bnb_8bit(name, entry, entries[stem + ".SCB"], stem)
         elif stem in formats and formats[stem].get("format") not in ("float8_e4m3fn", "float8_e5m2"):
@@ -111,14 +112,17 @@ def _fp8(name: str, entry: Entry, entries: Mapping[str, Entry], is_comfy: bool) 
     # BFL's fp8r has a scale for each row and multiplies in float32; ComfyUI in the dtype of the result.
     arithmetic = torch.float32 if scale and len(entries[scale].shape) == 1 and count > 1 and not is_comfy else None
 
-    def pack(tensors: list[Any]) -> tuple[Any, Stored]:
+    whole = len(entry.shape) == 2  # a linear layer's, as far as the file tells
+
+    def pack(tensors: list[Any]) -> tuple[Any, Stored | None]:
         raw, *scales = tensors
         numbers = scales[0].float().clone() if scales else None
         if numbers is not None:
-            numbers = numbers.reshape(-1, 1) if numbers.numel() > 1 else numbers.reshape(())
-        return raw.contiguous().view(torch.int8), ScaledFp8(FP8[entry.kind], numbers, arithmetic)
+            numbers = numbers.reshape(-1, *[1] * (raw.ndim - 1)) if numbers.numel() > 1 else numbers.reshape(())
+        stored, raw = ScaledFp8(FP8[entry.kind], numbers, arithmetic), raw.contiguous().view(torch.int8)
+        return (raw, stored) if whole else (stored.expand(raw, torch.float32), None)
 
-    return Layer("fp8", entry.shape, (name, scale) if scale else (name,), pack, as_is=len(entry.shape) == 2)
+    return Layer("fp8", entry.shape, (name, scale) if scale else (name,), pack, as_is=whole)
 
 
 def _gguf(name: str, entry: Entry) -> Layer:

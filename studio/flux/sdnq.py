@@ -78,11 +78,10 @@ class Settings(NamedTuple):
     refused: str  # why it cannot be read
 
 
-def layer(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> Layer:
+def layer(name: str, entry: Entry, entries: Mapping[str, Entry], settings: Settings) -> Layer:
     stem = name.removesuffix("weight")
     parts = [stem + part for part in ("scale", "zero_point", "svd_up", "svd_down") if stem + part in entries]
     names, shapes = (name, *parts), {part.removeprefix(stem): entries[part].shape for part in parts}
-    settings = _settings(said)
     if settings.refused:
         return unreadable(f"SDNQ weights with {settings.refused}", entry, names)
     if any(stem + part in entries for part in ("scale_2", "zero_point_scale")):
@@ -161,7 +160,8 @@ def layer(name: str, entry: Entry, entries: Mapping[str, Entry], said: Mapping[s
     return Layer("SDNQ", entry.shape, names, None, of_shape=of_shape)
 
 
-def _settings(said: Mapping[str, Any]) -> Settings:
+def settings_of(said: Mapping[str, Any]) -> Settings:
+    """`said`: the quantization_config."""
     own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
     every = [said, *(own.values() if isinstance(own, dict) else [])]
     refused = ""

@@ -357,6 +357,8 @@ def _clip_config(part: Part) -> dict[str, Any]:
 
 
 def _t5_config(part: Part) -> dict[str, Any]:
+    if part.has("encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"):
+        raise ModelFilesError("model", part.file.path.name, "T5 1.1; this is a UMT5 (Wan's), which is as wide")
     words, width = part.shape("shared.weight")
     buckets, heads = part.shape("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight")
     return {
@@ -387,6 +389,9 @@ def _llama_like(part: Part, head: int) -> dict[str, Any]:
 
 
 def _qwen3_config(part: Part) -> dict[str, Any]:
+    if any("visual.blocks.0." in name for name in part.file.entries):
+        wanted = "Qwen3; this is a Qwen-VL, which also sees and is as wide: FLUX.3 takes it, from a folder"
+        raise ModelFilesError("model", part.file.path.name, wanted)
     config = _llama_like(part, part.length("layers.0.self_attn.q_norm.weight", 0))
     marks = config["vocab_size"] > 151_645
     return config | {
@@ -429,6 +434,8 @@ def _config(part: Part) -> dict[str, Any]:
     }
     try:
         return make[part.role](part)
+    except ModelFilesError:
+        raise
     except (ValueError, IndexError, ZeroDivisionError) as error:  # shapes of another number of axes
         what = ROLES[part.role]
         raise ModelFilesError("model", part.file.path.name, f"the shapes of {what}; {error}") from error
@@ -448,13 +455,12 @@ def _build(part: Part) -> torch.nn.Module:
         "z_image": "ZImageTransformer2DModel",
         "vae": "AutoencoderKLFlux2" if part.role == "vae" and is_flux2_vae(part) else "AutoencoderKL",
     }.get(part.role)
+    if cls is not None and not hasattr(diffusers, cls):
+        wanted = f"a newer diffusers than {diffusers.__version__}: it has no {cls}"
+        raise ModelFilesError("model", part.file.path.name, wanted)
     try:
         with init_empty_weights():
             if cls is not None:
-                if not hasattr(diffusers, cls):
-                    raise ModelFilesError(
-                        "model", part.file.path.name, f"a newer diffusers than {diffusers.__version__}: it has no {cls}"
-                    )
                 return getattr(diffusers, cls)(**config)
             if part.role == "clip":
                 return transformers.CLIPTextModel(transformers.CLIPTextConfig(**config))
@@ -463,7 +469,7 @@ def _build(part: Part) -> torch.nn.Module:
             if part.role == "qwen3":
                 return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**config))
             return transformers.MistralForCausalLM(transformers.MistralConfig(**config))
-    except (ValueError, TypeError, RuntimeError, ZeroDivisionError, AssertionError) as error:
+    except Exception as error:  # configs are checked with exceptions that are none of Python's own
         what = ROLES[part.role]
         raise ModelFilesError("model", part.file.path.name, f"the shapes of {what}; {error}") from error
 
@@ -580,7 +586,7 @@ def _require_readable(file: WeightFile, layers: Iterable[Layer]) -> None:
 
 def _cut(tensor: torch.Tensor, source: Source) -> torch.Tensor:
     """The rows that a source takes, in the order of the module's."""
-    rows = tensor[source.start : source.stop] if source.stop is not None else tensor
+    rows = tensor[source.start : source.stop] if source.stop is not None and tensor.ndim else tensor
     if source.heads:
         return rows.reshape(source.heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
     return rows

@@ -125,7 +125,7 @@ class ScaledBlocks(_Rows):
         split = columns // self.block * self.code_bytes
 
         def numbers(start: int, stop: int) -> torch.Tensor:
-            some, scales = raw[start:stop, :split], raw[start:stop, split:].contiguous().view(self.scales).to(work)
+            some, scales = raw[start:stop, :split], _as_numbers(raw[start:stop, split:], self.scales).to(work)
             if self.scale is not None:
                 scales = self.scale.to(scales) * scales
             if isinstance(self.numbers, torch.dtype):
@@ -225,7 +225,7 @@ class ShiftedBlocks(_Rows):
                 values = codes.to(work).add_(self.lowest)
             else:
                 values = torch.tensor(self.table, dtype=work, device=raw.device)[codes.int()]
-            both = some[:, split:].contiguous().view(self.scales)[..., None].to(work)
+            both = _as_numbers(some[:, split:], self.scales)[..., None].to(work)
             scales, zeros = both[:, :count], both[:, count:]
             if not self.shifted:
                 values = values * scales
@@ -268,7 +268,7 @@ class TabledBlocks(_Rows):
         def numbers(start: int, stop: int) -> torch.Tensor:
             some, split = raw[start:stop], count * self.code_bytes
             codes = unpack(some[:, :split].contiguous().view(torch.uint8), self.bits)
-            tables = some[:, split:].contiguous().view(self.scales).reshape(len(some), count, self.levels)
+            tables = _as_numbers(some[:, split:], self.scales).reshape(len(some), count, self.levels)
             # A stranger's codes of 8 bits may point behind a shorter table.
             places = codes.reshape(len(some), count, self.block).long().clamp_(max=self.levels - 1)
             return tables.gather(-1, places).reshape(len(some), columns)
@@ -350,6 +350,11 @@ Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | TabledBlocks | 
 
 def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:
     return scale if scale is None or scale.ndim == 0 else scale[start:stop]
+
+
+def _as_numbers(part: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """int8 [rows, bytes] -> [rows, numbers] of `dtype`, a copy: a single row is contiguous wherever its bytes begin."""
+    return part.clone(memory_format=torch.contiguous_format).view(dtype)
 
 
 def _in_steps(

@@ -122,6 +122,13 @@ def _read_gguf(entry: Entry, mapped: torch.Tensor | None) -> torch.Tensor:
     return data.reshape(-1, entry.row) if dtype is None else data.view(dtype).reshape(entry.shape)
 
 
+def bytes_of(tensor: torch.Tensor) -> bytes:
+    """Of a tensor that is a text, of whatever kind its file calls the numbers."""
+    import torch
+
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
 def check_safetensors(path: Path, name: str = "model") -> None:
     """Raise ModelFilesError unless the file's size is what its header says (a broken download is shorter)."""
     size = path.stat().st_size
@@ -193,7 +200,7 @@ def open_shards(folder: Path, files: Sequence[Path], said: Mapping[str, Any]) ->
 def _with_layers(file: WeightFile, said: Mapping[str, Any]) -> WeightFile:
     """The same with what is not written as numbers, whose entries then have the shapes of the numbers."""
     described = [name for name, entry in file.entries.items() if is_description(name) and entry.size <= DESCRIPTION]
-    texts = {name: tensor.numpy().tobytes() for name, (tensor,) in file.read(described, release=True)}
+    texts = {name: bytes_of(tensor) for name, (tensor,) in file.read(described, release=True)}
     layers = layers_of(file.entries, file.metadata, texts, file.is_gguf, said)
     shaped = {
         name: file.entries[name if name in file.entries else layer.names[0]]._replace(shape=layer.shape)

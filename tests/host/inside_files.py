@@ -244,10 +244,11 @@ def lora(opened, conditioning) -> dict:
     assert clone.add_patches({name: ("diff", (change,))}, 1.0) == [name]
     patched = opened._replace(model=clone)
     changed = draw(patched, conditioning)
+    x = torch.randn(1, module.in_features, generator=torch.Generator().manual_seed(4))
+    resident = module(x)
     mm.unload_all_models()
     clone.load(device_to=CPU, lowvram_model_memory=1)
     module = clone.model.get_submodule(name.removesuffix(".weight"))
-    x = torch.randn(1, module.in_features, generator=torch.Generator().manual_seed(4))
     streamed = module(x)
     clone.unpatch_model(CPU)
     exact = module(x) + x @ change.T
@@ -255,6 +256,7 @@ def lora(opened, conditioning) -> dict:
     return {
         "moves": difference(changed, plain),
         "streamed": difference(streamed, exact),
+        "resident": float((resident - exact).norm() / exact.norm()),
         "restored": difference(draw(opened, conditioning), plain),
     }
 

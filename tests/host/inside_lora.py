@@ -434,6 +434,26 @@ def refusals(loaded) -> dict:
     text_only = lora_files.kohya_text(
         lora_files.random_lora({"encoder.layers.0.mlp.fc1": (256, 128)}), lora_files.Lora({}, {})
     )
+    layer = "transformer.transformer_blocks.0.attn.to_q"
+    fused = "diffusion_model.double_blocks.0.img_attn.qkv"
+    rows, columns = shapes[layer.removeprefix("transformer.")]
+    odd = {  # factors that cannot be multiplied with each other, or that nobody would divide by
+        "LoRA of rank 0": {"lora_A.weight": (0, columns), "lora_B.weight": (rows, 0), "alpha": ()},
+        "LoHa": {
+            "hada_w1_a": (rows, 4),
+            "hada_w1_b": (5, columns),
+            "hada_w2_a": (rows, 4),
+            "hada_w2_b": (4, columns),
+        },
+        "LoKr": {"lokr_w1_a": (2, 4), "lokr_w1_b": (5, 2), "lokr_w2": (rows // 2, columns // 2)},
+        "LoKr, second": {"lokr_w1": (2, 2), "lokr_w2_a": (rows // 2, 3), "lokr_w2_b": (4, columns // 2)},
+        "LoKr of three axes": {"lokr_w1": (2, 2, 2), "lokr_w2": (rows // 2, columns // 2)},
+        "OFT": {"oft_blocks": (4, rows // 4, 3)},
+        "difference": {"diff": ()},
+    }
+    odd = {name: {f"{layer}.{key}": torch.ones(shape) for key, shape in odd[name].items()} for name in odd}
+    odd["LoKr of a fused layer"] = {key.replace(layer, fused): tensor for key, tensor in odd["LoKr"].items()}
+    odd["LoKr of a fused layer"][f"{fused}.lokr_w2"] = torch.ones(rows * 3 // 2, columns // 2)
     (LORAS / "pickle.pt").write_bytes(b"\x80\x04.")
     write("cut.safetensors", peft)
     (LORAS / "cut.safetensors").write_bytes((LORAS / "cut.safetensors").read_bytes()[:-50])
@@ -449,6 +469,7 @@ def refusals(loaded) -> dict:
         "pickle": "pickle.pt",
         "path": "../loras/cut.safetensors",
         "text alone": write("text.safetensors", text_only),
+        **{name: write(f"{name}.safetensors", weights) for name, weights in odd.items()},
     }
     outcome = {}
     for name, file in files.items():

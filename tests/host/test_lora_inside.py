@@ -162,6 +162,14 @@ def test_changing_or_swapping_it_reads_nothing_of_the_base_model(figures):
         ("pickle", ".safetensors in models/loras"),
         ("path", ".safetensors in models/loras"),
         ("text alone", "wants the CLIP connected"),
+        ("LoRA of rank 0", "none of its 3 keys fits"),
+        ("LoHa", "none of its 4 keys fits"),
+        ("LoKr", "none of its 3 keys fits"),
+        ("LoKr, second", "none of its 3 keys fits"),
+        ("LoKr of three axes", "none of its 2 keys fits"),
+        ("LoKr of a fused layer", "none of its 3 keys fits"),
+        ("OFT", "none of its 1 keys fits"),
+        ("difference", "none of its 1 keys fits"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(figures, case, named):

@@ -24,6 +24,13 @@ def test_every_format_is_a_multiple_of_16_of_about_a_megapixel():
         assert 0.85 < size.width * size.height / 2**20 < 1.1, name
 
 
+def test_what_a_stranger_s_file_calls_things_fills_no_log():
+    error = ModelFilesError("model", "x" * 10**6, f"weights in a known format, not {'y' * 10**6}")
+    assert str(error).startswith("model is 'xxx")
+    assert "not yyy" in str(error)
+    assert len(str(error)) < 5000
+
+
 @pytest.mark.parametrize(("asked", "given"), [(16, 16), (17, 16), (23, 16), (24, 32), (1080, 1088), (16384, 16384)])
 def test_custom_sizes_are_rounded_to_the_nearest_16(asked, given):
     assert canvas_size(CUSTOM, asked, 64).width == given

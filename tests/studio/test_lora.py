@@ -268,3 +268,18 @@ def test_infinite_numbers_are_refused(tmp_path):
     save_file({"x.lora_A.weight": torch.tensor([[1.0, float("inf")]])}, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match=r"finite numbers; x\.lora_A\.weight"):
         lora.read(tmp_path / "a.safetensors", "lora_1")
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.float4_e2m1fn_x2])
+def test_numbers_that_cannot_be_added_are_refused(tmp_path, kind):
+    weight = torch.ones(2, 8, dtype=torch.uint8).view(kind)
+    save_file({"x.lora_A.weight": weight}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"finite numbers; x\.lora_A\.weight"):
+        lora.read(tmp_path / "a.safetensors", "lora_1")
+
+
+@pytest.mark.parametrize("alpha", [torch.ones(3), torch.ones(0)])
+def test_an_alpha_is_one_number(tmp_path, alpha):
+    save_file({"x.lora_A.weight": torch.ones(2, 8), "x.alpha": alpha}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"one number for each alpha; x\.alpha has [03]"):
+        lora.read(tmp_path / "a.safetensors", "lora_1")

@@ -6,6 +6,8 @@ import contextlib
 import importlib.util
 import json
 import math
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,18 @@ def test_vaes(folders, tmp_path, name, naming):
     weights = weights if naming == "diffusers" else writers.original_vae(weights)
     module = single_files.load_part(only_part(writers.write(tmp_path / "v.safetensors", weights)), torch.float32, True)
     assert_same(module, checkpoints.load_component(checkpoints.inspect(folders(name)), "vae", torch.float32))
+
+
+@pytest.mark.parametrize("name", ["FLUX.1", "FLUX.2 klein"])
+def test_a_vae_of_fp8_is_expanded_but_for_its_matrices(folders, tmp_path, name):
+    """Its attention is written as convolutions of one pixel, which no linear layer can multiply."""
+    weights = writers.original_vae(writers.weights_of(folders(name), "vae"))
+    weights = {key: tensor if "running" in key else tensor.to(torch.float8_e4m3fn) for key, tensor in weights.items()}
+    part = only_part(writers.write(tmp_path / "v.safetensors", weights))
+    kept, dense = (single_files.load_part(part, torch.float32, keep) for keep in (True, False))
+    assert not any(hasattr(leaf, "stored") for leaf in kept.modules())
+    assert_same(kept, dense)
+    assert torch.equal(dense.decoder.conv_in.weight, weights["decoder.conv_in.weight"].float())
 
 
 @pytest.mark.parametrize(
@@ -239,6 +253,15 @@ def test_a_gguf_s_header_is_what_the_gguf_package_reads(tmp_path):
             weight_files.open_file(path)
 
 
+@pytest.mark.parametrize("alignment", [1, 4, 12, [32, 32], "32"])
+def test_a_gguf_whose_tensors_are_not_aligned_is_refused(folders, tmp_path, alignment):
+    """Numbers of several bytes are read in place."""
+    pytest.importorskip("gguf")
+    weights = writers.weights_of(folders("FLUX.1"), "transformer")
+    file = writers.gguf(tmp_path / "x.gguf", weights, "Q8_0", fields={"general.alignment": alignment})
+    assert "alignment" in refusal(file)
+
+
 # --- refusals -----------------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +344,26 @@ def test_descriptions_that_json_reads_and_no_layer_has(folders, tmp_path, text):
     assert "bitsandbytes" in refusal(writers.write(tmp_path / "described.safetensors", weights | described))
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.complex64])
+def test_descriptions_of_another_kind_of_numbers_are_refused(folders, tmp_path, kind):
+    weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
+    described = {"double_blocks.0.img_mlp.0.comfy_quant": torch.zeros((), dtype=kind)}
+    assert "unreadable description" in refusal(writers.write(tmp_path / "described.safetensors", weights | described))
+
+
+def test_many_descriptions_are_read_in_no_time(tmp_path):
+    """Each weight is found by its name: ComfyUI lists these files while it starts."""
+    count = 20_000
+    nothing = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    names = [f"{i}{ending}" for i in range(count) for ending in (".weight", ".quant_state.bitsandbytes__nf4")]
+    header = json.dumps(dict.fromkeys(names, nothing)).encode()
+    path = tmp_path / "many.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    start = time.process_time()
+    assert components.open_source(path).components == {}
+    assert time.process_time() - start < 20  # one name against all others: 80 s
+
+
 def test_foreign_formats_are_named(folders, tmp_path):
     weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
     name = "double_blocks.0.img_mlp.0.weight"
@@ -343,6 +386,22 @@ def test_foreign_formats_are_named(folders, tmp_path):
         assert named in refusal(writers.write(tmp_path / f"{len(named)}.safetensors", tensors))
 
 
+@pytest.mark.parametrize(
+    ("name", "component", "more", "named"),
+    [
+        ("FLUX.1", "text_encoder_2", "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight", "UMT5"),
+        ("FLUX.2 klein", "text_encoder", "model.visual.blocks.0.attn.qkv.weight", "Qwen-VL"),
+    ],
+)
+def test_encoders_that_look_like_another_are_refused(folders, tmp_path, name, component, more, named):
+    """As wide and of the same names, but for these: a picture would be drawn, and be wrong."""
+    weights = writers.weights_of(folders(name), component)
+    path = writers.write(tmp_path / "x.safetensors", {**weights, more: torch.zeros(32, 4)})
+    (encoder,) = components.open_source(path).components.values()
+    with pytest.raises(ModelFilesError, match=f"^model is 'x.safetensors'; wanted: [^;]*; this is a {named}"):
+        encoder.load(torch.float32, True)
+
+
 def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_path):
     weights = writers.original("FLUX.1", writers.weights_of(folders("FLUX.1"), "transformer"))
     gone = "double_blocks.1.txt_mlp.2.bias"
@@ -352,8 +411,27 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(folders, tmp_pat
     assert "single_transformer_blocks.2 is missing" in refusal(writers.write(tmp_path / "far.safetensors", far))
     other = {**weights, "single_blocks.0.linear2.bias": torch.zeros(3)}
     assert "[3]" in refusal(writers.write(tmp_path / "shape.safetensors", other))
+    for kind in (torch.float32, torch.float8_e4m3fn):
+        for axes in (0, 1, 3):
+            other = {**weights, "double_blocks.1.txt_attn.qkv.weight": torch.zeros([8] * axes).to(kind)}
+            assert "txt_attn.qkv.weight of shape" in refusal(writers.write(tmp_path / "axes.safetensors", other))
     other = {**weights, "img_in.weight": torch.zeros(64, 100), "img_in.bias": torch.zeros(64)}
     assert "channels" in refusal(writers.write(tmp_path / "channels.safetensors", other))
+
+
+def test_what_no_config_of_the_library_allows_is_named(folders, tmp_path):
+    """transformers says so with exceptions of its own."""
+    weights = writers.weights_of(folders("FLUX.1"), "text_encoder")
+    name = next(name for name in weights if name.endswith("token_embedding.weight"))
+    path = writers.write(tmp_path / "odd.safetensors", {**weights, name: torch.zeros(100, 200)})
+    with pytest.raises(ModelFilesError, match="shapes of CLIP"):
+        components.open_source(path).components["clip"].load(torch.float32, True)
+    folder = tmp_path / "odd"
+    shutil.copytree(folders("FLUX.1"), folder)
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "num_attention_heads": 3}))
+    with pytest.raises(ModelFilesError, match="odd/text_encoder"):
+        checkpoints.load_component(checkpoints.inspect(folder), "text_encoder", torch.float32)
 
 
 @pytest.mark.parametrize(

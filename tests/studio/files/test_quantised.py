@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from storefront.studio.errors import ModelFilesError
 from storefront.studio.flux import checkpoints, single_files, weight_files
 from storefront.studio.flux import sdnq as sdnq_layers
-from storefront.studio.flux.stored import hadamard
+from storefront.studio.flux.stored import ScaledBlocks, ShiftedBlocks, TabledBlocks, hadamard
 
 _spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
 writers = importlib.util.module_from_spec(_spec)
@@ -239,6 +239,14 @@ def test_what_no_tensor_of_sdnq_tells_is_refused_by_name(said, named):
     assert named in layer.kind
 
 
+def test_the_settings_of_sdnq_are_read_once(monkeypatch):
+    """They list layers, and there are as many layers."""
+    read, settings_of = [], sdnq_layers.settings_of
+    monkeypatch.setattr(sdnq_layers, "settings_of", lambda said: read.append(said) or settings_of(said))
+    assert len(weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq"}).layers) > 1
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("part", ["scale", "zero_point", "svd_up", "svd_down"])
 @pytest.mark.parametrize("shape", [(), (4,), (0, 4), (4, 0), (16, 4, 64), (5, 5)])
 @pytest.mark.parametrize("said", [{}, BOOK, TURNED])
@@ -312,6 +320,26 @@ def test_the_hadamard_matrix_turns_back():
         assert torch.allclose(hadamard(size) @ hadamard(size).T, torch.eye(size), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        ScaledBlocks((0.5,) * 16, 2, torch.float32),
+        ShiftedBlocks(3, 8, torch.bfloat16, -4, True),
+        TabledBlocks(3, 8, torch.float32, 8),
+    ],
+)
+def test_a_row_by_itself_may_begin_at_any_byte(stored):
+    """Torch reads numbers of several bytes at multiples of these alone, and calls a single row contiguous where it is."""
+    count = 3
+    numbers = torch.rand(4, count * (stored.block_bytes - stored.code_bytes) // stored.scales.itemsize)
+    scales = numbers.to(stored.scales).view(torch.int8)
+    raw = torch.cat([torch.ones(4, count * stored.code_bytes, dtype=torch.int8), scales], 1)
+    assert count * stored.code_bytes % 2 == 1
+    whole = stored.expand(raw, torch.float32)
+    for row in range(4):
+        assert torch.equal(stored.expand(raw[row : row + 1], torch.float32), whole[row : row + 1])
+
+
 # --- whole models -------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +374,28 @@ def test_a_quantised_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp
         assert all(torch.equal(value, dense.state_dict()[name]) for name, value in again.state_dict().items())
     sizes = [sum(weight.nbytes for weight in model.parameters()) for model in (kept, plain)]
     assert sizes[0] < 0.8 * sizes[1]
+
+
+@pytest.mark.parametrize("layout", ["model.", "language_model.", "tied"])
+def test_a_quantised_mistral_of_every_release_of_transformers(tmp_path, layout):
+    """Where the language model stands in one that also sees, and its head: inside, beside it, or nowhere."""
+    source = writers.build("FLUX.2 dev", tmp_path / "plain")
+    folder = writers.quantised_folder(source, tmp_path / "nf4", {"text_encoder": "nf4"}, shards=1)
+    (path,) = (folder / "text_encoder").glob("*.safetensors")
+    weights = load_file(path)
+    head = torch.randn_like(weights["language_model.model.embed_tokens.weight"])
+    if layout != "tied":
+        weights["language_model.lm_head.weight"] = head
+    if layout == "model.":
+        weights = {
+            name.replace("language_model.model.", "model.language_model.").replace("language_model.lm", "lm"): tensor
+            for name, tensor in weights.items()
+        }
+    writers.write(path, weights, {"format": "pt"})
+    module = checkpoints.load_component(checkpoints.inspect(folder), "text_encoder", torch.float32, keep=True)
+    assert sum(hasattr(leaf, "stored") for leaf in module.modules()) >= 10
+    expected = module.model.embed_tokens.weight if layout == "tied" else head
+    assert torch.equal(module.lm_head.weight, expected)
 
 
 def test_a_fused_single_file_of_nf4(klein, tmp_path):
