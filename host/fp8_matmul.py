@@ -32,7 +32,7 @@ def _forward(
     layer: torch.nn.Linear, dtype: torch.dtype, plain: Callable[[torch.Tensor], torch.Tensor], input: torch.Tensor
 ) -> torch.Tensor:
     """In 8 bits where it pays and stays right: for tokens, not for one vector a picture, and without patches on the way."""
-    on_the_way = (f"{name}_lowvram_function" for name in ("weight", "bias"))
+    on_the_way = ("weight_lowvram_function", "bias_lowvram_function", "on_top")
     patched = layer.weight_function or layer.bias_function or any(getattr(layer, name, None) for name in on_the_way)
     if input.ndim < 3 or input.dtype != dtype or patched:
         return plain(input)

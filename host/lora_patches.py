@@ -8,8 +8,10 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
+import comfy.utils
 import comfy.weight_adapter
 import torch
+from comfy.model_patcher import LowVramPatch
 from comfy.weight_adapter.base import WeightAdapterBase
 from comfy.weight_adapter.loha import LoHaAdapter
 from comfy.weight_adapter.lokr import LoKrAdapter
@@ -17,6 +19,8 @@ from comfy.weight_adapter.lora import LoRAAdapter
 from comfy.weight_adapter.oft import OFTAdapter
 
 from ..studio.flux.lora import Slice, file_names
+from ..studio.flux.stored import ScaledFp8
+from .stored_linear import StoredLinear
 
 PREFIX = "diffusion_model.transformer."  # of our layers in a MODEL
 
@@ -63,11 +67,41 @@ def _cutting(base: type[Any]) -> type[Any]:
                 super().add_hook_patches(hook, batch, *strengths, **options)
             return taken
 
+        def patch_weight_to_device(self, key: str, *args: Any, return_weight: bool = False, **options: Any):
+            """A LoRA on a layer whose weights are small: on top of them at each use, as in a layer that is streamed.
+
+            The patched weights would be numbers, of up to eight times the memory, while ComfyUI counts the bytes. Only
+            fp8 takes it up, where it fits under the layer's scale.
+            """
+            layer = None if return_weight or key not in self.patches else _stored(self.model, key)
+            if layer is None:
+                return super().patch_weight_to_device(key, *args, return_weight=return_weight, **options)
+            if isinstance(layer.stored, ScaledFp8):
+                super().patch_weight_to_device(key, *args, **options)
+                if layer.weight.dtype == torch.int8:
+                    return None
+                comfy.utils.set_attr_param(self.model, key, self.backup.pop(key).weight)
+            layer.on_top = LowVramPatch(key, self.patches)
+            return None
+
+        def unpatch_model(self, device_to: torch.device | None = None, unpatch_weights: bool = True) -> None:
+            super().unpatch_model(device_to, unpatch_weights)
+            for layer in self.model.modules() if unpatch_weights else ():
+                if isinstance(layer, StoredLinear):
+                    layer.on_top = None
+
         def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, torch.Tensor]:
             weights = super().model_state_dict(filter_prefix)
             return {key: weight for key, weight in weights.items() if key not in self.model.fused_layers}
 
     return CuttingPatcher
+
+
+def _stored(model: torch.nn.Module, key: str) -> StoredLinear | None:
+    """The layer of a weight that is stored as bytes, or none."""
+    name, _, leaf = key.rpartition(".")
+    layer = model.get_submodule(name) if leaf == "weight" else None
+    return layer if isinstance(layer, StoredLinear) else None
 
 
 def patcher(model: FusedLayerNames, load_device: torch.device, offload_device: torch.device):

@@ -7,6 +7,7 @@ from typing import Any
 import comfy.float
 import comfy.ops
 import torch
+from comfy.model_patcher import LowVramPatch
 
 from ..studio.flux.stored import ScaledFp8
 
@@ -20,10 +21,12 @@ class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
 
     comfy_cast_weights = True
     weight_function: list[Any] = []  # the patcher gives each layer its own
+    on_top: LowVramPatch | None = None  # a LoRA on a resident layer whose bytes stay as they are (lora_patches.py)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         # ComfyUI would apply the patches to the bytes: out of sight while they travel, they go on after expanding.
         patches, late = self.weight_function, getattr(self, "weight_lowvram_function", None)
+        streamed = late is not None or any(isinstance(patch, LowVramPatch) for patch in patches)
         self.weight_function, self.weight_lowvram_function = [], None
         try:
             raw, bias, stream = comfy.ops.cast_bias_weight(
@@ -32,8 +35,8 @@ class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
         finally:
             self.weight_function, self.weight_lowvram_function = patches, late
         weight = self._expand(raw, input.dtype)
-        for patch in (*patches, *([late] if late else [])):
-            weight = patch(weight)
+        for patch in (None if streamed else self.on_top, *patches, late):
+            weight = weight if patch is None else patch(weight)
         out = torch.nn.functional.linear(input, weight, bias)
         comfy.ops.uncast_bias_weight(self, raw, bias, stream)
         return out

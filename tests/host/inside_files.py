@@ -230,9 +230,13 @@ def half(opened, conditioning) -> float:
     return difference(whole, partly)
 
 
+def bytes_of(module: torch.nn.Module) -> int:
+    return sum(weight.nbytes for weight in module.parameters())
+
+
 def lora(opened, conditioning) -> dict:
     """A LoRA on a model: resident, streamed, and taken off again."""
-    plain = draw(opened, conditioning)
+    plain, size = draw(opened, conditioning), bytes_of(opened.model.model)
     name = next(
         key
         for key in opened.model.model_state_dict()
@@ -245,7 +249,9 @@ def lora(opened, conditioning) -> dict:
     patched = opened._replace(model=clone)
     changed = draw(patched, conditioning)
     x = torch.randn(1, module.in_features, generator=torch.Generator().manual_seed(4))
-    resident = module(x)
+    resident, grown = module(x), bytes_of(clone.model) - size
+    clone.partially_unload(CPU, clone.model_size() // 2)
+    moved = module(x)
     mm.unload_all_models()
     clone.load(device_to=CPU, lowvram_model_memory=1)
     module = clone.model.get_submodule(name.removesuffix(".weight"))
@@ -257,6 +263,8 @@ def lora(opened, conditioning) -> dict:
         "moves": difference(changed, plain),
         "streamed": difference(streamed, exact),
         "resident": float((resident - exact).norm() / exact.norm()),
+        "moved": float((moved - exact).norm() / exact.norm()),
+        "grown": grown,
         "restored": difference(draw(opened, conditioning), plain),
     }
 
