@@ -239,6 +239,21 @@ def test_what_no_tensor_of_sdnq_tells_is_refused_by_name(said, named):
     assert named in layer.kind
 
 
+def test_a_gpu_expands_in_few_steps_and_a_cpu_in_little_memory(monkeypatch):
+    """On `meta`, which is no CPU and computes nothing."""
+    from storefront.studio.flux import stored
+
+    raw, steps = torch.zeros(12288, 3072, dtype=torch.int8), []
+    monkeypatch.setattr(
+        stored, "hadamard", lambda size: steps.append(size) or torch.zeros(size, size, device=raw.device)
+    )
+    ints = stored.ScaledInt8(torch.ones(()), rotated=16)
+    for raw, count in ((raw, 37), (raw.to("meta"), 3)):
+        steps.clear()
+        assert ints.expand(raw, torch.bfloat16).shape == raw.shape
+        assert len(steps) == count
+
+
 def test_the_settings_of_sdnq_are_read_once(monkeypatch):
     """They list layers, and there are as many layers."""
     read, settings_of = [], sdnq_layers.settings_of
