@@ -243,13 +243,12 @@ def test_a_gpu_expands_in_few_steps_and_a_cpu_in_little_memory(monkeypatch):
     """On `meta`, which is no CPU and computes nothing."""
     from storefront.studio.flux import stored
 
-    raw, steps = torch.zeros(12288, 3072, dtype=torch.int8), []
-    monkeypatch.setattr(
-        stored, "hadamard", lambda size: steps.append(size) or torch.zeros(size, size, device=raw.device)
-    )
-    ints = stored.ScaledInt8(torch.ones(()), rotated=16)
-    for raw, count in ((raw, 37), (raw.to("meta"), 3)):
+    steps, ints = [], stored.ScaledInt8(torch.ones(()), rotated=16)
+    for device, count in (("cpu", 37), ("meta", 3)):
         steps.clear()
+        turn = torch.zeros(16, 16, device=device)
+        monkeypatch.setattr(stored, "hadamard", lambda size, turn=turn: steps.append(size) or turn)
+        raw = torch.zeros(12288, 3072, dtype=torch.int8, device=device)
         assert ints.expand(raw, torch.bfloat16).shape == raw.shape
         assert len(steps) == count
 
