@@ -13,7 +13,7 @@ from ..images import require_mask, require_picture
 from ..text.markup import TAG
 from ..text.typeset import OWN_LINES
 from . import contrast
-from .layout import Box, Layout, Scrim
+from .layout import Box, Layout, Safe, Scrim
 from .light import estimate_light
 from .scene import BoxMeans, Scene, box_mean, look_at
 
@@ -26,15 +26,6 @@ EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
 SMALLEST = 32  # pixels a side
 MOST = 64  # products, as a layout may hold
-
-
-class Safe(NamedTuple):
-    """Shares of the picture at its edges where no word may stand."""
-
-    top: float
-    right: float
-    bottom: float
-    left: float
 
 
 NOTHING = Safe(0, 0, 0, 0)
@@ -170,7 +161,7 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
     products = _product_places(shapes, scene, width, height, wishes, safe, free)
     words = _word_places(scene, headline, width, height, wishes, safe)
     choice = _best_pair(products, words, scene, width, height)
-    return _finished(background, choice, shapes, scene, width, height)
+    return _finished(background, choice, shapes, scene, width, height, safe)
 
 
 def _margin(wishes: Wishes, width: int, height: int) -> Safe:
@@ -492,7 +483,7 @@ def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, hei
 
 
 def _finished(
-    background: np.ndarray, choice: _Choice, shapes: list[_Shape], scene: Scene, width: int, height: int
+    background: np.ndarray, choice: _Choice, shapes: list[_Shape], scene: Scene, width: int, height: int, safe: Safe
 ) -> Layout:
     left, top, right, bottom = (choice.words.boxes * [width, height, width, height]).round().astype(int).tolist()
     text = Box(left, top, max(1, right - left), max(1, bottom - top))
@@ -502,7 +493,7 @@ def _finished(
     ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
     english, korean = _reasons(choice, products, scene, width, color, ratio, scrim)
     light = estimate_light(background)
-    return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean)
+    return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean, safe)
 
 
 def _alignment(centre: float) -> str:

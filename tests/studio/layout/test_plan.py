@@ -206,7 +206,9 @@ def test_safe_areas_of_each_format(format):
     picture = table(size.width // 2, size.height // 2)
     height, width = picture.shape[:2]
     safe = SAFE_AREAS.get(format, NOTHING)
-    text = plan(picture, [MUG], HEADLINE, Wishes(format=format)).text
+    layout = plan(picture, [MUG], HEADLINE, Wishes(format=format))
+    assert all(kept >= asked for kept, asked in zip(layout.safe, safe, strict=True))
+    text = layout.text
     assert text.y >= height * safe.top - 1
     assert text.bottom <= height * (1 - safe.bottom) + 1
     assert text.x >= width * safe.left - 1
