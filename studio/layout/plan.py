@@ -96,6 +96,7 @@ class _Words(NamedTuple):
     hidden: np.ndarray  # [M] 0..1, how much of what catches the eye they hide
     busy: np.ndarray  # [M] 0..1, how much of what is under them is edges
     letter: np.ndarray  # [M] pixels an em
+    veiled: np.ndarray  # [M] whether they lie over things, on a veil from an edge of the picture
 
 
 class _Ink(NamedTuple):
@@ -124,6 +125,9 @@ SENTENCE = 16  # em: longer words are no headline any more
 LEFT = 0.4  # of the width: words in the middle of a box before this are flush left, and the same from the right
 CLEAR = 0.25  # of an em: what letters keep from a thing, at least
 TEXTURE = 0.35  # busy cells among their neighbours; more is wood or a crowd, less is the outline of a thing
+BANDS = (0.12, 0.17, 0.24, 0.33)  # of the safe area's height: words over things take one along its upper or lower edge
+VEILED = 2.0  # what that costs, in scores of `_scored_words`, where a good place has 1 to 3 and a bad one less than -1
+LEAST_VEIL = 0.4  # opacity of a veil over things: less would only dirty them
 TRIMS = (0.1, 0.2, 0.3, 0.42, 0.55)  # of a box's side, taken off where it meets a thing
 
 
@@ -321,7 +325,11 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
     boxes = np.array(places)
     boxes = boxes[_on_side(boxes, wishes.text_side, y1)]
     boxes = _trimmed(_scored_words(boxes, scene, headline, width, height).boxes[: BEST // 3])
-    return _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, headline, width, height)
+    free = _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, headline, width, height)
+    bands = [(x0, y, x1, y + tall * (y1 - y0)) for tall in BANDS for y in (y0, y1 - tall * (y1 - y0))]
+    over = np.array(bands)
+    over = _veiled_words(over[_on_side(over, wishes.text_side, y1)], scene, headline, width, height)
+    return _Words(*map(np.concatenate, zip(free, over)))
 
 
 def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
@@ -370,7 +378,21 @@ def _scored_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, he
     score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost - 0.6 * ink.broken
     score -= _touched(boxes, ink, scene, width, height)
     best = np.argsort(-score, kind="stable")[: 2 * BEST]
-    return _Words(boxes[best], score[best], hidden[best], busy[best], ink.letter[best])
+    return _Words(boxes[best], score[best], hidden[best], busy[best], ink.letter[best], np.zeros(len(best), bool))
+
+
+def _veiled_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, height: int) -> _Words:
+    """Bands [N, 4] along an edge, for pictures that leave no free place: there a headline over things, on a gradient as
+    posters have it, looks better than one squeezed between them. What is under it counts little; a face counts."""
+    import numpy as np
+
+    salient, busy = BoxMeans(np.stack([scene.saliency, scene.busyness > BUSY], -1, dtype=np.float64)).over(boxes).T
+    hidden = _hidden(scene, boxes)
+    ink = _ink_in(boxes, headline, width, height)
+    large = np.clip(ink.letter / (width * height) ** 0.5 / 0.12, 0, 1)
+    upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
+    score = 1.8 * large + 0.4 * upper - 0.9 * salient - 3.2 * hidden - 0.6 * ink.broken - VEILED
+    return _Words(boxes, score, hidden, busy, ink.letter, np.ones(len(boxes), bool))
 
 
 def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int) -> np.ndarray:
@@ -390,7 +412,7 @@ def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int
     busy = (scene.busyness > BUSY).astype(np.float64)
     outline = busy * (box_mean(busy[..., None], max(2, min(busy.shape) // 16))[..., 0] < TEXTURE)
     thing, edge = BoxMeans(np.stack([scene.saliency > EYE, outline], -1).astype(np.float64)).over(room).T
-    return 1.6 * np.clip(thing * area / 0.5, 0, 1) + 0.6 * np.clip(edge * area / 0.5, 0, 1)
+    return 2.0 * np.clip(thing * area / 0.5, 0, 1) + 0.6 * np.clip(edge * area / 0.5, 0, 1)
 
 
 def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -488,7 +510,8 @@ def _finished(
     left, top, right, bottom = (choice.words.boxes * [width, height, width, height]).round().astype(int).tolist()
     text = Box(left, top, max(1, right - left), max(1, bottom - top))
     products = _split(choice.products.boxes, shapes, width, height)
-    color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right])
+    veiled = bool(choice.words.veiled)
+    color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right], LEAST_VEIL if veiled else 0.0)
     align = _alignment(float(choice.words.boxes[0] + choice.words.boxes[2]) / 2)
     ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
     english, korean = _reasons(choice, products, scene, width, color, ratio, scrim)
@@ -513,18 +536,18 @@ def inked(background: np.ndarray, text: Box) -> tuple[str, str, Scrim | None]:
     return color, _alignment((text.x + text.right) / 2 / background.shape[1]), scrim
 
 
-def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
-    """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1, and the
-    contrast that is reached."""
+def _ink(part: np.ndarray, least: float = 0.0) -> tuple[str, Scrim | None, float]:
+    """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1 or one of
+    opacity `least` is wanted, and the contrast that is reached."""
     step = (
         max(1, int((part.shape[0] * part.shape[1]) ** 0.5) // 96) | 1
     )  # odd: an even one would see one half of a fine stripe
     under = part[::step, ::step].reshape(-1, 3)
     color, ratio = contrast.best_color(under)
-    if ratio >= contrast.READABLE:
+    if ratio >= contrast.READABLE and not least:
         return color, None, ratio
     veils = {
-        ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under))
+        ink: Scrim(veil, max(least, contrast.scrim_opacity(ink, veil, under)))
         for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
     }
     # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
@@ -584,7 +607,10 @@ def _reasons(
         english.append(f"though they lie over {words.hidden:.0%} of what catches the eye")
         korean.append(f"눈길을 끄는 부분의 {words.hidden:.0%}와 겹치지만")
     tone, tone_ko = ("white", "흰색") if color == contrast.LIGHT else ("a dark colour", "어두운 색")
-    if scrim is None:
+    if choice.words.veiled and scrim is not None:
+        english.append(f"in {tone} over a veil of {scrim.opacity:.0%}, since no part of the picture is free for them")
+        korean.append(f"비어 있는 곳이 없어 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다")
+    elif scrim is None:
         english.append(f"in {tone}, which has a contrast of {ratio:.1f} to 1 there")
         korean.append(f"그 자리에서 대비가 {ratio:.1f}:1인 {tone_ko}으로 썼습니다")
     else:

@@ -307,6 +307,34 @@ def test_no_letter_touches_the_rocket():
     assert not letters[105:, 385:425].any()
 
 
+def filled(name: str, width: int, height: int) -> np.ndarray:
+    """The middle of a photo, scaled until it fills the size."""
+    from PIL import Image, ImageOps
+
+    whole = Image.fromarray((photo(name) * 255).astype(np.uint8))
+    return np.asarray(ImageOps.fit(whole, (width, height), Image.Resampling.BICUBIC)) / 255
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_where_nothing_is_free_the_words_go_over_an_edge_on_a_veil(name):
+    """Rather than become small among the things, or stand on the white inside of a cup."""
+    picture = filled(name, 384, 680)
+    layout = plan(picture, [], "매일 아침 갓 볶은 원두", Wishes(format="9:16 story, reel"))
+    assert layout.scrim is not None
+    assert layout.scrim.opacity >= 0.4
+    assert layout.text.width > 0.85 * 384
+    assert layout.text.y < 0.2 * 680
+    assert "no part of the picture is free" in layout.reason_en
+    assert "비어 있는 곳이 없어" in layout.reason_ko
+    assert parse(layout.to_json()) == layout
+
+
+def test_words_over_a_portrait_leave_the_face_free():
+    text = plan(filled("astronaut", 512, 512), [], "우주로 떠나는 여행", Wishes()).text
+    assert text.y > 0.7 * 512
+    assert text.width > 0.85 * 512
+
+
 def test_the_writers_lines_stay_whole_where_there_is_room():
     picture = table(400, 400, horizon=0.7, tint=0.15)
     picture[50:370, 230:330] = [0.1, 0.5, 0.3]
