@@ -341,8 +341,8 @@ def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
         "auto": np.ones(len(boxes), bool),
         "top": y < 0.42,
         "bottom": y > (0.58 if lowest > 0.75 else 0.5),
-        "left": x < 0.45,
-        "right": x > 0.55,
+        "left": x < LEFT,
+        "right": x > 1 - LEFT,
     }[side]
 
 

@@ -227,6 +227,15 @@ def test_the_side_can_be_chosen(side):
     assert {"top": y < 0.45, "bottom": y > 0.55, "left": x < 0.48, "right": x > 0.52}[side]
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
+@pytest.mark.parametrize("size", [(400, 400), (640, 360), (270, 480)])
+def test_words_on_a_side_are_flush_with_it(side, masks, size):
+    """Centred words a little off the middle are not what somebody asked for who wants them on the left."""
+    layout = plan(table(*size), masks, "갓 내린\n한 잔의 여유", Wishes(text_side=side))
+    assert layout.text_align == side
+
+
 @pytest.mark.parametrize("scale", [1, 10, 40, 90])
 def test_the_size_can_be_chosen(scale):
     box = plan(table(), [BOTTLE], "세일", Wishes(product_scale=scale)).products[0]
