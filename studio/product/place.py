@@ -243,6 +243,9 @@ def target_boxes(
         if planned:
             box = planned[index]
             x, y = box.x + (box.width - w) / 2, float(box.bottom - h)
+            # A size of one's own may be larger than the box: it stays in the picture as far as the box lies in it.
+            x = min(max(x, min(0, box.x)), max(width, box.right) - w)
+            y = max(y, min(0, box.y))
         else:
             name = "bottom center" if placement.anchor == AUTO else placement.anchor
             across = 0.0 if "left" in name else 1.0 if "right" in name else 0.5

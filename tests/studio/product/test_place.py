@@ -128,6 +128,18 @@ def test_the_layout_s_box_is_taken_from_the_ground_up():
         place.place(ground(), *block(count=2), BARE, plan, together=True)
 
 
+@pytest.mark.parametrize("x", [5, 155])
+def test_a_size_of_one_s_own_stays_in_the_picture(x):
+    """A planned box near an edge leaves a larger product no room on that side; a box that is edited to cross it may."""
+    plan = Layout(200, 160, (Box(x, 30, 40, 60),), 90, Box(60, 100, 80, 20), "#ffffff", "left", None, Light(0, 45))
+    (box,) = place.place(ground(), *block(), dataclasses.replace(BARE, scale=80), plan).layout.products
+    assert (box.width, box.height) == (85, 128)
+    assert (box.x, box.y) == (0 if x == 5 else 115, 0)
+    cut = dataclasses.replace(plan, products=(Box(-20, 30, 40, 60),))
+    (box,) = place.place(ground(), *block(), BARE, cut).layout.products
+    assert (box.x, box.right) == (0, 20)
+
+
 def test_without_a_layout_the_words_get_a_band_without_products():
     text = place.place(ground(), *block(), Placement(anchor="bottom right", scale=50)).layout.text
     box = place.place(ground(), *block(), Placement(anchor="bottom right", scale=50)).layout.products[0]
