@@ -54,6 +54,7 @@ class Wishes:
     product_scale: float = 0.0  # % of the picture's height (or width, if that is met first); 0: chosen
     text_side: str = "auto"  # which side of the picture the words take
     margin: float = 5.0  # % of the shorter side that stays free all around
+    vertical: bool = False  # the words run downwards, in columns from right to left
 
     def __post_init__(self) -> None:
         allowed: dict[str, tuple[str, ...]] = {
@@ -164,7 +165,7 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
     free, safe = _margin(wishes, width, height), safe_edges(wishes, width, height)
     products = _product_places(shapes, scene, width, height, wishes, safe, free)
     words = _word_places(scene, headline, width, height, wishes, safe)
-    choice = _best_pair(products, words, scene, width, height)
+    choice = _best_pair(products, words, scene, width, height, wishes.vertical)
     return _finished(background, choice, shapes, scene, width, height, safe)
 
 
@@ -315,20 +316,26 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
     import numpy as np
 
     x0, y0, x1, y1 = safe.left, safe.top, 1 - safe.right, 1 - safe.bottom
+    room = (x1 - x0, y1 - y0)
     places = []
-    for wide in (1.0, 0.8, 0.64, 0.52, 0.42, 0.34):
-        for tall in (0.12, 0.17, 0.24, 0.33, 0.45, 0.6):
-            w, h = wide * (x1 - x0), tall * (y1 - y0)
-            for x in np.linspace(x0, x1 - w, 5 if wide < 0.8 else 3 if wide < 1 else 1):
-                for y in np.linspace(y0, y1 - h, 8):
+    for long in (1.0, 0.8, 0.64, 0.52, 0.42, 0.34):  # along the lines
+        for deep in (0.12, 0.17, 0.24, 0.33, 0.45, 0.6):  # across them
+            w, h = (part * side for part, side in zip((deep, long) if wishes.vertical else (long, deep), room))
+            steps = (5 if long < 0.8 else 3 if long < 1 else 1, 8)
+            columns, rows = reversed(steps) if wishes.vertical else steps
+            for x in np.linspace(x0, x1 - w, columns):
+                for y in np.linspace(y0, y1 - h, rows):
                     places.append((x, y, x + w, y + h))
     boxes = np.array(places)
     boxes = boxes[_on_side(boxes, wishes.text_side, y1)]
-    boxes = _trimmed(_scored_words(boxes, scene, headline, width, height).boxes[: BEST // 3])
-    free = _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, headline, width, height)
+    words = _Text(headline, wishes.vertical)
+    boxes = _trimmed(_scored_words(boxes, scene, words, width, height).boxes[: BEST // 3])
+    free = _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, words, width, height)
+    if wishes.vertical:
+        return free
     bands = [(x0, y, x1, y + tall * (y1 - y0)) for tall in BANDS for y in (y0, y1 - tall * (y1 - y0))]
     over = np.array(bands)
-    over = _veiled_words(over[_on_side(over, wishes.text_side, y1)], scene, headline, width, height)
+    over = _veiled_words(over[_on_side(over, wishes.text_side, y1)], scene, words, width, height)
     return _Words(*map(np.concatenate, zip(free, over)))
 
 
@@ -355,7 +362,7 @@ def _trimmed(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes, *(boxes + less * side * part for side in np.eye(4) for part in TRIMS)])
 
 
-def _scored_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, height: int) -> _Words:
+def _scored_words(boxes: np.ndarray, scene: Scene, words: _Text, width: int, height: int) -> _Words:
     """The best of the boxes [N, 4], best first."""
     import numpy as np
 
@@ -367,35 +374,38 @@ def _scored_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, he
     noise = 1.2 * busy + 0.8 * rough + 0.9 * patchy
     # Words that nick a subject look careless, however little of it they hide.
     eye = 0.9 * salient + 3.2 * hidden + 1.2 * nicked
-    ink = _ink_in(boxes, headline, width, height)
+    ink = _ink_in(boxes, words, width, height)
     share = ink.letter / (width * height) ** 0.5
     # Below a sixteenth it is hardly a headline, below a twentieth it is none; a long sentence may be smaller.
-    least = np.clip((SENTENCE / max(1.0, sum(map(_advance, headline)))) ** 0.5, 0.7, 1)
+    least = np.clip((SENTENCE / max(1.0, words.length(words.headline))) ** 0.5, 0.7, 1)
     small = 2 * np.clip(1 - share / (0.06 * least), 0, 1) + 5 * np.clip(1 - share / (0.054 * least), 0, 1)
     large = np.clip(share / 0.12, 0, 1) - small
-    lost = np.clip(boxes[:, 3] - boxes[:, 1] - 0.4, 0, 1)  # a tall box with few words looks lost
+    across = 0 if words.vertical else 1
+    lost = np.clip(boxes[:, 2 + across] - boxes[:, across] - 0.4, 0, 1)  # a deep box with few words looks lost
     upper = 1 - centre[:, 1]  # read first
-    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost - 0.6 * ink.broken
-    score -= _touched(boxes, ink, scene, width, height)
+    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost
+    # Columns of two letters read as rows of them.
+    score -= (1.2 if words.vertical else 0.6) * ink.broken
+    score -= _touched(boxes, ink, words, scene, width, height)
     best = np.argsort(-score, kind="stable")[: 2 * BEST]
     return _Words(boxes[best], score[best], hidden[best], busy[best], ink.letter[best], np.zeros(len(best), bool))
 
 
-def _veiled_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, height: int) -> _Words:
+def _veiled_words(boxes: np.ndarray, scene: Scene, words: _Text, width: int, height: int) -> _Words:
     """Bands [N, 4] along an edge, for pictures that leave no free place: there a headline over things, on a gradient as
     posters have it, looks better than one squeezed between them. What is under it counts little; a face counts."""
     import numpy as np
 
     salient, busy = BoxMeans(np.stack([scene.saliency, scene.busyness > BUSY], -1, dtype=np.float64)).over(boxes).T
     hidden = _hidden(scene, boxes)
-    ink = _ink_in(boxes, headline, width, height)
+    ink = _ink_in(boxes, words, width, height)
     large = np.clip(ink.letter / (width * height) ** 0.5 / 0.12, 0, 1)
     upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
     score = 1.8 * large + 0.4 * upper - 0.9 * salient - 3.2 * hidden - 0.6 * ink.broken - VEILED
     return _Words(boxes, score, hidden, busy, ink.letter, np.ones(len(boxes), bool))
 
 
-def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int) -> np.ndarray:
+def _touched(boxes: np.ndarray, ink: _Ink, words: _Text, scene: Scene, width: int, height: int) -> np.ndarray:
     """[M] what it costs that the letters themselves, not their box, meet a thing or the outline of one.
 
     Half a letter's worth costs all of it: a headline that only just bites into a cup looks as wrong as one across it.
@@ -403,7 +413,8 @@ def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int
     import numpy as np
 
     clear = CLEAR * ink.letter
-    align = _alignments((boxes[:, 0] + boxes[:, 2]) / 2)
+    # Columns stand in the middle of their box.
+    align = 0.5 if words.vertical else _alignments((boxes[:, 0] + boxes[:, 2]) / 2)
     left = boxes[:, 0] * width + (boxes[:, 2] - boxes[:, 0]) * width * align - ink.wide * align
     top = (boxes[:, 1] + boxes[:, 3]) / 2 * height - ink.tall / 2
     room = np.stack([left - clear, top - clear, left + ink.wide + clear, top + ink.tall + clear], -1)
@@ -430,23 +441,24 @@ def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(ratio - 0.5, 0, 1), np.clip(np.sqrt(np.maximum(spread - middle**2, 0)) / 0.2, 0, 1)
 
 
-def _ink_in(boxes: np.ndarray, headline: str, width: int, height: int) -> _Ink:
+def _ink_in(boxes: np.ndarray, words: _Text, width: int, height: int) -> _Ink:
     """How large the words get in each box, each of their lines folded into one to five, and what they then fill."""
     import numpy as np
 
-    lines = [line for line in TAG.sub("", headline).splitlines() if line.strip()] or ["x" * 10]
-    lengths = [sum(map(_advance, line)) for line in lines]
-    words = [[sum(map(_advance, word)) for word in WORD.findall(line)] for line in lines]
+    lines = [line for line in TAG.sub("", words.headline).splitlines() if line.strip()] or ["x" * 10]
+    lengths = [words.length(line) for line in lines]
+    parted = [[words.length(word) for word in WORD.findall(line)] for line in lines]
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
+    along, across = (tall, wide) if words.vertical else (wide, tall)
     sizes, longests, counts = [], [], []
     for folds in range(1, 6):
         count, longest = 0, 0.0
-        for length, parts in zip(lengths, words):
+        for length, parts in zip(lengths, parted):
             into = max(1, round(folds * length / max(lengths)))
             uneven = sum(parts) / len(parts) / 3 if into > 1 else 0  # a third of a word
             longest = max(longest, length / into + uneven, *parts)
             count += into
-        sizes.append(np.minimum(wide / longest, tall / (1.2 * count)))
+        sizes.append(np.minimum(along / longest, across / (1.2 * count)))
         longests.append(longest)
         counts.append(count)
     fold = np.argmax(sizes, 0)
@@ -455,8 +467,21 @@ def _ink_in(boxes: np.ndarray, headline: str, width: int, height: int) -> _Ink:
     letter, longest, lines_high = (
         np.choose(fold, part) for part in (sizes, longests, [1.2 * n - 0.28 for n in counts])
     )
-    drawn = np.minimum(wide / longest, tall / lines_high)  # no leading above the first line, nor below the last
-    return _Ink(letter, drawn * longest, drawn * lines_high, fold > 0)
+    drawn = np.minimum(along / longest, across / lines_high)  # no leading before the first line, nor behind the last
+    filled = (drawn * longest, drawn * lines_high)
+    ink_wide, ink_tall = reversed(filled) if words.vertical else filled
+    return _Ink(letter, ink_wide, ink_tall, fold > 0)
+
+
+class _Text(NamedTuple):
+    """What is to be written, and how it runs."""
+
+    headline: str
+    vertical: bool
+
+    def length(self, text: str) -> float:
+        """Of a line, in em, about."""
+        return sum(map(_downward if self.vertical else _advance, text))
 
 
 def _advance(character: str) -> float:
@@ -466,10 +491,15 @@ def _advance(character: str) -> float:
     return 0.95 if unicodedata.east_asian_width(character) in "WF" else 0.56
 
 
+def _downward(character: str) -> float:
+    """What a character takes of a column, in em, about."""
+    return 0.4 if character.isspace() else 1.0
+
+
 # --- both together ----------------------------------------------------------------------------------------------------
 
 
-def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, height: int) -> _Choice:
+def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, height: int, vertical: bool) -> _Choice:
     """Scores add up from terms of about 0..1; their weights are the taste of this pack."""
     import numpy as np
 
@@ -491,6 +521,8 @@ def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, hei
         level = np.abs((groups[..., 1] + groups[..., 3]) / 2 - centre[..., 1])
         axis = np.abs(middle - centre[..., 0])
         landscape = np.clip(width / height - 1.3, 0, 1) - np.clip(1.1 - width / height, 0, 1)
+        if vertical:  # columns stand beside a product in a picture of any shape
+            landscape = max(landscape, 0.5)
         score += 0.7 * landscape * beside - np.where(beside, 0.5 * level, 0.6 * axis)
         score -= np.where(tight > 0, 6 + 20 * tight, 0)
     score = score - 0.8 * np.abs(lean)

@@ -344,6 +344,23 @@ def test_words_over_a_portrait_leave_the_face_free():
     assert text.width > 0.85 * 512
 
 
+@pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
+@pytest.mark.parametrize("size", [(400, 400), (640, 360), (270, 480)])
+@pytest.mark.parametrize("words", ["매일 아침", "約束の輝き", "갓 내린\n한 잔의 여유"])
+def test_words_that_run_downwards_get_a_place_for_columns(masks, size, words):
+    """Not a headline's flat one, in which each syllable or two begins a new column, or all are small."""
+    from storefront.studio.text import fonts, typeset
+
+    layout = plan(table(*size), masks, words, Wishes(vertical=True))
+    text = layout.text
+    for box in layout.products:
+        assert text.right <= box.x or box.right <= text.x or text.bottom <= box.y or box.bottom <= text.y
+    face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+    block = typeset.Typesetter(words, face, typeset.Setting(vertical=True)).fit(text.width, text.height)
+    assert block.lines <= words.count("\n") + 2
+    assert block.size > 0.05 * (size[0] * size[1]) ** 0.5
+
+
 def test_the_writers_lines_stay_whole_where_there_is_room():
     picture = table(400, 400, horizon=0.7, tint=0.15)
     picture[50:370, 230:330] = [0.1, 0.5, 0.3]
