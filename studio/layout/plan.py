@@ -579,7 +579,7 @@ def _ink(part: np.ndarray, least: float = 0.0) -> tuple[str, Scrim | None, float
     if ratio >= contrast.READABLE and not least:
         return color, None, ratio
     veils = {
-        ink: Scrim(veil, max(least, contrast.scrim_opacity(ink, veil, under)))
+        ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under, least=least))
         for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
     }
     # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
