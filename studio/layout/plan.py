@@ -118,6 +118,7 @@ class _Choice(NamedTuple):
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 GAP = 0.06  # between products, times the tallest one's height
 APART = 0.045  # of the square root of the area: from product to words, and half as much again beside it
+ALMOST = (0.01, 0.1)  # of the width: from middle to middle of words and a product under each other
 BUSY = 0.3  # a cell with more edge than this is busy
 EYE = 0.55  # a cell that stands out more than this catches the eye
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
@@ -523,7 +524,8 @@ def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, hei
         landscape = np.clip(width / height - 1.3, 0, 1) - np.clip(1.1 - width / height, 0, 1)
         if vertical:  # columns stand beside a product in a picture of any shape
             landscape = max(landscape, 0.5)
-        score += 0.7 * landscape * beside - np.where(beside, 0.5 * level, 0.6 * axis)
+        almost = (axis > ALMOST[0]) & (axis < ALMOST[1])  # a little off each other's middle looks like a mistake
+        score += 0.7 * landscape * beside - np.where(beside, 0.5 * level, 0.6 * axis + 0.25 * almost)
         score -= np.where(tight > 0, 6 + 20 * tight, 0)
     score = score - 0.8 * np.abs(lean)
     product, text = np.unravel_index(int(score.argmax()), score.shape)

@@ -368,6 +368,18 @@ def test_the_writers_lines_stay_whole_where_there_is_room():
     assert (np.diff(rows.astype(int)) == 1).sum() == 2
 
 
+@pytest.mark.parametrize("horizon", [0.55, 0.6])
+@pytest.mark.parametrize("matte", [MUG, BOTTLE], ids=["mug", "bottle"])
+def test_words_above_a_product_share_its_axis_or_stand_well_off_it(matte, horizon):
+    """Light from one side pulls a composition to it; a twentieth of the width looks like a mistake."""
+    picture = np.clip(table(400, 400, horizon) * np.linspace(1.05, 0.6, 400)[None, :, None], 0, 1)
+    layout = plan(picture, [matte], "갓 내린\n한 잔의 여유", Wishes())
+    (box,), text = layout.products, layout.text
+    off = abs(box.x + box.right - text.x - text.right) / 800
+    beside = text.right <= box.x or box.right <= text.x
+    assert beside or off <= 0.015 or off >= 0.095
+
+
 def test_longer_words_get_more_room():
     def area(words: str) -> int:
         text = plan(table(), [BOTTLE], words, Wishes()).text
