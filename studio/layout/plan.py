@@ -376,11 +376,7 @@ def _scored_words(boxes: np.ndarray, scene: Scene, words: _Text, width: int, hei
     # Words that nick a subject look careless, however little of it they hide.
     eye = 0.9 * salient + 3.2 * hidden + 1.2 * nicked
     ink = _ink_in(boxes, words, width, height)
-    share = ink.letter / (width * height) ** 0.5
-    # Below a sixteenth it is hardly a headline, below a twentieth it is none; a long sentence may be smaller.
-    least = np.clip((SENTENCE / max(1.0, words.length(words.headline))) ** 0.5, 0.7, 1)
-    small = 2 * np.clip(1 - share / (0.06 * least), 0, 1) + 5 * np.clip(1 - share / (0.054 * least), 0, 1)
-    large = np.clip(share / 0.12, 0, 1) - small
+    large = _large(ink, words, width, height)
     across = 0 if words.vertical else 1
     lost = np.clip(boxes[:, 2 + across] - boxes[:, across] - 0.4, 0, 1)  # a deep box with few words looks lost
     upper = 1 - centre[:, 1]  # read first
@@ -400,10 +396,21 @@ def _veiled_words(boxes: np.ndarray, scene: Scene, words: _Text, width: int, hei
     salient, busy = BoxMeans(np.stack([scene.saliency, scene.busyness > BUSY], -1, dtype=np.float64)).over(boxes).T
     hidden = _hidden(scene, boxes)
     ink = _ink_in(boxes, words, width, height)
-    large = np.clip(ink.letter / (width * height) ** 0.5 / 0.12, 0, 1)
+    large = _large(ink, words, width, height)
     upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
     score = 1.8 * large + 0.4 * upper - 0.9 * salient - 3.2 * hidden - 0.6 * ink.broken - VEILED
     return _Words(boxes, score, hidden, busy, ink.letter, np.ones(len(boxes), bool))
+
+
+def _large(ink: _Ink, words: _Text, width: int, height: int) -> np.ndarray:
+    """[M] how large the letters are, up to 1; less than 0 where they are no headline."""
+    import numpy as np
+
+    share = ink.letter / (width * height) ** 0.5
+    # Below a sixteenth it is hardly a headline, below a twentieth it is none; a long sentence may be smaller.
+    least = np.clip((SENTENCE / max(1.0, words.length(words.headline))) ** 0.5, 0.7, 1)
+    small = 2 * np.clip(1 - share / (0.06 * least), 0, 1) + 5 * np.clip(1 - share / (0.054 * least), 0, 1)
+    return np.clip(share / 0.12, 0, 1) - small
 
 
 def _touched(boxes: np.ndarray, ink: _Ink, words: _Text, scene: Scene, width: int, height: int) -> np.ndarray:

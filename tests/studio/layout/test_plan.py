@@ -338,6 +338,14 @@ def test_where_nothing_is_free_the_words_go_over_an_edge_on_a_veil(name):
     assert parse(layout.to_json()) == layout
 
 
+@pytest.mark.parametrize(
+    "words", ["아주아주길고띄어쓰기가전혀없는문장을그대로붙여넣은사장님의광고문구입니다", "x" * 200, "긴 글 " * 60]
+)
+@pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
+def test_no_veil_where_words_are_small_for_their_length_alone(words, masks):
+    assert plan(table(400, 500), masks, words, Wishes()).scrim is None
+
+
 def test_words_over_a_portrait_leave_the_face_free():
     text = plan(filled("astronaut", 512, 512), [], "우주로 떠나는 여행", Wishes()).text
     assert text.y > 0.7 * 512
