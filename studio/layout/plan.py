@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..canvas import FORMATS
 from ..errors import InputError, require_number
 from ..images import require_mask, require_picture
+from ..text.breaking import is_hangul
 from ..text.markup import TAG
-from ..text.typeset import OWN_LINES
+from ..text.typeset import OWN_LINES, RUN_ON
 from . import contrast
 from .layout import Box, Layout, Safe, Scrim
 from .light import estimate_light
@@ -455,7 +456,7 @@ def _ink_in(boxes: np.ndarray, words: _Text, width: int, height: int) -> _Ink:
 
     lines = [line for line in TAG.sub("", words.headline).splitlines() if line.strip()] or ["x" * 10]
     lengths = [words.length(line) for line in lines]
-    parted = [[words.length(word) for word in WORD.findall(line)] for line in lines]
+    parted = [[words.length(_unbroken(word)) for word in WORD.findall(line)] for line in lines]
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
     along, across = (tall, wide) if words.vertical else (wide, tall)
     sizes, longests, counts = [], [], []
@@ -479,6 +480,11 @@ def _ink_in(boxes: np.ndarray, words: _Text, width: int, height: int) -> _Ink:
     filled = (drawn * longest, drawn * lines_high)
     ink_wide, ink_tall = reversed(filled) if words.vertical else filled
     return _Ink(letter, ink_wide, ink_tall, fold > 0)
+
+
+def _unbroken(word: str) -> str:
+    """What of a word stays on a line: Hangul without spaces is broken where that makes it much larger."""
+    return word[:RUN_ON] if sum(map(is_hangul, word)) > RUN_ON else word
 
 
 class _Text(NamedTuple):

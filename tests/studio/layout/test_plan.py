@@ -346,6 +346,18 @@ def test_no_veil_where_words_are_small_for_their_length_alone(words, masks):
     assert plan(table(400, 500), masks, words, Wishes()).scrim is None
 
 
+def test_hangul_without_spaces_gets_room_for_several_lines():
+    """Text Overlay breaks it; a place for one line would keep it tiny."""
+    from storefront.studio.text import fonts, typeset
+
+    words = "아주아주길고띄어쓰기가전혀없는문장을그대로붙여넣은사장님의광고문구입니다"
+    text = plan(table(400, 500), [MUG], words, Wishes()).text
+    face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+    block = typeset.Typesetter(words, face, typeset.Setting()).fit(text.width, text.height)
+    assert block.lines > 1
+    assert block.size > 0.045 * (400 * 500) ** 0.5
+
+
 def test_words_over_a_portrait_leave_the_face_free():
     text = plan(filled("astronaut", 512, 512), [], "우주로 떠나는 여행", Wishes()).text
     assert text.y > 0.7 * 512
