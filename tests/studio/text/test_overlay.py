@@ -133,6 +133,18 @@ def test_automatic_colour_reads(typeface, level, light):
     assert out.notes == []
 
 
+def test_a_large_price_in_a_brand_s_red_stands_in_no_fog(typeface):
+    """Contrast 3 to 1, as WCAG asks of large letters, is met on a light grey; small print in that red still gets its 4.5."""
+    red = "#d62828"
+    large = draw.overlay(plain(0.8), ["3,900원"], Design(preset="price", color=red), typeface)
+    assert large.notes == []
+    darker = draw.overlay(plain(0.7), ["3,900원"], Design(preset="price", color=red), typeface)
+    left, top, right, bottom = ink(darker.mask[0])
+    beside = darker.image[0, top:bottom, left:right][darker.mask[0, top:bottom, left:right] == 0].numpy()
+    assert 3 * 0.95 <= contrast.worst_contrast(red, beside) < contrast.READABLE
+    assert "scrim" in draw.overlay(plain(0.8), ["오늘만"], Design(size=20, color=red), typeface).notes[0]
+
+
 def test_a_scrim_comes_where_no_colour_reads_and_then_one_does(typeface):
     stripes = plain(0)
     stripes[:, :, ::2] = 1
