@@ -75,6 +75,12 @@ class StorefrontPlanLayout(io.ComfyNode):
                     optional=True,
                     tooltip="Asks a vision model for the places. The picture is sent to it; settings: Storefront.",
                 ),
+                io.Boolean.Input(
+                    "vertical",
+                    default=False,
+                    optional=True,
+                    tooltip="The words run downwards, in columns: as in Text Overlay. They get a high, narrow place.",
+                ),
             ],
             outputs=[
                 LAYOUT.Output("layout"),

@@ -133,10 +133,12 @@ def catalogue(
     inputs are those of `product_composite`.
     """
     require_several("photos", photos)
-    wishes = plan.Wishes(format=format, product_scale=product_scale, text_side=text_side, margin=margin)
     _require("edges", edges, Edges)
     _require("placement", placement, Placement)
     _require("design", design, Design)
+    wishes = plan.Wishes(
+        format=format, product_scale=product_scale, text_side=text_side, margin=margin, vertical=design.vertical
+    )
     layout = None if layout is None else parse(layout)
     pairs: Iterable[tuple[Picture, str]] = _pairs(photos, headlines)
     if same_place and layout is None:
@@ -224,8 +226,8 @@ def poster_from_photo(
     if not headline.strip():
         raise InputError("headline", headline, "words to write")
     recorder = Recorder(progress)
-    wishes = plan.Wishes(format=format, text_side=text_side, margin=margin)
     _require("design", design, Design)
+    wishes = plan.Wishes(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
     layout = None if layout is None else parse(layout)
     typeface = _typeface(font, font_folders)
     picture, _ = read_picture("photo", photo)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE = 768  # pixels of what is shown to the model
 THOUSAND = 1000  # a model counts in thousandths of the picture: it knows nothing of pixels after its own resizing
-SMALLEST_TEXT = (120, 50)  # thousandths of width and height
+SMALLEST_TEXT = (120, 50)  # thousandths of the picture's sides, along and across the lines
 LONGEST_REASON = 300  # characters
 
 INSTRUCTIONS = """You place a product and a headline on a picture for an advertisement.
@@ -31,7 +31,8 @@ Answer with one JSON object and nothing else:
  "reason_en": "one sentence in English", "reason_ko": "the same in Korean"}
 - As many products as "products" has, in its order, each standing on the ground that the picture shows, of about the size
   given there.
-- The text where the picture is calm and no product stands, inside "safe"."""
+- The text where the picture is calm and no product stands, inside "safe". Where "vertical" is true it runs downwards in
+  columns and wants a high, narrow box."""
 
 # Gives a vision model's answer to (instructions, request, JPEG as a data URL). Raises AdviceError where there is none.
 Ask = Callable[[str, str, str], str]
@@ -52,6 +53,7 @@ def advised(background: torch.Tensor, layout: Layout, headline: str, wishes: Wis
     request = json.dumps(
         {
             "headline": headline,
+            "vertical": wishes.vertical,
             "products": [_thousandths(box, layout) for box in layout.products],
             "safe": {
                 "x": math.ceil(safe.left * THOUSAND),
@@ -71,7 +73,7 @@ def advised(background: torch.Tensor, layout: Layout, headline: str, wishes: Wis
         for index, (value, local) in enumerate(zip(wanted, layout.products, strict=True))
     )
     text = _box(answer.get("text"), layout, "the text")
-    _judge(products, text, layout, safe)
+    _judge(products, text, layout, safe, wishes.vertical)
     color, align, scrim = inked(picture[0].numpy(), text)
     made = replace(
         layout,
@@ -144,7 +146,7 @@ def _standing(wanted: Box, local: Box, keep_size: bool) -> Box:
     return Box(round(wanted.x + (wanted.width - width) / 2), wanted.bottom - height, width, height)
 
 
-def _judge(products: tuple[Box, ...], text: Box, layout: Layout, safe: Any) -> None:
+def _judge(products: tuple[Box, ...], text: Box, layout: Layout, safe: Any, vertical: bool) -> None:
     """Raise AdviceError for what no good layout does."""
     for box in products:
         if box.x < 0 or box.y < 0 or box.right > layout.width or box.bottom > layout.height:
@@ -161,10 +163,8 @@ def _judge(products: tuple[Box, ...], text: Box, layout: Layout, safe: Any) -> N
         or text.bottom > (1 - safe.bottom) * layout.height + slack
     ):
         raise AdviceError("the text leaves the safe area")
-    if (
-        text.width * THOUSAND < SMALLEST_TEXT[0] * layout.width
-        or text.height * THOUSAND < SMALLEST_TEXT[1] * layout.height
-    ):
+    wide, high = reversed(SMALLEST_TEXT) if vertical else SMALLEST_TEXT
+    if text.width * THOUSAND < wide * layout.width or text.height * THOUSAND < high * layout.height:
         raise AdviceError("the text's box is too small to read")
 
 

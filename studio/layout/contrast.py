@@ -47,10 +47,11 @@ def best_color(under: np.ndarray, candidates: tuple[str, ...] = (LIGHT, DARK)) -
     return max(((color, worst_contrast(color, under)) for color in candidates), key=lambda pair: pair[1])
 
 
-def scrim_opacity(color: str, scrim: str, under: np.ndarray, wanted: float = READABLE) -> float:
-    """The least opacity 0..1 (in steps of 0.05) of a veil of colour `scrim` that makes `color` readable on `under`."""
+def scrim_opacity(color: str, scrim: str, under: np.ndarray, wanted: float = READABLE, least: float = 0.0) -> float:
+    """The least opacity 0..1 (in steps of 0.05, from `least` up) of a veil of colour `scrim` that makes `color` readable
+    on `under`."""
     veil = rgb_of(scrim)
-    for step in range(21):
+    for step in range(round(least * 20), 21):
         opacity = step / 20
         if worst_contrast(color, under * (1 - opacity) + veil * opacity) >= wanted:
             return opacity

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..errors import InputError
 
 LARGEST = 100_000  # pixels; far above any picture, far below what breaks arithmetic
+WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
 ALIGNMENTS = ("left", "center", "right")
 
 
@@ -38,6 +39,15 @@ class Light(NamedTuple):
     elevation: float  # degrees above the ground, 0 (grazing, long shadows) to 90 (overhead)
 
 
+class Safe(NamedTuple):
+    """Shares of the picture at its edges where no word may stand."""
+
+    top: float
+    right: float
+    bottom: float
+    left: float
+
+
 class Scrim(NamedTuple):
     """A veil under the words, where no text colour alone is readable."""
 
@@ -58,10 +68,11 @@ class Layout:
     light: Light
     reason_en: str = ""
     reason_ko: str = ""
+    safe: Safe | None = None  # what the plan kept free of words, for whoever moves them later; None: not known
 
     def to_json(self) -> str:
         """What `parse` reads; a person may edit it."""
-        scrim = None if self.scrim is None else self.scrim._asdict()
+        scrim, safe = (None if part is None else part._asdict() for part in (self.scrim, self.safe))
         return json.dumps(
             {
                 "canvas": {"width": self.width, "height": self.height},
@@ -74,6 +85,7 @@ class Layout:
                     "scrim": scrim,
                 },
                 "light": self.light._asdict(),
+                "safe": safe,
                 "reasons": {"en": self.reason_en, "ko": self.reason_ko},
             },
             indent=2,
@@ -97,23 +109,19 @@ class Layout:
             x, y = round(box.x * across), round(box.y * down)
             return Box(x, y, max(1, round(box.right * across) - x), max(1, round(box.bottom * down) - y))
 
-        return Layout(
-            width,
-            height,
-            tuple(scaled(box) for box in self.products),
-            round(self.ground * down),
-            scaled(self.text),
-            self.text_color,
-            self.text_align,
-            self.scrim,
-            self.light,
-            self.reason_en,
-            self.reason_ko,
+        return replace(
+            self,
+            width=width,
+            height=height,
+            products=tuple(scaled(box) for box in self.products),
+            ground=round(self.ground * down),
+            text=scaled(self.text),
         )
 
 
 def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
-    """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link).
+    """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`
+    may be absent.
 
     Raises InputError that names the field.
     """
@@ -139,6 +147,10 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     if scrim is not None:
         scrim = _mapping(text, "text.scrim")
         scrim = Scrim(require_color("layout: text.scrim.color", scrim.get("color")), _number(scrim, "opacity", 0, 1))
+    safe = None
+    if value.get("safe") is not None:
+        part = _mapping(value, "safe")
+        safe = Safe(*(_number(part, f"safe.{edge}", 0, WIDEST_SAFE) for edge in Safe._fields))
     reasons = value.get("reasons")
     reasons = reasons if isinstance(reasons, Mapping) else {}
     return Layout(
@@ -153,6 +165,7 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         Light(_number(light, "light.azimuth", -360, 360), _number(light, "light.elevation", 0, 90)),
         str(reasons.get("en", "")),
         str(reasons.get("ko", "")),
+        safe,
     )
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..canvas import FORMATS
 from ..errors import InputError, require_number
 from ..images import require_mask, require_picture
+from ..text.breaking import is_hangul
 from ..text.markup import TAG
-from ..text.typeset import OWN_LINES
+from ..text.typeset import OWN_LINES, RUN_ON
 from . import contrast
-from .layout import Box, Layout, Scrim
+from .layout import Box, Layout, Safe, Scrim
 from .light import estimate_light
 from .scene import BoxMeans, Scene, box_mean, look_at
 
@@ -26,15 +27,6 @@ EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
 SMALLEST = 32  # pixels a side
 MOST = 64  # products, as a layout may hold
-
-
-class Safe(NamedTuple):
-    """Shares of the picture at its edges where no word may stand."""
-
-    top: float
-    right: float
-    bottom: float
-    left: float
 
 
 NOTHING = Safe(0, 0, 0, 0)
@@ -63,6 +55,7 @@ class Wishes:
     product_scale: float = 0.0  # % of the picture's height (or width, if that is met first); 0: chosen
     text_side: str = "auto"  # which side of the picture the words take
     margin: float = 5.0  # % of the shorter side that stays free all around
+    vertical: bool = False  # the words run downwards, in columns from right to left
 
     def __post_init__(self) -> None:
         allowed: dict[str, tuple[str, ...]] = {
@@ -105,6 +98,7 @@ class _Words(NamedTuple):
     hidden: np.ndarray  # [M] 0..1, how much of what catches the eye they hide
     busy: np.ndarray  # [M] 0..1, how much of what is under them is edges
     letter: np.ndarray  # [M] pixels an em
+    veiled: np.ndarray  # [M] whether they lie over things, on a veil from an edge of the picture
 
 
 class _Ink(NamedTuple):
@@ -125,6 +119,7 @@ class _Choice(NamedTuple):
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 GAP = 0.06  # between products, times the tallest one's height
 APART = 0.045  # of the square root of the area: from product to words, and half as much again beside it
+ALMOST = (0.01, 0.1)  # of the width: from middle to middle of words and a product under each other
 BUSY = 0.3  # a cell with more edge than this is busy
 EYE = 0.55  # a cell that stands out more than this catches the eye
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
@@ -133,6 +128,9 @@ SENTENCE = 16  # em: longer words are no headline any more
 LEFT = 0.4  # of the width: words in the middle of a box before this are flush left, and the same from the right
 CLEAR = 0.25  # of an em: what letters keep from a thing, at least
 TEXTURE = 0.35  # busy cells among their neighbours; more is wood or a crowd, less is the outline of a thing
+BANDS = (0.12, 0.17, 0.24, 0.33)  # of the safe area's height: words over things take one along its upper or lower edge
+VEILED = 2.0  # what that costs, in scores of `_scored_words`, where a good place has 1 to 3 and a bad one less than -1
+LEAST_VEIL = 0.4  # opacity of a veil over things: less would only dirty them
 TRIMS = (0.1, 0.2, 0.3, 0.42, 0.55)  # of a box's side, taken off where it meets a thing
 
 
@@ -169,8 +167,8 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
     free, safe = _margin(wishes, width, height), safe_edges(wishes, width, height)
     products = _product_places(shapes, scene, width, height, wishes, safe, free)
     words = _word_places(scene, headline, width, height, wishes, safe)
-    choice = _best_pair(products, words, scene, width, height)
-    return _finished(background, choice, shapes, scene, width, height)
+    choice = _best_pair(products, words, scene, width, height, wishes.vertical)
+    return _finished(background, choice, shapes, scene, width, height, safe)
 
 
 def _margin(wishes: Wishes, width: int, height: int) -> Safe:
@@ -320,17 +318,27 @@ def _word_places(scene: Scene, headline: str, width: int, height: int, wishes: W
     import numpy as np
 
     x0, y0, x1, y1 = safe.left, safe.top, 1 - safe.right, 1 - safe.bottom
+    room = (x1 - x0, y1 - y0)
     places = []
-    for wide in (1.0, 0.8, 0.64, 0.52, 0.42, 0.34):
-        for tall in (0.12, 0.17, 0.24, 0.33, 0.45, 0.6):
-            w, h = wide * (x1 - x0), tall * (y1 - y0)
-            for x in np.linspace(x0, x1 - w, 5 if wide < 0.8 else 3 if wide < 1 else 1):
-                for y in np.linspace(y0, y1 - h, 8):
+    for long in (1.0, 0.8, 0.64, 0.52, 0.42, 0.34):  # along the lines
+        for deep in (0.12, 0.17, 0.24, 0.33, 0.45, 0.6):  # across them
+            w, h = (part * side for part, side in zip((deep, long) if wishes.vertical else (long, deep), room))
+            steps = (5 if long < 0.8 else 3 if long < 1 else 1, 8)
+            columns, rows = reversed(steps) if wishes.vertical else steps
+            for x in np.linspace(x0, x1 - w, columns):
+                for y in np.linspace(y0, y1 - h, rows):
                     places.append((x, y, x + w, y + h))
     boxes = np.array(places)
     boxes = boxes[_on_side(boxes, wishes.text_side, y1)]
-    boxes = _trimmed(_scored_words(boxes, scene, headline, width, height).boxes[: BEST // 3])
-    return _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, headline, width, height)
+    words = _Text(headline, wishes.vertical)
+    boxes = _trimmed(_scored_words(boxes, scene, words, width, height).boxes[: BEST // 3])
+    free = _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, words, width, height)
+    if wishes.vertical:
+        return free
+    bands = [(x0, y, x1, y + tall * (y1 - y0)) for tall in BANDS for y in (y0, y1 - tall * (y1 - y0))]
+    over = np.array(bands)
+    over = _veiled_words(over[_on_side(over, wishes.text_side, y1)], scene, words, width, height)
+    return _Words(*map(np.concatenate, zip(free, over)))
 
 
 def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
@@ -342,8 +350,8 @@ def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
         "auto": np.ones(len(boxes), bool),
         "top": y < 0.42,
         "bottom": y > (0.58 if lowest > 0.75 else 0.5),
-        "left": x < 0.45,
-        "right": x > 0.55,
+        "left": x < LEFT,
+        "right": x > 1 - LEFT,
     }[side]
 
 
@@ -356,7 +364,7 @@ def _trimmed(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes, *(boxes + less * side * part for side in np.eye(4) for part in TRIMS)])
 
 
-def _scored_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, height: int) -> _Words:
+def _scored_words(boxes: np.ndarray, scene: Scene, words: _Text, width: int, height: int) -> _Words:
     """The best of the boxes [N, 4], best first."""
     import numpy as np
 
@@ -368,21 +376,45 @@ def _scored_words(boxes: np.ndarray, scene: Scene, headline: str, width: int, he
     noise = 1.2 * busy + 0.8 * rough + 0.9 * patchy
     # Words that nick a subject look careless, however little of it they hide.
     eye = 0.9 * salient + 3.2 * hidden + 1.2 * nicked
-    ink = _ink_in(boxes, headline, width, height)
+    ink = _ink_in(boxes, words, width, height)
+    large = _large(ink, words, width, height)
+    across = 0 if words.vertical else 1
+    lost = np.clip(boxes[:, 2 + across] - boxes[:, across] - 0.4, 0, 1)  # a deep box with few words looks lost
+    upper = 1 - centre[:, 1]  # read first
+    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost
+    # Columns of two letters read as rows of them.
+    score -= (1.2 if words.vertical else 0.6) * ink.broken
+    score -= _touched(boxes, ink, words, scene, width, height)
+    best = np.argsort(-score, kind="stable")[: 2 * BEST]
+    return _Words(boxes[best], score[best], hidden[best], busy[best], ink.letter[best], np.zeros(len(best), bool))
+
+
+def _veiled_words(boxes: np.ndarray, scene: Scene, words: _Text, width: int, height: int) -> _Words:
+    """Bands [N, 4] along an edge, for pictures that leave no free place: there a headline over things, on a gradient as
+    posters have it, looks better than one squeezed between them. What is under it counts little; a face counts."""
+    import numpy as np
+
+    salient, busy = BoxMeans(np.stack([scene.saliency, scene.busyness > BUSY], -1, dtype=np.float64)).over(boxes).T
+    hidden = _hidden(scene, boxes)
+    ink = _ink_in(boxes, words, width, height)
+    large = _large(ink, words, width, height)
+    upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
+    score = 1.8 * large + 0.4 * upper - 0.9 * salient - 3.2 * hidden - 0.6 * ink.broken - VEILED
+    return _Words(boxes, score, hidden, busy, ink.letter, np.ones(len(boxes), bool))
+
+
+def _large(ink: _Ink, words: _Text, width: int, height: int) -> np.ndarray:
+    """[M] how large the letters are, up to 1; less than 0 where they are no headline."""
+    import numpy as np
+
     share = ink.letter / (width * height) ** 0.5
     # Below a sixteenth it is hardly a headline, below a twentieth it is none; a long sentence may be smaller.
-    least = np.clip((SENTENCE / max(1.0, sum(map(_advance, headline)))) ** 0.5, 0.7, 1)
+    least = np.clip((SENTENCE / max(1.0, words.length(words.headline))) ** 0.5, 0.7, 1)
     small = 2 * np.clip(1 - share / (0.06 * least), 0, 1) + 5 * np.clip(1 - share / (0.054 * least), 0, 1)
-    large = np.clip(share / 0.12, 0, 1) - small
-    lost = np.clip(boxes[:, 3] - boxes[:, 1] - 0.4, 0, 1)  # a tall box with few words looks lost
-    upper = 1 - centre[:, 1]  # read first
-    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost - 0.6 * ink.broken
-    score -= _touched(boxes, ink, scene, width, height)
-    best = np.argsort(-score, kind="stable")[: 2 * BEST]
-    return _Words(boxes[best], score[best], hidden[best], busy[best], ink.letter[best])
+    return np.clip(share / 0.12, 0, 1) - small
 
 
-def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int) -> np.ndarray:
+def _touched(boxes: np.ndarray, ink: _Ink, words: _Text, scene: Scene, width: int, height: int) -> np.ndarray:
     """[M] what it costs that the letters themselves, not their box, meet a thing or the outline of one.
 
     Half a letter's worth costs all of it: a headline that only just bites into a cup looks as wrong as one across it.
@@ -390,7 +422,8 @@ def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int
     import numpy as np
 
     clear = CLEAR * ink.letter
-    align = _alignments((boxes[:, 0] + boxes[:, 2]) / 2)
+    # Columns stand in the middle of their box.
+    align = 0.5 if words.vertical else _alignments((boxes[:, 0] + boxes[:, 2]) / 2)
     left = boxes[:, 0] * width + (boxes[:, 2] - boxes[:, 0]) * width * align - ink.wide * align
     top = (boxes[:, 1] + boxes[:, 3]) / 2 * height - ink.tall / 2
     room = np.stack([left - clear, top - clear, left + ink.wide + clear, top + ink.tall + clear], -1)
@@ -399,7 +432,7 @@ def _touched(boxes: np.ndarray, ink: _Ink, scene: Scene, width: int, height: int
     busy = (scene.busyness > BUSY).astype(np.float64)
     outline = busy * (box_mean(busy[..., None], max(2, min(busy.shape) // 16))[..., 0] < TEXTURE)
     thing, edge = BoxMeans(np.stack([scene.saliency > EYE, outline], -1).astype(np.float64)).over(room).T
-    return 1.6 * np.clip(thing * area / 0.5, 0, 1) + 0.6 * np.clip(edge * area / 0.5, 0, 1)
+    return 2.0 * np.clip(thing * area / 0.5, 0, 1) + 0.6 * np.clip(edge * area / 0.5, 0, 1)
 
 
 def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -417,23 +450,24 @@ def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(ratio - 0.5, 0, 1), np.clip(np.sqrt(np.maximum(spread - middle**2, 0)) / 0.2, 0, 1)
 
 
-def _ink_in(boxes: np.ndarray, headline: str, width: int, height: int) -> _Ink:
+def _ink_in(boxes: np.ndarray, words: _Text, width: int, height: int) -> _Ink:
     """How large the words get in each box, each of their lines folded into one to five, and what they then fill."""
     import numpy as np
 
-    lines = [line for line in TAG.sub("", headline).splitlines() if line.strip()] or ["x" * 10]
-    lengths = [sum(map(_advance, line)) for line in lines]
-    words = [[sum(map(_advance, word)) for word in WORD.findall(line)] for line in lines]
+    lines = [line for line in TAG.sub("", words.headline).splitlines() if line.strip()] or ["x" * 10]
+    lengths = [words.length(line) for line in lines]
+    parted = [[words.length(_unbroken(word)) for word in WORD.findall(line)] for line in lines]
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
+    along, across = (tall, wide) if words.vertical else (wide, tall)
     sizes, longests, counts = [], [], []
     for folds in range(1, 6):
         count, longest = 0, 0.0
-        for length, parts in zip(lengths, words):
+        for length, parts in zip(lengths, parted):
             into = max(1, round(folds * length / max(lengths)))
             uneven = sum(parts) / len(parts) / 3 if into > 1 else 0  # a third of a word
             longest = max(longest, length / into + uneven, *parts)
             count += into
-        sizes.append(np.minimum(wide / longest, tall / (1.2 * count)))
+        sizes.append(np.minimum(along / longest, across / (1.2 * count)))
         longests.append(longest)
         counts.append(count)
     fold = np.argmax(sizes, 0)
@@ -442,8 +476,26 @@ def _ink_in(boxes: np.ndarray, headline: str, width: int, height: int) -> _Ink:
     letter, longest, lines_high = (
         np.choose(fold, part) for part in (sizes, longests, [1.2 * n - 0.28 for n in counts])
     )
-    drawn = np.minimum(wide / longest, tall / lines_high)  # no leading above the first line, nor below the last
-    return _Ink(letter, drawn * longest, drawn * lines_high, fold > 0)
+    drawn = np.minimum(along / longest, across / lines_high)  # no leading before the first line, nor behind the last
+    filled = (drawn * longest, drawn * lines_high)
+    ink_wide, ink_tall = reversed(filled) if words.vertical else filled
+    return _Ink(letter, ink_wide, ink_tall, fold > 0)
+
+
+def _unbroken(word: str) -> str:
+    """What of a word stays on a line: Hangul without spaces is broken where that makes it much larger."""
+    return word[:RUN_ON] if sum(map(is_hangul, word)) > RUN_ON else word
+
+
+class _Text(NamedTuple):
+    """What is to be written, and how it runs."""
+
+    headline: str
+    vertical: bool
+
+    def length(self, text: str) -> float:
+        """Of a line, in em, about."""
+        return sum(map(_downward if self.vertical else _advance, text))
 
 
 def _advance(character: str) -> float:
@@ -453,10 +505,15 @@ def _advance(character: str) -> float:
     return 0.95 if unicodedata.east_asian_width(character) in "WF" else 0.56
 
 
+def _downward(character: str) -> float:
+    """What a character takes of a column, in em, about."""
+    return 0.4 if character.isspace() else 1.0
+
+
 # --- both together ----------------------------------------------------------------------------------------------------
 
 
-def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, height: int) -> _Choice:
+def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, height: int, vertical: bool) -> _Choice:
     """Scores add up from terms of about 0..1; their weights are the taste of this pack."""
     import numpy as np
 
@@ -478,7 +535,10 @@ def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, hei
         level = np.abs((groups[..., 1] + groups[..., 3]) / 2 - centre[..., 1])
         axis = np.abs(middle - centre[..., 0])
         landscape = np.clip(width / height - 1.3, 0, 1) - np.clip(1.1 - width / height, 0, 1)
-        score += 0.7 * landscape * beside - np.where(beside, 0.5 * level, 0.6 * axis)
+        if vertical:  # columns stand beside a product in a picture of any shape
+            landscape = max(landscape, 0.5)
+        almost = (axis > ALMOST[0]) & (axis < ALMOST[1])  # a little off each other's middle looks like a mistake
+        score += 0.7 * landscape * beside - np.where(beside, 0.5 * level, 0.6 * axis + 0.25 * almost)
         score -= np.where(tight > 0, 6 + 20 * tight, 0)
     score = score - 0.8 * np.abs(lean)
     product, text = np.unravel_index(int(score.argmax()), score.shape)
@@ -492,17 +552,18 @@ def _best_pair(products: _Products, words: _Words, scene: Scene, width: int, hei
 
 
 def _finished(
-    background: np.ndarray, choice: _Choice, shapes: list[_Shape], scene: Scene, width: int, height: int
+    background: np.ndarray, choice: _Choice, shapes: list[_Shape], scene: Scene, width: int, height: int, safe: Safe
 ) -> Layout:
     left, top, right, bottom = (choice.words.boxes * [width, height, width, height]).round().astype(int).tolist()
     text = Box(left, top, max(1, right - left), max(1, bottom - top))
     products = _split(choice.products.boxes, shapes, width, height)
-    color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right])
+    veiled = bool(choice.words.veiled)
+    color, scrim, ratio = _ink(background[text.y : text.bottom, text.x : text.right], LEAST_VEIL if veiled else 0.0)
     align = _alignment(float(choice.words.boxes[0] + choice.words.boxes[2]) / 2)
     ground = products[0].bottom if products else round((scene.horizon or 0.9) * height)
     english, korean = _reasons(choice, products, scene, width, color, ratio, scrim)
     light = estimate_light(background)
-    return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean)
+    return Layout(width, height, products, ground, text, color, align, scrim, light, english, korean, safe)
 
 
 def _alignment(centre: float) -> str:
@@ -522,18 +583,18 @@ def inked(background: np.ndarray, text: Box) -> tuple[str, str, Scrim | None]:
     return color, _alignment((text.x + text.right) / 2 / background.shape[1]), scrim
 
 
-def _ink(part: np.ndarray) -> tuple[str, Scrim | None, float]:
-    """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1, and the
-    contrast that is reached."""
+def _ink(part: np.ndarray, least: float = 0.0) -> tuple[str, Scrim | None, float]:
+    """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1 or one of
+    opacity `least` is wanted, and the contrast that is reached."""
     step = (
         max(1, int((part.shape[0] * part.shape[1]) ** 0.5) // 96) | 1
     )  # odd: an even one would see one half of a fine stripe
     under = part[::step, ::step].reshape(-1, 3)
     color, ratio = contrast.best_color(under)
-    if ratio >= contrast.READABLE:
+    if ratio >= contrast.READABLE and not least:
         return color, None, ratio
     veils = {
-        ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under))
+        ink: Scrim(veil, contrast.scrim_opacity(ink, veil, under, least=least))
         for ink, veil in ((contrast.LIGHT, contrast.DARK), (contrast.DARK, contrast.LIGHT))
     }
     # White on a dark veil looks deliberate, dark on a white one like fog: only where much less of it does.
@@ -593,7 +654,10 @@ def _reasons(
         english.append(f"though they lie over {words.hidden:.0%} of what catches the eye")
         korean.append(f"눈길을 끄는 부분의 {words.hidden:.0%}와 겹치지만")
     tone, tone_ko = ("white", "흰색") if color == contrast.LIGHT else ("a dark colour", "어두운 색")
-    if scrim is None:
+    if choice.words.veiled and scrim is not None:
+        english.append(f"in {tone} over a veil of {scrim.opacity:.0%}, since no part of the picture is free for them")
+        korean.append(f"비어 있는 곳이 없어 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다")
+    elif scrim is None:
         english.append(f"in {tone}, which has a contrast of {ratio:.1f} to 1 there")
         korean.append(f"그 자리에서 대비가 {ratio:.1f}:1인 {tone_ko}으로 썼습니다")
     else:

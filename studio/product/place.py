@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import InputError, require_number
 from ..images import require_mask, require_one_each, require_picture
 from ..layout import contrast
-from ..layout.layout import Box, Layout, Light
+from ..layout.layout import Box, Layout, Light, Safe
 from ..layout.light import estimate_light
 from ..layout.plan import inked
 from . import color, shadow
@@ -43,6 +43,9 @@ LIGHTS = {  # the azimuth of Light
     "front left": 225.0,
     "front right": 135.0,
 }
+MARGIN = 0.05  # of the shorter side, free at the edges and beside a product where no plan says otherwise
+SHORT_WORD = 4  # em: what a band must have room for in one line,
+LEAST_LETTER = 0.05  # with letters of this share of the shorter side
 WORTH = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
 FAINT = 0.02  # alpha; less is no part of the product's box
 
@@ -240,6 +243,9 @@ def target_boxes(
         if planned:
             box = planned[index]
             x, y = box.x + (box.width - w) / 2, float(box.bottom - h)
+            # A size of one's own may be larger than the box: it stays in the picture as far as the box lies in it.
+            x = min(max(x, min(0, box.x)), max(width, box.right) - w)
+            y = max(y, min(0, box.y))
         else:
             name = "bottom center" if placement.anchor == AUTO else placement.anchor
             across = 0.0 if "left" in name else 1.0 if "right" in name else 0.5
@@ -371,13 +377,23 @@ def _as_layout(
         gap = round(min(width, height) * 0.03)
         if any(_meet(box, text, gap) for box in layout.products) or not any(_meet(box, text, gap) for box in stands):
             return placed
-        text = _rest(text, stands, gap) or _near(text, _free_band(stands, width, height), height)
+        area = _writable(layout.safe, width, height)
+        text = _rest(text, stands, gap) or _near(text, _free_band(stands, area), height)
         shade, align, scrim = inked(picture, text)
         return replace(placed, text=text, text_color=shade, text_align=align, scrim=scrim)
-    text = _free_band(stands, width, height)
+    text = _free_band(stands, _writable(None, width, height))
     under = picture[text.y : text.bottom, text.x : text.right].reshape(-1, 3)
     shade, _ = contrast.best_color(under[:: max(1, len(under) // 4096)])
     return Layout(width, height, stands, ground, text, shade, "center", None, light)
+
+
+def _writable(safe: Safe | None, width: int, height: int) -> Box:
+    """What a plan leaves for words; inside MARGIN where none says."""
+    if safe is None:
+        edge = MARGIN * min(width, height)
+        safe = Safe(edge / height, edge / width, edge / height, edge / width)
+    x, y = round(safe.left * width), round(safe.top * height)
+    return Box(x, y, max(1, round((1 - safe.right) * width) - x), max(1, round((1 - safe.bottom) * height) - y))
 
 
 def _meet(product: Box, text: Box, gap: int) -> bool:
@@ -411,18 +427,23 @@ def _near(text: Box, band: Box, height: int) -> Box:
     return Box(band.x, y, band.width, high)
 
 
-def _free_band(stands: tuple[Box, ...], width: int, height: int) -> Box:
-    """The largest of the bands above, below and beside all products, inside a margin of 5 %."""
-    edge = round(min(width, height) * 0.05)
-    left, top = min(box.x for box in stands), min(box.y for box in stands)
-    right, bottom = max(box.right for box in stands), max(box.bottom for box in stands)
+def _free_band(stands: tuple[Box, ...], area: Box) -> Box:
+    """The roomiest of the bands of `area` above, below and beside all products; its upper part where none has room."""
+    edge = round(min(area.width, area.height) * MARGIN)
+    left, top = min(box.x for box in stands) - edge, min(box.y for box in stands) - edge
+    right, bottom = max(box.right for box in stands) + edge, max(box.bottom for box in stands) + edge
     bands = [
-        (edge, edge, width - edge, top - edge),
-        (edge, bottom + edge, width - edge, height - edge),
-        (edge, edge, left - edge, height - edge),
-        (right + edge, edge, width - edge, height - edge),
+        (area.x, area.y, area.right, min(area.bottom, top)),
+        (area.x, max(area.y, bottom), area.right, area.bottom),
+        (area.x, area.y, min(area.right, left), area.bottom),
+        (max(area.x, right), area.y, area.right, area.bottom),
     ]
-    x, y, x2, y2 = max(bands, key=lambda band: max(0, band[2] - band[0]) * max(0, band[3] - band[1]))
-    if x2 - x < 1 or y2 - y < 1:  # the product fills the picture: the words go over its upper part
-        return Box(0, 0, width, max(1, height // 4))
+
+    def room(band: tuple[int, int, int, int]) -> float:
+        """Pixels an em of a short word: a high strip beside a product has less of them than a flat one above it."""
+        return min((band[2] - band[0]) / SHORT_WORD, band[3] - band[1])
+
+    x, y, x2, y2 = best = max(bands, key=room)
+    if room(best) < LEAST_LETTER * min(area.width, area.height):
+        return Box(area.x, area.y, area.width, max(1, area.height // 4))
     return Box(x, y, x2 - x, y2 - y)

@@ -36,7 +36,8 @@ BLENDS = ("normal", "multiply", "screen", "overlay", "soft light")
 NO_SAFE_AREA = "none"
 SCRIMS = (AUTO, "on", "off")
 SCRIM_COLORS = ("#000000", "#ffffff")
-LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for letters of 24 px and more
+LARGE_TEXT = 3.0  # contrast; WCAG 2.2, success criterion 1.4.3, for large letters:
+LARGE = 0.045  # here those of more than this share of the picture's shorter side, however many pixels that has
 SOFT = 0.11  # of the picture's shorter side: the least over which a scrim fades
 FIRM_SCRIM = 0.35  # opacity of one that was asked for
 FIRM_OUTLINE, FIRM_BOX = 0.03, 0.5  # em, opacity: from here on letters need no veil
@@ -299,7 +300,8 @@ def _draw(
     x, y = _position(design, layout, box, block)
     ink = _Ink(x, y, x + wide, y + high)
     inks = [glyph.color for glyph in block.glyphs if glyph.color]
-    color, scrim, note = _colors(design, layout, inks, _pixels_under(picture, ink))
+    large = size > LARGE * min(picture.shape[:2])
+    color, scrim, note = _colors(design, layout, inks, _pixels_under(picture, ink), large)
     shadow = design.shadow
     if shadow < 0:  # a dark shadow lifts light letters and muddies dark ones
         shadow = preset.shadow if _opposite(color) == contrast.DARK else 0.0
@@ -450,8 +452,11 @@ def _pixels_under(picture: np.ndarray, ink: _Ink) -> np.ndarray:
     return part[::step, ::step].reshape(-1, 3)
 
 
-def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.ndarray) -> tuple[str, Scrim, str]:
-    """Text colour, scrim (opacity 0: none) and a note. `inks` are the colours of single runs."""
+def _colors(
+    design: Design, layout: Layout | None, inks: list[str], under: np.ndarray, large: bool
+) -> tuple[str, Scrim, str]:
+    """Text colour, scrim (opacity 0: none) and a note. `inks` are the colours of single runs; `large` letters in a colour
+    of the user's own need no more contrast than WCAG asks of them, or a brand's red would stand in fog."""
     plan = layout if design.anchor == AUTO else None
     if design.color != AUTO:
         options: tuple[str, ...] = (design.color,)
@@ -476,7 +481,8 @@ def _colors(design: Design, layout: Layout | None, inks: list[str], under: np.nd
             color = min(
                 options, key=lambda o: _scrim_for(o, [], under).opacity - (LIGHT_BONUS if o == contrast.LIGHT else 0)
             )
-    scrim = _scrim_for(color, inks, under) if may_veil else Scrim(SCRIM_COLORS[0], 0.0)
+    wanted = LARGE_TEXT if large and design.color != AUTO else contrast.READABLE
+    scrim = _scrim_for(color, inks, under, wanted) if may_veil else Scrim(SCRIM_COLORS[0], 0.0)
     if design.scrim == "on":
         return color, scrim._replace(opacity=max(FIRM_SCRIM, scrim.opacity)), ""
     what = "no colour reads" if design.color == AUTO else f"{color} does not read"
@@ -501,10 +507,10 @@ def _framed_color(
     return reading[0] if plan is not None and not given else contrast.best_color(under, reading)[0]
 
 
-def _scrim_for(color: str, inks: list[str], under: np.ndarray) -> Scrim:
-    """The lightest scrim on which `color` reads, and the runs' own colours as large text must, where that can be had."""
+def _scrim_for(color: str, inks: list[str], under: np.ndarray, wanted: float = contrast.READABLE) -> Scrim:
+    """The lightest scrim on which `color` has the contrast `wanted`, and the runs' own colours as large text must, where that can be had."""
     veil, _ = contrast.best_color(contrast.rgb_of(color)[None], SCRIM_COLORS)
-    opacities = [contrast.scrim_opacity(color, veil, under)]
+    opacities = [contrast.scrim_opacity(color, veil, under, wanted)]
     for ink in dict.fromkeys(inks):
         if contrast.worst_contrast(ink, contrast.rgb_of(veil)[None]) >= contrast.READABLE:
             opacities.append(contrast.scrim_opacity(ink, veil, under, LARGE_TEXT))

@@ -13,7 +13,7 @@ from ..errors import InputError, require_number
 from ..layout.layout import require_color
 
 REST = 0.6  # size of what stands around an emphasised number: a unit about as high as the figures' x-height
-NUMBER = re.compile(r"(?:(?<![\d.,])[-+])?\d(?:[\d.,]*\d)?")
+NUMBER = re.compile(r"(?:(?<![\d.,])[-+])?\d(?:[\d.,]*\d)?(?:\+\d+)*")  # 1+1 is one: buy one, get one
 LONGEST = 5000  # characters; more is no advertisement
 TAG = re.compile(r"(\\?)\[(/?)(b|size|color|weight)(?:=([^\]\n]{1,20}))?\]")
 LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SMALLEST = 8.0  # pixels an em; below it Hangul is no longer readable
 REFERENCE = 256  # pixels an em, at which widths are measured once and scaled
 OWN_LINES = 0.7  # of the largest size; at more than this the writer's own lines are not broken further
+
+BELOW = 0.2  # of a row's leading lies below its baseline, where descenders and half the space to the next row are
 
 RUN_ON = 10  # syllables; Hangul longer than this is a sentence without spaces,
 RUN_ON_GAIN = 1.5  # whose letters may be broken apart where that makes them so much larger
@@ -249,7 +252,7 @@ class Typesetter:
         if lines is None:
             return False
         scales = [max((cluster.style.size for cluster in line), default=1.0) for line in lines]
-        stack = self._setting.leading * sum(scales[1:]) * size
+        stack = sum(_step(*pair, self._setting) for pair in pairwise(scales)) * size
         if self._setting.vertical or stack > across:
             return stack + scales[0] * size <= across - frame
         first, last = (self._height(lines[end]) for end in (0, -1))  # lines between them never reach as far
@@ -358,6 +361,13 @@ def _paragraphs(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
     return lines
 
 
+def _step(before: float, after: float, setting: Setting) -> float:
+    """Em from one line to the next, whose largest runs have these scales: a part of either's leading, so that small print
+    neither runs into a large line above it nor stands far off the one below. Columns are spaced from middle to middle."""
+    share = 0.5 if setting.vertical else BELOW
+    return setting.leading * (share * before + (1 - share) * after)
+
+
 def _rows(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
     """Lines under one another, aligned by their ink, so that edges look straight."""
     width = max(line.right - line.left for line in lines)
@@ -365,7 +375,7 @@ def _rows(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
     glyphs, baseline, top, bottom = [], 0.0, 0.0, 0.0
     for index, line in enumerate(lines):
         if index:
-            baseline += setting.leading * size * (line.scale or 1.0)
+            baseline += _step(lines[index - 1].scale, line.scale, setting) * size
         shift = (width - (line.right - line.left)) * share - line.left
         glyphs += [glyph._replace(x=glyph.x + shift, y=baseline) for glyph in line.glyphs]
         if line.glyphs:
@@ -380,7 +390,7 @@ def _columns(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
     glyphs, x, left, right = [], 0.0, 0.0, 0.0
     for index, line in enumerate(lines):
         if index:
-            x -= setting.leading * size * (line.scale or 1.0)
+            x -= _step(lines[index - 1].scale, line.scale, setting) * size
         shift = (height - line.bottom) * share
         glyphs += [glyph._replace(x=glyph.x + x, y=glyph.y + shift) for glyph in line.glyphs]
         left, right = min(left, x + line.left), max(right, x + line.right)

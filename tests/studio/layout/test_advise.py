@@ -109,3 +109,16 @@ def test_reasons_are_one_line_of_text_or_the_plans_own():
     assert "\n" not in layout.reason_en
     assert len(layout.reason_en) <= 300
     assert layout.reason_ko == LOCAL.reason_ko
+
+
+def test_words_that_run_downwards_may_have_a_narrow_box():
+    asked = []
+
+    def ask(*parts: str) -> str:
+        asked.append(parts)
+        return answer(text={"x": 60, "y": 80, "width": 70, "height": 600})
+
+    assert advised(SCENE, LOCAL, "오늘만", Wishes(vertical=True), ask).text.width == round(0.07 * WIDTH)
+    assert json.loads(asked[0][1])["vertical"] is True
+    with pytest.raises(AdviceError, match="too small"):
+        advised(SCENE, LOCAL, "오늘만", Wishes(), ask)

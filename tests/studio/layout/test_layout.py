@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from storefront.studio.errors import InputError
-from storefront.studio.layout.layout import Box, Layout, Light, Scrim, parse, require_color
+from storefront.studio.layout.layout import Box, Layout, Light, Safe, Scrim, parse, require_color
 
 PLAN = Layout(
     1000,
@@ -20,6 +21,7 @@ PLAN = Layout(
     Light(300, 45),
     "Free space on the left.",
     "왼쪽이 비어 있어요.",
+    Safe(0.14, 0.06, 0.35, 0.06),
 )
 
 
@@ -39,10 +41,17 @@ def test_json_and_back():
     assert "왼쪽" in PLAN.to_json()
 
 
+def test_a_plan_from_before_safe_areas_were_kept_is_read():
+    older = json.loads(PLAN.to_json())
+    del older["safe"]
+    assert parse(older) == dataclasses.replace(PLAN, safe=None) == parse(edited("safe", None))
+
+
 def test_scaling_keeps_proportions_and_refuses_another_shape():
     double = PLAN.on(2000, 1600)
     assert double.products[0] == Box(200, 400, 600, 800)
     assert (double.ground, double.text) == (1200, Box(80, 80, 1200, 240))
+    assert double.safe == PLAN.safe
     assert PLAN.on(1000, 800) is PLAN
     with pytest.raises(InputError, match="800x1000"):
         PLAN.on(800, 1000)
@@ -67,6 +76,9 @@ def test_scaling_keeps_proportions_and_refuses_another_shape():
         ("text.scrim.opacity", 2, "opacity"),
         ("ground", True, "ground"),
         ("light.elevation", float("inf"), "light.elevation"),
+        ("safe", "wide", "safe"),
+        ("safe.top", 0.5, "safe.top"),
+        ("safe.left", None, "safe.left"),
     ],
 )
 def test_a_wrong_field_is_named(path, value, named):

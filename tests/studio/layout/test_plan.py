@@ -206,7 +206,9 @@ def test_safe_areas_of_each_format(format):
     picture = table(size.width // 2, size.height // 2)
     height, width = picture.shape[:2]
     safe = SAFE_AREAS.get(format, NOTHING)
-    text = plan(picture, [MUG], HEADLINE, Wishes(format=format)).text
+    layout = plan(picture, [MUG], HEADLINE, Wishes(format=format))
+    assert all(kept >= asked for kept, asked in zip(layout.safe, safe, strict=True))
+    text = layout.text
     assert text.y >= height * safe.top - 1
     assert text.bottom <= height * (1 - safe.bottom) + 1
     assert text.x >= width * safe.left - 1
@@ -223,6 +225,15 @@ def test_the_side_can_be_chosen(side):
     text = plan(table(400, 400), [BOTTLE], "세일", Wishes(text_side=side)).text
     x, y = (text.x + text.right) / 800, (text.y + text.bottom) / 800
     assert {"top": y < 0.45, "bottom": y > 0.55, "left": x < 0.48, "right": x > 0.52}[side]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
+@pytest.mark.parametrize("size", [(400, 400), (640, 360), (270, 480)])
+def test_words_on_a_side_are_flush_with_it(side, masks, size):
+    """Centred words a little off the middle are not what somebody asked for who wants them on the left."""
+    layout = plan(table(*size), masks, "갓 내린\n한 잔의 여유", Wishes(text_side=side))
+    assert layout.text_align == side
 
 
 @pytest.mark.parametrize("scale", [1, 10, 40, 90])
@@ -305,11 +316,88 @@ def test_no_letter_touches_the_rocket():
     assert not letters[105:, 385:425].any()
 
 
+def filled(name: str, width: int, height: int) -> np.ndarray:
+    """The middle of a photo, scaled until it fills the size."""
+    from PIL import Image, ImageOps
+
+    whole = Image.fromarray((photo(name) * 255).astype(np.uint8))
+    return np.asarray(ImageOps.fit(whole, (width, height), Image.Resampling.BICUBIC)) / 255
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_where_nothing_is_free_the_words_go_over_an_edge_on_a_veil(name):
+    """Rather than become small among the things, or stand on the white inside of a cup."""
+    picture = filled(name, 384, 680)
+    layout = plan(picture, [], "매일 아침 갓 볶은 원두", Wishes(format="9:16 story, reel"))
+    assert layout.scrim is not None
+    assert layout.scrim.opacity >= 0.4
+    assert layout.text.width > 0.85 * 384
+    assert layout.text.y < 0.2 * 680
+    assert "no part of the picture is free" in layout.reason_en
+    assert "비어 있는 곳이 없어" in layout.reason_ko
+    assert parse(layout.to_json()) == layout
+
+
+@pytest.mark.parametrize(
+    "words", ["아주아주길고띄어쓰기가전혀없는문장을그대로붙여넣은사장님의광고문구입니다", "x" * 200, "긴 글 " * 60]
+)
+@pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
+def test_no_veil_where_words_are_small_for_their_length_alone(words, masks):
+    assert plan(table(400, 500), masks, words, Wishes()).scrim is None
+
+
+def test_hangul_without_spaces_gets_room_for_several_lines():
+    """Text Overlay breaks it; a place for one line would keep it tiny."""
+    from storefront.studio.text import fonts, typeset
+
+    words = "아주아주길고띄어쓰기가전혀없는문장을그대로붙여넣은사장님의광고문구입니다"
+    text = plan(table(400, 500), [MUG], words, Wishes()).text
+    face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+    block = typeset.Typesetter(words, face, typeset.Setting()).fit(text.width, text.height)
+    assert block.lines > 1
+    assert block.size > 0.045 * (400 * 500) ** 0.5
+
+
+def test_words_over_a_portrait_leave_the_face_free():
+    text = plan(filled("astronaut", 512, 512), [], "우주로 떠나는 여행", Wishes()).text
+    assert text.y > 0.7 * 512
+    assert text.width > 0.85 * 512
+
+
+@pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
+@pytest.mark.parametrize("size", [(400, 400), (640, 360), (270, 480)])
+@pytest.mark.parametrize("words", ["매일 아침", "約束の輝き", "갓 내린\n한 잔의 여유"])
+def test_words_that_run_downwards_get_a_place_for_columns(masks, size, words):
+    """Not a headline's flat one, in which each syllable or two begins a new column, or all are small."""
+    from storefront.studio.text import fonts, typeset
+
+    layout = plan(table(*size), masks, words, Wishes(vertical=True))
+    text = layout.text
+    for box in layout.products:
+        assert text.right <= box.x or box.right <= text.x or text.bottom <= box.y or box.bottom <= text.y
+    face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+    block = typeset.Typesetter(words, face, typeset.Setting(vertical=True)).fit(text.width, text.height)
+    assert block.lines <= words.count("\n") + 2
+    assert block.size > 0.05 * (size[0] * size[1]) ** 0.5
+
+
 def test_the_writers_lines_stay_whole_where_there_is_room():
     picture = table(400, 400, horizon=0.7, tint=0.15)
     picture[50:370, 230:330] = [0.1, 0.5, 0.3]
     rows = letters_on(picture, TWO_LINES).any(1)
     assert (np.diff(rows.astype(int)) == 1).sum() == 2
+
+
+@pytest.mark.parametrize("horizon", [0.55, 0.6])
+@pytest.mark.parametrize("matte", [MUG, BOTTLE], ids=["mug", "bottle"])
+def test_words_above_a_product_share_its_axis_or_stand_well_off_it(matte, horizon):
+    """Light from one side pulls a composition to it; a twentieth of the width looks like a mistake."""
+    picture = np.clip(table(400, 400, horizon) * np.linspace(1.05, 0.6, 400)[None, :, None], 0, 1)
+    layout = plan(picture, [matte], "갓 내린\n한 잔의 여유", Wishes())
+    (box,), text = layout.products, layout.text
+    off = abs(box.x + box.right - text.x - text.right) / 800
+    beside = text.right <= box.x or box.right <= text.x
+    assert beside or off <= 0.015 or off >= 0.095
 
 
 def test_longer_words_get_more_room():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from storefront.studio.errors import InputError
 from storefront.studio.layout import contrast
-from storefront.studio.layout.layout import Box, Layout, Light
+from storefront.studio.layout.layout import Box, Layout, Light, Safe
 from storefront.studio.layout.light import STUDIO, estimate_light
 from storefront.studio.product import color, place, shadow
 from storefront.studio.product.place import OF_PHOTO, Placement
@@ -128,6 +128,18 @@ def test_the_layout_s_box_is_taken_from_the_ground_up():
         place.place(ground(), *block(count=2), BARE, plan, together=True)
 
 
+@pytest.mark.parametrize("x", [5, 155])
+def test_a_size_of_one_s_own_stays_in_the_picture(x):
+    """A planned box near an edge leaves a larger product no room on that side; a box that is edited to cross it may."""
+    plan = Layout(200, 160, (Box(x, 30, 40, 60),), 90, Box(60, 100, 80, 20), "#ffffff", "left", None, Light(0, 45))
+    (box,) = place.place(ground(), *block(), dataclasses.replace(BARE, scale=80), plan).layout.products
+    assert (box.width, box.height) == (85, 128)
+    assert (box.x, box.y) == (0 if x == 5 else 115, 0)
+    cut = dataclasses.replace(plan, products=(Box(-20, 30, 40, 60),))
+    (box,) = place.place(ground(), *block(), BARE, cut).layout.products
+    assert (box.x, box.right) == (0, 20)
+
+
 def test_without_a_layout_the_words_get_a_band_without_products():
     text = place.place(ground(), *block(), Placement(anchor="bottom right", scale=50)).layout.text
     box = place.place(ground(), *block(), Placement(anchor="bottom right", scale=50)).layout.products[0]
@@ -178,6 +190,34 @@ def test_words_stay_beside_a_product_that_is_placed_otherwise(change):
 def test_words_that_a_plan_has_over_its_product_stay_there():
     plan = Layout(200, 160, (Box(80, 20, 40, 60),), 150, Box(10, 10, 180, 50), "#ffffff", "center", None, Light(0, 45))
     assert place.place(ground(0.2), *block(), Placement(scale=70), plan).layout.text == plan.text
+
+
+def test_words_that_have_to_move_stay_in_the_safe_area():
+    """A story's own buttons lie where the margin of a feed would let them stand."""
+    safe = Safe(0.14, 0.06, 0.35, 0.06)
+    plan = Layout(90, 160, (Box(25, 75, 40, 40),), 115, Box(6, 23, 78, 30), "#ffffff", "center", None, Light(0, 45))
+    plan = dataclasses.replace(plan, safe=safe)
+    moved = dataclasses.replace(BARE, anchor="top center", scale=40, offset_y=15)
+    layout = place.place(ground(0.2, 90, 160), *block(), moved, plan).layout
+    assert layout.safe == safe
+    assert layout.text != plan.text
+    assert layout.text.y >= layout.products[0].bottom
+    assert layout.text.bottom <= 0.65 * 160 + 1
+    assert layout.text.x >= 0.06 * 90 - 1
+    assert layout.text.right <= 0.94 * 90 + 1
+
+
+@pytest.mark.parametrize("scale", [88, 100])
+@pytest.mark.parametrize("plan", [True, False])
+def test_a_product_that_fills_the_picture_leaves_room_for_words_over_it(scale, plan):
+    """Not a strip of a few pixels beside it, in which no letter can be set, nor the picture's very edge."""
+    made = Layout(200, 160, (Box(80, 90, 40, 60),), 150, Box(10, 10, 180, 50), "#ffffff", "center", None, Light(0, 45))
+    filling = dataclasses.replace(BARE, anchor="bottom center", scale=scale)
+    text = place.place(ground(0.2), *block(width=50, height=40), filling, made if plan else None).layout.text
+    assert text.height >= 30
+    assert text.width >= 160
+    assert text.x >= 7
+    assert text.y >= 7
 
 
 def test_words_that_had_to_move_get_a_colour_that_reads_there():

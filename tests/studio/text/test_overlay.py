@@ -133,6 +133,18 @@ def test_automatic_colour_reads(typeface, level, light):
     assert out.notes == []
 
 
+def test_a_large_price_in_a_brand_s_red_stands_in_no_fog(typeface):
+    """Contrast 3 to 1, as WCAG asks of large letters, is met on a light grey; small print in that red still gets its 4.5."""
+    red = "#d62828"
+    large = draw.overlay(plain(0.8), ["3,900원"], Design(preset="price", color=red), typeface)
+    assert large.notes == []
+    darker = draw.overlay(plain(0.7), ["3,900원"], Design(preset="price", color=red), typeface)
+    left, top, right, bottom = ink(darker.mask[0])
+    beside = darker.image[0, top:bottom, left:right][darker.mask[0, top:bottom, left:right] == 0].numpy()
+    assert 3 * 0.95 <= contrast.worst_contrast(red, beside) < contrast.READABLE
+    assert "scrim" in draw.overlay(plain(0.8), ["오늘만"], Design(size=20, color=red), typeface).notes[0]
+
+
 def test_a_scrim_comes_where_no_colour_reads_and_then_one_does(typeface):
     stripes = plain(0)
     stripes[:, :, ::2] = 1
@@ -478,3 +490,22 @@ def test_automatic_colours_reach_the_contrast_that_they_promise(typeface, number
     letters, picture = out.mask[0, top:bottom, left:right], out.image[0, top:bottom, left:right]
     color = "#" + "".join(f"{round(float(level) * 255):02x}" for level in picture[letters > 0.99].mean(0))
     assert contrast.worst_contrast(color, picture[letters == 0].numpy()) >= 0.98 * contrast.READABLE
+
+
+@pytest.mark.parametrize("vertical", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[size=150]50%[/size] 할인\n[size=50]선착순 100명[/size]",
+        "[size=50]선착순[/size]\n오늘만\n[size=50]백 명[/size]",
+    ],
+)
+def test_lines_of_different_sizes_stand_apart(typeface, text, vertical):
+    """Small print under a large line is spaced by both, not by its own size alone."""
+    design = Design(size=50, vertical=vertical, anchor="center", height=90, preset="price", shadow=0)
+    letters = draw.overlay(plain(1), [text], design, typeface).mask[0] > 0.1
+    along = letters.any(0 if vertical else 1)
+    edges = torch.nonzero(along[1:] != along[:-1]).flatten()
+    gaps = (edges[2::2] - edges[1:-1:2]).tolist()
+    assert len(gaps) == text.count("\n")
+    assert min(gaps) >= 50 * 0.06

@@ -72,6 +72,11 @@ def test_numbers_are_emphasised_unless_the_writer_has_set_sizes():
         Run("9,900", Style()),
         Run("원!", small),
     ]
+    assert markup.emphasise(markup.parse("음료 1+1 행사")) == [
+        Run("음료 ", small),
+        Run("1+1", Style()),
+        Run(" 행사", small),
+    ]
     bold = small._replace(weight=800)
     assert markup.emphasise(markup.parse("[b]-30%[/b]")) == [Run("-30", Style(weight=800)), Run("%", bold)]
     for text in ("무료 배송", "[size=150]50%[/size] 할인"):
