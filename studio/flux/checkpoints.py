@@ -107,7 +107,7 @@ def _require_opened(quantised: Any, part: Path) -> None:
         why += "; nunchaku's own nodes open it, and this pack what diffusers calls nunchaku_lite"
     elif pickled:
         why = "in pickles, which can run code and are never opened"
-        why += "; torchao 0.15 or newer saves the same as safetensors" if maker == "torchao" else ""
+        why += "; torchao 0.16 or newer saves the same as safetensors" if maker == "torchao" else ""
     raise ModelFilesError(
         "model",
         f"{part.parent.name}/{part.name}",
