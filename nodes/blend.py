@@ -49,6 +49,16 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     optional=True,
                     tooltip="How far around the product, in % of the shorter side.",
                 ),
+                io.Int.Input(
+                    "longest_side",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    step=16,
+                    optional=True,
+                    tooltip="Pixels of the longer side at which the model draws; the change alone is enlarged, so that"
+                    " picture and product keep their details. 0: as large as the picture, up to 2 megapixels.",
+                ),
             ],
             outputs=[io.Image.Output(), io.Mask.Output("repainted", display_name="REPAINTED")],
             hidden=[io.Hidden.unique_id],
@@ -68,6 +78,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
         strength: float = 0.35,
         guidance: float = 3.5,
         reach: float = 8,
+        longest_side: int = 0,
     ) -> io.NodeOutput:
         from ..host import blending, progress
 
@@ -79,6 +90,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
             positive,
             vae,
             reach=reach,
+            longest_side=longest_side,
             seed=seed,
             steps=steps,
             guidance=guidance,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 REACH = (0.0, 50.0)  # % of the picture's shorter side
 FARTHEST = 16  # pixels; a model that draws anew what it is given moves it by less
+LEAST_SIDE, MOST_PIXELS = 64, 2 * 2**20  # of what a model draws: above two megapixels FLUX repeats itself
 
 
 class Shift(NamedTuple):
@@ -40,6 +41,44 @@ def repaint_mask(matte: np.ndarray, shadow: np.ndarray | None, reach: float) -> 
     if shadow is not None:
         mask = np.maximum(mask, np.where(solid, 0, np.clip(shadow * 4, 0, 1)))
     return np.clip(gaussian_filter(mask.astype(np.float32), far / 8), 0, 1)
+
+
+def drawn_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
+    """Width and height at which the model draws a picture: its own, or with a `longest_side` that is shorter, in steps of 16.
+
+    0: its own, or two megapixels where that is more. Raises InputError for a side out of range.
+    """
+    if longest_side and not (isinstance(longest_side, int) and longest_side >= LEAST_SIDE):
+        raise InputError("longest_side", longest_side, f"a whole number from {LEAST_SIDE} pixels up, or 0")
+    scale = longest_side / max(width, height) if longest_side else (MOST_PIXELS / (width * height)) ** 0.5
+    if scale >= 1:
+        return width, height
+    return max(16, round(width * scale / 16) * 16), max(16, round(height * scale / 16) * 16)
+
+
+def resized(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Float [H, W] or [H, W, C] at another size."""
+    import torch
+    import torch.nn.functional as F
+
+    planes = torch.from_numpy(values).reshape(*values.shape[:2], -1).movedim(-1, 0)[None].float()
+    planes = F.interpolate(planes, (height, width), mode="bicubic", antialias=True)
+    return planes[0].movedim(0, -1).reshape(height, width, *values.shape[2:]).numpy()
+
+
+def at_full_size(
+    picture: np.ndarray, drawn: np.ndarray, blended: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`picture` [H, W, 3] with what became of `drawn`, the same at a smaller size, in `blended`; and `mask` [H, W] of it.
+
+    The difference is enlarged and added, so that the picture keeps its own details, the product's and the scene's.
+    """
+    import numpy as np
+
+    height, width = picture.shape[:2]
+    mask = resized(mask, width, height).clip(0, 1)
+    changed = np.clip(picture + resized(blended - drawn, width, height), 0, 1)
+    return np.where(mask[..., None] > 1 / 512, changed, picture).astype(np.float32), mask
 
 
 def find_shift(source: np.ndarray, edited: np.ndarray, trust: np.ndarray) -> Shift:

@@ -260,7 +260,7 @@ def blending_batches(loaded) -> dict:
 
     def blended(pictures, masks, words, seed=0):
         positive, _ = clip_socket.encode_prompts(loaded.clip, words, 0)
-        wishes = {"reach": 20.0, "seed": seed, "steps": 2, "guidance": 3.5, "strength": 1.0}
+        wishes = {"reach": 20.0, "longest_side": 0, "seed": seed, "steps": 2, "guidance": 3.5, "strength": 1.0}
         return blending.into_scene(pictures, masks, None, loaded.model, positive, loaded.vae, **wishes)
 
     together = blended(pictures, masks, words[:2])[0]

@@ -162,8 +162,9 @@ def test_the_blending_workflow_changes_the_ground_and_keeps_the_product(comfyui)
     heart = untouched & (seen["mask"][..., 0] == 255)
     assert heart.mean() > 0.05
     assert difference[untouched].max() <= 1
-    assert difference[repainted].mean() > 5
-    assert seen["storefront"].shape == (512, 512, 3)  # what the workflow itself saves, enlarged
+    assert 1 < difference[repainted].mean() < 5  # what the VAE loses at 64 pixels, about 12, is none of it
+    assert seen["storefront"].shape == (512, 512, 3)  # though the model draws 64
+    assert (seen["storefront"] == seen["small"]).all()
 
 
 def changed(workflow: dict, class_name: str, **inputs) -> dict:

@@ -78,3 +78,36 @@ def test_a_product_that_fills_the_picture():
     mask = blend.repaint_mask(np.ones((64, 64), np.float32), None, 8)
     assert mask.max() <= 1
     assert np.isfinite(mask).all()
+
+
+@pytest.mark.parametrize(
+    ("picture", "longest", "drawn"),
+    [
+        ((1000, 700), 0, (1000, 700)),
+        ((4096, 2048), 0, (2048, 1024)),
+        ((1024, 512), 64, (64, 32)),
+        ((512, 512), 1024, (512, 512)),
+        ((8000, 100), 320, (320, 16)),
+    ],
+)
+def test_the_size_at_which_the_model_draws(picture, longest, drawn):
+    assert blend.drawn_size(*picture, longest) == drawn
+
+
+@pytest.mark.parametrize("side", [1, 63, -64, 100.5])
+def test_a_side_that_cannot_be_drawn_is_named(side):
+    with pytest.raises(InputError, match=r"^longest_side is"):
+        blend.drawn_size(512, 512, side)
+
+
+def test_a_change_drawn_small_leaves_a_large_picture_its_details():
+    """The ground becomes darker by a tenth, at an eighth of the size; no detail of the scene is lost, none is made up."""
+    source = photo().astype(np.float32)[:, :320]
+    small = blend.resized(source, 40, 40)
+    mask = np.zeros((40, 40), np.float32)
+    mask[20:] = 1
+    out, covered = blend.at_full_size(source, small, small - 0.1 * mask[..., None], mask)
+    assert (out[:140] == source[:140]).all()
+    assert covered[:140].max() == 0
+    lower = source[180:] > 0.15
+    assert np.abs(source[180:] - out[180:] - 0.1)[lower].max() < 0.01
