@@ -87,7 +87,9 @@ def _score(pictures: list[torch.Tensor], texts: list[str]) -> tuple[score.Score 
             return score.Score(name, tuple(scores)), notes + told
         except ModelFilesError as error:
             notes.append(f"the CLIP model {name} cannot be used: {error}".replace(str(folder), name))
-        except torch.cuda.OutOfMemoryError:
+        except Exception as error:
+            if not mm.is_oom(error):
+                raise
             return None, [*notes, MEMORY]
     return None, [*notes, HINT]
 

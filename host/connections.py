@@ -169,9 +169,11 @@ def same_origin(request: web.Request) -> bool:
 
     Browsers say where a writing request comes from, and no page can change what they say. A foreign name that was made
     to point at this machine (DNS rebinding) is its own origin, but cannot have a certificate: of the public names only
-    those over https count. A program that is no browser may say the origin itself.
+    those over https count. A reading request names no origin; there Sec-Fetch-Site tells, which browsers send over https
+    and to this machine alone. A program that is no browser may say the origin itself.
     """
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+    site = request.headers.get("Sec-Fetch-Site")
+    if site not in (None, "same-origin"):
         return False
     claimed = request.headers.get("Origin")
     try:
@@ -179,7 +181,7 @@ def same_origin(request: web.Request) -> bool:
     except ValueError:  # half of an IPv6 address's brackets
         return False
     if claimed is None:
-        return request.method == "GET" and _own_name(parts.hostname)
+        return request.method == "GET" and (site is not None or _own_name(parts.hostname))
     if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.host.lower():
         return False
     return parts.scheme == "https" or _own_name(parts.hostname)

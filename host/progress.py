@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Sequence
 
@@ -33,7 +34,8 @@ def _show(text: str, node_id: str | None) -> None:
     # Only to a client that said what it can read, as the editor does: client libraries take every binary message for a
     # picture.
     if server.sockets_metadata.get(server.client_id, {}).get("feature_flags"):
-        server.send_progress_text(text, node_id, server.client_id)
+        # The editor reads it as HTML, of which older ones leave nothing out, and users' words may stand in it.
+        server.send_progress_text(html.escape(text, quote=False), node_id, server.client_id)
 
 
 def say_all(notes: list[str], node_id: str | None, fallbacks: Sequence[str] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,23 @@ def _ids(tokens: Any) -> dict[str, list[Any]]:
     }
 
 
+@contextlib.contextmanager
+def _memory_may_run_out() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not mm.is_oom(error):
+            raise
+        raise WriterError("there was not enough memory for it to write") from None
+
+
 class EncoderWriter:
     """The text encoder of a CLIP, resident anyway, asked as a language model through ComfyUI's own `generate`."""
 
     def __init__(self, clip: Any):
         self._clip = clip
 
+    @_memory_may_run_out()
     def write(self, instructions: str, request: str, seed: int) -> str:
         if not _can_generate(self._clip.cond_stage_model):
             raise WriterError("this CLIP's encoder is not a language model")
@@ -151,8 +162,6 @@ class EncoderWriter:
             return self._clip.decode(ids)
         except (InputError, AttributeError, NotImplementedError):
             raise WriterError("this CLIP's encoder is not a language model") from None
-        except torch.cuda.OutOfMemoryError:
-            raise WriterError("there was not enough memory for it to write") from None
 
 
 def _can_generate(model: Any) -> bool:
@@ -272,6 +281,7 @@ class FolderWriter:
         self._name, self._folder = name, folder
         self._opened: OpenedFolder | None = None
 
+    @_memory_may_run_out()
     def write(self, instructions: str, request: str, seed: int) -> str:
         try:
             if self._opened is None:
@@ -281,8 +291,6 @@ class FolderWriter:
             return self._generate(self._opened, instructions, request, seed)
         except ModelFilesError as error:
             raise WriterError(str(error)) from None
-        except torch.cuda.OutOfMemoryError:
-            raise WriterError("there was not enough memory for it to write") from None
 
     @torch.no_grad()
     def _generate(self, opened: OpenedFolder, instructions: str, request: str, seed: int) -> str:

@@ -73,14 +73,14 @@ def files() -> dict[str, Path]:
 def find(name: str) -> Path:
     """The file of a known network. Only names of the table are looked for, so no path can be smuggled in."""
     known = files()
-    if name in known:
-        return known[name]
-    if name in cutout.NETWORKS:
+    if not isinstance(name, str) or name not in cutout.NETWORKS:
+        raise InputError("model", name, "one of: " + ", ".join(known))
+    if name not in known:
         folder = Path("models") / "rembg"
         raise InputError(
             "model", name, f"{name}.onnx (from rembg's releases on GitHub) in ComfyUI's {folder.as_posix()}"
         )
-    raise InputError("model", name, "one of: " + ", ".join(known))
+    return known[name]
 
 
 def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool) -> cutout.Cutout:

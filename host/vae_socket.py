@@ -40,6 +40,8 @@ def make_vae(module: torch.nn.Module, dtype: torch.dtype) -> comfy.sd.VAE:
     vae.latent_channels = codec.channels(module)
     if codec.is_packed(module):
         vae.upscale_ratio = vae.downscale_ratio = 16
+        of_cells = vae.memory_used_decode  # of 8 pixels a side, as ComfyUI counts them
+        vae.memory_used_decode = lambda shape, dtype: 4 * of_cells(shape, dtype)
     vae.device, vae.vae_dtype, vae.output_device = device, dtype, mm.intermediate_device()
     vae.patcher = memory.patcher(vae.first_stage_model, device, offload)
     return vae

@@ -109,7 +109,9 @@ function connections() {
     if (key.value) body.key = key.value;
     attempt(() => ask("PUT", name.value.trim(), body), "Saved. Press R in the editor to see it in the nodes.");
   });
-  remove.addEventListener("click", () => attempt(() => ask("DELETE", name.value.trim()), "Removed."));
+  remove.addEventListener("click", () => {
+    if (name.reportValidity()) attempt(() => ask("DELETE", name.value.trim()), "Removed.");
+  });
   form.addEventListener("keydown", (event) => event.stopPropagation()); // or the editor takes letters for shortcuts
   attempt(() => ask("GET"));
   return form;

@@ -29,7 +29,14 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                 io.Vae.Input("vae"),
                 io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product: it is repainted too."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
-                io.Int.Input("steps", default=20, min=1, max=MAX_STEPS, optional=True),
+                io.Int.Input(
+                    "steps",
+                    default=20,
+                    min=0,
+                    max=MAX_STEPS,
+                    optional=True,
+                    tooltip="0: what the model wants. Steps times strength of them are run.",
+                ),
                 io.Float.Input(
                     "strength",
                     default=0.35,
@@ -39,7 +46,15 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     optional=True,
                     tooltip="How much is repainted: 0.2 touches up, 0.5 invents a new ground.",
                 ),
-                io.Float.Input("guidance", default=3.5, min=0, max=100, step=0.1, optional=True),
+                io.Float.Input(
+                    "guidance",
+                    default=3.5,
+                    min=-1,
+                    max=100,
+                    step=0.1,
+                    optional=True,
+                    tooltip="Embedded guidance; -1: what the model wants.",
+                ),
                 io.Float.Input(
                     "reach",
                     default=8,

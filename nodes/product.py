@@ -5,8 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio.product import place, shadow
-
-LAYOUT = io.Custom("STOREFRONT_LAYOUT")
+from .layout import LAYOUT
 
 
 def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from comfy_api.latest import io
 
 from ..studio.text import draw, fonts
+from .layout import LAYOUT
 
-LAYOUT = io.Custom("STOREFRONT_LAYOUT")
 ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
 
 

@@ -125,11 +125,11 @@ class FluxStudio:
                 flow = _guided(flow, away, cfg, self.family)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
             if mask is not None:
-                kept = start
+                untouched = start
                 if i + 1 < len(timesteps):
-                    kept = scheduler.scale_noise(start, timesteps[i + 1 : i + 2], fresh)
+                    untouched = scheduler.scale_noise(start, timesteps[i + 1 : i + 2], fresh)
                 repaint = mask.to(x)
-                x = (1 - repaint) * kept + repaint * x
+                x = (1 - repaint) * untouched + repaint * x
             if progress:
                 progress(i + 1, len(timesteps))
         return x

@@ -328,6 +328,7 @@ def flux2_vae() -> dict:
         "encode": difference(*latents),
         "decode": difference(*decoded),
         "shape": list(latents[1].shape),
+        "memory": [vae.memory_used_decode(latents[0].shape, torch.float32) for vae in (ours, stock)],
         "spread": float(decoded[0].std()),
     }
 

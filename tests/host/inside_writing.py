@@ -32,6 +32,7 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.text_encoders.llama
 import comfy.text_encoders.z_image
+import folder_paths
 import tiny
 import torch
 import transformers
@@ -41,7 +42,7 @@ import_pack()
 
 from reciter import RECITED
 from sentences import SENTENCES
-from storefront.host import model_files, prompting
+from storefront.host import clip_score, model_files, prompting
 from storefront.studio.prompt import advert, flux3, writers
 from storefront.studio.prompt.advert import Order
 from transformers import CLIPTokenizer, T5TokenizerFast
@@ -184,7 +185,30 @@ def upsampler() -> dict:
     }
 
 
+def memory_runs_out() -> dict:
+    """What each of those that do without a model says where a card's asynchronous allocator gives no memory."""
+
+    def fail(*_, **__):
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    clip = stock_clip()
+    clip.generate = fail
+    folder = prompting.FolderWriter("a folder", Path())
+    folder._generate, folder._opened = fail, folder
+    said = []
+    for writer in (prompting.EncoderWriter(clip), folder):
+        try:
+            said.append(writer.write("", "", 0))
+        except writers.WriterError as error:
+            said.append(str(error))
+    tiny.build_clip(Path(folder_paths.models_dir) / "clip_vision" / "tiny")
+    clip_score._under_management = fail
+    score = clip_score.judge([torch.zeros(1, 32, 32, 3)], ["a cup"], None)
+    return {"writers": said, "score": score.notes}
+
+
 if __name__ == "__main__":
     comfyui = Path(comfy.options.__file__).parents[1]
     figures = {"encoder": encoder(), "tokens": tokens(comfyui), "korean": korean(), "upsampler": upsampler()}
+    figures["memory runs out"] = memory_runs_out()
     print("FIGURES " + json.dumps(figures))

@@ -104,6 +104,10 @@ def test_only_this_servers_own_page_may_write(comfyui, good):
         assert status == 403
     assert "intruder" not in stored(comfyui)
     assert ask(comfyui, "PUT", "own", good, Sec_Fetch_Site="same-origin")[0] == 200
+    # A public name with a certificate, as of a proxy before ComfyUI
+    shop = {"Host": "comfy.example.com", "Sec_Fetch_Site": "same-origin"}
+    assert ask(comfyui, "GET", None, Origin="", **shop)[0] == 200
+    assert ask(comfyui, "PUT", "own", good, Origin="https://comfy.example.com", **shop)[0] == 200
 
 
 def test_bad_writes_are_refused_by_name_and_change_nothing(comfyui, good):

@@ -105,6 +105,7 @@ def test_a_network_is_listed_when_its_file_lies_in_models_rembg(comfyui, no_trac
         ({"model": "../u2netp"}, "model is '../u2netp'"),
         ({"model": "/etc/passwd"}, "model is '/etc/passwd'"),
         ({"model": "withoutbg"}, "model is 'withoutbg'"),
+        ({"model": {"u2netp": 1}}, "model is {'u2netp': 1}"),
         ({"threshold": 0.0}, "threshold"),
         ({"threshold": math.nan}, "threshold"),
         ({"grow": 1000.0}, "grow"),

@@ -155,6 +155,30 @@ def test_a_saved_picture_opens_as_the_graph_it_was_made_by(comfyui, browser, for
     assert until(lambda: sorted(browser.execute_script(graph)) == drawn)
 
 
+def test_words_under_a_node_are_shown_as_they_are_and_never_run(comfyui, browser):
+    """The editor takes a note for HTML; in a stranger's workflow anything may stand in it."""
+    words = "<img src=x onerror=window.stranger=1> A&B &lt;b&gt; 커피"
+    open_template(browser, comfyui, "poster_from_photo")
+    browser.execute_script(
+        """
+        const graph = window.app.graph
+        graph.clear()
+        const prompt = window.LiteGraph.createNode("StorefrontAdPrompt")
+        graph.add(prompt)
+        prompt.widgets.find(w => w.name === "text").value = `“${arguments[0]}”`
+        const shown = window.LiteGraph.createNode("PreviewAny")
+        graph.add(shown)
+        prompt.connect(0, shown, 0)
+        """,
+        words,
+    )
+    browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
+    look = "return [...document.querySelectorAll('span')].map(span => span.textContent).filter(t => t.includes('A&B'))"
+    shown = until(lambda: browser.execute_script(look))
+    assert shown[0].startswith(words)
+    assert browser.execute_script("return window.stranger ?? null") is None
+
+
 def test_the_report_shows_under_its_node(comfyui, browser):
     open_template(browser, comfyui, "poster_from_photo")
     browser.execute_script(

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 SNAPSHOT = Path(__file__).with_name("object_info.json")
+KOREAN = json.loads((Path(__file__).parents[2] / "locales" / "ko" / "nodeDefs.json").read_text("utf-8"))
 DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
     ("StorefrontAccelerate", "attention"),
@@ -57,3 +58,17 @@ def test_every_node_has_a_description_a_category_and_a_tooltip_where_the_name_do
             assert len(node["description"]) > 20, node_id
             assert node["category"].split("/")[0] == "Storefront"
             assert node["display_name"].endswith("(Storefront)")
+
+
+def test_every_tooltip_is_there_in_korean(comfyui):
+    lacking = []
+    for node_id, node in comfyui.get("/object_info").items():
+        if not node_id.startswith("Storefront"):
+            continue
+        inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+        told = [("inputs", name, (*spec, {})[1].get("tooltip")) for name, spec in inputs.items()]
+        told += [("outputs", str(i), tooltip) for i, tooltip in enumerate(node.get("output_tooltips") or ())]
+        for group, name, tooltip in told:
+            if tooltip and not KOREAN[node_id].get(group, {}).get(name, {}).get("tooltip"):
+                lacking.append(f"{node_id}.{group}.{name}: {tooltip}")
+    assert lacking == []

@@ -147,6 +147,12 @@ def test_blending_repaints_the_surroundings_and_nothing_else(comfyui):
 
 
 @pytest.mark.usefixtures("no_traceback")
+def test_blending_with_the_steps_and_the_guidance_that_the_model_wants(comfyui):
+    own, said = (shots(comfyui, blended(steps=n, guidance=g))["blended"] for n, g in ((0, -1), (28, 3.5)))
+    assert (own == said).all()
+
+
+@pytest.mark.usefixtures("no_traceback")
 def test_the_blending_workflow_changes_the_ground_and_keeps_the_product(comfyui):
     workflow = copy.deepcopy(BLENDING)
     ids = {entry["class_type"]: name for name, entry in workflow.items()}

@@ -62,6 +62,12 @@ def test_a_connection_is_set_up_on_the_settings_page(comfyui, browser):  # noqa:
     kept = "return JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.documentElement.outerHTML"
     assert KEY not in browser.execute_script(kept)
     assert KEY not in json.dumps(comfyui.get("/settings"))
-    page.find_element(By.CSS_SELECTOR, "button[type=button]").click()
+    remove = page.find_element(By.CSS_SELECTOR, "button[type=button]")
+    remove.click()
     until(lambda: "Removed" in page.text)
+    page.find_element(By.NAME, "name").clear()
+    told = page.text
+    remove.click()  # the browser asks for the name; the server is not
+    time.sleep(1)
+    assert page.text == told
     assert "from page" not in comfyui.get("/storefront/connections")["names"]

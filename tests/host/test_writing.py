@@ -39,6 +39,12 @@ def test_it_hears_cancel(figures):
     assert figures["encoder"]["cancelled"] == "InterruptProcessingException"
 
 
+def test_where_the_memory_runs_out_others_write_and_the_report_says_so(figures):
+    outcome = figures["memory runs out"]
+    assert outcome["writers"] == ["there was not enough memory for it to write"] * 2
+    assert outcome["score"] == ["no CLIP score: there was not enough memory for it"]
+
+
 def test_flux3_s_upsampler_writes_in_part_loaded_and_hears_cancel(figures):
     upsampler = figures["upsampler"]
     assert upsampler["written"]

@@ -198,6 +198,17 @@ def test_references_equal_diffusers(folders, studios, name, cls, scale, count):
     assert (ours - as_latents(theirs, name)).abs().max() <= 1e-6
 
 
+@pytest.mark.parametrize("name", ["FLUX.2 klein", "FLUX.2 klein KV", "FLUX.1 Kontext"])
+def test_a_mask_over_everything_beside_a_reference_changes_nothing(studios, name):
+    studio = studios(name)
+    seen = studio.encode_image(picture(1))
+    settings = {"seed": SEED, "steps": 3, "references": [seen]}
+    text = studio.encode(PROMPTS[:1])
+    whole = studio.sample(text, seen, **settings)
+    masked = studio.sample(text, seen, mask=torch.ones(1, 1, *seen.shape[-2:]), **settings)
+    assert torch.equal(whole, masked)
+
+
 def test_what_stands_beside_the_noise_equals_fill_and_control(folders, studios):
     from einops import rearrange
 
