@@ -20,6 +20,7 @@ def into_scene(
     shadow: torch.Tensor | None,
     model: Any,
     positive: list,
+    negative: list | None,
     vae: Any,
     *,
     reach: float,
@@ -27,6 +28,7 @@ def into_scene(
     seed: int,
     steps: int,
     guidance: float,
+    cfg: float,
     strength: float,
 ) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
     """IMAGE [B, H, W, 3], the MASK [B, H, W] of what was repainted, and notes on what was done otherwise than asked.
@@ -46,6 +48,7 @@ def into_scene(
     size = blend.drawn_size(width, height, longest_side)
     # The model wants multiples of 16; the edge is repeated and cut off again.
     spare = (0, -size[0] % 16, 0, -size[1] % 16)
+    against = [negative and sampling.for_picture("negative", negative, index, count) for index in range(count)]
     results, repainted = [], []
     notes: list[str] = []
 
@@ -68,12 +71,12 @@ def into_scene(
         out, _ = sampling.sample(
             model,
             prompts[index],
-            None,
+            against[index],
             {"samples": samples, "noise_mask": noise_mask},
             seed=seed + index,
             steps=steps,
             guidance=guidance,
-            cfg=1.0,
+            cfg=cfg,
             strength=strength,
             time_limit=0,
         )

@@ -74,6 +74,16 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     tooltip="Pixels of the longer side at which the model draws; the change alone is enlarged, so that"
                     " picture and product keep their details. 0: as large as the picture, up to 2 megapixels.",
                 ),
+                io.Conditioning.Input("negative", optional=True, tooltip="What to steer away from; used when cfg > 1."),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0,
+                    max=100,
+                    step=0.1,
+                    optional=True,
+                    tooltip="True CFG; 0: what the model wants; 1 = off, twice as slow above.",
+                ),
             ],
             outputs=[io.Image.Output(), io.Mask.Output("repainted", display_name="REPAINTED")],
             hidden=[io.Hidden.unique_id],
@@ -94,6 +104,8 @@ class StorefrontBlendIntoScene(io.ComfyNode):
         guidance: float = 3.5,
         reach: float = 8,
         longest_side: int = 0,
+        negative=None,
+        cfg: float = 1.0,
     ) -> io.NodeOutput:
         from ..host import blending, progress
 
@@ -103,12 +115,14 @@ class StorefrontBlendIntoScene(io.ComfyNode):
             shadow,
             model,
             positive,
+            negative,
             vae,
             reach=reach,
             longest_side=longest_side,
             seed=seed,
             steps=steps,
             guidance=guidance,
+            cfg=cfg,
             strength=strength,
         )
         progress.fell_back(notes, cls.hidden.unique_id)

@@ -258,14 +258,18 @@ def blending_batches(loaded) -> dict:
     masks = torch.zeros(2, 64, 64)
     masks[:, 20:44, 20:44] = 1
 
-    def blended(pictures, masks, words, seed=0):
+    def blended(pictures, masks, words, seed=0, against=None):
         positive, _ = clip_socket.encode_prompts(loaded.clip, words, 0)
+        negative = clip_socket.encode_prompts(loaded.clip, against, 0)[0] if against else None
         wishes = {"reach": 20.0, "longest_side": 0, "seed": seed, "steps": 2, "guidance": 3.5, "strength": 1.0}
-        return blending.into_scene(pictures, masks, None, loaded.model, positive, loaded.vae, **wishes)
+        wishes["cfg"] = 3.0 if against else 1.0
+        return blending.into_scene(pictures, masks, None, loaded.model, positive, negative, loaded.vae, **wishes)
 
     together = blended(pictures, masks, words[:2])[0]
     alone = [blended(pictures[i : i + 1], masks[i : i + 1], [words[i]], seed=i)[0][0] for i in range(2)]
     first_words = blended(pictures, masks, words[:1])[0]
+    steered = blended(pictures, masks, words[:2], against=words[1:])[0]
+    steered_alone = blended(pictures[1:], masks[1:], words[1:2], seed=1, against=words[2:])[0][0]
     with small_device(loaded.vae, 40):
         *_, notes = blended(
             torch.rand(1, 336, 336, 3), torch.nn.functional.interpolate(masks[None, :1], (336, 336))[0], words[:1]
@@ -277,6 +281,8 @@ def blending_batches(loaded) -> dict:
     return {
         "difference": max(difference(a, b) for a, b in zip(together, alone)),
         "the second prompt counts": difference(together[1], first_words[1]),
+        "steered away": difference(together[1], steered[1]),
+        "each from its own": difference(steered[1], steered_alone),
         "notes": notes,
         "refused": refused,
     }

@@ -58,6 +58,8 @@ def test_blending_takes_a_prompt_for_each_picture_and_says_where_it_fell_back(fi
     outcome = figures["blending"]
     assert outcome["difference"] < 1e-5
     assert outcome["the second prompt counts"] > 0.01
+    assert outcome["steered away"] > 0.01  # by a negative for each picture
+    assert outcome["each from its own"] < 1e-5
     assert outcome["notes"] == ["out of memory, decoded in tiles of 128 px"]
     assert "positive is '3 prompts'" in outcome["refused"]
 
