@@ -26,5 +26,14 @@ def test_korean_names_belong_to_inputs_that_exist(node_id):
     assert KOREAN[node_id]["description"]
 
 
+@pytest.mark.parametrize("node_id", NODES)
+def test_korean_help_calls_inputs_as_the_korean_editor_does(node_id):
+    text = (ROOT / "js" / "docs" / node_id / "ko.md").read_text("utf-8")
+    names = {name: entry["name"] for name, entry in KOREAN[node_id]["inputs"].items()}
+    assert [
+        f"{name} {shown}" for name, shown in names.items() if f"`{name}` {shown if shown != name else ''}" not in text
+    ] == []
+
+
 def test_no_help_of_nodes_that_are_gone():
     assert {path.name for path in (ROOT / "js" / "docs").iterdir()} == set(NODES) == set(KOREAN)
