@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,20 @@ def test_korean_help_calls_inputs_as_the_korean_editor_does(node_id):
 
 def test_no_help_of_nodes_that_are_gone():
     assert {path.name for path in (ROOT / "js" / "docs").iterdir()} == set(NODES) == set(KOREAN)
+
+
+SEARCHED = {
+    "누끼": "StorefrontRemoveBackground",
+    "그림자": "StorefrontPlaceProduct",
+    "로라": "StorefrontLoadLora",
+    "헤드라인": "StorefrontTextOverlay",
+    "해상도": "StorefrontCanvas",
+    "인쇄": "StorefrontSaveImage",
+}
+
+
+@pytest.mark.parametrize("word", SEARCHED)
+def test_everyday_korean_words_find_their_node(word):
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py"))
+    (schema,) = re.findall(rf'node_id="{SEARCHED[word]}"(.*?)inputs=\[', code, re.DOTALL)
+    assert f'"{word}"' in schema.partition("search_aliases=")[2]
