@@ -17,7 +17,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
             display_name="Blend into Scene (Storefront)",
             category="Storefront/Product",
             description="FLUX repaints the ground and surroundings of a placed product; its own pixels and details stay.",
-            search_aliases=["harmonize", "relight", "inpaint", "합성"],
+            search_aliases=["harmonize", "relight", "inpaint", "합성", "그림자"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture of Place Product."),
                 io.Mask.Input("product_mask", tooltip="The mask of Place Product."),

@@ -17,7 +17,16 @@ class StorefrontRemoveBackground(io.ComfyNode):
             display_name="Remove Background (Storefront)",
             category="Storefront/Product",
             description="Cuts the product out: a clean edge at full resolution, no fringe of the old background.",
-            search_aliases=["rembg", "cutout", "matting", "alpha", "background removal", "transparent", "배경 제거"],
+            search_aliases=[
+                "rembg",
+                "cutout",
+                "matting",
+                "alpha",
+                "background removal",
+                "transparent",
+                "배경 제거",
+                "누끼",
+            ],
             inputs=[
                 io.Image.Input("image"),
                 io.Combo.Input(

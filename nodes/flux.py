@@ -107,7 +107,7 @@ class StorefrontCanvas(io.ComfyNode):
             display_name="Ad Canvas (Storefront)",
             category=CATEGORY,
             description="An empty latent in an advertisement format.",
-            search_aliases=["empty latent", "resolution", "aspect ratio", "banner", "story"],
+            search_aliases=["empty latent", "resolution", "aspect ratio", "banner", "story", "해상도", "배너"],
             inputs=[
                 io.Combo.Input("format", options=[canvas.CUSTOM, *canvas.FORMATS], default="1:1 feed"),
                 io.Int.Input(

@@ -21,7 +21,7 @@ class StorefrontPlanLayout(io.ComfyNode):
             display_name="Plan Layout (Storefront)",
             category=CATEGORY,
             description="Finds where the product stands, how large, and where the words can be read. Says why.",
-            search_aliases=["composition", "saliency", "placement", "safe area", "레이아웃"],
+            search_aliases=["composition", "saliency", "placement", "safe area", "레이아웃", "구도"],
             inputs=[
                 io.Image.Input("background"),
                 io.Mask.Input(

@@ -53,7 +53,7 @@ class StorefrontLoadLora(io.ComfyNode):
             display_name="Load LoRA (Storefront)",
             category=CATEGORY,
             description="Puts up to four LoRAs on a model, in any trainer's format, and lists every key that did not match.",
-            search_aliases=["lora", "lora stack", "style", "lokr", "loha", "lycoris"],
+            search_aliases=["lora", "lora stack", "style", "lokr", "loha", "lycoris", "로라"],
             inputs=[
                 io.Model.Input("model"),
                 io.Clip.Input(
@@ -104,7 +104,7 @@ class StorefrontStyleLora(io.ComfyNode):
             display_name="Style LoRA (Storefront)",
             category=CATEGORY,
             description="A style by its name: the LoRA that belongs to it, where it is installed; else the model as it is.",
-            search_aliases=["style", "realistic", "anime", "illustration", "lora switch"],
+            search_aliases=["style", "realistic", "anime", "illustration", "lora switch", "로라"],
             inputs=[
                 io.Model.Input("model"),
                 io.Clip.Input(

@@ -19,7 +19,19 @@ class StorefrontSaveImage(io.ComfyNode):
             display_name="Save Image (Storefront)",
             category=CATEGORY,
             description="Saves to ComfyUI's output folder: whole files only, never over another, in several formats.",
-            search_aliases=["save", "export", "jpeg", "webp", "avif", "pdf", "print", "crop", "저장"],
+            search_aliases=[
+                "save",
+                "export",
+                "jpeg",
+                "webp",
+                "avif",
+                "pdf",
+                "print",
+                "crop",
+                "저장",
+                "내보내기",
+                "인쇄",
+            ],
             inputs=[
                 io.Image.Input("image"),
                 io.Combo.Input(

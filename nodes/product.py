@@ -21,7 +21,7 @@ class StorefrontPlaceProduct(io.ComfyNode):
             display_name="Place Product (Storefront)",
             category="Storefront/Product",
             description="Stands a cut-out product on a background: no halo, a shadow on the ground, the scene's light.",
-            search_aliases=["composite", "paste", "shadow", "compositing", "합성"],
+            search_aliases=["composite", "paste", "shadow", "compositing", "합성", "그림자"],
             inputs=[
                 io.Image.Input("background"),
                 io.Image.Input("product", tooltip="Straight colours, as Remove Background gives them."),

@@ -35,7 +35,17 @@ class StorefrontTextOverlay(io.ComfyNode):
             display_name="Text Overlay (Storefront)",
             category="Storefront/Text",
             description="Writes a headline, a price or a caption: Korean-aware lines, a size that fits, a colour that reads.",
-            search_aliases=["headline", "caption", "typography", "hangul", "draw text", "자막", "문구"],
+            search_aliases=[
+                "headline",
+                "caption",
+                "typography",
+                "hangul",
+                "draw text",
+                "자막",
+                "문구",
+                "헤드라인",
+                "포스터",
+            ],
             inputs=[
                 io.Image.Input("image"),
                 io.String.Input(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,5 +27,31 @@ def test_korean_names_belong_to_inputs_that_exist(node_id):
     assert KOREAN[node_id]["description"]
 
 
+@pytest.mark.parametrize("node_id", NODES)
+def test_korean_help_calls_inputs_as_the_korean_editor_does(node_id):
+    text = (ROOT / "js" / "docs" / node_id / "ko.md").read_text("utf-8")
+    names = {name: entry["name"] for name, entry in KOREAN[node_id]["inputs"].items()}
+    assert [
+        f"{name} {shown}" for name, shown in names.items() if f"`{name}` {shown if shown != name else ''}" not in text
+    ] == []
+
+
 def test_no_help_of_nodes_that_are_gone():
     assert {path.name for path in (ROOT / "js" / "docs").iterdir()} == set(NODES) == set(KOREAN)
+
+
+SEARCHED = {
+    "누끼": "StorefrontRemoveBackground",
+    "그림자": "StorefrontPlaceProduct",
+    "로라": "StorefrontLoadLora",
+    "헤드라인": "StorefrontTextOverlay",
+    "해상도": "StorefrontCanvas",
+    "인쇄": "StorefrontSaveImage",
+}
+
+
+@pytest.mark.parametrize("word", SEARCHED)
+def test_everyday_korean_words_find_their_node(word):
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py"))
+    (schema,) = re.findall(rf'node_id="{SEARCHED[word]}"(.*?)inputs=\[', code, re.DOTALL)
+    assert f'"{word}"' in schema.partition("search_aliases=")[2]

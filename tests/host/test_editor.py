@@ -100,6 +100,15 @@ def test_korean_names(comfyui, browser):
         comfyui.get("/api/settings/Comfy.Locale", "en")
 
 
+def test_the_scripts_use_the_editor_as_it_is_offered(browser, comfyui):
+    """None of them imports a module that the editor calls internal."""
+    browser.get(comfyui.url)
+    until(lambda: browser.execute_script("return !!window.app?.graph"))
+    loaded = "return performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)"
+    scripts = [path for path in browser.execute_script(loaded) if path.startswith("/scripts/")]
+    assert set(scripts) == {"/scripts/app.js", "/scripts/api.js"}
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_help_is_served(comfyui, language):
     from urllib.request import urlopen

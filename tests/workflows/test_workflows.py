@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 GRAPHS = sorted((ROOT / "workflows").glob("*.json"))
 NODE_LIST = (ROOT / "nodes" / "__init__.py").read_text("utf-8")
+KOREAN = json.loads((ROOT / "locales" / "ko" / "nodeDefs.json").read_text("utf-8"))
+# Nodes that write a message under themselves in every run: with fewer pixels the editor makes them this high then.
+HEIGHT_WITH_MESSAGE = {"StorefrontLoadModel": 172, "StorefrontRemoveBackground": 292, "StorefrontPlanLayout": 342}
 
 
 def test_there_are_workflows():
@@ -49,6 +53,12 @@ def test_nodes_do_not_overlap(path):
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_messages_have_room_under_their_nodes(path):
+    nodes = json.loads(path.read_text("utf-8"))["nodes"]
+    assert [n["id"] for n in nodes if n["size"][1] < HEIGHT_WITH_MESSAGE.get(n["type"], 0)] == []
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_a_thumbnail_stands_beside_the_graph(path):
     with Image.open(path.with_suffix(".jpg")) as picture:
         assert min(picture.size) >= 256
@@ -61,3 +71,33 @@ def test_a_note_tells_what_to_change_in_english_and_korean(path):
     )
     assert "models/diffusers" in text
     assert "모델" in text
+
+
+def english_names() -> dict[str, str]:
+    """English title -> Korean title, without the pack's name, of every node: as the notes call them."""
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py"))
+    pairs = re.findall(r'node_id="(\w+)",\s*display_name="(.+?) \(Storefront\)"', code)
+    assert {node_id for node_id, _ in pairs} == set(KOREAN)
+    return {english: KOREAN[node_id]["display_name"].removesuffix(" (Storefront)") for node_id, english in pairs}
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_korean_notes_call_nodes_as_the_korean_editor_does(path):
+    titles = {"Load Image": "이미지 로드", **english_names()}
+    notes = [
+        n["widgets_values"][0] for n in json.loads(path.read_text("utf-8"))["nodes"] if n["type"] == "MarkdownNote"
+    ]
+    lines = [line for note in notes for line in note.replace("**", "").split("\n")]
+    korean = [line for line in lines if re.search(r"[다요기](\.|$)", line)]  # as their sentences end
+    assert korean
+    assert [name for line in korean for name in re.findall(r"\*([^*]+)\*", line) if name in titles] == []
+    named = [pair for line in korean for pair in re.findall(r"\*([^*]+)\*\(([^)]+)\)", line)]
+    assert [(shown, name) for shown, name in named if titles.get(name, shown) != shown] == []
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_emphasis_in_notes_ends_where_markdown_sees_it(path):
+    """Not between a bracket and Hangul, where CommonMark shows the asterisk."""
+    for node in json.loads(path.read_text("utf-8"))["nodes"]:
+        if node["type"] == "MarkdownNote":
+            assert re.findall(r".{12}\)\*+[가-힣]", node["widgets_values"][0]) == []
