@@ -92,6 +92,9 @@ class StorefrontAdPrompt(io.ComfyNode):
                 io.String.Output("negative", display_name="NEGATIVE"),
                 io.String.Output("headline", display_name="HEADLINE", tooltip="In your language, for Text Overlay."),
                 io.String.Output("report", display_name="REPORT", tooltip="JSON: who wrote it, what was understood."),
+                io.String.Output(
+                    "scene", display_name="SCENE", tooltip="The setting alone, for a product photo: to Encode Prompt."
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -125,4 +128,4 @@ class StorefrontAdPrompt(io.ComfyNode):
         order = advert.Order(text, trade, style, translate, seed, glossary)
         made = prompting.compose(order, clip, local_model, connection, cls.hidden.unique_id)
         progress.say_all([made.headline, *made.notes], cls.hidden.unique_id, made.fallbacks)
-        return io.NodeOutput(made.prompt, made.negative, made.headline, made.report_json())
+        return io.NodeOutput(made.prompt, made.negative, made.headline, made.report_json(), made.scene)

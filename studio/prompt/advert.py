@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,12 @@ MOST_SUBJECTS = 2  # more, and the picture shows none of them well
 
 # Said as what is there: an image model that reads "no text" draws text.
 LETTERING = "Every surface is plain and unlettered, packaging, signs and cups blank, and a calm area is left empty for the headline."
+# Of a scene for a product photo, said as what is there, too.
+EMPTY = "a clear, bare space that waits for a product"
+GROUND = (
+    "The ground in front is level, empty and in even light, seen from slightly above; every surface is plain and unlettered, and"
+    " a calm area above it is left for the headline."
+)
 NEGATIVE_LETTERING = (
     "text",
     "letters",
@@ -57,6 +63,7 @@ class Advert(NamedTuple):
     report: dict[str, Any]
     notes: list[str]  # what the owner should know, for under the node
     fallbacks: list[str]  # that it was written by another than the one asked for
+    scene: str  # English: the setting, light and colours alone, for a product photo to be placed in
 
     def report_json(self) -> str:
         return json.dumps(self.report, ensure_ascii=False, indent=2)
@@ -110,7 +117,7 @@ def compose(order: Order, library: Library, writers: Sequence[Choice], reads_kor
         dict.fromkeys([*NEGATIVE_LETTERING, *read.style.negative, *read.trade.negative, *NEGATIVE_CRAFT])
     )
     report = _report(order, read, look, by, attempts, fallbacks + notes)
-    return Advert(prompt, negative, read.headline, report, notes, fallbacks)
+    return Advert(prompt, negative, read.headline, report, notes, fallbacks, _scene(read, look))
 
 
 def _read(order: Order, library: Library) -> _Read:
@@ -162,11 +169,7 @@ def _from_presets(read: _Read, look: _Look, reads_korean: bool) -> tuple[str, li
 
     Raises InputError where the owner's own words leave no room.
     """
-    sentences = []
-    for sentence in read.style.sentences:
-        if all(look.values[name] for name in _FIELD.findall(sentence)):
-            filled = _FIELD.sub(lambda match: look.values[match[1]], sentence)
-            sentences.append(filled[0].upper() + filled[1:])
+    sentences = _filled(read.style, look.values)
     last = [LETTERING]
     if shown := _kept_clause(read.facts):
         last.append(shown)
@@ -180,6 +183,28 @@ def _from_presets(read: _Read, look: _Look, reads_korean: bool) -> tuple[str, li
         left_out += 1
     notes = [f"{left_out} sentences of the presets were left out: the text encoder reads {MOST_TOKENS} tokens"]
     return " ".join(sentences + last), notes if left_out else []
+
+
+def _scene(read: _Read, look: _Look) -> str:
+    """The style's sentences of the setting, season, light, colours and mood, with room where the product would be."""
+    others = {
+        "subject": EMPTY,
+        "details": ", ".join(read.understood.of("season")),
+        "props": "",
+        "framing": "",
+        "lens": "",
+    }
+    return " ".join([*_filled(read.style, {**look.values, **others}), GROUND])
+
+
+def _filled(style: Style, values: Mapping[str, str]) -> list[str]:
+    """The style's sentences for which there is a value in every field."""
+    sentences = []
+    for sentence in style.sentences:
+        if all(values[name] for name in _FIELD.findall(sentence)):
+            filled = _FIELD.sub(lambda match: values[match[1]], sentence)
+            sentences.append(filled[0].upper() + filled[1:])
+    return sentences
 
 
 def _kept_clause(kept: Sequence[Fact]) -> str:

@@ -68,6 +68,22 @@ def test_off_shows_what_the_words_say():
     assert any("reads no Korean" in note for note in made.notes)
 
 
+@pytest.mark.parametrize("style", LIBRARY.styles)
+def test_a_scene_is_the_look_without_the_product(style):
+    order = advert.Order("봄 한정 딸기라떼 4,500원, 따뜻하고 아늑한 분위기", style=style)
+    made = advert.compose(order, LIBRARY, [])
+    look = made.report["look"]
+    for field in ("subject", "props"):
+        assert look[field] in made.prompt
+        assert look[field] not in made.scene
+    assert made.scene.endswith(advert.GROUND)
+    assert look["colours"] in made.scene
+    assert look["details"] == "spring, blossom petals in the air"
+    assert look["details"].capitalize() in made.scene
+    assert "strawberry" not in made.scene
+    assert "{" not in made.scene
+
+
 def test_english_words_stand_as_they_are():
     made = compose(Order("A cosy bakery with fresh croissants"), LIBRARY, [], False)
     assert "photograph of a cosy bakery with fresh croissants" in made.prompt
