@@ -285,6 +285,18 @@ def test_a_missing_glyph_comes_from_the_next_font_that_has_it(tmp_path):
     assert len(block.glyphs) == 2
 
 
+@pytest.mark.parametrize("emoji", ["🍓", "❤️", "👨‍👩‍👧", "👍🏽", "🇰🇷", "1️⃣", "🛍️"])
+def test_emoji_are_at_hand_and_a_sequence_is_one_picture(emoji):
+    """Shops write them; as outlines they take the colour of the words."""
+    face = fonts.Typeface(fonts.families_in([fonts.BUNDLED_FOLDER]), fonts.BUNDLED)
+
+    def width(text: str) -> float:
+        block = typeset.Typesetter(text, face, typeset.Setting(size=100)).fit(5000, 300)
+        return block.right - block.left
+
+    assert 60 < width(f"가{emoji}") - width("가") < 180
+
+
 def test_characters_that_no_font_has_are_named(bundled):
     with pytest.raises(InputError, match=r"𓀀 \(U\+13000\)"):
         typeset.Typesetter("값 𓀀", bundled, typeset.Setting())
