@@ -54,6 +54,9 @@ def until(question, patience: float = 120):
 def open_template(browser, comfyui, name: str) -> list[dict]:
     """The graph's nodes, once the editor has read the template in the place of the graph it had open before."""
     wanted = json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))["nodes"]
+    # From a page of the same origin without an editor, which would save its open graphs, to restore them beside this one.
+    browser.get(f"{comfyui.url}/system_stats")
+    browser.execute_script("localStorage.clear(); sessionStorage.clear()")
     browser.get(f"{comfyui.url}/?template={name}&source=storefront")
     look = (
         "return (window.app?.graph?._nodes ?? []).map(n => ({type: n.type, title: n.title, bad: n.has_errors,"
