@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from devtools import comfyui as host
+from devtools import demo, environment, scaffold
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def load_dev():
-    spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
-    dev = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(dev)
-    return dev
-
-
-dev = load_dev()
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -31,16 +22,16 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_both_ways_to_the_demo_picture_agree_within_one_level(tmp_path):
-    comfyui = os.environ.get("STOREFRONT_COMFYUI") or dev.find_comfyui()
+    comfyui = host.find_comfyui(fetch=False)
     if not comfyui:
         pytest.skip("NO COMFYUI TO BE HAD: half of the pack is not tested")
-    workflow = json.loads(dev.DEMO_WORKFLOW.read_text("utf-8"))
-    with dev.running_comfyui(Path(comfyui), tmp_path / "base") as url:
-        outputs = dev.queue_and_wait(url, workflow)
+    workflow = json.loads(demo.DEMO_WORKFLOW.read_text("utf-8"))
+    with host.running_comfyui(comfyui, tmp_path / "base") as url:
+        outputs = host.queue_and_wait(url, workflow)
     saved = next(image for output in outputs.values() for image in output.get("images", ()))
     through_comfyui = pixels(tmp_path / "base" / "output" / saved["subfolder"] / saved["filename"])
     tool = ROOT / "tools" / "draw_without_comfyui.py"
-    subprocess.run([sys.executable, str(tool), str(dev.DEMO_WORKFLOW), str(tmp_path / "api.png")], check=True)
+    subprocess.run([sys.executable, str(tool), str(demo.DEMO_WORKFLOW), str(tmp_path / "api.png")], check=True)
     through_python = pixels(tmp_path / "api.png")
     assert through_comfyui.shape == through_python.shape == (64, 64, 3)
     assert through_python.std() > 20  # a picture, not a blank
@@ -48,7 +39,7 @@ def test_both_ways_to_the_demo_picture_agree_within_one_level(tmp_path):
 
 
 def test_dependencies_are_ranges_and_never_torch():
-    requirements = dev.pack_requirements()
+    requirements = environment.pack_requirements()
     assert "diffusers" in " ".join(requirements)
     for requirement in requirements:
         assert "==" not in requirement
@@ -58,14 +49,66 @@ def test_dependencies_are_ranges_and_never_torch():
 def test_a_wrong_comfyui_path_is_refused_by_name(monkeypatch, tmp_path):
     monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
     with pytest.raises(SystemExit, match=r"COMFYUI_PATH .*main\.py"):
-        dev.find_comfyui()
+        host.find_comfyui()
 
 
 def test_without_network_or_comfyui_it_says_so_in_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
-    monkeypatch.setattr(dev, "CACHE", tmp_path)
-    monkeypatch.setattr(dev, "COMFYUI_URL", (tmp_path / "no-such-repository").as_uri())
-    monkeypatch.setattr(dev, "__file__", str(tmp_path / "a" / "b" / "dev.py"))
-    assert dev.find_comfyui() is None
+    monkeypatch.setattr(host, "CACHE", tmp_path)
+    monkeypatch.setattr(host, "COMFYUI_URL", (tmp_path / "no-such-repository").as_uri())
+    monkeypatch.setattr(host, "HERE", tmp_path / "a" / "b")
+    assert host.find_comfyui() is None
     assert "ComfyUI cannot be had" in capsys.readouterr().out
     assert not (tmp_path / "ComfyUI").exists()
+
+
+def test_the_lock_holds_every_requirement_within_its_range():
+    from packaging.requirements import Requirement
+
+    locked: dict[str, list[str]] = {}
+    for line in environment.LOCK.read_text("utf-8").splitlines():
+        if name := environment.name_of(line):
+            locked.setdefault(name, []).append(re.search(r"==([^ ;]+)", line)[1])
+    for line in environment.pack_requirements() + environment.test_requirements():
+        wanted = Requirement(line)
+        releases = locked[environment.name_of(line)]
+        assert all(wanted.specifier.contains(release) for release in releases), (line, releases)
+
+
+def test_another_comfyui_keeps_its_own_editor_and_kernels(tmp_path):
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("comfyui-frontend-package==1.2.3\nComfy_Kitchen==0.1\ntorch\nnumpy>=1.25\n")
+    text = environment.constraints_beside([requirements], tmp_path / "constraints.txt").read_text()
+    names = {environment.name_of(line) for line in text.splitlines()}
+    assert {"torch", "numpy", "diffusers"} <= names
+    assert not {"comfyui-frontend-package", "comfy-kitchen"} & names
+
+
+@pytest.mark.parametrize(
+    ("range", "end"),
+    [
+        ("diffusers>=0.35.2", "diffusers==0.35.2"),
+        ("numpy>=1.25,<3", "numpy==1.25"),
+        ("protobuf", "protobuf"),
+        ('rembg>=2.0.50; python_version < "3.14"', 'rembg==2.0.50; python_version < "3.14"'),
+    ],
+)
+def test_the_lower_end_of_a_range(range, end):
+    assert environment.lowest(range) == end
+
+
+def test_a_new_node_is_whole_and_a_bad_name_changes_nothing(monkeypatch, tmp_path, capsys):
+    for part in ("nodes/__init__.py", "locales/ko/nodeDefs.json"):
+        (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / part).write_bytes((ROOT / part).read_bytes())
+    monkeypatch.setattr(scaffold, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match=r"'\.\./evil' is no name of a node"):
+        scaffold.new_node("../evil")
+    scaffold.new_node("GreetingCard")
+    code = (tmp_path / "nodes" / "greeting_card.py").read_text("utf-8")
+    compile(code, "greeting_card.py", "exec")
+    registered = (tmp_path / "nodes" / "__init__.py").read_text("utf-8")
+    assert registered.count("StorefrontGreetingCard") == 2
+    assert "StorefrontGreetingCard" in json.loads((tmp_path / "locales/ko/nodeDefs.json").read_text("utf-8"))
+    with pytest.raises(SystemExit, match="greeting_card"):
+        scaffold.new_node("GreetingCard")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -12,15 +11,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from comfyui import ROOT, ComfyUI
+from devtools import comfyui as dev
 
-_spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
-assert _spec is not None
-assert _spec.loader is not None
-dev = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(dev)
-
-NEWEST = os.environ.get("STOREFRONT_COMFYUI") or str(dev.CACHE / "ComfyUI")
-OLDEST = str(dev.CACHE / "ComfyUI-0.20.1")
+NEWEST = str(dev.find_comfyui(fetch=False) or dev.CACHE / "ComfyUI")
+OLDEST = str(dev.OLDEST)
 
 
 @pytest.fixture(scope="session", params=[NEWEST, OLDEST], ids=["newest", "0.20.1"])

@@ -1,7 +1,7 @@
 """Node ids, input ids, their order, types and defaults, as clients see them, against a stored snapshot.
 
 They stand in every saved workflow, so a change must be meant: after adding a node or an input, write the snapshot
-anew with `STOREFRONT_WRITE_SNAPSHOT=1 python -m pytest tests/host/test_object_info.py` and read the difference.
+anew with `python dev.py snapshot` and read the difference.
 """
 
 from __future__ import annotations
