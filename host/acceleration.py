@@ -13,8 +13,8 @@ from comfy.patcher_extension import WrappersMP
 from comfy_execution.utils import get_executing_context
 
 from ..studio.errors import InputError, require_number
-from ..studio.flux import acceleration
-from ..studio.flux.acceleration import Run, Settings
+from ..studio.sampling import acceleration
+from ..studio.sampling.acceleration import Run, Settings
 from . import fp8_matmul, progress, report, sampling, vae_socket
 from .model_socket import DiffusersModel
 

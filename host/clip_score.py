@@ -11,8 +11,8 @@ import folder_paths
 import torch
 
 from ..studio.errors import InputError, ModelFilesError, require_unicode
-from ..studio.flux.checkpoints import read_json
 from ..studio.images import require_picture
+from ..studio.opening.checkpoints import read_json
 from ..studio.output import score
 from . import memory, report
 from .progress import check_cancel

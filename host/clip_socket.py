@@ -13,8 +13,8 @@ import comfy.sd
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux import encode
-from ..studio.flux.families import FLUX1
+from ..studio.kinds.families import FLUX1
+from ..studio.sampling import encode
 from . import report
 from .progress import check_cancel
 

@@ -12,12 +12,12 @@ import comfy
 import folder_paths
 
 from ..studio.errors import InputError, ModelFilesError
-from ..studio.flux import components, tokenizers
-from ..studio.flux.checkpoints import load_tokenizer, preview_factors
-from ..studio.flux.components import Component, Source
-from ..studio.flux.families import licence_of
-from ..studio.flux.single_files import LOOKALIKES, ROLES, TRANSFORMERS, as_lookalike
-from ..studio.flux.weight_files import GGUF, PICKLES, SUFFIXES
+from ..studio.kinds.families import licence_of
+from ..studio.opening import components, tokenizers
+from ..studio.opening.checkpoints import load_tokenizer, preview_factors
+from ..studio.opening.components import Component, Source
+from ..studio.opening.single_files import LOOKALIKES, ROLES, TRANSFORMERS, as_lookalike
+from ..studio.opening.weight_files import GGUF, PICKLES, SUFFIXES
 from . import memory, model_files
 from .model_socket import Nature
 from .progress import Stages

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import comfy.ops
 import torch
 
-from ..studio.flux import fp8
-from ..studio.flux.velocity import Velocity
+from ..studio.kinds.velocity import Velocity
+from ..studio.sampling import fp8
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ..studio.flux.reference_cache import ReferenceCache
+from ..studio.kinds.reference_cache import ReferenceCache
 
 _KEY = "storefront kept references"
 

@@ -12,7 +12,7 @@ import comfy.lora
 import folder_paths
 
 from ..studio.errors import InputError, require_number
-from ..studio.flux import lora
+from ..studio.opening import lora
 from ..studio.prompt import presets
 from . import prompting
 from .lora_patches import PREFIX, FusedLayerNames, as_numbers, fits, target_shape, with_magnitude

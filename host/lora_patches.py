@@ -18,8 +18,8 @@ from comfy.weight_adapter.lokr import LoKrAdapter
 from comfy.weight_adapter.lora import LoRAAdapter
 from comfy.weight_adapter.oft import OFTAdapter
 
-from ..studio.flux.lora import Slice, file_names
-from ..studio.flux.stored import ScaledFp8
+from ..studio.opening.lora import Slice, file_names
+from ..studio.weights.stored import ScaledFp8
 from .stored_linear import StoredLinear
 
 PREFIX = "diffusion_model.transformer."  # of our layers in a MODEL
@@ -29,7 +29,7 @@ class FusedLayerNames:
     """For a BaseModel whose `diffusion_model.transformer` is a diffusers transformer: LoRA files' names among its own.
 
     `comfy.lora` asks a model's state dict which layers a file may name; there is no other way in. So that lists, beside the
-    weights, an empty tensor for every name in `studio.flux.lora.file_names`, and `patcher` cuts what comes for them.
+    weights, an empty tensor for every name in `studio.opening.lora.file_names`, and `patcher` cuts what comes for them.
     """
 
     @functools.cached_property

@@ -12,10 +12,10 @@ import folder_paths
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux.checkpoints import Checkpoint, inspect, load_component, preview_factors
-from ..studio.flux.encode import make_encoders, make_tokenizer
-from ..studio.flux.families import Edition, Family
-from ..studio.flux.velocity import make_velocity
+from ..studio.kinds.families import Edition, Family
+from ..studio.kinds.velocity import make_velocity
+from ..studio.opening.checkpoints import Checkpoint, inspect, load_component, preview_factors
+from ..studio.sampling.encode import make_encoders, make_tokenizer
 from . import kept_references, lora_patches, memory, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_socket import DiffusersModel, Nature

@@ -15,9 +15,8 @@ import comfy.utils
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux import single_files
-from ..studio.flux.families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, Z_IMAGES, Defaults, Edition, Family
-from ..studio.flux.velocity import (
+from ..studio.kinds.families import FLUX1, FLUX2_DEV, FLUX2_KLEIN, FLUX3, Z_IMAGES, Defaults, Edition, Family
+from ..studio.kinds.velocity import (
     Flux2KVVelocity,
     Flux2Velocity,
     FluxVelocity,
@@ -26,6 +25,7 @@ from ..studio.flux.velocity import (
     ZImageVelocity,
     channels_of,
 )
+from ..studio.opening import single_files
 from . import clip_socket, kept_references
 from .lora_patches import FusedLayerNames
 

@@ -8,9 +8,10 @@ import node_helpers
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux import omni, references
-from ..studio.flux.families import FLUX1, FLUX2_DEV
 from ..studio.images import require_picture
+from ..studio.kinds import omni
+from ..studio.kinds.families import FLUX1, FLUX2_DEV
+from ..studio.sampling import references
 from . import clip_socket, vae_socket
 
 MOST_REFERENCES = 10  # FLUX.2 was trained with as many

@@ -14,8 +14,8 @@ import node_helpers
 import torch
 
 from ..studio.errors import InputError, require_number
-from ..studio.flux import noise, schedule
-from ..studio.flux.families import Z_IMAGES
+from ..studio.kinds.families import Z_IMAGES
+from ..studio.sampling import noise, schedule
 from .model_socket import DiffusersModel, Nature, nature_of
 
 AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # "what the model wants"

@@ -9,11 +9,11 @@ import comfy.ops
 import torch
 from comfy.model_patcher import LowVramPatch
 
-from ..studio.flux.stored import ScaledFp8
+from ..studio.weights.stored import ScaledFp8
 
 
 class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
-    """A linear layer with `stored` (studio/flux/stored.py) and a weight of int8 bytes [rows, bytes].
+    """A linear layer with `stored` (studio/weights/stored.py) and a weight of int8 bytes [rows, bytes].
 
     int8, because libraries that ask for a weight's dtype to cast their input to it leave that one alone.
     `set_weight` and `convert_weight` are how ComfyUI's patcher applies a LoRA to weights of a format of their own.

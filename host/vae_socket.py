@@ -11,7 +11,7 @@ import comfy.sd
 import torch
 
 from ..studio.errors import InputError
-from ..studio.flux import latents as codec
+from ..studio.sampling import latents as codec
 from . import memory
 
 TILE_SIZES = (512, 256, 128)  # pixels; each a try after the one before ran out of memory

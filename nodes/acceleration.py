@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio.canvas import LARGEST
-from ..studio.flux import acceleration
+from ..studio.sampling import acceleration
 from .flux import CATEGORY
 
 

@@ -10,7 +10,7 @@ from ..studio.product import blend
 class StorefrontBlendIntoScene(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..studio.flux.schedule import MAX_STEPS
+        from ..studio.sampling.schedule import MAX_STEPS
 
         return io.Schema(
             node_id="StorefrontBlendIntoScene",

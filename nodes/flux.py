@@ -91,7 +91,7 @@ class StorefrontEncode(io.ComfyNode):
         cls, clip, prompt: str, prompt_2: str = "", max_tokens: int = 0, one_prompt_per_line: bool = False
     ) -> io.NodeOutput:
         from ..host import clip_socket, progress
-        from ..studio.flux import encode
+        from ..studio.sampling import encode
 
         pairs = encode.pair_prompts(prompt, prompt_2, one_prompt_per_line)
         conditioning, notes = clip_socket.encode_prompts(clip, pairs, max_tokens)
@@ -131,7 +131,7 @@ class StorefrontCanvas(io.ComfyNode):
 
     @classmethod
     def execute(cls, format: str, width: int = 1024, height: int = 1024, batch_size: int = 1) -> io.NodeOutput:
-        from ..studio.flux.noise import empty_latent
+        from ..studio.sampling.noise import empty_latent
 
         size = canvas.canvas_size(format, width, height)
         return io.NodeOutput(
@@ -145,7 +145,7 @@ class StorefrontCanvas(io.ComfyNode):
 class StorefrontSample(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..studio.flux.schedule import MAX_STEPS
+        from ..studio.sampling.schedule import MAX_STEPS
 
         return io.Schema(
             node_id="StorefrontSample",

@@ -10,7 +10,7 @@ from .flux import CATEGORY
 class StorefrontReference(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..studio.flux.references import OWN_SIZE, SIZES
+        from ..studio.sampling.references import OWN_SIZE, SIZES
 
         return io.Schema(
             node_id="StorefrontReference",

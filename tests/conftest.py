@@ -49,6 +49,6 @@ def micro_pipeline():
 
 @pytest.fixture(scope="session")
 def micro_studio():
-    from storefront.studio.flux.pipeline import FluxStudio
+    from storefront.studio.sampling.pipeline import FluxStudio
 
     return FluxStudio.load(MICRO)

@@ -101,9 +101,9 @@ def test_a_wheel_works_in_another_folder(clone, environment, tmp_path):
 def test_an_editable_install_is_the_clone(clone, tmp_path):
     folder = tmp_path / "site"
     run(sys.executable, *PIP, "install", *OFFLINE, "--target", str(folder), "-e", str(clone), cwd=tmp_path)
-    code = "import site; site.addsitedir('site'); import storefront.studio.flux.noise as m; print(m.__file__)"
+    code = "import site; site.addsitedir('site'); import storefront.studio.sampling.noise as m; print(m.__file__)"
     shown = run(sys.executable, "-c", code, cwd=tmp_path).strip()
-    assert Path(shown) == clone / "studio" / "flux" / "noise.py"
+    assert Path(shown) == clone / "studio" / "sampling" / "noise.py"
 
 
 def test_a_clone_called_storefront_needs_no_installation(clone, tmp_path):

@@ -17,7 +17,7 @@ def draw(workflow: dict):
     """IMAGE [1, H, W, 3] of a workflow with one Storefront node of each kind and a bundled model."""
     import_pack()
     from storefront.studio.canvas import canvas_size
-    from storefront.studio.flux.pipeline import FluxStudio
+    from storefront.studio.sampling.pipeline import FluxStudio
 
     inputs = {node["class_type"]: node["inputs"] for node in workflow.values()}
     canvas, sampler = inputs["StorefrontCanvas"], inputs["StorefrontSample"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
 from ..errors import InputError, require_number
-from ..flux import noise
-from ..flux.encode import require_prompt
-from ..flux.schedule import MAX_STEPS
 from ..images import read_picture
+from ..sampling import noise
+from ..sampling.encode import require_prompt
+from ..sampling.schedule import MAX_STEPS
 from ..scale import covering
 from .load import Model, ModelChoice, as_model
 from .result import Progress, Recorder, Result

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 
 from ..errors import InputError, ModelFilesError
-from ..flux.checkpoints import inspect
-from ..flux.families import UNKNOWN_LICENCE, Licence, licence_of
-from ..flux.pipeline import FluxStudio
+from ..kinds.families import UNKNOWN_LICENCE, Licence, licence_of
+from ..opening.checkpoints import inspect
 from ..product import cutout
+from ..sampling.pipeline import FluxStudio
 
 _MODELS = Path(__file__).parent.parent.parent / "models"
 BUNDLED = _MODELS / "flux-micro"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelFilesError
-from ..flux.weight_files import PICKLES, check_safetensors
 from ..images import to_pil
+from ..opening.weight_files import PICKLES, check_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def load(folder: Path, name: str) -> Clip:
 
 def read(clip: Clip, text: str) -> Words:
     """What the model reads of a text, and what it does not."""
-    from ..flux.encode import tokenize
+    from ..sampling.encode import tokenize
 
     text = unicodedata.normalize("NFC", text)
 

@@ -32,7 +32,7 @@ ROUNDS = 6
 
 def main(pixels: int) -> None:
     import_pack()
-    from storefront.studio.flux.latents import channels_last as turning
+    from storefront.studio.sampling.latents import channels_last as turning
 
     on_gpu = torch.cuda.is_available()
     torch.set_num_threads(1)

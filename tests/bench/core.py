@@ -68,13 +68,13 @@ def main() -> None:
     from diffusers import FluxPipeline
     from storefront.host import clip_socket, model_files, sampling, vae_socket
     from storefront.studio.canvas import Size
-    from storefront.studio.flux.noise import empty_latent
+    from storefront.studio.sampling.noise import empty_latent
 
     loaded, _ = model_files.load("flux-micro", "fp32")
     velocity = loaded.model.model.diffusion_model
     encoders = loaded.clip.cond_stage_model
-    from storefront.studio.flux.checkpoints import inspect, load_component
-    from storefront.studio.flux.schedule import make_scheduler
+    from storefront.studio.opening.checkpoints import inspect, load_component
+    from storefront.studio.sampling.schedule import make_scheduler
 
     checkpoint = inspect(ROOT / "models" / "flux-micro")
     tokenizers = [load_component(checkpoint, name, torch.float32) for name in ("tokenizer", "tokenizer_2")]

@@ -137,7 +137,7 @@ class Bench:
 
     @property
     def family(self):
-        from storefront.studio.flux.families import PIPELINES
+        from storefront.studio.kinds.families import PIPELINES
 
         return PIPELINES[self.model.pipeline].family
 
@@ -159,7 +159,7 @@ class Bench:
 
     def diffusers(self) -> float:
         import diffusers
-        from storefront.studio.flux.schedule import make_scheduler
+        from storefront.studio.sampling.schedule import make_scheduler
 
         self.transformer.to(self.device)
         extra: dict[str, Any] = {name: None for name in ("vae", "text_encoder", "tokenizer")}
@@ -195,7 +195,7 @@ class Bench:
         return self._timed(run)
 
     def scheduler(self) -> Any:
-        from storefront.studio.flux.families import DEV_SCHEDULER, Z_IMAGE_SCHEDULER
+        from storefront.studio.kinds.families import DEV_SCHEDULER, Z_IMAGE_SCHEDULER
 
         return Z_IMAGE_SCHEDULER if self.model is Z_IMAGE else DEV_SCHEDULER
 
@@ -227,7 +227,7 @@ class Bench:
     def ours(self) -> Any:
         from storefront.host import model_files
         from storefront.host.model_socket import Nature
-        from storefront.studio.flux.families import PIPELINES
+        from storefront.studio.kinds.families import PIPELINES
 
         edition = PIPELINES[self.model.pipeline]
         nature = Nature(edition.family, edition.defaults, self.scheduler())
@@ -287,7 +287,7 @@ def card_memory() -> float:
 
 def original_weights(transformer: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The weights under the names that ComfyUI's models have: the tables that LoRA files are read by, the other way round."""
-    from storefront.studio.flux import lora
+    from storefront.studio.opening import lora
 
     names = lora.file_names(transformer)
     weights = transformer.state_dict()
@@ -310,7 +310,7 @@ def measure_speed(name: str, tiny: bool) -> dict[str, Any]:
     """Way -> seconds a step, or why there are none; and the operations of one."""
     import comfy.model_management as mm
     from storefront.host import acceleration, memory
-    from storefront.studio.flux.acceleration import FP8, REGIONAL, Settings
+    from storefront.studio.sampling.acceleration import FP8, REGIONAL, Settings
 
     bench = Bench(name, tiny)
     seconds: dict[str, Any] = {}
@@ -339,8 +339,8 @@ def measure_speed(name: str, tiny: bool) -> dict[str, Any]:
 def measure_memory(name: str, tiny: bool, cap: int) -> dict[str, Any]:
     """The most memory in use while a text is encoded and a picture sampled, in GB; the card gives no more than `cap`."""
     import comfy.model_management as mm
-    from storefront.studio.flux import encode
-    from storefront.studio.flux.families import Z_IMAGE as Z_IMAGE_FAMILY
+    from storefront.studio.sampling import encode
+    from storefront.studio.kinds.families import Z_IMAGE as Z_IMAGE_FAMILY
 
     bench = Bench(name, tiny)
     patcher = bench.ours()

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "studio" / "files")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "studio" / "opening")]
 
 from pack import import_pack
 
@@ -154,7 +154,7 @@ def measure(path: Path, dtype_name: str, keep: bool) -> dict:
     """One case, in this process."""
     import diffusers
     import torch
-    from storefront.studio.flux import components
+    from storefront.studio.opening import components
 
     diffusers.FluxTransformer2DModel  # noqa: B018, the same
     source = components.open_source(path)

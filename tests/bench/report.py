@@ -39,8 +39,8 @@ def main() -> None:
     import_pack()
     from storefront.host import clip_socket, model_files, report, sampling
     from storefront.studio.canvas import Size
-    from storefront.studio.flux.noise import empty_latent
     from storefront.studio.output.report import LOOK_EVERY
+    from storefront.studio.sampling.noise import empty_latent
 
     def hook(value: float, total: float, preview: object, prompt_id: object = None, node_id: object = None) -> None:
         get_progress_state().update_progress("1", value, total)  # as ComfyUI's main.py does

@@ -213,7 +213,7 @@ def streaming(loaded) -> dict:
 
     On torch's fake tensors, which know devices and no values: no GPU is needed to see that every weight is brought over.
     """
-    from storefront.studio.flux import encode
+    from storefront.studio.sampling import encode
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     (sequence, options), *_ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)[0]
@@ -320,7 +320,7 @@ def refusals(loaded) -> dict:
 def stock_schedule_of_schnell() -> float:
     """How far stock samplers' sigmas on our MODEL with schnell's scheduler are from those of a stock schnell."""
     from storefront.host.model_socket import DiffusersModel, Nature
-    from storefront.studio.flux.families import FLUX1, PIPELINES, SCHNELL_SCHEDULER
+    from storefront.studio.kinds.families import FLUX1, PIPELINES, SCHNELL_SCHEDULER
 
     edition = PIPELINES["FluxPipeline"]
     nature = Nature(FLUX1, edition.quick, SCHNELL_SCHEDULER)

@@ -28,10 +28,10 @@ from original_layout import to_original
 from safetensors.torch import load_file, save_file
 from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, sampling, vae_socket
 from storefront.studio.errors import InputError
-from storefront.studio.flux import acceleration as studio_acceleration
-from storefront.studio.flux import fp8, noise
-from storefront.studio.flux.acceleration import KERNELS, Settings
-from storefront.studio.flux.velocity import unpack
+from storefront.studio.sampling import acceleration as studio_acceleration
+from storefront.studio.sampling import fp8, noise
+from storefront.studio.sampling.acceleration import KERNELS, Settings
+from storefront.studio.kinds.velocity import unpack
 
 PROMPT, OTHER, SEED, STEPS = "a red mug on a wooden table", "a blue lamp at the beach", 7, 20
 FIRST_BLOCK = Settings("first block", threshold=0.1)

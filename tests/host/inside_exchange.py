@@ -12,7 +12,7 @@ from pathlib import Path
 
 import comfy_process
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "files"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "opening"))
 
 import comfy.clip_vision
 import comfy.latent_formats
@@ -39,8 +39,8 @@ from storefront.host import clip_socket, model_files, sampling, vae_socket
 from storefront.host.model_socket import nature_of
 from storefront.studio import images
 from storefront.studio.errors import InputError
-from storefront.studio.flux import noise
-from storefront.studio.flux.velocity import unpack
+from storefront.studio.sampling import noise
+from storefront.studio.kinds.velocity import unpack
 from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
 
 MODELS = comfy_process.BASE / "models"

@@ -20,10 +20,10 @@ from storefront.host import clip_socket, model_files, sampling, vae_socket
 from storefront.host import references as host_references
 from storefront.studio import images
 from storefront.studio.errors import InputError
-from storefront.studio.flux import noise, references
-from storefront.studio.flux.families import Z_IMAGE_OMNI
-from storefront.studio.flux.pipeline import FluxStudio
-from storefront.studio.flux.velocity import unpack
+from storefront.studio.sampling import noise, references
+from storefront.studio.kinds.families import Z_IMAGE_OMNI
+from storefront.studio.sampling.pipeline import FluxStudio
+from storefront.studio.kinds.velocity import unpack
 
 CPU = torch.device("cpu")
 PROMPT = "서울의 밤, a blue lamp"
@@ -429,7 +429,7 @@ def measure(name: str) -> dict:
     }
 
 
-# Some of the builders differ in a default or two from another: tests/studio/test_families.py holds those.
+# Some of the builders differ in a default or two from another: tests/studio/sampling/test_families.py holds those.
 ELSEWHERE = ("FLUX.2 klein base", "FLUX.2 klein KV", "FLUX.3", "Z-Image")
 NAMES = [name for name in tiny.BUILDERS if name not in ELSEWHERE]
 print("FIGURES " + json.dumps({"ControlNet": control_net(), **{name: measure(name) for name in NAMES}}))

@@ -1,6 +1,6 @@
 """Single files inside a ComfyUI process: `python tests/host/inside_files.py COMFYUI_FOLDER` prints JSON.
 
-Run by test_files.py, on small random models of the published proportions (tests/studio/files/writers.py).
+Run by test_files.py, on small random models of the published proportions (tests/studio/opening/writers.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import comfy_process
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "files"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "opening"))
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -25,12 +25,16 @@ from storefront.host import clip_socket, component_files, model_files, reference
 from storefront.host import lora as loras
 from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
-from storefront.studio.flux.references import OWN_SIZE
+from storefront.studio.sampling.references import OWN_SIZE
 
 MODELS = comfy_process.BASE / "models"
 SMALL = ("scaled fp8", "Q8_0", "nf4", "nvfp4")
 HAS_GGUF = importlib.util.find_spec("gguf") is not None
-NAMES = ("FLUX.1", "FLUX.2 klein", "Z-Image Turbo")  # the others' files are held to their folders in tests/studio/files
+NAMES = (
+    "FLUX.1",
+    "FLUX.2 klein",
+    "Z-Image Turbo",
+)  # the others' files are held to their folders in tests/studio/opening
 CPU = torch.device("cpu")
 PROMPT = "서울의 밤, a blue lamp"
 SETTINGS = {"seed": 7, "steps": 2, "guidance": -1, "cfg": 0, "strength": 1.0, "time_limit": 0}
@@ -50,7 +54,7 @@ def draw(opened, conditioning) -> torch.Tensor:
 
 
 def beside(opened) -> bool:
-    from storefront.studio.flux.velocity import channels_of
+    from storefront.studio.kinds.velocity import channels_of
 
     model = opened.model.model
     return channels_of(model.diffusion_model) > model.nature.family.latent_channels
@@ -174,7 +178,7 @@ def shown_by_stock(opened, whole) -> list[torch.Tensor]:
 def quantised_folder() -> dict:
     """A diffusers folder quantised by SDNQ, bitsandbytes and optimum-quanto against one with the numbers that its weights stand for."""
     from safetensors.torch import load_file
-    from storefront.studio.flux import checkpoints
+    from storefront.studio.opening import checkpoints
 
     plain, folder, dense = (MODELS / "diffusers" / name for name in ("FLUX.1", "quantised", "dense"))
     kinds = {"transformer": "uint4", "text_encoder": "int8", "text_encoder_2": "int4"}
@@ -210,7 +214,7 @@ def half(opened, conditioning) -> float:
     shape = (1, 128, 4, 6) if model.nature.family.latent_channels == 128 else (1, 16, 8, 12)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     if beside(opened):
-        from storefront.studio.flux.velocity import channels_of
+        from storefront.studio.kinds.velocity import channels_of
 
         x = torch.cat([x, torch.zeros(1, channels_of(model.diffusion_model) - 16, 8, 12)], 1)
     arguments = {"context": sequence, "y": options.get("pooled_output"), "guidance": torch.tensor([3.5])}
@@ -400,7 +404,7 @@ def qwen() -> dict:
 
 def mistral() -> dict:
     """FLUX.2 dev with its text encoder from a GGUF, tokenizer and all."""
-    from storefront.studio.flux import tokenizers
+    from storefront.studio.opening import tokenizers
 
     folder = writers.build("FLUX.2 dev", MODELS / "diffusers" / "FLUX.2 dev")
     vocabulary = writers.vocabulary(tokenizers.from_tekken(writers.tekken(tokenizers.TEKKEN), "x"))

@@ -22,8 +22,8 @@ from diffusers.models.transformers.transformer_flux2 import Flux2KVCache
 from safetensors.torch import save_file
 from storefront.host import acceleration, clip_socket, component_files, kept_references, lora, model_files, sampling
 from storefront.studio.errors import InputError
-from storefront.studio.flux.acceleration import Settings
-from storefront.studio.flux.pipeline import FluxStudio
+from storefront.studio.sampling.acceleration import Settings
+from storefront.studio.sampling.pipeline import FluxStudio
 
 NAME, PROMPT, SEED, STEPS = "FLUX.2 klein KV", "서울의 밤, a blue lamp", 7, 3
 CPU = torch.device("cpu")

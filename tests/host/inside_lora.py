@@ -53,7 +53,7 @@ def draw(model, clip) -> torch.Tensor:
 
 
 def reference(pipeline) -> torch.Tensor:
-    from storefront.studio.flux.velocity import unpack
+    from storefront.studio.kinds.velocity import unpack
 
     packed = pipeline(
         PROMPT,

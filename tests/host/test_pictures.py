@@ -74,7 +74,7 @@ def test_image_to_image_and_inpaint_equal_the_reference_loop(comfyui, micro_stud
     latent = (comfyui.run(workflow).latent() - 0.1159) * 0.3611
     workflow["7"]["inputs"]["samples"] = ["11", 0]
     image_latents = (comfyui.run(workflow).latent() - 0.1159) * 0.3611  # the same start for both
-    from storefront.studio.flux.noise import latent_mask
+    from storefront.studio.sampling.noise import latent_mask
 
     mask = torch.zeros(1, 64, 64)
     mask[:, 20:44, 10:40] = 1

@@ -12,8 +12,9 @@ import torch
 from storefront.studio import images
 from storefront.studio.canvas import CUSTOM, FORMATS, canvas_size
 from storefront.studio.errors import InputError, ModelFilesError
-from storefront.studio.flux import checkpoints, encode, noise, schedule, weight_files
-from storefront.studio.flux.families import DEV_SCHEDULER, licence_of
+from storefront.studio.kinds.families import DEV_SCHEDULER, licence_of
+from storefront.studio.opening import checkpoints, weight_files
+from storefront.studio.sampling import encode, noise, schedule
 
 MICRO = Path(__file__).parents[2] / "models" / "flux-micro"
 
@@ -204,7 +205,7 @@ def copy_of_micro(tmp_path):
 
 def open_all(folder):
     import torch
-    from storefront.studio.flux.checkpoints import inspect, load_component
+    from storefront.studio.opening.checkpoints import inspect, load_component
 
     checkpoint = inspect(folder)
     for part in (*checkpoint.family.tokenizers, *checkpoint.family.components):
@@ -288,14 +289,14 @@ def test_weights_that_come_as_fp16_only_are_loaded(copy_of_micro):
     ],
 )
 def test_a_licence_is_promised_for_whole_names_only(folder, licence, repository):
-    from storefront.studio.flux.families import licence_of, repository_of
+    from storefront.studio.kinds.families import licence_of, repository_of
 
     assert licence_of(folder).name == licence
     assert repository_of(folder) == repository
 
 
 def test_more_prompts_than_memory_are_refused():
-    from storefront.studio.flux.encode import pair_prompts
+    from storefront.studio.sampling.encode import pair_prompts
 
     assert len(pair_prompts("a\n" * 64, "", True)) == 64
     with pytest.raises(InputError, match="65 lines"):
@@ -303,7 +304,7 @@ def test_more_prompts_than_memory_are_refused():
 
 
 def test_a_prompt_that_takes_minutes_to_split_is_refused():
-    from storefront.studio.flux.encode import pair_prompts
+    from storefront.studio.sampling.encode import pair_prompts
 
     assert len(pair_prompts("a" * 200_000, "", False)) == 1
     with pytest.raises(InputError, match="prompt_2 is '200001 characters'"):
@@ -314,7 +315,7 @@ def test_the_python_api_draws_in_bf16():
     from pathlib import Path
 
     import torch
-    from storefront.studio.flux.pipeline import FluxStudio
+    from storefront.studio.sampling.pipeline import FluxStudio
 
     studio = FluxStudio.load(Path(__file__).parents[2] / "models" / "flux-micro", torch.bfloat16)
     image = studio.text_to_image("a red mug on a wooden table", width=64, height=64, seed=7, steps=4)

@@ -13,11 +13,11 @@ import transformers
 from diffusers.modular_pipelines.flux3 import prompt_upsampler as reference
 from storefront.studio import images
 from storefront.studio.errors import InputError
-from storefront.studio.flux import noise
-from storefront.studio.flux.pipeline import FluxStudio
 from storefront.studio.layout.layout import Box, Layout, Light
 from storefront.studio.prompt import flux3
 from storefront.studio.prompt.flux3 import Order
+from storefront.studio.sampling import noise
+from storefront.studio.sampling.pipeline import FluxStudio
 
 _spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "tiny.py")
 tiny = importlib.util.module_from_spec(_spec)

@@ -1,1 +1,0 @@
-"""FLUX models as diffusers has them: facts, files, text, steps, pictures."""

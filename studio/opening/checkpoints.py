@@ -1,0 +1,342 @@
+"""Model folders in the diffusers layout: what is in them, what is missing, and the components loaded one by one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelFilesError
+from ..kinds.families import PIPELINES, Defaults, Edition, Family, Licence, is_quick, licence_of, repository_of
+from ..kinds.naming import Source
+from . import single_files
+from .weight_files import PICKLES, check_safetensors, open_shards
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+SCHEDULER_NUMBERS = {
+    "num_train_timesteps",
+    "shift",
+    "base_shift",
+    "max_shift",
+    "base_image_seq_len",
+    "max_image_seq_len",
+}
+VARIANTS = ("bf16", "fp16")
+INDEX_FILES = ("model_index.json", "modular_model_index.json")
+
+# Quantisers whose folders are opened, by the quant_method of a config.
+OPENED = ("bitsandbytes", "quanto", "sdnq", "torchao", "nunchaku_lite", "auto-round")
+QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
+QUANTISERS = {  # quant_method of a config -> package that made it
+    "torchao": "torchao",
+    "nunchaku": "nunchaku",
+    "svdq": "nunchaku",
+    "modelopt": "nvidia-modelopt",
+    "gptq": "gptqmodel",
+    "awq": "autoawq",
+    "fp8": "a blockwise fp8 quantiser",
+}
+TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder that has passed inspection."""
+
+    folder: Path
+    edition: Edition
+    defaults: Defaults
+    scheduler_config: dict[str, Any]
+    licence: Licence
+
+    @property
+    def family(self) -> Family:
+        return self.edition.family
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFilesError("model", str(path.name), f"a readable JSON file; {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelFilesError("model", path.name, f"a JSON object in {path}")
+    return content
+
+
+def how_to_get(folder: Path) -> str:
+    """The line that fetches a good copy."""
+    return f'to get it: hf download {repository_of(folder.name)} --local-dir "{folder}"'
+
+
+def quantisation(part: Path) -> Any:
+    """What the folder of a component says of the quantiser that made it: a quantization_config; None of plain weights."""
+    said = read_json(part / "config.json").get("quantization_config")
+    return said or ({"quant_method": "quanto"} if (part / QUANTO_MAP).is_file() else None)
+
+
+def weight_names(part: Path) -> tuple[str, str | None]:
+    """How diffusers and transformers call the weights of a component, and the variant ("fp16") if it has only that."""
+    stem = "model" if part.name.startswith(("text_encoder", "siglip")) else "diffusion_pytorch_model"
+    if any((part / f"{stem}{ending}").is_file() for ending in (".safetensors", ".safetensors.index.json")):
+        return stem, None
+    for variant in VARIANTS:
+        endings = (f".{variant}.safetensors", f".safetensors.index.{variant}.json")
+        if any((part / f"{stem}{ending}").is_file() for ending in endings):
+            return stem, variant
+    return stem, None
+
+
+def _require_opened(quantised: Any, part: Path) -> None:
+    """Raise ModelFilesError for a quantization_config that this pack cannot read, with what to take instead."""
+    method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
+    files = [file.suffix.lower() for file in part.iterdir()]
+    pickled = any(suffix in PICKLES for suffix in files) and ".safetensors" not in files
+    if method in OPENED and not pickled:
+        return
+    maker = next((name for mark, name in QUANTISERS.items() if mark in method.lower()), method or "an unknown one")
+    why = "whose layers it must keep on the device as a whole"
+    if maker == "nunchaku":
+        why += "; nunchaku's own nodes open it, and this pack what diffusers calls nunchaku_lite"
+    elif pickled:
+        why = "in pickles, which can run code and are never opened"
+        why += "; torchao 0.16 or newer saves the same as safetensors" if maker == "torchao" else ""
+    raise ModelFilesError(
+        "model",
+        f"{part.parent.name}/{part.name}",
+        f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
+        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ, AutoRound or nunchaku_lite folder, or its fp8,"
+        " nvfp4 or GGUF file in StorefrontLoadComponents",
+    )
+
+
+def weight_paths(folder: Path, component: str) -> list[Path]:
+    """The safetensors of a component, every shard. Raises ModelFilesError where one is missing or broken."""
+    part = folder / component
+    help_line = how_to_get(folder)
+    if not (part / "config.json").is_file():
+        raise ModelFilesError("model", folder.name, f"a file {component}/config.json in it; {help_line}")
+    stem, variant = weight_names(part)
+    index = part / (f"{stem}.safetensors.index.{variant}.json" if variant else f"{stem}.safetensors.index.json")
+    if index.is_file():
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise ModelFilesError("model", index.name, f"a weight_map in {index}")
+        names = sorted({str(name) for name in weight_map.values()})
+        files = [part / name for name in names]
+        if any(file.parent != part for file in files):
+            raise ModelFilesError("model", index.name, f"shards beside the index, no paths, in {index}")
+    else:
+        name = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
+        files = [part / name] if (part / name).is_file() else []
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        pickles = [file.name for file in part.iterdir() if file.suffix in PICKLES]
+        wanted = ", ".join(missing) or "a .safetensors file"
+        why = f" ({', '.join(pickles)} is a pickle, which can run code and is never opened)" if pickles else ""
+        raise ModelFilesError("model", folder.name, f"{wanted} in {component}/{why}; {help_line}")
+    for file in files:
+        check_safetensors(file)
+    return files
+
+
+def check_weights(folder: Path, component: str) -> None:
+    """Raise ModelFilesError unless `component` has a config and whole safetensors that this pack can read."""
+    part = folder / component
+    if (part / "config.json").is_file() and (quantised := quantisation(part)):
+        _require_opened(quantised, part)
+    weight_paths(folder, component)
+
+
+def inspect(folder: Path) -> Checkpoint:
+    """What stands in a diffusers folder. Reads headers and configs only, no weights.
+
+    Raises ModelFilesError that names the file, what is wrong with it and how to get a good one.
+    """
+    index_file = next((folder / name for name in INDEX_FILES if (folder / name).is_file()), None)
+    if index_file is None:
+        raise ModelFilesError("model", folder.name, f"a model_index.json in it; {how_to_get(folder)}")
+    index = read_json(index_file)
+    edition = PIPELINES.get(str(index.get("_class_name")))
+    if edition is None:
+        raise ModelFilesError(
+            "model",
+            folder.name,
+            f"one of {', '.join(PIPELINES)}; its {index_file.name} says {index.get('_class_name')!r}",
+        )
+    family = edition.family
+    require_classes(folder.name, family)
+    require_release(folder.name, edition)
+    for component in family.components:
+        check_weights(folder, component)
+    for tokenizer in family.tokenizers:
+        if not any(all((folder / tokenizer / name).is_file() for name in files) for files in TOKENIZER_FILES):
+            wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
+            raise ModelFilesError("model", folder.name, f"in {tokenizer}/: {wanted}; {how_to_get(folder)}")
+    for processor in family.image_processors:
+        if not (folder / processor / "preprocessor_config.json").is_file():
+            wanted = f"a file {processor}/preprocessor_config.json in it; {how_to_get(folder)}"
+            raise ModelFilesError("model", folder.name, wanted)
+    scheduler = read_scheduler(folder, family)
+    transformer = read_json(folder / "transformer" / "config.json")
+    quick = edition.quick if edition.quick and is_quick(edition, index, transformer, scheduler) else None
+    return Checkpoint(folder, edition, quick or edition.defaults, scheduler, licence_of(folder.name))
+
+
+def read_scheduler(folder: Path, family: Family) -> dict[str, Any]:
+    """The scheduler's settings of a diffusers folder. Raises ModelFilesError where they are missing or no numbers."""
+    scheduler_file = folder / "scheduler" / "scheduler_config.json"
+    if not scheduler_file.is_file() and family.scheduler_config is None:
+        raise ModelFilesError("model", folder.name, f"scheduler/scheduler_config.json in it; {how_to_get(folder)}")
+    own: dict[str, Any] = dict(family.scheduler_config or {})
+    scheduler = read_json(scheduler_file) if scheduler_file.is_file() else own
+    for key in SCHEDULER_NUMBERS & scheduler.keys():
+        if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
+            raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")
+    return scheduler
+
+
+def require_classes(name: str, family: Family) -> None:
+    """Raise ModelFilesError where the installed libraries are older than the family."""
+    import importlib
+
+    import diffusers
+
+    classes = (*family.components.values(), *family.tokenizers.values(), *family.image_processors.values())
+    for library, cls in classes:
+        try:
+            getattr(importlib.import_module(library), cls)
+        except (AttributeError, ImportError, RuntimeError) as error:
+            raise ModelFilesError(
+                "model",
+                name,
+                f"diffusers {family.since} or newer with a transformers of its time, for {family.name}"
+                f" ({library} has no {cls}; diffusers is {diffusers.__version__})",
+            ) from error
+
+
+def require_release(name: str, edition: Edition) -> None:
+    """Raise ModelFilesError where diffusers has the family's classes, but not yet what this member of it needs."""
+    import diffusers
+    from packaging.version import Version
+
+    if edition.since and Version(diffusers.__version__) < Version(edition.since):
+        raise ModelFilesError("model", name, f"diffusers {edition.since} or newer; it is {diffusers.__version__}")
+
+
+def config_gaps(part: Path, family: Family) -> dict[str, Any]:
+    """Settings that the shipped config leaves out and whose class default would be another model's."""
+    wanted: Mapping[str, object] = family.required_config.get(part.name, {})
+    present = read_json(part / "config.json")
+    gaps = {key: value for key, value in wanted.items() if present.get(key) is None}
+    for key, value in gaps.items():
+        log.warning("Storefront: %s/%s/config.json has no %s; using %r.", part.parent.name, part.name, key, value)
+    return gaps
+
+
+def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype, keep: bool = False) -> Any:
+    """One model (eval mode, no gradients, weights in `dtype`), tokenizer or image processor of the folder.
+
+    keep: as in single_files.fill, for a quantised folder. Only the family's classes, only safetensors, only local files.
+    Raises ModelFilesError where they do not fit.
+    """
+    part, family = checkpoint.folder / component, checkpoint.family
+    for readers in (family.tokenizers, family.image_processors):
+        if component in readers:
+            return load_tokenizer(part, *readers[component])
+    return load_module(part, *family.components[component], dtype, config_gaps(part, family), keep)
+
+
+def load_tokenizer(part: Path, library: str, name: str) -> Any:
+    """The tokenizer or image processor of a folder. Raises ModelFilesError where it cannot be read."""
+    import importlib
+
+    try:
+        cls = getattr(importlib.import_module(library), name)
+        return cls.from_pretrained(part, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises plain Exceptions
+        where = f"{part.parent.name}/{part.name}"
+        raise ModelFilesError("model", where, f"{name} files that can be read; {error!r}") from error
+
+
+def load_module(
+    part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
+) -> torch.nn.Module:
+    """The model of a folder with a config and safetensors, as a class of diffusers or transformers.
+
+    `settings` go before the config's. Raises ModelFilesError where the weights do not fit the config.
+    """
+    if quantisation(part):
+        return _load_quantised(part, library, name, dtype, settings, keep)
+    import importlib
+
+    where = f"{part.parent.name}/{part.name}"
+    options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}
+    if variant := weight_names(part)[1]:
+        options["variant"] = variant
+    try:
+        cls = getattr(importlib.import_module(library), name)
+        module, report = cls.from_pretrained(
+            part,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+            **settings,
+        )
+    except Exception as error:  # configs are checked with exceptions that are none of Python's own
+        raise ModelFilesError("model", where, f"weights that fit its config; {error}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # the libraries would make them up
+        raise ModelFilesError("model", where, f"every weight in it; {len(missing)} are missing, such as {missing[0]}")
+    return module.eval().requires_grad_(False)
+
+
+def _load_quantised(
+    part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
+) -> torch.nn.Module:
+    """The model of a folder whose layers a quantiser has rewritten, read without that quantiser's package."""
+    import importlib
+
+    from accelerate import init_empty_weights
+
+    where = f"{part.parent.name}/{part.name}"
+    file = open_shards(part, weight_paths(part.parent, part.name), quantisation(part))
+    sources = {key: Source(key) for key in file.entries}
+    try:
+        cls = getattr(importlib.import_module(library), name)
+        if library == "diffusers":
+            config = {**cls.load_config(part, local_files_only=True), **settings}
+            config.pop("quantization_config", None)
+            with init_empty_weights():
+                module = cls.from_config(config)
+        else:
+            config = cls.config_class.from_pretrained(part, local_files_only=True)
+            config.quantization_config = None
+            role = single_files.ROLES_OF_CLASSES.get(name, "")
+            known = single_files.parts_of(file).get(role)
+            sources = {**sources, **known.sources} if known else sources
+            if role == "mistral":  # of a model that also sees, the part that reads
+                cls, config = importlib.import_module(library).MistralForCausalLM, config.text_config
+                config.tie_word_embeddings = "lm_head.weight" not in sources
+            with init_empty_weights():
+                module = cls(config)
+    except Exception as error:  # as above
+        raise ModelFilesError("model", where, f"a config that its class understands; {error!r}") from error
+    return single_files.fill(module, file, sources, dtype, keep)
+
+
+def preview_factors(folder: Path) -> dict[str, Any] | None:
+    """The folder's own linear map from latents to RGB (`latent_preview.json`), where it has one."""
+    path = folder / "latent_preview.json"
+    factors = read_json(path) if path.is_file() else None
+    if factors is not None and not {"latent_rgb_factors", "latent_rgb_factors_bias"} <= factors.keys():
+        raise ModelFilesError("model", path.name, f"latent_rgb_factors and latent_rgb_factors_bias in {path}")
+    return factors

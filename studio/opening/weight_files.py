@@ -1,0 +1,262 @@
+"""Files of weights, single or in shards: what is in them by name, shape and kind, and the tensors read one by one.
+
+safetensors are memory-mapped; what a GGUF's kinds of blocks are, the `gguf` package knows. Pickles are refused by name, unopened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ModelFilesError
+from ..weights.layers import Layer
+from ..weights.quantised import is_description, layers_of
+from . import gguf_header
+
+if TYPE_CHECKING:
+    import torch
+
+SAFETENSORS = (".safetensors", ".sft")
+GGUF = ".gguf"
+SUFFIXES = (*SAFETENSORS, GGUF)
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+MAX_HEADER = 100_000_000  # bytes; the limit that the safetensors library itself has
+# Bytes read between two openings of a file whose weights are converted: a mapping's pages count as memory until it closes.
+CHUNK = 32 * 2**20
+DESCRIPTION = 2**20  # bytes; real ones have a few hundred
+
+
+class Entry(NamedTuple):
+    kind: str  # safetensors' name of the dtype ("BF16", "F8_E4M3"), or GGUF's of the blocks ("Q4_K")
+    shape: tuple[int, ...]  # of the numbers, not of the bytes
+    size: int  # bytes in the file
+    place: int  # where they begin: in a GGUF from its start, else behind the header
+    path: Path  # the file, of a folder's shards
+    row: int = 0  # bytes of a row, in a GGUF
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A whole, readable file of weights, or a folder of shards. No tensor is in memory."""
+
+    path: Path
+    entries: Mapping[str, Entry] = field(repr=False)
+    metadata: Mapping[str, Any] = field(repr=False)
+    layers: Mapping[str, Layer] = field(repr=False)  # the weights that are not written as numbers
+
+    @property
+    def is_gguf(self) -> bool:
+        return self.path.suffix.lower() == GGUF
+
+    def read(self, names: Sequence[str], release: bool) -> Iterator[tuple[str, list[torch.Tensor]]]:
+        """(name, its tensors) in the order of the file: one, or all those of a layer. A GGUF's blocks come as uint8
+        [rows, bytes].
+
+        The tensors are views of the mapped file; with `release` none of them may outlive its turn.
+        """
+        ordered = sorted(names, key=lambda name: (str(self.entries[name].path), self.entries[name].place))
+        parts = {name: self._parts(name) for name in ordered}
+        while ordered:
+            size, count = 0, 0
+            while count < len(ordered) and (not release or size < CHUNK):
+                size += sum(self.entries[part].size for part in parts[ordered[count]])
+                count += 1
+            chunk = {name: [(part, self.entries[part]) for part in parts[name]] for name in ordered[:count]}
+            if self.is_gguf:
+                mapped = None if release else _mapped(self.path)
+                for name, ((_, entry),) in chunk.items():
+                    yield name, [_read_gguf(entry, mapped)]
+            else:
+                yield from _read_safetensors(chunk)
+            ordered = ordered[count:]
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        return (self.layers[name].names if name in self.layers else ()) or (name,)
+
+
+def _read_safetensors(chunk: Mapping[str, list[tuple[str, Entry]]]) -> Iterator[tuple[str, list[torch.Tensor]]]:
+    from safetensors import SafetensorError, safe_open
+
+    path = Path()
+    try:
+        with contextlib.ExitStack() as stack:
+            files: dict[Path, Any] = {}
+            for name, parts in chunk.items():
+                for _, entry in parts:
+                    if (path := entry.path) not in files:
+                        files[path] = stack.enter_context(safe_open(path, framework="pt"))
+                yield name, [files[entry.path].get_tensor(part) for part, entry in parts]
+    except (SafetensorError, OSError) as error:
+        raise ModelFilesError("model", path.name, f"a safetensors file that can be read; {error}") from error
+
+
+def _mapped(path: Path) -> torch.Tensor:
+    import torch
+
+    return torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+
+
+def _read_gguf(entry: Entry, mapped: torch.Tensor | None) -> torch.Tensor:
+    """One tensor: of the mapped file, or into memory of its own (the pages of a mapping count until it is closed)."""
+    import torch
+
+    if mapped is not None:
+        data = mapped[entry.place : entry.place + entry.size]
+    else:
+        data = torch.empty(entry.size, dtype=torch.uint8)
+        try:
+            with entry.path.open("rb") as file:
+                file.seek(entry.place)
+                if file.readinto(data.numpy()) != entry.size:
+                    raise OSError("it has become shorter")
+        except OSError as error:
+            raise ModelFilesError("model", entry.path.name, f"a GGUF file that can be read; {error}") from error
+    dtype = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}.get(entry.kind)
+    return data.reshape(-1, entry.row) if dtype is None else data.view(dtype).reshape(entry.shape)
+
+
+def bytes_of(tensor: torch.Tensor) -> bytes:
+    """Of a tensor that is a text, of whatever kind its file calls the numbers."""
+    import torch
+
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def check_safetensors(path: Path, name: str = "model") -> None:
+    """Raise ModelFilesError unless the file's size is what its header says (a broken download is shorter)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(MAX_HEADER, size - 8):
+            raise ModelFilesError(name, path.name, f"a whole safetensors file; this one ends inside its header: {path}")
+        try:
+            header = json.loads(file.read(length))
+            ends = [int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+            raise ModelFilesError(name, path.name, f"a safetensors header that can be read: {path}") from error
+    wanted = 8 + length + max(ends, default=0)
+    if size != wanted:
+        raise ModelFilesError(name, path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
+
+
+def read_vocabulary(path: Path) -> dict[str, Any]:
+    """The fields of a GGUF's header that are about its tokenizer, by what stands behind "tokenizer.ggml."."""
+    start = "tokenizer.ggml."
+    fields = _gguf_header(path).fields
+    return {name.removeprefix(start): value for name, value in fields.items() if name.startswith(start)}
+
+
+def _gguf_header(path: Path) -> gguf_header.Header:
+    try:
+        return gguf_header.read(path)
+    except (ValueError, OSError) as error:
+        raise ModelFilesError("model", path.name, f"a whole GGUF file; reading its header: {error}") from error
+
+
+def open_file(path: Path) -> WeightFile:
+    """Read the header. Raises ModelFilesError for a pickle, an unknown kind, a broken or a truncated file."""
+    suffix = path.suffix.lower()
+    if suffix in PICKLES:
+        raise ModelFilesError(
+            "model", path.name, "a .safetensors or .gguf file; this is a pickle, which can run code and is never opened"
+        )
+    if suffix not in SUFFIXES:
+        raise ModelFilesError("model", path.name, f"a file that ends in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ModelFilesError("model", path.name, f"a file that exists: {path}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ModelFilesError("model", path.name, f"a file that can be read; {error}") from error
+    if (start == b"GGUF") != (suffix == GGUF):
+        really = "a GGUF" if start == b"GGUF" else "no GGUF"
+        raise ModelFilesError("model", path.name, f"an ending that says what it is: the file is {really}: {path}")
+    return _with_layers(_open_gguf(path) if suffix == GGUF else WeightFile(path, *_read_header(path), {}), {})
+
+
+def open_shards(folder: Path, files: Sequence[Path], said: Mapping[str, Any]) -> WeightFile:
+    """The safetensors of a component's folder as one. `said`: its quantization_config.
+
+    Raises ModelFilesError where one is broken.
+    """
+    entries: dict[str, Entry] = {}
+    metadata: dict[str, Any] = {}
+    for path in files:
+        more, notes = _read_header(path)
+        entries |= more
+        metadata |= notes
+    return _with_layers(WeightFile(folder, entries, metadata, {}), said)
+
+
+def _with_layers(file: WeightFile, said: Mapping[str, Any]) -> WeightFile:
+    """The same with what is not written as numbers, whose entries then have the shapes of the numbers."""
+    described = [name for name, entry in file.entries.items() if is_description(name) and entry.size <= DESCRIPTION]
+    texts = {name: bytes_of(tensor) for name, (tensor,) in file.read(described, release=True)}
+    layers = layers_of(file.entries, file.metadata, texts, file.is_gguf, said)
+    shaped = {
+        name: file.entries[name if name in file.entries else layer.names[0]]._replace(shape=layer.shape)
+        for name, layer in layers.items()
+    }
+    return dataclasses.replace(file, entries={**file.entries, **shaped}, layers=layers)
+
+
+def _read_header(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
+    """Entries and metadata of a safetensors file."""
+    check_safetensors(path)
+    with path.open("rb") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(length))
+    metadata = header.pop("__metadata__", None) or {}
+    try:
+        entries = {
+            name: Entry(
+                str(entry["dtype"]),
+                tuple(int(side) for side in entry["shape"]),
+                int(entry["data_offsets"][1]) - int(entry["data_offsets"][0]),
+                int(entry["data_offsets"][0]),
+                path,
+            )
+            for name, entry in header.items()
+        }
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:  # Infinity is JSON to Python
+        raise ModelFilesError("model", path.name, f"a safetensors header that can be read: {path}") from error
+    return entries, metadata if isinstance(metadata, dict) else {}
+
+
+def _open_gguf(path: Path) -> WeightFile:
+    try:
+        import gguf
+    except ImportError as error:
+        raise ModelFilesError(
+            "model", path.name, "the Python package gguf to read it with: pip install gguf"
+        ) from error
+    header, size = _gguf_header(path), path.stat().st_size
+    entries = {}
+    for name, shape, number, place in header.tensors:
+        try:
+            kind = gguf.GGMLQuantizationType(number)
+        except ValueError as error:
+            raise ModelFilesError("model", path.name, f"known blocks; {name} has kind {number}") from error
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        numbers = math.prod(shape)
+        # Shapes that GGUF cannot hold (its rows are whole blocks) stand beside the tensor.
+        original = header.fields.get(f"comfy.gguf.orig_shape.{name}", shape)
+        sound = isinstance(original, list | tuple) and all(isinstance(side, int) and side > 0 for side in original)
+        if not sound or math.prod(original) != numbers or not shape or shape[-1] % block:
+            raise ModelFilesError("model", path.name, f"rows of whole blocks; {name} has the shape {list(shape)}")
+        size_of_row = shape[-1] // block * block_bytes
+        length = numbers // block * block_bytes
+        if place + length > size:
+            raise ModelFilesError("model", path.name, f"a whole GGUF file; this one ends inside {name}: {path}")
+        entries[name] = Entry(kind.name, tuple(original), length, place, path, size_of_row)
+    metadata = {name: value for name, value in header.fields.items() if not isinstance(value, list)}
+    return WeightFile(path, entries, metadata, {})

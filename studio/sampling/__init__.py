@@ -1,0 +1,1 @@
+"""From words to a picture: encode, schedule, noise, the loop, references, acceleration."""

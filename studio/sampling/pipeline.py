@@ -1,0 +1,193 @@
+"""The Python API of the core: pictures without ComfyUI, equal to diffusers' pipelines to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import images
+from ..errors import InputError, require_number
+from ..kinds import omni
+from ..kinds.families import Defaults, Family
+from ..kinds.reference_cache import ReferenceCache
+from ..kinds.velocity import Velocity, make_velocity
+from ..opening.checkpoints import Checkpoint, inspect, load_component
+from . import latents as codec
+from . import noise, schedule
+from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
+
+Progress = Callable[[int, int], None]  # step just finished (1..n), n
+
+
+@dataclass
+class FluxStudio:
+    """A model whose modules all stand on one device."""
+
+    family: Family
+    tokenizer: PairTokenizer | ChatTokenizer
+    encoders: PairEncoders | ChatEncoder
+    velocity: Velocity
+    vae: torch.nn.Module
+    scheduler_config: dict[str, Any]
+    defaults: Defaults
+    device: torch.device
+
+    @classmethod
+    def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str = "cpu") -> FluxStudio:
+        """Open a diffusers folder. Raises ModelFilesError where it is not whole."""
+        checkpoint: Checkpoint = inspect(Path(folder))
+        family = checkpoint.family
+        parts = {name: load_component(checkpoint, name, dtype).to(device) for name in family.components}
+        tokenizers = [load_component(checkpoint, name, dtype) for name in family.tokenizers]
+        processors = [load_component(checkpoint, name, dtype) for name in family.image_processors]
+        return cls(
+            family,
+            make_tokenizer(family, tokenizers),
+            make_encoders(family, [parts[name] for name in family.encoders], processors),
+            make_velocity(parts["transformer"], dtype, checkpoint.edition),
+            parts["vae"],
+            checkpoint.scheduler_config,
+            checkpoint.defaults,
+            torch.device(device),
+        )
+
+    @torch.no_grad()
+    def encode(self, prompts: list[str], prompts_2: list[str] | None = None, max_tokens: int = 0) -> Text:
+        """`max_tokens` is the sequence encoder's length; 0 is the model's own."""
+        return self.encoders.embed(self.tokenizer.tokenize(prompts, prompts_2, max_tokens), self.device)
+
+    @torch.no_grad()
+    def encode_with_pictures(self, prompts: list[str], pictures: Sequence[torch.Tensor]) -> Text:
+        """What Z-Image Omni makes of prompts and of the IMAGEs [1, H, W, 3] whose latents are `references` of `sample`.
+
+        Raises InputError for another family, which sees the latents alone.
+        """
+        if not isinstance(self.encoders, ChatEncoder) or self.encoders.sight is None:
+            raise InputError("pictures", self.family.name, "Z-Image Omni: other families want references alone")
+        assert isinstance(self.tokenizer, ChatTokenizer)
+        template = omni.PROMPT if pictures else ""
+        text = self.encoders.embed(self.tokenizer.tokenize(prompts, template=template), self.device)
+        around = [
+            self.encoders.embed(self.tokenizer.tokenize([""], template=words), self.device).sequence
+            for words in omni.texts_around(len(pictures))
+        ]
+        seen = [self.encoders.sight.look(picture, self.device) for picture in pictures]
+        return replace(text, around=tuple(around), seen=tuple(seen))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        positive: Text,
+        latents: torch.Tensor,
+        *,
+        seed: int,
+        steps: int,
+        guidance: float = 3.5,
+        cfg: float = 1.0,
+        negative: Text | None = None,
+        strength: float = 1.0,
+        mask: torch.Tensor | None = None,
+        references: Sequence[torch.Tensor] = (),
+        beside: torch.Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> torch.Tensor:
+        """Normalised latents [B, C, H, W] of B pictures, B = the texts' batch.
+
+        latents: normalised [B, C, H, W] to start from (their values count where strength < 1 or a mask is given).
+        mask: [B, 1, H, W], 1 = paint anew. references: normalised latents [1 or B, C, h, w] of pictures to look at.
+        beside: [B, 16 or 80, H, W], what Control and Fill editions see beside the noise. Equal to the family's pipelines
+        in diffusers.
+        """
+        require_number("guidance", guidance, 0, 100)
+        require_number("cfg", cfg, 1, 100)
+        if cfg > 1 and negative is None:
+            raise InputError("negative", None, "a text to steer away from, because cfg is more than 1")
+        count, _, height, width = latents.shape
+        scheduler = schedule.set_steps(self.scheduler_config, steps, strength, height, width, family=self.family)
+        timesteps = scheduler.timesteps[schedule.first_step(steps, strength) :].to(self.device)
+        start = latents.to(self.device)
+        fresh = noise.picture_noise(latents.shape[1:], seed, range(count)).to(start)
+        x = scheduler.scale_noise(start, timesteps[:1], fresh)
+        strengths = torch.full([1], guidance, device=self.device).expand(count)
+        kept = ReferenceCache()
+        for i, timestep in enumerate(timesteps):
+            level = (timestep.expand(count) / 1000).to(x.dtype)
+            seen = x.to(self.velocity.dtype)
+            if beside is not None:
+                seen = torch.cat([seen, beside.to(seen)], dim=1)
+            target = scheduler.sigmas[scheduler.begin_index + i + 1].expand(count).to(level)
+            flow = self._flow(seen, level, target, positive, strengths, references, kept)
+            if cfg > 1 and negative is not None:
+                away = self._flow(seen, level, target, negative, strengths, references, kept)
+                flow = _guided(flow, away, cfg, self.family)
+            x = scheduler.step(flow, timestep, x, return_dict=False)[0]
+            if mask is not None:
+                untouched = start
+                if i + 1 < len(timesteps):
+                    untouched = scheduler.scale_noise(start, timesteps[i + 1 : i + 2], fresh)
+                repaint = mask.to(x)
+                x = (1 - repaint) * untouched + repaint * x
+            if progress:
+                progress(i + 1, len(timesteps))
+        return x
+
+    def _flow(self, x, level, target, text: Text, strengths, references, kept: ReferenceCache) -> torch.Tensor:
+        looked_at = [reference.to(x) for reference in references]
+        return self.velocity(
+            x,
+            level,
+            context=text.sequence,
+            y=text.pooled,
+            guidance=strengths,
+            attention_mask=text.mask,
+            ref_latents=looked_at,
+            ref_contexts=text.around,
+            siglip_feats=text.seen,
+            kept=kept,
+            target=target,
+        )
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Normalised latents [B, C, H, W] -> IMAGE [B, cell * H, cell * W, 3] in 0..1."""
+        raw = latents / self.family.scaling_factor + self.family.shift_factor
+        return images.from_channel_first(codec.decode(self.vae, raw.to(self.vae.dtype)))  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def encode_image(self, image: torch.Tensor) -> torch.Tensor:
+        """IMAGE [B, H, W, 3], sides multiples of 16 -> normalised latents (the mean, no random draw)."""
+        pixels = images.to_channel_first(image).to(self.device, self.vae.dtype)  # type: ignore[call-overload]
+        return (codec.encode(self.vae, pixels) - self.family.shift_factor) * self.family.scaling_factor
+
+    def text_to_image(
+        self,
+        prompt: str,
+        *,
+        width: int,
+        height: int,
+        seed: int,
+        steps: int,
+        guidance: float = 3.5,
+        progress: Progress | None = None,
+    ) -> torch.Tensor:
+        """IMAGE [1, height, width, 3] of one prompt. Sides are multiples of 16."""
+        for name, side in (("width", width), ("height", height)):
+            if side < 16 or side % 16:
+                raise InputError(name, side, "a multiple of 16")
+        cell = self.family.pixels_per_cell
+        empty = torch.zeros(1, self.family.latent_channels, height // cell, width // cell)
+        latents = self.sample(
+            self.encode([prompt]), empty, seed=seed, steps=steps, guidance=guidance, progress=progress
+        )
+        return self.decode(latents)
+
+
+def _guided(flow: torch.Tensor, away: torch.Tensor, cfg: float, family: Family) -> torch.Tensor:
+    """Classifier-free guidance, rounded as the family's reference rounds it."""
+    if family.cfg_around == "positive":
+        return flow + (cfg - 1) * (flow - away)
+    return away + cfg * (flow - away)

@@ -1,0 +1,1 @@
+"""How weights are stored that are not written as numbers: the formats, and what is kept of each in memory."""
