@@ -13,6 +13,7 @@ from ..errors import ModelFilesError
 from ..kinds.families import PIPELINES, Defaults, Edition, Family, Licence, is_quick, licence_of, repository_of
 from ..kinds.naming import Source
 from . import single_files
+from .releases import require_classes, require_release
 from .weight_files import PICKLES, check_safetensors, open_shards
 
 if TYPE_CHECKING:
@@ -201,34 +202,6 @@ def read_scheduler(folder: Path, family: Family) -> dict[str, Any]:
         if isinstance(scheduler[key], bool) or not isinstance(scheduler[key], (int, float)) or scheduler[key] <= 0:
             raise ModelFilesError("model", scheduler_file.name, f"a number above 0 for {key} in {scheduler_file}")
     return scheduler
-
-
-def require_classes(name: str, family: Family) -> None:
-    """Raise ModelFilesError where the installed libraries are older than the family."""
-    import importlib
-
-    import diffusers
-
-    classes = (*family.components.values(), *family.tokenizers.values(), *family.image_processors.values())
-    for library, cls in classes:
-        try:
-            getattr(importlib.import_module(library), cls)
-        except (AttributeError, ImportError, RuntimeError) as error:
-            raise ModelFilesError(
-                "model",
-                name,
-                f"diffusers {family.since} or newer with a transformers of its time, for {family.name}"
-                f" ({library} has no {cls}; diffusers is {diffusers.__version__})",
-            ) from error
-
-
-def require_release(name: str, edition: Edition) -> None:
-    """Raise ModelFilesError where diffusers has the family's classes, but not yet what this member of it needs."""
-    import diffusers
-    from packaging.version import Version
-
-    if edition.since and Version(diffusers.__version__) < Version(edition.since):
-        raise ModelFilesError("model", name, f"diffusers {edition.since} or newer; it is {diffusers.__version__}")
 
 
 def config_gaps(part: Path, family: Family) -> dict[str, Any]:

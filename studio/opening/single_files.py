@@ -26,7 +26,7 @@ from ..kinds.families import (
 )
 from ..kinds.naming import MISTRAL_HEAD, NAMINGS, Naming, Source
 from ..weights.layers import Layer
-from . import checkpoints
+from .releases import require_release
 from .weight_files import WeightFile
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def as_lookalike(described: Described, edition: str, name: str) -> Described:
     if not fits or (said.family is FLUX1 and not described.defaults.guidance):
         looks = [known for known, other in LOOKALIKES.items() if other.family is described.family]
         raise InputError("edition", edition, f"auto, or one that {name} may be: {', '.join(looks) or 'none is known'}")
-    checkpoints.require_release(name, said.edition)
+    require_release(name, said.edition)
     return said
 
 

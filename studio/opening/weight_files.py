@@ -13,10 +13,10 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
-from ..weights.layers import Layer
+from ..weights.layers import Entry, Layer
 from ..weights.quantised import is_description, layers_of
 from . import gguf_header
 
@@ -31,15 +31,6 @@ MAX_HEADER = 100_000_000  # bytes; the limit that the safetensors library itself
 # Bytes read between two openings of a file whose weights are converted: a mapping's pages count as memory until it closes.
 CHUNK = 32 * 2**20
 DESCRIPTION = 2**20  # bytes; real ones have a few hundred
-
-
-class Entry(NamedTuple):
-    kind: str  # safetensors' name of the dtype ("BF16", "F8_E4M3"), or GGUF's of the blocks ("Q4_K")
-    shape: tuple[int, ...]  # of the numbers, not of the bytes
-    size: int  # bytes in the file
-    place: int  # where they begin: in a GGUF from its start, else behind the header
-    path: Path  # the file, of a folder's shards
-    row: int = 0  # bytes of a row, in a GGUF
 
 
 @dataclass(frozen=True)

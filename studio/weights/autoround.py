@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .layers import Layer, in_rows, unreadable
+from .layers import Entry, Layer, in_rows, unreadable
 from .stored import ShiftedBlocks, Stored, unpack
-
-if TYPE_CHECKING:
-    from ..opening.weight_files import Entry
 
 CODES = ".qweight"  # behind the layer's name
 LESS = {  # packing_format -> what a zero point is less than it is

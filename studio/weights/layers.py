@@ -1,4 +1,4 @@
-"""What a weight that is not written as numbers is to the rest of the pack, and what several makers' layouts share."""
+"""A tensor of a file; what a weight that is not written as numbers is to the rest of the pack, and what several makers' layouts share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .stored import AT_ONCE, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks
 
 if TYPE_CHECKING:
-    import torch
+    from pathlib import Path
 
-    from ..opening.weight_files import Entry
+    import torch
 
 PLAIN = ("F64", "F32", "F16", "BF16")
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # OCP MX 1.0, table 5
+
+
+class Entry(NamedTuple):
+    kind: str  # safetensors' name of the dtype ("BF16", "F8_E4M3"), or GGUF's of the blocks ("Q4_K")
+    shape: tuple[int, ...]  # of the numbers, not of the bytes
+    size: int  # bytes in the file
+    place: int  # where they begin: in a GGUF from its start, else behind the header
+    path: Path  # the file, of a folder's shards
+    row: int = 0  # bytes of a row, in a GGUF
 
 
 class Layer(NamedTuple):

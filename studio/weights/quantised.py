@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import autoround, sdnq, svdquant, torchao
-from .layers import E2M1, PLAIN, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
+from .layers import E2M1, PLAIN, Entry, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import (
     FP8,
     GgufBlocks,
@@ -28,8 +28,6 @@ from .stored import (
 
 if TYPE_CHECKING:
     import torch
-
-    from ..opening.weight_files import Entry
 
 SCALES = (".scale_weight", ".weight_scale")  # ComfyUI's older and newer name
 COMFY = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata

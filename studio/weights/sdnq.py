@@ -9,13 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from .layers import PLAIN, Layer, in_rows, unreadable
+from .layers import PLAIN, Entry, Layer, in_rows, unreadable
 from .stored import CODES, FP8, Composed, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks, unpack
-
-if TYPE_CHECKING:
-    from ..opening.weight_files import Entry
 
 LARGEST_TURN = 4096  # columns; SDNQ's own default is 256
 # SDNQ's short names of floats (sdnq.common.dtype_dict).

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .layers import E2M1, Layer, in_rows, swapped, unreadable
+from .layers import E2M1, Entry, Layer, in_rows, swapped, unreadable
 from .stored import Composed, ScaledBlocks, ShiftedBlocks, Stored
 
 if TYPE_CHECKING:
     import torch
-
-    from ..opening.weight_files import Entry
 
 CODES = ".qweight"  # behind the layer's name
 TILE = 128  # rows, and columns that the kernels take at least

@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .layers import E2M1, PLAIN, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
+from .layers import E2M1, PLAIN, Entry, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import FP8, ScaledBlocks, ScaledFp8, ScaledInt8, ShiftedBlocks, Stored
-
-if TYPE_CHECKING:
-    from ..opening.weight_files import Entry
 
 CODES = "._weight_qdata"  # behind the layer's name
 # Classes whose numbers lie in the order in which one maker's kernels read them.
