@@ -84,19 +84,6 @@ def test_another_comfyui_keeps_its_own_editor_and_kernels(tmp_path):
     assert not {"comfyui-frontend-package", "comfy-kitchen"} & names
 
 
-@pytest.mark.parametrize(
-    ("range", "end"),
-    [
-        ("diffusers>=0.35.2", "diffusers==0.35.2"),
-        ("numpy>=1.25,<3", "numpy==1.25"),
-        ("protobuf", "protobuf"),
-        ('rembg>=2.0.50; python_version < "3.14"', 'rembg==2.0.50; python_version < "3.14"'),
-    ],
-)
-def test_the_lower_end_of_a_range(range, end):
-    assert environment.lowest(range) == end
-
-
 def test_a_new_node_is_whole_and_a_bad_name_changes_nothing(monkeypatch, tmp_path, capsys):
     for part in ("nodes/__init__.py", "locales/ko/nodeDefs.json"):
         (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)

@@ -80,15 +80,19 @@ def uv(python: Path, *arguments: str) -> None:
     subprocess.run([str(python), "-m", "uv", *arguments], check=True, cwd=ROOT, env=environment)
 
 
-def stamped(environment: Path, name: str, content: str) -> Path | None:
-    """The stamp to write when the environment is complete, or None where it holds `content` already."""
-    stamp = environment / f"storefront-{name}.stamp"
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    if python_of(environment).is_file() and stamp.is_file() and stamp.read_text() == digest:
-        return None
-    environment.mkdir(parents=True, exist_ok=True)
-    (environment / f"{stamp.name}.next").write_text(digest)
-    return stamp
+class Stamp:
+    """What an environment was made from, in a file inside it; saves the next run the look-up."""
+
+    def __init__(self, environment: Path, name: str, content: str):
+        self.file = environment / f"storefront-{name}.stamp"
+        self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    def is_there(self) -> bool:
+        python = python_of(self.file.parent)
+        return python.is_file() and self.file.is_file() and self.file.read_text() == self.digest
+
+    def leave(self) -> None:
+        self.file.write_text(self.digest)
 
 
 def set_up(comfyui: Path | None, test: bool) -> None:
@@ -96,8 +100,8 @@ def set_up(comfyui: Path | None, test: bool) -> None:
     files = comfyui_requirements(comfyui)
     parts = [LOCK, ROOT / "pyproject.toml", *files]
     content = json.dumps([UV, test]) + "".join(path.read_text("utf-8") for path in parts)
-    stamp = stamped(VENV, "test" if test else "demo", content)
-    if stamp is None:
+    stamp = Stamp(VENV, "test" if test else "demo", content)
+    if stamp.is_there():
         return
     say("Installing packages (torch is large: some minutes the first time) ...")
     python = make(VENV)
@@ -107,7 +111,7 @@ def set_up(comfyui: Path | None, test: bool) -> None:
     if test:
         arguments += ["-r", str(constraints)]
     uv(python, "pip", "install", *wanted, *arguments, "-c", str(constraints))
-    (VENV / f"{stamp.name}.next").replace(stamp)
+    stamp.leave()
 
 
 def renew_lock(comfyui: Path | None) -> None:
@@ -125,10 +129,16 @@ def renew_lock(comfyui: Path | None) -> None:
     say(f"The lock is new: {LOCK.relative_to(ROOT)}. Run the tests before you commit it.")
 
 
-def lowest(requirement: str) -> str:
-    """`name>=1.2,<3` as `name==1.2`: the lower end of a range. A requirement without one stays as it is."""
-    found = re.match(r"([A-Za-z0-9._-]+)[^;]*?>=\s*([0-9.]+)[^;]*(;.*)?$", requirement)
-    return f"{found[1]}=={found[2]}{found[3] or ''}" if found else requirement
+def lowest(python: Path, comfyui: list[Path]) -> list[str]:
+    """Pins of the pack's dependencies at the lowest releases that their ranges and ComfyUI's allow together."""
+    wanted = python.parent.parent / "storefront-wanted.in"
+    pins = wanted.with_suffix(".txt")
+    wanted.write_text("\n".join(pack_requirements()) + "\n", "utf-8")
+    constraints = [argument for path in comfyui for argument in ("-c", str(path))]
+    arguments = ("--resolution", "lowest-direct", "--only-binary", ":all:", "--no-annotate", "--no-header", "--quiet")
+    uv(python, "pip", "compile", str(wanted), *constraints, *arguments, "-o", str(pins))
+    names = {name_of(line) for line in pack_requirements()}
+    return [line for line in pins.read_text("utf-8").splitlines() if name_of(line) in names]
 
 
 def set_up_end(comfyui: Path | None, end: str) -> Path:
@@ -138,18 +148,18 @@ def set_up_end(comfyui: Path | None, end: str) -> Path:
     out, as on users' machines: it holds transformers back (see dev.in).
     """
     environment = ROOT / ".build" / f"venv-{end}"
-    wanted = [lowest(line) if end == "lowest" else line for line in pack_requirements()]
-    wanted += [line for line in test_requirements() if name_of(line) != "peft"]
-    wanted += [line for line in (REQUIREMENTS / "dev.in").read_text("utf-8").splitlines() if line.startswith("torch")]
     files = comfyui_requirements(comfyui)
-    content = json.dumps([UV, wanted]) + "".join(path.read_text("utf-8") for path in files)
-    stamp = stamped(environment, end, content)
+    tools = [line for line in test_requirements() if name_of(line) != "peft"]
+    tools += [line for line in (REQUIREMENTS / "dev.in").read_text("utf-8").splitlines() if line.startswith("torch")]
+    content = json.dumps([UV, pack_requirements(), tools]) + "".join(path.read_text("utf-8") for path in files)
+    stamp = Stamp(environment, end, content)
     python = make(environment)
-    if stamp is None:
+    if stamp.is_there():
         return python
+    wanted = lowest(python, files) if end == "lowest" else pack_requirements()
     arguments = [argument for path in files for argument in ("-r", str(path))]
-    uv(python, "pip", "install", "--upgrade", *wanted, *arguments)
-    (environment / f"{stamp.name}.next").replace(stamp)
+    uv(python, "pip", "install", "--upgrade", *wanted, *tools, *arguments)
+    stamp.leave()
     return python
 
 
