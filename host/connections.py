@@ -22,7 +22,7 @@ from server import PromptServer
 from ..studio.errors import InputError
 from ..studio.layout import advise
 from ..studio.layout.layout import Layout
-from ..studio.layout.plan import Wishes
+from ..studio.layout.wishes import Wishes
 from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
 from ..studio.prompt.writers import MOST_NEW_TOKENS, TRIES, Writer, WriterError
 from . import fingerprints

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio import canvas
-from ..studio.layout import plan
+from ..studio.layout import wishes
 
 LAYOUT = io.Custom("STOREFRONT_LAYOUT")
 CATEGORY = "Storefront/Layout"
@@ -32,29 +32,29 @@ class StorefrontPlanLayout(io.ComfyNode):
                 io.String.Input("headline", multiline=True, default="", tooltip="The words to make room for."),
                 io.Combo.Input(
                     "format",
-                    options=[plan.AS_PICTURE, *canvas.FORMATS],
-                    default=plan.AS_PICTURE,
+                    options=[wishes.AS_PICTURE, *canvas.FORMATS],
+                    default=wishes.AS_PICTURE,
                     tooltip="Which edges stay free of words (a story's name and buttons, a print's trim).",
                 ),
                 io.Combo.Input(
                     "batch",
-                    options=[plan.EACH, plan.TOGETHER],
-                    default=plan.EACH,
+                    options=[wishes.EACH, wishes.TOGETHER],
+                    default=wishes.EACH,
                     optional=True,
                     tooltip="Several products: one box that suits each of them, or side by side on one ground line.",
                 ),
                 io.Float.Input(
                     "product_scale",
                     default=0,
-                    min=plan.RANGES["product_scale"][0],
-                    max=plan.RANGES["product_scale"][1],
+                    min=wishes.RANGES["product_scale"][0],
+                    max=wishes.RANGES["product_scale"][1],
                     step=1,
                     optional=True,
                     tooltip="The product's height in % of the picture's; 0 = chosen. Too wide shrinks to fit.",
                 ),
                 io.Combo.Input(
                     "text_side",
-                    options=list(plan.SIDES),
+                    options=list(wishes.SIDES),
                     default="auto",
                     optional=True,
                     tooltip="The side of the picture that the words take.",
@@ -62,8 +62,8 @@ class StorefrontPlanLayout(io.ComfyNode):
                 io.Float.Input(
                     "margin",
                     default=5,
-                    min=plan.RANGES["margin"][0],
-                    max=plan.RANGES["margin"][1],
+                    min=wishes.RANGES["margin"][0],
+                    max=wishes.RANGES["margin"][1],
                     step=0.5,
                     optional=True,
                     tooltip="% of the shorter side that stays free at the edges; a format's safe area may ask for more.",
@@ -103,14 +103,15 @@ class StorefrontPlanLayout(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, background, headline: str, format: str, product_mask=None, connection: str = "none", **wishes
+        cls, background, headline: str, format: str, product_mask=None, connection: str = "none", **wished
     ) -> io.NodeOutput:
         from ..host import connections, progress
+        from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
 
-        wished = plan.Wishes(format=format, **wishes)
-        layout = plan.plan_pictures(background, product_mask, headline, wished)
-        layout, notes = connections.advised(connection, background, layout, headline, wished, cls.hidden.unique_id)
+        wish = wishes.Wishes(format=format, **wished)
+        layout = plan_pictures(background, product_mask, headline, wish)
+        layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
         progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())
 

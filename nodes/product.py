@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..studio import canvas
+from ..studio.layout import wishes
 from ..studio.product import place, shadow
 from .layout import LAYOUT
 
@@ -29,14 +31,14 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 LAYOUT.Input("layout", optional=True, tooltip="Where Plan Layout wants the product."),
                 io.Combo.Input(
                     "batch",
-                    options=[place.EACH, place.TOGETHER],
-                    default=place.EACH,
+                    options=[wishes.EACH, wishes.TOGETHER],
+                    default=wishes.EACH,
                     optional=True,
                     tooltip="A catalogue: one picture for each product. Or all products side by side in one picture.",
                 ),
                 io.Combo.Input(
                     "anchor",
-                    options=[place.AUTO, *place.ANCHORS],
+                    options=[place.AUTO, *canvas.ANCHORS],
                     default=place.AUTO,
                     optional=True,
                     tooltip="auto: the layout's box where one is wired, else bottom center.",
@@ -77,19 +79,19 @@ class StorefrontPlaceProduct(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, background, product, product_mask, layout=None, batch: str = place.EACH, **placement
+        cls, background, product, product_mask, layout=None, batch: str = wishes.EACH, **placement
     ) -> io.NodeOutput:
         from ..studio.errors import InputError
         from ..studio.layout.layout import parse
 
-        if batch not in (place.EACH, place.TOGETHER):
-            raise InputError("batch", batch, f"one of: {place.EACH}, {place.TOGETHER}")
+        if batch not in (wishes.EACH, wishes.TOGETHER):
+            raise InputError("batch", batch, f"one of: {wishes.EACH}, {wishes.TOGETHER}")
         placed = place.place(
             background,
             product,
             product_mask,
             place.Placement(**placement),
             None if layout is None else parse(layout),
-            together=batch == place.TOGETHER,
+            together=batch == wishes.TOGETHER,
         )
         return io.NodeOutput(placed.image, placed.mask, placed.layout, placed.shadow)

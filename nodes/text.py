@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 from comfy_api.latest import io
 
-from ..studio.text import draw, fonts
+from ..studio import canvas
+from ..studio.text import design, fonts
 from .layout import LAYOUT
 
 ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
 
 
 def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:
-    low, high = draw.RANGES[name]
+    low, high = design.RANGES[name]
     return io.Float.Input(name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip)
 
 
@@ -63,7 +64,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                 ),
                 _choice(
                     "preset",
-                    draw.PRESETS,
+                    design.PRESETS,
                     "headline",
                     "headline: bold. price: numbers large, what is around them small. caption: small print.",
                 ),
@@ -85,8 +86,8 @@ class StorefrontTextOverlay(io.ComfyNode):
                 _number("size", 0, 1, "Pixels; 0 = the largest that fits the box."),
                 _choice(
                     "anchor",
-                    (draw.AUTO, *draw.ANCHORS),
-                    draw.AUTO,
+                    (design.AUTO, *canvas.ANCHORS),
+                    design.AUTO,
                     "Where the box of the words lies. auto: the layout's box where one is wired, else top center.",
                 ),
                 _number("width", 80, 1, "% of the picture: the box that the words fill, if no layout places it."),
@@ -96,38 +97,38 @@ class StorefrontTextOverlay(io.ComfyNode):
                 _number("margin", 5, 0.5, "% of the shorter side that stays free at the edges."),
                 _choice(
                     "safe_area",
-                    (draw.NO_SAFE_AREA, *draw.SAFE_AREAS),
-                    draw.NO_SAFE_AREA,
+                    (design.NO_SAFE_AREA, *canvas.SAFE_AREAS),
+                    design.NO_SAFE_AREA,
                     "Keeps clear of what a story's own buttons, a video's player or a print's trim take.",
                 ),
                 _choice(
                     "align",
-                    (draw.AUTO, "left", "center", "right"),
-                    draw.AUTO,
+                    (design.AUTO, "left", "center", "right"),
+                    design.AUTO,
                     "auto: as the layout says, else by the anchor. In vertical writing: top, middle, bottom.",
                 ),
                 _number("leading", 0, 0.05, "Line to line, times the size; 0 = the preset's."),
                 _number("tracking", 0, 0.01, "Space between letters, times the size."),
-                _color("color", draw.AUTO, "#rrggbb, or auto: the layout's or the one that reads best."),
+                _color("color", design.AUTO, "#rrggbb, or auto: the layout's or the one that reads best."),
                 _number("opacity", 1, 0.05, "Of everything that is written."),
                 _number("outline", 0, 0.01, "Width, times the size; 0.06 is a firm one."),
-                _color("outline_color", draw.AUTO, "#rrggbb, or auto: dark around light letters and the reverse."),
+                _color("outline_color", design.AUTO, "#rrggbb, or auto: dark around light letters and the reverse."),
                 _number("shadow", -1, 0.05, "Opacity; -1 = the preset's, under light letters only."),
                 _color("shadow_color", "#000000", "#rrggbb"),
                 _number("glow", 0, 0.05, "Opacity of a soft light or dark around the letters."),
-                _color("glow_color", draw.AUTO, "#rrggbb, or auto: dark around light letters and the reverse."),
+                _color("glow_color", design.AUTO, "#rrggbb, or auto: dark around light letters and the reverse."),
                 _number("box_opacity", 0, 0.05, "Of a box behind the words; 0 = none."),
-                _color("box_color", draw.AUTO, "#rrggbb, or auto: what reads best."),
+                _color("box_color", design.AUTO, "#rrggbb, or auto: what reads best."),
                 _number("box_padding", 0.35, 0.05, "Times the size."),
                 _number("box_radius", 0.25, 0.05, "Of the box's corners, times the size."),
                 _choice(
                     "scrim",
-                    draw.SCRIMS,
-                    draw.AUTO,
+                    design.SCRIMS,
+                    design.AUTO,
                     "A soft veil under the words. auto: only where no colour reads well (WCAG 4.5:1).",
                 ),
                 _number("rotation", 0, 1, "Degrees, counter-clockwise."),
-                _choice("blend", draw.BLENDS, "normal", "How the words mix with the picture."),
+                _choice("blend", design.BLENDS, "normal", "How the words mix with the picture."),
                 io.Boolean.Input(
                     "vertical", default=False, optional=True, tooltip="Downwards, columns from right to left."
                 ),
@@ -142,19 +143,20 @@ class StorefrontTextOverlay(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image, text: str, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **design
+        cls, image, text: str, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **wished
     ) -> io.NodeOutput:
         from ..host import fonts as installed
         from ..host import progress
         from ..studio.errors import InputError
         from ..studio.layout.layout import parse
+        from ..studio.text import draw
 
         if texts not in (ONE_FOR_ALL, LINE_A_PICTURE):
             raise InputError("texts", texts, f"one of: {ONE_FOR_ALL}, {LINE_A_PICTURE}")
         lettered = draw.overlay(
             image,
             draw.lines_of(text) if texts == LINE_A_PICTURE else [text],
-            draw.Design(**design),
+            design.Design(**wished),
             fonts.Typeface(installed.families(), font),
             None if layout is None else parse(layout),
             progress.check_cancel,

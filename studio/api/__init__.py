@@ -7,7 +7,7 @@ from ..examples import photo as example_photo
 from ..layout.layout import Layout
 from ..product.cutout import Edges
 from ..product.place import Placement
-from ..text.draw import Design
+from ..text.design import Design
 from .advertise import catalogue, poster_from_photo, product_composite
 from .draw import image_to_image, image_to_images, text_to_image, text_to_images
 from .load import Cutter, Model, load_cutter, load_model

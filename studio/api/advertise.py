@@ -11,12 +11,13 @@ from ..errors import InputError
 from ..images import read_picture, require_mask
 from ..layout import plan
 from ..layout.layout import Layout, parse
+from ..layout.wishes import AS_PICTURE, Wishes
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
 from ..product.place import Placement, place
 from ..scale import covering, softened, stretched
 from ..text import draw as letters
-from ..text.draw import Design
+from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
 from .draw import Drawing, draw, require_several, require_words, size_like
@@ -40,7 +41,7 @@ class _Style(NamedTuple):
 
     cutter: Cutter
     edges: Edges
-    wishes: plan.Wishes
+    wishes: Wishes
     placement: Placement
     design: Design
     typeface: Typeface
@@ -136,7 +137,7 @@ def catalogue(
     _require("edges", edges, Edges)
     _require("placement", placement, Placement)
     _require("design", design, Design)
-    wishes = plan.Wishes(
+    wishes = Wishes(
         format=format, product_scale=product_scale, text_side=text_side, margin=margin, vertical=design.vertical
     )
     layout = None if layout is None else parse(layout)
@@ -209,7 +210,7 @@ def poster_from_photo(
     photo: Picture,
     headline: str,
     *,
-    format: str = plan.AS_PICTURE,
+    format: str = AS_PICTURE,
     text_side: str = "auto",
     margin: float = 5.0,
     layout: Layout | str | None = None,
@@ -227,11 +228,11 @@ def poster_from_photo(
         raise InputError("headline", headline, "words to write")
     recorder = Recorder(progress)
     _require("design", design, Design)
-    wishes = plan.Wishes(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
+    wishes = Wishes(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
     layout = None if layout is None else parse(layout)
     typeface = _typeface(font, font_folders)
     picture, _ = read_picture("photo", photo)
-    if format != plan.AS_PICTURE:
+    if format != AS_PICTURE:
         picture = covering(picture, FORMATS[format])
     if layout is None:
         with recorder.stage("plan"):
@@ -288,11 +289,11 @@ def _scene(scene: Picture | str | None, format: str, drawing: Drawing, model: Mo
     words = SCENE if scene is None else scene
     if not isinstance(words, str):
         picture, _ = read_picture("scene", words)
-        return _Ground(picture if format == plan.AS_PICTURE else covering(picture, FORMATS[format]))
+        return _Ground(picture if format == AS_PICTURE else covering(picture, FORMATS[format]))
     require_words("scene", words)
     if PurePath(words).suffix.lower() in PICTURE_ENDINGS:
         raise InputError("scene", words, "words for a scene; a picture's file is given as pathlib.Path(...)")
-    if format == plan.AS_PICTURE:
+    if format == AS_PICTURE:
         raise InputError("format", format, "a format with a size, since the scene is drawn from words")
     check_model(model)
     return _Sketch(words, FORMATS[format], drawing, model)

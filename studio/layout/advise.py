@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..canvas import Box
 from ..errors import InputError
 from ..images import require_picture, to_pil
-from .layout import Box, Layout, parse
-from .plan import Wishes, inked, safe_edges
+from .layout import Layout, parse
+from .lettering import lettering
+from .wishes import Wishes, safe_edges
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +76,7 @@ def advised(background: torch.Tensor, layout: Layout, headline: str, wishes: Wis
     )
     text = _box(answer.get("text"), layout, "the text")
     _judge(products, text, layout, safe, wishes.vertical)
-    color, align, scrim = inked(picture[0].numpy(), text)
+    color, align, scrim = lettering(picture[0].numpy(), text)
     made = replace(
         layout,
         products=products,

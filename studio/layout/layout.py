@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ..canvas import Box, Safe
+from ..contrast import Scrim, require_color
 from ..errors import InputError
+from ..text.design import TextPlan
 
 LARGEST = 100_000  # pixels; far above any picture, far below what breaks arithmetic
 WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
 ALIGNMENTS = ("left", "center", "right")
-
-
-class Box(NamedTuple):
-    """Pixels of the canvas, from its top left corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def right(self) -> int:
-        return self.x + self.width
-
-    @property
-    def bottom(self) -> int:
-        return self.y + self.height
 
 
 class Light(NamedTuple):
@@ -37,22 +22,6 @@ class Light(NamedTuple):
 
     azimuth: float  # degrees clockwise as seen in the picture: 0 from the top (behind), 90 right, 180 front, 270 left
     elevation: float  # degrees above the ground, 0 (grazing, long shadows) to 90 (overhead)
-
-
-class Safe(NamedTuple):
-    """Shares of the picture at its edges where no word may stand."""
-
-    top: float
-    right: float
-    bottom: float
-    left: float
-
-
-class Scrim(NamedTuple):
-    """A veil under the words, where no text colour alone is readable."""
-
-    color: str  # "#rrggbb"
-    opacity: float  # 0 to 1
 
 
 @dataclass(frozen=True)
@@ -118,6 +87,11 @@ class Layout:
             text=scaled(self.text),
         )
 
+    def text_on(self, width: int, height: int) -> TextPlan:
+        """Where the words go on a picture of that size, and how; as `on`."""
+        scaled = self.on(width, height)
+        return TextPlan(scaled.text, scaled.text_color, scaled.text_align, scaled.scrim)
+
 
 def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`
@@ -167,14 +141,6 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         str(reasons.get("ko", "")),
         safe,
     )
-
-
-def require_color(name: str, value: Any) -> str:
-    """A colour as "#rrggbb" in lower case. Raises InputError for anything but #rgb and #rrggbb."""
-    if not isinstance(value, str) or not re.fullmatch(r"#(?:[0-9a-fA-F]{3}){1,2}", value.strip()):
-        raise InputError(name, value, "a colour such as #1a2b3c")
-    digits = value.strip()[1:].lower()
-    return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
 
 
 def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:

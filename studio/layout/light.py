@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .contrast import relative_luminance
+from ..contrast import relative_luminance
 from .layout import Light
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .layout import Box, Layout, Scrim
+from ..canvas import Box
+from ..contrast import Scrim
+from .layout import Layout
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .contrast import relative_luminance
+from ..contrast import relative_luminance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,8 @@ PATH_SIDE = 96  # cells of the saliency by paths, which walks row by row
 # skin (wood, bricks) only those of an eighth, since then every part of it has to be looked at.
 FACE_SIDE, COARSE_FACE_SIDE = 288, 208
 HORIZONS = (0.3, 0.85)  # of the height: where a ground line is looked for
+BUSY = 0.3  # a cell with more edge than this is busy
+EYE = 0.55  # a cell that stands out more than this catches the eye
 BUSIEST = 0.12  # a change of 12 % from pixel to pixel (of 320) all over is as busy as it gets
 
 
@@ -258,3 +260,19 @@ class BoxMeans:
         sums = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
         area = (right - left) * (bottom - top)
         return sums / (area if sums.ndim == 1 else area[:, None])
+
+
+def share_hidden(scene: Scene, boxes: np.ndarray) -> np.ndarray:
+    """[N] 0..1: the share of what catches the eye, or of a face, that lies under each box."""
+    import numpy as np
+
+    strong = (scene.saliency > EYE).astype(np.float64)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    # A speck is not worth as much as a picture's subject, even where it is all that catches the eye.
+    share = BoxMeans(strong).over(boxes) * area / max(strong.mean(), 0.05)
+    for face in scene.faces:
+        wide = np.minimum(boxes[:, 2], face[2]) - np.maximum(boxes[:, 0], face[0])
+        tall = np.minimum(boxes[:, 3], face[3]) - np.maximum(boxes[:, 1], face[1])
+        over = np.maximum(wide, 0) * np.maximum(tall, 0) / max((face[2] - face[0]) * (face[3] - face[1]), 1e-6)
+        share = np.maximum(share, np.minimum(1, 3 * over))
+    return np.minimum(share, 1)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..canvas import PROPORTIONS
+from ..canvas import PROPORTIONS, Box
 from ..errors import InputError
-from ..layout.layout import Box
 from ..layout.scene import look_at
 
 if TYPE_CHECKING:

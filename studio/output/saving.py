@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_one_each, require_pixels, to_pil
-from ..layout.layout import Box, Layout, parse
+from ..layout.layout import Layout, parse
 from . import crops, files, names
 from .encode import FORMATS, Encoding, digest, encode
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..canvas import ANCHORS, Box, anchor_shares
 from ..errors import InputError, require_number
 from ..images import require_mask, require_one_each, require_picture
-from ..layout import contrast
-from ..layout.layout import Box, Layout, Light, Safe
+from ..layout.adjusted import adjusted
+from ..layout.layout import Layout, Light
 from ..layout.light import estimate_light
-from ..layout.plan import inked
 from . import color, shadow
 
 if TYPE_CHECKING:
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 AUTO = "auto"
-ANCHORS = (
-    "top left",
-    "top center",
-    "top right",
-    "middle left",
-    "center",
-    "middle right",
-    "bottom left",
-    "bottom center",
-    "bottom right",
-)
-EACH, TOGETHER = "each on its own background", "all in one picture"
 OF_PICTURE, OF_PHOTO = "% of the picture", "% of the photo's own pixels"
 LIGHTS = {  # the azimuth of Light
     "from the layout or the picture": None,
@@ -43,10 +31,6 @@ LIGHTS = {  # the azimuth of Light
     "front left": 225.0,
     "front right": 135.0,
 }
-MARGIN = 0.05  # of the shorter side, free at the edges and beside a product where no plan says otherwise
-SHORT_WORD = 4  # em: what a band must have room for in one line,
-LEAST_LETTER = 0.05  # with letters of this share of the shorter side
-WORTH = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
 FAINT = 0.02  # alpha; less is no part of the product's box
 
 
@@ -207,7 +191,7 @@ def _compose(
         picture[here][solid] = sprite.exact[inner][solid]
     for sprite in sprites:
         stands.append(_clipped(Box(sprite.x, sprite.y, sprite.alpha.shape[1], sprite.alpha.shape[0]), width, height))
-    return picture, matte, dark, _as_layout(tuple(stands), light, layout, width, height, picture)
+    return picture, matte, dark, adjusted(tuple(stands), light, layout, width, height, picture)
 
 
 def _light(background: np.ndarray, placement: Placement, layout: Layout | None) -> Light:
@@ -248,8 +232,7 @@ def target_boxes(
             y = max(y, min(0, box.y))
         else:
             name = "bottom center" if placement.anchor == AUTO else placement.anchor
-            across = 0.0 if "left" in name else 1.0 if "right" in name else 0.5
-            down = 0.0 if "top" in name else 1.0 if "bottom" in name else 0.5
+            across, down = anchor_shares(name)
             lane = width * share
             x, y = lane * index + (lane - w) * across, (height - h) * down
             if placement.anchor == AUTO:
@@ -361,89 +344,3 @@ def _ground(
 def _clipped(box: Box, width: int, height: int) -> Box:
     x, y = max(0, box.x), max(0, box.y)
     return Box(x, y, min(width, box.right) - x, min(height, box.bottom) - y)
-
-
-def _as_layout(
-    stands: tuple[Box, ...], light: Light, layout: Layout | None, width: int, height: int, picture: np.ndarray
-) -> Layout:
-    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free.
-
-    Words that the plan had beside its products stay beside them where they were placed otherwise, by a size or an offset.
-    """
-    ground = min(height, max(box.bottom for box in stands))
-    if layout is not None:
-        placed = replace(layout, products=stands, ground=ground, light=light)
-        text = layout.text
-        gap = round(min(width, height) * 0.03)
-        if any(_meet(box, text, gap) for box in layout.products) or not any(_meet(box, text, gap) for box in stands):
-            return placed
-        area = _writable(layout.safe, width, height)
-        text = _rest(text, stands, gap) or _near(text, _free_band(stands, area), height)
-        shade, align, scrim = inked(picture, text)
-        return replace(placed, text=text, text_color=shade, text_align=align, scrim=scrim)
-    text = _free_band(stands, _writable(None, width, height))
-    under = picture[text.y : text.bottom, text.x : text.right].reshape(-1, 3)
-    shade, _ = contrast.best_color(under[:: max(1, len(under) // 4096)])
-    return Layout(width, height, stands, ground, text, shade, "center", None, light)
-
-
-def _writable(safe: Safe | None, width: int, height: int) -> Box:
-    """What a plan leaves for words; inside MARGIN where none says."""
-    if safe is None:
-        edge = MARGIN * min(width, height)
-        safe = Safe(edge / height, edge / width, edge / height, edge / width)
-    x, y = round(safe.left * width), round(safe.top * height)
-    return Box(x, y, max(1, round((1 - safe.right) * width) - x), max(1, round((1 - safe.bottom) * height) - y))
-
-
-def _meet(product: Box, text: Box, gap: int) -> bool:
-    """Whether there are fewer than `gap` pixels between two boxes."""
-    across = max(product.x - text.right, text.x - product.right)
-    down = max(product.y - text.bottom, text.y - product.bottom)
-    return max(across, down) < gap
-
-
-def _rest(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
-    """The largest part of a box beside, above or below the products that meet it; None where little is left."""
-    met = [box for box in stands if _meet(box, text, gap)]
-    left, top = min(box.x for box in met) - gap, min(box.y for box in met) - gap
-    right, bottom = max(box.right for box in met) + gap, max(box.bottom for box in met) + gap
-    parts = [
-        (text.x, text.y, min(text.right, left), text.bottom),
-        (max(text.x, right), text.y, text.right, text.bottom),
-        (text.x, text.y, text.right, min(text.bottom, top)),
-        (text.x, max(text.y, bottom), text.right, text.bottom),
-    ]
-    x, y, x2, y2 = max(parts, key=lambda part: max(0, part[2] - part[0]) * max(0, part[3] - part[1]))
-    if max(0, x2 - x) * max(0, y2 - y) < WORTH * text.width * text.height:
-        return None
-    return Box(x, y, x2 - x, y2 - y)
-
-
-def _near(text: Box, band: Box, height: int) -> Box:
-    """The part of a free band, about as high as the words' box, that lies nearest to it."""
-    high = min(band.height, max(text.height, height // 3))
-    y = min(max(text.y + text.height // 2 - high // 2, band.y), band.bottom - high)
-    return Box(band.x, y, band.width, high)
-
-
-def _free_band(stands: tuple[Box, ...], area: Box) -> Box:
-    """The roomiest of the bands of `area` above, below and beside all products; its upper part where none has room."""
-    edge = round(min(area.width, area.height) * MARGIN)
-    left, top = min(box.x for box in stands) - edge, min(box.y for box in stands) - edge
-    right, bottom = max(box.right for box in stands) + edge, max(box.bottom for box in stands) + edge
-    bands = [
-        (area.x, area.y, area.right, min(area.bottom, top)),
-        (area.x, max(area.y, bottom), area.right, area.bottom),
-        (area.x, area.y, min(area.right, left), area.bottom),
-        (max(area.x, right), area.y, area.right, area.bottom),
-    ]
-
-    def room(band: tuple[int, int, int, int]) -> float:
-        """Pixels an em of a short word: a high strip beside a product has less of them than a flat one above it."""
-        return min((band[2] - band[0]) / SHORT_WORD, band[3] - band[1])
-
-    x, y, x2, y2 = best = max(bands, key=room)
-    if room(best) < LEAST_LETTER * min(area.width, area.height):
-        return Box(area.x, area.y, area.width, max(1, area.height // 4))
-    return Box(x, y, x2 - x, y2 - y)

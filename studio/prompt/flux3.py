@@ -11,8 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import images
+from ..canvas import Box
 from ..errors import InputError, ModelFilesError
-from ..layout.layout import Box, Layout, parse
+from ..layout.layout import Layout, parse
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from ..contrast import require_color
 from ..errors import InputError, require_number
-from ..layout.layout import require_color
 
 REST = 0.6  # size of what stands around an emphasised number: a unit about as high as the figures' x-height
 NUMBER = re.compile(r"(?:(?<![\d.,])[-+])?\d(?:[\d.,]*\d)?(?:\+\d+)*")  # 1+1 is one: buy one, get one

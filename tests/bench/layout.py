@@ -50,10 +50,11 @@ def main() -> None:
 
     torch.set_num_threads(2)
     import_pack()
+    from storefront.studio import contrast
     from storefront.studio.images import to_pil
-    from storefront.studio.layout import contrast
-    from storefront.studio.layout.plan import Wishes, plan_pictures
+    from storefront.studio.layout.plan import plan_pictures
     from storefront.studio.layout.preview import preview
+    from storefront.studio.layout.wishes import Wishes
 
     bottle = torch.zeros(1, 420, 180)
     bottle[:, 10:-10, 10:-10] = 1

@@ -22,9 +22,10 @@ def main() -> None:
 
     import_pack()
     from storefront.studio import examples
-    from storefront.studio.layout.plan import Wishes, plan_pictures
+    from storefront.studio.layout.plan import plan_pictures
+    from storefront.studio.layout.wishes import Wishes
     from storefront.studio.product.place import Placement, place
-    from storefront.studio.text import draw, fonts
+    from storefront.studio.text import design, draw, fonts
 
     torch.set_num_threads(2)
     photo = examples.photo("coffee").movedim(-1, 1)
@@ -33,7 +34,7 @@ def main() -> None:
     mask[:, 50:550, 50:350] = 1
     typeface = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
     layout = plan_pictures(scene, mask, "갓 내린 한 잔의 여유", Wishes())
-    lettered = draw.Design(outline=0.06, shadow=0.4)
+    lettered = design.Design(outline=0.06, shadow=0.4)
     calls = {
         "plan": lambda: plan_pictures(scene, mask, "갓 내린 한 잔의 여유", Wishes()),
         "place, contact + cast shadow": lambda: place(scene, product, mask, Placement(), layout),

@@ -32,9 +32,10 @@ from pack import import_pack
 import_pack()
 
 from storefront.studio import examples
-from storefront.studio.layout.plan import Wishes, plan_pictures
+from storefront.studio.layout.plan import plan_pictures
+from storefront.studio.layout.wishes import Wishes
 from storefront.studio.product import cutout
-from storefront.studio.text import draw, fonts
+from storefront.studio.text import design, draw, fonts
 
 HEADLINE = "갓 내린 한 잔, 오늘만 50% 할인"
 MODEL = ROOT / "models" / "rembg" / "u2netp.onnx"
@@ -60,7 +61,7 @@ def our_text(image: torch.Tensor) -> torch.Tensor:
     typeface = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
     text = HEADLINE.replace("50%", "[color=#ffe14d][size=130]50%[/size][/color]")
     layout = plan_pictures(image, None, HEADLINE, Wishes())
-    return draw.overlay(image, [text], draw.Design(outline=0.05), typeface, layout).image
+    return draw.overlay(image, [text], design.Design(outline=0.05), typeface, layout).image
 
 
 def rembg_cut(image: torch.Tensor) -> torch.Tensor:

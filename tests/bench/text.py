@@ -49,7 +49,7 @@ def main() -> None:
     from storefront.studio import examples
     from storefront.studio.images import to_pil
     from storefront.studio.text import draw, fonts
-    from storefront.studio.text.draw import Design
+    from storefront.studio.text.design import Design
 
     coffee = examples.photo("coffee")[:, :, 100:500].movedim(-1, 1)
     photo = torch.nn.functional.interpolate(coffee, (SIDE, SIDE), mode="bicubic").movedim(1, -1).clamp(0, 1)

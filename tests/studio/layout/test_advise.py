@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from storefront.studio.layout import plan
 from storefront.studio.layout.advise import AdviceError, advised
-from storefront.studio.layout.plan import Wishes
+from storefront.studio.layout.wishes import Wishes
 
 WIDTH, HEIGHT = 1200, 800
 SCENE = torch.rand(1, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.6

@@ -6,8 +6,10 @@ import dataclasses
 import json
 
 import pytest
+from storefront.studio.canvas import Box, Safe
+from storefront.studio.contrast import Scrim, require_color
 from storefront.studio.errors import InputError
-from storefront.studio.layout.layout import Box, Layout, Light, Safe, Scrim, parse, require_color
+from storefront.studio.layout.layout import Layout, Light, parse
 
 PLAN = Layout(
     1000,

@@ -8,14 +8,14 @@ import re
 import numpy as np
 import pytest
 import torch
-from storefront.studio import examples
-from storefront.studio.canvas import FORMATS
+from storefront.studio import contrast, examples
+from storefront.studio.canvas import FORMATS, NOTHING, SAFE_AREAS
 from storefront.studio.errors import InputError
-from storefront.studio.layout import contrast
 from storefront.studio.layout.layout import parse
-from storefront.studio.layout.plan import AS_PICTURE, NOTHING, SAFE_AREAS, TOGETHER, Wishes, plan, plan_pictures
+from storefront.studio.layout.plan import plan, plan_pictures
 from storefront.studio.layout.preview import preview
 from storefront.studio.layout.scene import look_at
+from storefront.studio.layout.wishes import AS_PICTURE, TOGETHER, Wishes
 
 HEADLINE = "갓 내린 한 잔의 여유"
 
@@ -256,7 +256,8 @@ def test_the_margin_can_be_chosen(margin):
 def test_a_headline_has_the_size_of_one(name):
     """A letter of at least a twentieth of the picture's side, as the overlay will draw it in this box."""
     from storefront.studio.text import fonts
-    from storefront.studio.text.draw import Design, overlay
+    from storefront.studio.text.design import Design
+    from storefront.studio.text.draw import overlay
 
     picture = SCENES[name]
     layout = plan(picture, [], HEADLINE, Wishes())
@@ -271,7 +272,8 @@ def test_a_headline_has_the_size_of_one(name):
 def letters_on(picture: np.ndarray, words: str, wishes: Wishes = Wishes()) -> np.ndarray:  # noqa: B008, frozen
     """[H, W] where letters are, as the overlay draws them by the plan."""
     from storefront.studio.text import fonts
-    from storefront.studio.text.draw import Design, overlay
+    from storefront.studio.text.design import Design
+    from storefront.studio.text.draw import overlay
 
     image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None]
     face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)

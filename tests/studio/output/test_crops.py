@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
-from storefront.studio.canvas import FORMATS, PROPORTIONS
+from storefront.studio.canvas import FORMATS, PROPORTIONS, Box
 from storefront.studio.errors import InputError
-from storefront.studio.layout.layout import Box, Layout, Light
+from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.output import crops, saving
 
 NOTHING = np.zeros((10, 10))

@@ -8,9 +8,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from storefront.studio import canvas, contrast
+from storefront.studio.canvas import Box, Safe
 from storefront.studio.errors import InputError
-from storefront.studio.layout import contrast
-from storefront.studio.layout.layout import Box, Layout, Light, Safe
+from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.layout.light import STUDIO, estimate_light
 from storefront.studio.product import color, place, shadow
 from storefront.studio.product.place import OF_PHOTO, Placement
@@ -82,7 +83,7 @@ def test_half_covered_pixels_are_mixed_in_linear_light():
     assert torch.allclose(inside, torch.tensor(float(color.to_srgb(np.array(0.5)))), atol=1e-3)
 
 
-@pytest.mark.parametrize("anchor", place.ANCHORS)
+@pytest.mark.parametrize("anchor", canvas.ANCHORS)
 def test_anchors(anchor):
     box = place.place(ground(), *block(), Placement(anchor=anchor, scale=30, shadow="none")).layout.products[0]
     if "left" in anchor:

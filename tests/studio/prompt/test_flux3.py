@@ -12,8 +12,9 @@ import torch
 import transformers
 from diffusers.modular_pipelines.flux3 import prompt_upsampler as reference
 from storefront.studio import images
+from storefront.studio.canvas import Box
 from storefront.studio.errors import InputError
-from storefront.studio.layout.layout import Box, Layout, Light
+from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.prompt import flux3
 from storefront.studio.prompt.flux3 import Order
 from storefront.studio.sampling import noise

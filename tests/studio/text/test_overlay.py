@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from storefront.studio import examples
+from storefront.studio import canvas, contrast, examples
+from storefront.studio.canvas import Box
+from storefront.studio.contrast import Scrim
 from storefront.studio.errors import InputError
 from storefront.studio.images import from_pil, to_pil
-from storefront.studio.layout import contrast
-from storefront.studio.layout.layout import Box, Layout, Light, Scrim
+from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.text import draw, fonts
-from storefront.studio.text.draw import Design
+from storefront.studio.text.design import BLENDS, Design
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_the_layer_over_the_picture_is_the_result(typeface):
     assert (out.image[alpha[..., 0] == 0] == image[alpha[..., 0] == 0]).all()
 
 
-@pytest.mark.parametrize("anchor", draw.ANCHORS)
+@pytest.mark.parametrize("anchor", canvas.ANCHORS)
 def test_ink_touches_the_margin_of_its_anchor(typeface, anchor):
     out = draw.overlay(plain(0), ["봄"], Design(anchor=anchor, size=60, margin=5), typeface)
     left, top, right, bottom = ink(out.mask[0])
@@ -223,7 +224,7 @@ def test_rotation_keeps_the_block_in_its_box(typeface):
     assert abs((left + right) / 2 - 256) < 4
 
 
-@pytest.mark.parametrize("blend", draw.BLENDS)
+@pytest.mark.parametrize("blend", BLENDS)
 def test_blends_keep_the_range_and_normal_is_plain(typeface, blend):
     out = draw.overlay(photo(512), ["할인"], Design(blend=blend, color="#3366cc", scrim="off"), typeface)
     assert 0 <= float(out.image.min()) <= float(out.image.max()) <= 1
@@ -282,7 +283,7 @@ def test_box_and_outline_stay_inside_the_margin(typeface):
 
 def test_a_safe_area_is_kept_clear(typeface):
     tall = torch.zeros(1, 960, 540, 3)
-    safe = draw.SAFE_AREAS["9:16 story, reel"]
+    safe = canvas.SAFE_AREAS["9:16 story, reel"]
     assert safe.top > 0.1
     assert safe.bottom > 0.1
     out = draw.overlay(tall, ["여름 세일"], Design(safe_area="9:16 story, reel", anchor="bottom center"), typeface)
@@ -309,7 +310,7 @@ def test_grey_and_transparent_pictures(typeface):
     assert grey.image.shape == (1, 256, 256, 3)
 
 
-@pytest.mark.parametrize("blend", draw.BLENDS)
+@pytest.mark.parametrize("blend", BLENDS)
 def test_the_layer_in_its_blend_mode_is_the_result(typeface, blend):
     """Against the formulas of W3C Compositing and Blending, for a colour and a backdrop where they differ."""
     b, t = 0.3, 0.8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from storefront.studio.layout import contrast
+from storefront.studio import contrast
 
 
 @pytest.mark.parametrize(

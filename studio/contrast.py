@@ -1,8 +1,11 @@
-"""How well a colour can be read on what is under it, after WCAG 2.2 (relative luminance, contrast ratio)."""
+"""Colours, and how well one can be read on what is under it, after WCAG 2.2 (relative luminance, contrast ratio)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -10,6 +13,21 @@ if TYPE_CHECKING:
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3, for text of any size
 WORST_SHARE = 5.0  # per cent: a few sparkling pixels under a letter do not make it unreadable
 LIGHT, DARK = "#ffffff", "#111111"
+
+
+class Scrim(NamedTuple):
+    """A veil under the words, where no text colour alone is readable."""
+
+    color: str  # "#rrggbb"
+    opacity: float  # 0 to 1
+
+
+def require_color(name: str, value: Any) -> str:
+    """A colour as "#rrggbb" in lower case. Raises InputError for anything but #rgb and #rrggbb."""
+    if not isinstance(value, str) or not re.fullmatch(r"#(?:[0-9a-fA-F]{3}){1,2}", value.strip()):
+        raise InputError(name, value, "a colour such as #1a2b3c")
+    digits = value.strip()[1:].lower()
+    return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
 
 
 def relative_luminance(rgb: np.ndarray) -> np.ndarray:
