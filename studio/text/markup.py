@@ -73,7 +73,7 @@ def parse(text: str) -> list[Run]:
     if len(open_tags) > 1:
         raise InputError("text", f"[{open_tags[-1][0]}]", f"[/{open_tags[-1][0]}] after it")
     add(text[position:])
-    if not "".join(run.text for run in runs).strip():
+    if all(letter.isspace() or unicodedata.category(letter) == "Cf" for run in runs for letter in run.text):
         raise InputError("text", text, "words to write")
     return runs
 

@@ -60,6 +60,12 @@ def test_broken_markup_is_named(text):
         markup.parse(text)
 
 
+@pytest.mark.parametrize("text", ["\u200e", "[b]\u200d[/b]", "[b] [/b]"])
+def test_invisible_characters_alone_are_no_words(text):
+    with pytest.raises(InputError, match="words to write"):
+        markup.parse(text)
+
+
 def test_a_colour_that_is_none():
     with pytest.raises(InputError, match="color"):
         markup.parse("[color=rot]x[/color]")
