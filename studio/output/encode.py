@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MILLIMETRES = 25.4  # an inch
 RANGES: dict[str, tuple[int, int]] = {"quality": (1, 100), "dpi": (1, 2400), "bleed_mm": (0, 50)}
 LONGEST_PAGE = 14_400  # points a side: PDF 1.7, annex C
+STRIP = 256  # rows that are hashed at once
 LOSSLESS = 100  # the quality at which WebP and PDF lose nothing
 # EXIF (Exif 2.32, 4.6.4): resolution, and where ComfyUI keeps prompt (Model) and workflow (Make, and tags below it).
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCHES = 0x011A, 0x011B, 0x0128, 2
@@ -46,6 +47,10 @@ def available() -> list[str]:
     from PIL import features
 
     return [name for name in FORMATS if name not in ("WebP", "AVIF") or features.check(name.lower())]
+
+
+class EncodingError(RuntimeError):
+    """A picture that a format's own encoder refused, or had no memory for: which format, and its reason."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,10 @@ class Encoding:
 
 def digest(picture: Image.Image) -> str:
     """SHA-256 of size, channels and pixels, in hex: what names a picture by its content."""
-    return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).hexdigest()
+    sha = hashlib.sha256(f"{picture.mode} {picture.size} ".encode())
+    for top in range(0, picture.height, STRIP):  # never the whole picture a second time
+        sha.update(picture.crop((0, top, picture.width, min(top + STRIP, picture.height))).tobytes())
+    return sha.hexdigest()
 
 
 def encode(picture: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
@@ -84,7 +92,7 @@ def encode(picture: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]
 
     `picture` is RGB or RGBA in sRGB. `metadata` ("prompt", "workflow") goes in as ComfyUI's own nodes write it, where
     its editor finds it again: PNG, WebP, AVIF. The same arguments give the same bytes. Raises InputError for a picture
-    too large for the format, and for a bleed wider than the picture.
+    too large for the format, and for a bleed wider than the picture; EncodingError where the encoder itself fails.
     """
     format, notes = FORMATS[encoding.format], []
     if picture.mode == "RGBA" and not format.alpha:
@@ -97,7 +105,15 @@ def encode(picture: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]
     if max(sheet.size) > format.longest:
         raise InputError("format", encoding.format, f"a format for {sheet.width}x{sheet.height}, such as PNG")
     write = {"PNG": _png, "JPEG": _jpeg, "WebP": _webp, "AVIF": _avif, "PDF": _pdf}[encoding.format]
-    return write(sheet, encoding, metadata), notes
+    try:
+        return write(sheet, encoding, metadata), notes
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # Pillow raises any of these for its codecs
+        reason = str(error) or type(error).__name__
+        raise EncodingError(
+            f"{encoding.format} could not be written at {sheet.width}x{sheet.height}: {reason}"
+        ) from error
 
 
 def with_bleed(picture: Image.Image, pixels: int) -> Image.Image:
@@ -151,8 +167,14 @@ def _png(sheet: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]) ->
 
 def _jpeg(sheet: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]) -> bytes:
     # 4:4:4: colour at half the resolution frays red letters.
-    options = {"quality": encoding.quality, "subsampling": 0, "optimize": True, "icc_profile": srgb_profile()}
-    return _saved(sheet, "JPEG", dpi=(encoding.dpi, encoding.dpi), **options)
+    options = {"quality": encoding.quality, "subsampling": 0, "icc_profile": srgb_profile()}
+    options["dpi"] = (encoding.dpi, encoding.dpi)
+    try:
+        return _saved(sheet, "JPEG", optimize=True, **options)
+    except OSError:
+        # Optimised Huffman tables need the whole file in one buffer, which Pillow makes too small for grain. Without
+        # them the file is a few per cent larger and has the same pixels.
+        return _saved(sheet, "JPEG", optimize=False, **options)
 
 
 def _webp(sheet: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]) -> bytes:

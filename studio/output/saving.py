@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..images import require_mask, require_one_each, require_pixels, to_pil
 from ..layout.layout import Layout, parse
 from . import crops, files, names
-from .encode import FORMATS, Encoding, digest, encode
+from .encode import FORMATS, Encoding, EncodingError, digest, encode
 
 if TYPE_CHECKING:
     import torch
@@ -142,6 +142,20 @@ def _with_format(name: str, label: str) -> str:
 
 
 def _write(
+    sheet: Image.Image, root: Path, parts: tuple[str, ...], wishes: Wishes, metadata: Mapping[str, Any]
+) -> tuple[Saved, list[str]]:
+    """The picture in its format. Where that format's encoder fails, as PNG: a drawing that took minutes is never lost."""
+    try:
+        return _write_as(sheet, root, parts, wishes, metadata)
+    except EncodingError as error:
+        if wishes.encoding.format == "PNG":
+            raise
+        lossless = replace(wishes, encoding=replace(wishes.encoding, format="PNG"))
+        saved, notes = _write_as(sheet, root, parts, lossless, metadata)
+        return saved, [f"{error}. It was saved as PNG: {saved.name}", *notes]
+
+
+def _write_as(
     sheet: Image.Image, root: Path, parts: tuple[str, ...], wishes: Wishes, metadata: Mapping[str, Any]
 ) -> tuple[Saved, list[str]]:
     *folders, stem = parts
