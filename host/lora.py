@@ -195,22 +195,27 @@ def report(outcome: list[Applied]) -> str:
 # --- styles -----------------------------------------------------------------------------------------------------------
 
 
+def _user_table() -> dict[str, tuple[presets.Lora, ...]]:
+    """Style -> its LoRAs, from the table in ComfyUI's user folder. Raises InputError where it cannot be read."""
+    return presets.read_loras(Path(folder_paths.get_user_directory()) / "default" / "storefront" / "styles.yaml")
+
+
 def _styles() -> dict[str, tuple[presets.Lora, ...]]:
-    """Style -> its LoRAs: the presets' (the pack's and the user's), and the user's table in his folder before them.
+    """Style -> its LoRAs: the presets' (the pack's and the user's), and the user's table before them.
 
     Raises InputError where the table cannot be read.
     """
-    table = Path(folder_paths.get_user_directory()) / "default" / "storefront" / "styles.yaml"
-    return presets.style_loras(prompting.library().styles, presets.read_loras(table))
+    return presets.style_loras(prompting.library().styles, _user_table())
 
 
 def style_names() -> list[str]:
     """The styles of the node. A broken table of the user leaves the presets'; `apply_style` then says what is wrong with it."""
     try:
-        return list(_styles())
+        table = _user_table()
     except InputError as error:
         log.warning("Storefront: %s", error)
-        return list(presets.style_loras(prompting.library().styles, {}))
+        table = {}
+    return presets.style_names(prompting.headings().styles, table)
 
 
 def style_fingerprint() -> object:

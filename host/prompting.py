@@ -44,6 +44,11 @@ def library() -> presets.Library:
     return presets.read_library(_user_presets())
 
 
+def headings() -> presets.Headings:
+    """What widgets show of `library`."""
+    return presets.read_headings(_user_presets())
+
+
 def compose(order: advert.Order, clip: Any, local_model: str, connection: str, node_id: str) -> advert.Advert:
     """`advert.compose` with what stands in this ComfyUI."""
     made = advert.compose(order, library(), choices(order.translate, clip, local_model, connection), reads_korean(clip))

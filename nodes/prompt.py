@@ -12,7 +12,7 @@ class StorefrontAdPrompt(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         from ..host import connections, prompting
 
-        library = prompting.library()
+        headings = prompting.headings()
         return io.Schema(
             node_id="StorefrontAdPrompt",
             display_name="Ad Prompt (Storefront)",
@@ -37,14 +37,14 @@ class StorefrontAdPrompt(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "trade",
-                    options=[advert.AUTO, *map(presets.option, library.trades.values())],
+                    options=[advert.AUTO, *map(presets.option, headings.trades.values())],
                     default=advert.AUTO,
                     tooltip="auto: found by what the text speaks of.",
                 ),
                 io.Combo.Input(
                     "style",
-                    options=[presets.option(style) for style in library.styles.values()],
-                    default=presets.option(library.styles["realistic"]),
+                    options=[presets.option(style) for style in headings.styles.values()],
+                    default=presets.option(headings.styles["realistic"]),
                 ),
                 io.Combo.Input(
                     "translate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -90,7 +90,19 @@ class Library:
     problems: tuple[str, ...] = ()  # a line for each file that was left out
 
 
-def option(preset: Trade | Style) -> str:
+class Heading(NamedTuple):
+    """Of a preset what a widget shows."""
+
+    key: str
+    name: Name
+
+
+class Headings(NamedTuple):
+    trades: Mapping[str, Heading | Trade]
+    styles: Mapping[str, Heading | Style]
+
+
+def option(preset: Heading | Trade | Style) -> str:
     """What a widget shows: "cafe · 카페". `find` reads it, and the key alone."""
     return f"{preset.key} · {preset.name.ko}"
 
@@ -121,6 +133,34 @@ def read_library(user_folder: Path | None = None) -> Library:
         styles={**library.styles, **_folder(user_folder / "styles", style, problems)},
         problems=tuple(problems),
     )
+
+
+def read_headings(user_folder: Path) -> Headings:
+    """Key and name of every preset of `read_library`. Of the pack's own files the first line is read, which is their
+    name: all of them would take a third of the pack's share of ComfyUI's start."""
+    trades, styles = _bundled_headings()
+    problems: list[str] = []
+    return Headings(
+        {**trades, **_folder(user_folder / "trades", trade, problems)},
+        {**styles, **_folder(user_folder / "styles", style, problems)},
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _bundled_headings() -> Headings:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    def heading(file: Path) -> Heading:
+        with file.open(encoding="utf-8") as lines:
+            return Heading(file.stem, _name(yaml.load(lines.readline(), loader)["name"]))
+
+    trades, styles = (
+        {file.stem: heading(file) for file in sorted((BUNDLED / kind).glob("*.yaml"))} for kind in ("trades", "styles")
+    )
+    trades[FALLBACK_TRADE] = trades.pop(FALLBACK_TRADE)  # last, as in the library
+    return Headings(trades, styles)
 
 
 @functools.lru_cache(maxsize=1)
@@ -266,10 +306,18 @@ def read_loras(file: Path) -> dict[str, tuple[Lora, ...]]:
 def style_loras(styles: Mapping[str, Style], table: Mapping[str, tuple[Lora, ...]]) -> dict[str, tuple[Lora, ...]]:
     """Every style by the name that a widget shows -> its LoRAs: those of a user's `table` in place of the preset's."""
     loras = {option(style): style.loras for style in styles.values()}
-    for name, own in table.items():
-        style = styles.get(name.replace("-", "_"))
-        loras[name if style is None else option(style)] = own
-    return loras
+    return loras | {_shown_style(styles, name): own for name, own in table.items()}
+
+
+def style_names(styles: Mapping[str, Heading | Style], table: Iterable[str]) -> list[str]:
+    """The keys of `style_loras`, for which names are enough."""
+    return list(dict.fromkeys([*map(option, styles.values()), *(_shown_style(styles, name) for name in table)]))
+
+
+def _shown_style(styles: Mapping[str, Heading | Style], name: str) -> str:
+    """What a widget shows for a name in a user's table, which may write "-" for "_"."""
+    style = styles.get(name.replace("-", "_"))
+    return name if style is None else option(style)
 
 
 def find_style(name: str, value: str, known: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ Ratios are medians over interleaved pairs, since the machine's speed drifts. A b
 from __future__ import annotations
 
 import argparse
-import asyncio
 import resource
 import statistics
 import sys
@@ -47,23 +46,11 @@ def main() -> None:
     import comfy.options
 
     comfy.options.enable_args_parsing()
+    import server  # noqa: F401, before the pack, as ComfyUI does
     import torch
-
-    start = time.perf_counter()
-    import server  # noqa: F401, before the pack, so that ComfyUI's own imports are not counted as its
-
-    comfyui_import = time.perf_counter() - start
     from pack import import_pack
 
-    start = time.perf_counter()
     import_pack()
-    import storefront
-
-    nodes = asyncio.run(asyncio.run(storefront.comfy_entrypoint()).get_node_list())
-    for node in nodes:
-        node.GET_SCHEMA()
-    print(f"start-up: the pack adds {time.perf_counter() - start:.3f} s to {comfyui_import:.1f} s of ComfyUI's imports")
-
     import comfy.model_management as mm
     from diffusers import FluxPipeline
     from storefront.host import clip_socket, model_files, sampling, vae_socket

@@ -55,6 +55,20 @@ negative: [beer]
 """
 
 
+def test_widgets_show_every_preset_of_the_library_in_its_order(tmp_path):
+    (tmp_path / "trades").mkdir()
+    (tmp_path / "trades" / "wine_bar.yaml").write_text(GOOD, "utf-8")
+    (tmp_path / "trades" / "broken.yaml").write_text("name: [", "utf-8")
+    library, headings = presets.read_library(tmp_path), presets.read_headings(tmp_path)
+    for whole, shown in ((library.trades, headings.trades), (library.styles, headings.styles)):
+        assert [(key, presets.option(preset)) for key, preset in whole.items()] == [
+            (key, presets.option(heading)) for key, heading in shown.items()
+        ]
+    assert "wine_bar" in headings.trades
+    table = {"anime": (), "my-own": ()}
+    assert presets.style_names(headings.styles, table) == list(presets.style_loras(library.styles, table))
+
+
 def test_the_trades_asked_for_are_there_and_the_rest_come_last():
     assert set(ASKED_FOR) <= set(LIBRARY.trades)
     assert list(LIBRARY.trades)[-1] == presets.FALLBACK_TRADE
