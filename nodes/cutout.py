@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..studio.product import cutout
+from ..studio.product import cutout, outline
 
 
 class StorefrontRemoveBackground(io.ComfyNode):
@@ -35,7 +35,6 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     default=rembg_models.BUNDLED,
                     tooltip="u2netp comes with the pack. Others are listed when their .onnx lies in models/rembg. "
                     "bria-rmbg: not for commercial use without a paid licence.",
-                    optional=True,
                 ),
                 io.Boolean.Input(
                     "refine",
@@ -43,7 +42,6 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="Finds the edge at full resolution and removes the old background's colour from it. "
                     "Off: the network's own soft mask and the photo's colours.",
-                    advanced=True,
                 ),
                 io.Float.Input(
                     "threshold",
@@ -53,7 +51,6 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     step=0.01,
                     optional=True,
                     tooltip="How sure the network must be. Lower keeps more, higher cuts more away.",
-                    advanced=True,
                 ),
                 io.Float.Input(
                     "grow",
@@ -63,7 +60,6 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="Pixels that the edge moves outwards; below 0 inwards.",
-                    advanced=True,
                 ),
                 io.Float.Input(
                     "feather",
@@ -73,7 +69,6 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="Pixels over which the edge fades.",
-                    advanced=True,
                 ),
                 io.Int.Input(
                     "straight_edges",
@@ -83,7 +78,6 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="For boxes and bottles: edges nearly straight over so many pixels become straight. "
                     "Corners and curves stay. 0 = off, 16 to 40 is usual.",
-                    advanced=True,
                 ),
                 io.Boolean.Input(
                     "keep_loaded",
@@ -91,7 +85,13 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="Keeps the network in memory for the next run, until ComfyUI unloads its models or needs the room. "
                     "Off: it is released after each run.",
-                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "parts",
+                    options=list(outline.PARTS),
+                    default=outline.LARGEST,
+                    optional=True,
+                    tooltip="The largest object alone, without mirror images, props and insets beside it; or all objects.",
                 ),
             ],
             outputs=[io.Image.Output("foreground"), io.Mask.Output("alpha"), io.Image.Output("preview")],
@@ -115,17 +115,18 @@ class StorefrontRemoveBackground(io.ComfyNode):
     def execute(
         cls,
         image,
-        model: str = "u2netp",
+        model: str,
         refine: bool = True,
         threshold: float = 0.5,
         grow: float = 0.0,
         feather: float = 0.0,
         straight_edges: int = 0,
         keep_loaded: bool = False,
+        parts: str = outline.LARGEST,
     ) -> io.NodeOutput:
         from ..host import progress, rembg_models
 
-        edges = cutout.Edges(refine, threshold, grow, feather, straight_edges)
+        edges = cutout.Edges(refine, threshold, grow, feather, straight_edges, parts)
         cut = rembg_models.cut_out(image, model, edges, keep_loaded)
-        progress.say(f"{model}: {cutout.NETWORKS[model].terms}.", cls.hidden.unique_id)
+        progress.say_all([*cut.notes, f"{model}: {cutout.NETWORKS[model].terms}."], cls.hidden.unique_id)
         return io.NodeOutput(cut.foreground, cut.alpha, cutout.on_checkerboard(cut))

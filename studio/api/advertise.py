@@ -320,6 +320,8 @@ def _cut_out(photo: Picture, style: _Style, recorder: Recorder) -> Cutout:
         if alpha is not None:
             return Cutout(image, alpha)
         cut = cutout.cut_out(image, style.cutter.find, style.edges, lambda: None)
+    for note in cut.notes:
+        recorder.note(note)
     recorder.note(f"{style.cutter.name}: {style.cutter.terms}")
     return cut
 

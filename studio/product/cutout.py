@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, ModelFilesError, require_number
 from ..images import require_picture, to_levels
-from . import matting, outline
+from . import matting, outline, solid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CENTERED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
 APACHE = "Apache-2.0"
+TELL_UNSURE = 0.03  # of the product's area
 FREE = "free for commercial use"
 
 
@@ -76,6 +77,7 @@ class Edges:
     grow: float = 0.0  # pixels outwards, negative: inwards; -100..100
     feather: float = 0.0  # pixels over which the edge fades; 0..200
     straight_edges: int = 0  # pixels along an edge over which it is made straight where it nearly is; 0..200
+    parts: str = outline.LARGEST  # or ALL: separate objects beside the largest one are kept too
 
     def __post_init__(self) -> None:
         require_number("threshold", self.threshold, 0.01, 0.99)
@@ -84,11 +86,14 @@ class Edges:
         require_number("straight_edges", self.straight_edges, 0, 200)
         if not isinstance(self.straight_edges, int):
             raise InputError("straight_edges", self.straight_edges, "a whole number of pixels")
+        if self.parts not in outline.PARTS:
+            raise InputError("parts", self.parts, "one of: " + ", ".join(outline.PARTS))
 
 
 class Cutout(NamedTuple):
     foreground: torch.Tensor  # IMAGE [B, H, W, 3], straight colours: the product's own, continued beyond its edge
     alpha: torch.Tensor  # MASK [B, H, W], 1 = product
+    notes: tuple[str, ...] = ()  # what was left out, what is uncertain: sentences for the user
 
 
 def cut_out(
@@ -106,11 +111,13 @@ def cut_out(
     for index, picture in enumerate(pictures):
         between()
         levels = torch.from_numpy(to_levels(picture[None])[0])
-        mask = find(levels)
+        mask = solid.looked_at(find, levels) if edges.refine else find(levels)
         if edges.threshold != 0.5:
             mask = _around_half(mask, edges.threshold)
         matte = matting.refine(picture, levels, mask) if edges.refine else matting.unrefined(picture, mask)
-        edge = outline.without_specks(matte.alpha)
+        edge, others = outline.largest(matte.alpha) if edges.parts == outline.LARGEST else (matte.alpha, 0)
+        edge = outline.without_specks(edge)
+        unsure = solid.unsure_share(outline.smaller(edge, max(mask.shape)))
         if edges.straight_edges:
             edge = outline.straightened(edge, edges.straight_edges)
         if edges.grow:
@@ -119,10 +126,23 @@ def cut_out(
             edge = outline.feathered(edge, edges.feather)
         if not edge.numpy().any():
             raise InputError("image", f"picture {index + 1} of {len(pictures)}", "edges that leave some of the product")
-        done.append(Cutout(matte.foreground[None], edge[None]))
+        which = f"picture {index + 1}: " if len(pictures) > 1 else ""
+        done.append(Cutout(matte.foreground[None], edge[None], tuple(which + note for note in _notes(others, unsure))))
     if len(done) == 1:  # no copy of a large picture
         return done[0]
-    return Cutout(torch.cat([one.foreground for one in done]), torch.cat([one.alpha for one in done]))
+    notes = tuple(note for one in done for note in one.notes)
+    return Cutout(torch.cat([one.foreground for one in done]), torch.cat([one.alpha for one in done]), notes)
+
+
+def _notes(others: int, unsure: float) -> list[str]:
+    """Sentences on objects that were left out and on the share of the product that is uncertain."""
+    notes = []
+    if others:
+        what = "1 object beside the largest was" if others == 1 else f"{others} objects beside the largest were"
+        notes.append(f"{what} left out; parts = {outline.ALL} keeps them")
+    if unsure >= TELL_UNSURE:
+        notes.append(f"{unsure:.0%} of the product is uncertain: crop closer, or try isnet-general-use")
+    return notes
 
 
 def _around_half(mask: torch.Tensor, threshold: float) -> torch.Tensor:

@@ -17,6 +17,21 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from .pyramid import (
+    Cells,
+    box_mean,
+    channel_first,
+    colors_at,
+    doubled,
+    filled,
+    halved,
+    interpolate,
+    interpolation,
+    softened,
+    widened,
+)
+from .solid import core, without_dips
+
 if TYPE_CHECKING:
     import torch
 
@@ -54,45 +69,33 @@ class Sides(NamedTuple):
         return Cells(*self.unsure.nonzero().unbind(1))
 
 
-class Cells(NamedTuple):
-    """Squares of 4 x 4 pixels of a level: what is worked on, since only few of them hold an edge."""
-
-    y: torch.Tensor  # [n], in cells
-    x: torch.Tensor  # [n]
-
-    def places(self, first: int, count: int, spacing: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows [count, n] and columns [count, n] of the pixels `first` and following of each cell, in a map that has
-        `spacing` pixels a cell."""
-        import torch
-
-        steps = torch.arange(first, first + count)[:, None]
-        return self.y * spacing + steps, self.x * spacing + steps
-
-    def window(self, first: int, count: int, spacing: int, height: int, width: int) -> torch.Tensor:
-        """[count * count * n]: where those pixels lie in the flattened map, which goes on at its borders."""
-        y, x = self.places(first, count, spacing)
-        return ((y.clamp_(0, height - 1) * width)[:, None] + x.clamp_(0, width - 1)).flatten()
-
-    def of(self, maps: torch.Tensor, spacing: int) -> torch.Tensor:
-        """[channels, 16, n]: `maps` [channels, h, w] of `spacing` pixels a cell at the cells' own 4 x 4 pixels, bilinear."""
-        first, count = (0, 4) if spacing == 4 else (-1, spacing + 2)
-        index = self.window(first, count, spacing, *maps.shape[1:])
-        windows = maps.flatten(1).index_select(1, index).view(len(maps), count**2, -1)
-        return windows if spacing == 4 else _interpolate(windows, spacing)
-
-    def pixels(self, image: torch.Tensor) -> torch.Tensor:
-        """[3, 16, n] in 0..1: the pixels of `image` [h, w, 3], float in 0..1 or bytes."""
-        return _colors(image, self.window(0, 4, 4, *image.shape[:2])).view(3, 16, -1)
-
-    def split(self) -> list[Cells]:
-        return [Cells(y, x) for y, x in zip(self.y.split(CHUNK // 16), self.x.split(CHUNK // 16))]
-
-
 FIRST, SECOND = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
 
 # Measured by tests/bench/cutout.py.
-COARSE = Trust(0.03, 0.98, 1, 0, 4, 0.0003, 0.04, 0.99, 1 / 20, 0.3)
-FINE = Trust(0.04, 0.96, 0, 1, 4, 0.0005, 0.16, 0.98, 1 / 100, 3)
+COARSE = Trust(
+    below=0.03,
+    above=0.98,
+    margin=1,
+    beside=0,
+    radius=4,
+    noise=0.0003,
+    prior=0.04,
+    settled=0.99,
+    color=1 / 20,
+    novelty=0.3,
+)
+FINE = Trust(
+    below=0.04,
+    above=0.96,
+    margin=0,
+    beside=1,
+    radius=4,
+    noise=0.0005,
+    prior=0.16,
+    settled=0.98,
+    color=1 / 100,
+    novelty=3,
+)
 BINS = 24  # a side of the histograms of whole product and whole background
 RARE = 0.001  # share of a side's pixels in a bin at which its word counts half
 HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
@@ -102,7 +105,6 @@ VEIL = 0.03  # alphas so near 0 or 1 are noise
 # these has to wait for a core that somebody else is using, all of them wait: seconds instead of milliseconds.
 SMALL = 4_000_000
 _THREADS = threading.Lock()
-CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
 
 
 def refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) -> Matte:
@@ -136,6 +138,9 @@ def _refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) ->
     rows, columns = (_around(alpha[0, 0], axis) for axis in (1, 0))
     inside = tuple(slice(part.start * step, part.stop * step) for part in (rows, columns))
     alpha = alpha[..., rows, columns]
+    least = torch.from_numpy(core(mask.numpy(), rounded.numpy()))[None, None]
+    least = F.interpolate(least, size=(-(-height // step), -(-width // step)), mode="bilinear")[..., rows, columns]
+    alpha = torch.maximum(alpha, least)
 
     image = picture[inside].contiguous()
     smaller = Image.fromarray(rounded[inside].numpy())
@@ -144,15 +149,28 @@ def _refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) ->
         smaller = smaller.reduce(2)
         levels.append(torch.from_numpy(np.array(smaller)))
     counted: Histograms | None = _histograms(levels[halvings], alpha[0, 0])
-    trust, quarter = COARSE, _half(_half(alpha))
+    trust, quarter = COARSE, halved(halved(alpha))
     for index in reversed(range(halvings + 1)):
-        sides = _sides(_channel_first(levels[index + 2]), quarter, trust)
+        sides = _sides(channel_first(levels[index + 2]), quarter, trust)
         alpha = _solve(levels[index], alpha, sides, trust, counted)
-        quarter = _half(_softened(alpha))
+        alpha = _at_least(alpha, least)
+        if counted is not None:
+            alpha = torch.from_numpy(without_dips(alpha[0, 0].numpy(), least[0, 0].numpy()))[None, None]
+        quarter = halved(softened(alpha))
         counted, trust = None, FINE
     whole = torch.zeros(height, width)
     torch.add(alpha[0, 0], -VEIL, out=whole[inside]).mul_(1 / (1 - 2 * VEIL)).clamp_(0, 1)
     return Matte(whole, _foreground(picture, inside, levels, whole[inside], sides))
+
+
+def _at_least(alpha: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """`alpha` [1, 1, h, w] raised to `least` [1, 1, ...], which is as coarse or coarser."""
+    import torch
+    import torch.nn.functional as F
+
+    if not bool(least.any()):
+        return alpha
+    return torch.maximum(alpha, F.interpolate(least, size=alpha.shape[-2:], mode="bilinear"), out=alpha)
 
 
 def _around(alpha: torch.Tensor, axis: int) -> slice:
@@ -170,90 +188,6 @@ def unrefined(picture: torch.Tensor, mask: torch.Tensor) -> Matte:
 
     alpha = F.interpolate(mask[None, None], size=picture.shape[:2], mode="bicubic", antialias=True).clamp(0, 1)
     return Matte(alpha[0, 0], picture)
-
-
-def _half(x: torch.Tensor) -> torch.Tensor:
-    """Means of 2 x 2; an odd last row or column counts twice. (avg_pool2d takes five times as long on a CPU.)"""
-    import torch.nn.functional as F
-
-    height, width = x.shape[-2:]
-    if height % 2 or width % 2:
-        x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
-    return (x[..., ::2, ::2] + x[..., 1::2, ::2]).add_(x[..., ::2, 1::2]).add_(x[..., 1::2, 1::2]).mul_(0.25)
-
-
-def _box(x: torch.Tensor, radius: int) -> torch.Tensor:
-    """Means over squares of 2 * radius + 1, as if the edge pixels went on."""
-    import torch.nn.functional as F
-
-    side = 2 * radius + 1
-    x = F.pad(x, (radius, radius, radius, radius), mode="replicate")
-    rows = x[..., : x.shape[-2] - side + 1, :].clone()
-    for start in range(1, side):
-        rows += x[..., start : start + rows.shape[-2], :]
-    out = rows[..., : x.shape[-1] - side + 1].clone()
-    for start in range(1, side):
-        out += rows[..., start : start + out.shape[-1]]
-    return out.mul_(1 / side**2)
-
-
-def _double(x: torch.Tensor) -> torch.Tensor:
-    import torch.nn.functional as F
-
-    return F.interpolate(x, scale_factor=2, mode="bilinear")
-
-
-def _softened(x: torch.Tensor) -> torch.Tensor:
-    """What doubling [1, 1, h, w] by `_double` and halving it again comes to."""
-    import torch.nn.functional as F
-
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    x = (x[..., :-2, :] + x[..., 2:, :]).add_(x[..., 1:-1, :], alpha=6)
-    return (x[..., :-2] + x[..., 2:]).add_(x[..., 1:-1], alpha=6).mul_(1 / 64)
-
-
-def _colors(image: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """[3, n] in 0..1: `image` [h, w, 3], float in 0..1 or bytes, at `index` [n] of its flattened pixels."""
-    import torch
-
-    # Stacked: .t().contiguous() takes five times as long on a CPU.
-    found = torch.stack(image.reshape(-1, 3).index_select(0, index).unbind(1))
-    return found.float().mul_(1 / 255) if found.dtype == torch.uint8 else found
-
-
-def _interpolate(windows: torch.Tensor, spacing: int) -> torch.Tensor:
-    """[channels, 16, n]: the 4 x 4 pixels of each cell from windows [channels, (spacing + 2)**2, n] of a map that has
-    `spacing` pixels a cell, and one more on every side."""
-    import torch
-
-    return _interpolation((torch.arange(4) + 0.5) * spacing / 4 + 0.5, spacing + 2) @ windows
-
-
-def _interpolation(places: torch.Tensor, count: int) -> torch.Tensor:
-    """[len(places)**2, count**2]: what bilinear interpolation at a square of `places` takes of a square of pixels."""
-    import torch
-
-    weights = (1 - (places[:, None] - torch.arange(count)).abs()).clamp_min(0)
-    return torch.kron(weights, weights)
-
-
-def _channel_first(levels: torch.Tensor) -> torch.Tensor:
-    """[1, 3, h, w] in 0..1 of bytes [h, w, 3]."""
-    import torch
-
-    return torch.stack(levels.unbind(-1))[None].float().mul_(1 / 255)
-
-
-def _widened(x: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Bool [h, w]: where any pixel of the square of `pixels` to every side is true."""
-    for _ in range(pixels):
-        rows = x.clone()
-        rows[1:] |= x[:-1]
-        rows[:-1] |= x[1:]
-        x = rows.clone()
-        x[:, 1:] |= rows[:, :-1]
-        x[:, :-1] |= rows[:, 1:]
-    return x
 
 
 class Histograms(NamedTuple):
@@ -289,8 +223,8 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     """Product and background as they are where they are sure, for a level's picture and alpha at a quarter of its size."""
     import torch
 
-    product = ~_widened(alpha[0, 0] < trust.above, trust.margin)
-    background = ~_widened(alpha[0, 0] > trust.below, trust.margin)
+    product = ~widened(alpha[0, 0] < trust.above, trust.margin)
+    background = ~widened(alpha[0, 0] > trust.below, trust.margin)
     # A product too thin or too soft to be sure of anywhere is known by its most likely pixels.
     weights = [
         sure[None, None].float() if bool(sure.any()) else likely
@@ -299,28 +233,14 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
     moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
     # Windows of several pixels are as well seen, and four times as fast, at half the size again.
     height, width = alpha.shape[-2:]
-    sums = _box(_half(moments * torch.cat(weights)), trust.radius // 2)
-    _, means, products = _filled(sums).split([1, 3, 6], 1)
+    sums = box_mean(halved(moments * torch.cat(weights)), trust.radius // 2)
+    _, means, products = filled(sums).split([1, 3, 6], 1)
     covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0, keepdim=True)
-    known = _double(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
+    known = doubled(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
     means, covariance = known[:6], known[6:]
     # Cells beside the edge are worked on too: a coarser level's pixel may end where its product's shadow has begun.
-    beside = _widened(~product, trust.beside)
+    beside = widened(~product, trust.beside)
     return Sides(means, covariance, ~beside, beside & ~background)
-
-
-def _filled(sums: torch.Tensor) -> torch.Tensor:
-    """Means from weighted sums (channel 0: the weight), taken from farther away the less weight there is: pull-push
-    (Gortler et al., The Lumigraph, 1996)."""
-    import torch
-
-    weight = sums[:, :1]
-    means = sums / weight.clamp_min(1e-6)
-    enough = weight * 50
-    if max(sums.shape[-2:]) <= 1 or float(enough.min()) >= 1:
-        return means
-    around = _double(_filled(_half(sums)))[..., : sums.shape[-2], : sums.shape[-1]]
-    return torch.lerp(around, means, enough.clamp_(max=1))
 
 
 def _solve(
@@ -401,11 +321,11 @@ def _foreground(
     import numpy as np
     import torch
 
-    half = _half(alpha[None, None])
-    share = _half(half)
-    quarter = _channel_first(levels[2])
+    half = halved(alpha[None, None])
+    share = halved(half)
+    quarter = channel_first(levels[2])
     weights = _pure(torch.cat([share, 1 - share]))
-    means = _filled(_box(torch.cat([weights, quarter * weights], 1), 1))[:, 1:].flatten(0, 1)
+    means = filled(box_mean(torch.cat([weights, quarter * weights], 1), 1))[:, 1:].flatten(0, 1)
 
     # Of numpy, which asks for huge pages: torch does not.
     foreground = torch.from_numpy(np.empty(picture.shape, np.float32))
@@ -424,16 +344,16 @@ def _foreground(
         # The means of 3 x 3 at half resolution; where they hold too little of a side, those from farther away.
         window = cells.window(-2, 6, 2, *half.shape[-2:])
         share = half.flatten().index_select(0, window)
-        color = _colors(levels[1], window)
+        color = colors_at(levels[1], window)
         weights = _pure(torch.stack([share, 1 - share]))
         sums = torch.cat([weights[:, None], color * weights[:, None]], 1).view(2, 4, 6, 6, -1)
         sums = sums[:, :, :-2] + sums[:, :, 1:-1] + sums[:, :, 2:]
         sums = (sums[..., :-2, :] + sums[..., 1:-1, :] + sums[..., 2:, :]).mul_(1 / 9).flatten(2, 3)
         wide = means.flatten(1).index_select(1, cells.window(-1, 3, 1, *means.shape[1:])).view(6, 9, -1)
-        wide = _interpolation((torch.arange(4) + 0.5) / 2, 3) @ wide
+        wide = interpolation((torch.arange(4) + 0.5) / 2, 3) @ wide
         local = sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
         local = torch.lerp(wide.view_as(local), local, (sums[:, :1] * 50).clamp(max=1)).flatten(0, 1)
-        of_product, of_background = _interpolate(local, 2).split(3)
+        of_product, of_background = interpolate(local, 2).split(3)
         pixels, share = cells.pixels(levels[0]), cells.of(alpha[None], 4)
         rest = pixels - share * of_product - (1 - share) * of_background
         colors = (of_product + share / (share**2 + (1 - share) ** 2) * rest).clamp_(0, 1)

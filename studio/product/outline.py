@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import torch
 
+LARGEST, ALL = "the largest", "all"
+PARTS = (LARGEST, ALL)
 SPECK = 0.01  # of the largest part's area
+PARTS_SIDE = 512  # pixels in which objects are told apart
+THIN = 0.012  # of the picture's side: what is nowhere farther than this from its own edge is a strap or a strand
 AT_ONCE = 1 << 24  # pixels; a larger picture is worked on in strips, as its edge maps would take 20 GB
 SOFT = 256  # pixels; farther from its middle no edge is soft
 
@@ -47,6 +52,41 @@ def without_specks(alpha: torch.Tensor) -> torch.Tensor:
     for row in (0, 1):
         values[row::2] *= whole[: len(values[row::2])]
     return alpha
+
+
+def smaller(alpha: torch.Tensor, side: int) -> np.ndarray:
+    """Every n-th pixel of `alpha`, so that its longer side has `side` pixels or a little more."""
+    step = max(1, max(alpha.shape) // side)
+    return alpha.numpy()[::step, ::step]
+
+
+def largest(alpha: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """`alpha` without the objects beside the largest one, and how many these were.
+
+    An object is solid and neither small nor thin: what breaks a strap in pieces, or hair in strands, leaves the product
+    whole. What is fainter goes with the object that it is nearest to.
+    """
+    import numpy as np
+    import torch
+    from scipy import ndimage
+
+    small = smaller(alpha, PARTS_SIDE)
+    step = max(1, max(alpha.shape) // PARTS_SIDE)
+    parts, count = ndimage.label(small > 0.5)
+    if count < 2:
+        return alpha, 0
+    numbers = np.arange(1, count + 1)
+    areas = np.bincount(parts.ravel())[1:]
+    thick = ndimage.maximum(ndimage.distance_transform_edt(np.pad(parts > 0, 1))[1:-1, 1:-1], parts, numbers)
+    others = (areas >= SPECK * areas.max()) & (thick >= THIN * max(small.shape))
+    others[areas.argmax()] = False
+    if not others.any():
+        return alpha, 0
+    nearest = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+    belongs = parts[tuple(nearest)]
+    kept = np.concatenate([[False], ~others])[belongs]
+    whole = kept.repeat(step, 0).repeat(step, 1)[: alpha.shape[0], : alpha.shape[1]]
+    return alpha * torch.from_numpy(whole), int(others.sum())
 
 
 def _in_strips(change: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tensor, reach: int) -> torch.Tensor:

@@ -79,6 +79,18 @@ def test_specks_go_and_a_second_product_and_holes_stay():
     assert torch.equal(after[20:], alpha[20:])
 
 
+def test_the_largest_object_stays_alone_and_a_broken_strap_with_it():
+    alpha = disc(50)
+    alpha[2:30, 99:102] = 1  # a strap, of which a piece is missing
+    alpha[170:190, 170:190] = 1  # a second object, with a soft edge
+    alpha[165:195, 165:170] = 0.3
+    after, others = outline.largest(alpha.clone())
+    assert others == 1
+    assert after[160:, 160:].max() == 0
+    assert torch.equal(after[:150], alpha[:150])
+    assert outline.largest(after) == (after, 0)
+
+
 def straight_and_rough(angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Alpha of a half plane, and of the same with an edge as uneven as an enlarged mask's."""
     distance = np.cos(angle) * (Y - 99.5) + np.sin(angle) * (X - 99.5)
