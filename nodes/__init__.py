@@ -47,8 +47,9 @@ NODES: list[type[io.ComfyNode]] = [
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import connections, report, start_up
+        from ..host import connections, photos, report, start_up
 
+        photos.put_example()
         report.add_route()
         connections.add_routes()
         start_up.queue_when_started()

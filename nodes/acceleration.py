@@ -46,6 +46,7 @@ class StorefrontAccelerate(io.ComfyNode):
                     step=0.01,
                     optional=True,
                     tooltip="For first block (-1: 0.05) and magcache (-1: 0.06). More skips more. 0 skips nothing.",
+                    advanced=True,
                 ),
                 io.Int.Input(
                     "cache_interval",
@@ -54,6 +55,7 @@ class StorefrontAccelerate(io.ComfyNode):
                     max=acceleration.LONGEST_INTERVAL,
                     optional=True,
                     tooltip="For taylorseer: after the first three steps, one in so many is computed. 1 skips nothing.",
+                    advanced=True,
                 ),
                 io.Combo.Input(
                     "attention",
@@ -75,6 +77,7 @@ class StorefrontAccelerate(io.ComfyNode):
                     default=acceleration.AUTO,
                     optional=True,
                     tooltip="fp8 (cards since Ada and Hopper): 8-bit products of a model whose weights are stored in 8 bits.",
+                    advanced=True,
                 ),
                 io.Vae.Input(
                     "vae",
@@ -87,6 +90,7 @@ class StorefrontAccelerate(io.ComfyNode):
                     default=acceleration.AUTO,
                     optional=True,
                     tooltip="last: the VAE's pictures lie in memory with their channels last, as many cards and CPUs like it.",
+                    advanced=True,
                 ),
             ],
             outputs=[io.Model.Output(), io.Vae.Output(tooltip="The VAE that came in, with its channels as chosen.")],
@@ -124,8 +128,24 @@ class StorefrontWarmUp(io.ComfyNode):
             search_aliases=["warmup", "preload", "compile", "first run"],
             inputs=[
                 io.Model.Input("model", tooltip="From Load FLUX Model or Accelerate. It comes out as it is."),
-                io.Int.Input("width", default=1024, min=16, max=LARGEST, step=16, tooltip="Of the pictures to come."),
-                io.Int.Input("height", default=1024, min=16, max=LARGEST, step=16, tooltip="Of the pictures to come."),
+                io.Int.Input(
+                    "width",
+                    default=1024,
+                    min=16,
+                    max=LARGEST,
+                    step=16,
+                    tooltip="Of the pictures to come.",
+                    optional=True,
+                ),
+                io.Int.Input(
+                    "height",
+                    default=1024,
+                    min=16,
+                    max=LARGEST,
+                    step=16,
+                    tooltip="Of the pictures to come.",
+                    optional=True,
+                ),
                 io.Int.Input("batch_size", default=1, min=1, max=host.LARGEST_BATCH, optional=True),
                 io.Int.Input(
                     "tokens",
@@ -134,6 +154,7 @@ class StorefrontWarmUp(io.ComfyNode):
                     max=host.LONGEST_PROMPT,
                     optional=True,
                     tooltip="Length of the prompts. 0: the model's longest, which FLUX pads every prompt to.",
+                    advanced=True,
                 ),
             ],
             outputs=[io.Model.Output()],
@@ -141,7 +162,9 @@ class StorefrontWarmUp(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, width: int, height: int, batch_size: int = 1, tokens: int = 0) -> io.NodeOutput:
+    def execute(
+        cls, model, width: int = 1024, height: int = 1024, batch_size: int = 1, tokens: int = 0
+    ) -> io.NodeOutput:
         from ..host import acceleration as host
         from ..host import progress
 

@@ -54,6 +54,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     step=0.1,
                     optional=True,
                     tooltip="Embedded guidance; -1: what the model wants.",
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "reach",
@@ -73,6 +74,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     optional=True,
                     tooltip="Pixels of the longer side at which the model draws; the change alone is enlarged, so that"
                     " picture and product keep their details. 0: as large as the picture, up to 2 megapixels.",
+                    advanced=True,
                 ),
                 io.Conditioning.Input("negative", optional=True, tooltip="What to steer away from; used when cfg > 1."),
                 io.Float.Input(
@@ -83,6 +85,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     step=0.1,
                     optional=True,
                     tooltip="True CFG; 0: what the model wants; 1 = off, twice as slow above.",
+                    advanced=True,
                 ),
             ],
             outputs=[io.Image.Output(), io.Mask.Output("repainted", display_name="REPAINTED")],

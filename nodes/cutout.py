@@ -35,6 +35,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     default=rembg_models.BUNDLED,
                     tooltip="u2netp comes with the pack. Others are listed when their .onnx lies in models/rembg. "
                     "bria-rmbg: not for commercial use without a paid licence.",
+                    optional=True,
                 ),
                 io.Boolean.Input(
                     "refine",
@@ -42,6 +43,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="Finds the edge at full resolution and removes the old background's colour from it. "
                     "Off: the network's own soft mask and the photo's colours.",
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "threshold",
@@ -51,6 +53,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     step=0.01,
                     optional=True,
                     tooltip="How sure the network must be. Lower keeps more, higher cuts more away.",
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "grow",
@@ -60,6 +63,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="Pixels that the edge moves outwards; below 0 inwards.",
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "feather",
@@ -69,6 +73,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="Pixels over which the edge fades.",
+                    advanced=True,
                 ),
                 io.Int.Input(
                     "straight_edges",
@@ -78,6 +83,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="For boxes and bottles: edges nearly straight over so many pixels become straight. "
                     "Corners and curves stay. 0 = off, 16 to 40 is usual.",
+                    advanced=True,
                 ),
                 io.Boolean.Input(
                     "keep_loaded",
@@ -85,6 +91,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="Keeps the network in memory for the next run, until ComfyUI unloads its models or needs the room. "
                     "Off: it is released after each run.",
+                    advanced=True,
                 ),
                 io.Combo.Input(
                     "parts",
@@ -115,7 +122,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
     def execute(
         cls,
         image,
-        model: str,
+        model: str = "u2netp",
         refine: bool = True,
         threshold: float = 0.5,
         grow: float = 0.0,

@@ -44,18 +44,21 @@ class StorefrontLoadComponents(io.ComfyNode):
                     default=component_files.AUTO,
                     tooltip="CLIP or T5 for FLUX.1, Mistral for FLUX.2 dev, Qwen3 for klein and Z-Image. "
                     "auto: from where the transformer is. none: no CLIP comes out.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "text_encoder_2",
                     options=texts,
                     default=component_files.AUTO,
                     tooltip="The other one of FLUX.1's two, in any order. Others have one: leave it at auto.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "vae",
                     options=[*beside, *known["vae"]],
                     default=component_files.AUTO,
                     tooltip="auto: from where the transformer is. none: no VAE comes out.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "weight_dtype",
@@ -63,6 +66,8 @@ class StorefrontLoadComponents(io.ComfyNode):
                     default="auto",
                     tooltip="auto: what is small in its file stays so in memory; the rest is bf16 where the device is good at it, "
                     "else fp32. bf16, fp16, fp32: everything is brought to that.",
+                    optional=True,
+                    advanced=True,
                 ),
                 io.Combo.Input(
                     "edition",

@@ -27,12 +27,15 @@ class StorefrontLoadModel(io.ComfyNode):
                     default=model_files.BUNDLED,
                     tooltip="A folder in models/diffusers, or a file in models/checkpoints that holds everything. "
                     "flux-micro comes with the pack: it draws 64 px miniatures.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "weight_dtype",
                     options=memory.WEIGHT_DTYPES,
                     default="auto",
                     tooltip="auto: bf16 where the device is good at it, else fp32. fp8 storage halves the transformer.",
+                    optional=True,
+                    advanced=True,
                 ),
             ],
             outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
@@ -40,7 +43,7 @@ class StorefrontLoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: str, weight_dtype: str = "auto") -> io.NodeOutput:
+    def execute(cls, model: str = "flux-micro", weight_dtype: str = "auto") -> io.NodeOutput:
         from ..host import component_files, progress
 
         opened = component_files.load_model(model, weight_dtype)
@@ -68,6 +71,8 @@ class StorefrontEncode(io.ComfyNode):
                     dynamic_prompts=True,
                     default="",
                     tooltip="Another text for the sequence encoder (T5). Empty: the same as prompt.",
+                    optional=True,
+                    advanced=True,
                 ),
                 io.Int.Input(
                     "max_tokens",
@@ -75,11 +80,14 @@ class StorefrontEncode(io.ComfyNode):
                     min=0,
                     max=clip_socket.MAX_TOKENS,
                     tooltip="Length the sequence encoder pads and cuts to. 0: the model's own.",
+                    optional=True,
+                    advanced=True,
                 ),
                 io.Boolean.Input(
                     "one_prompt_per_line",
                     default=False,
                     tooltip="Each line is a prompt of its own: a batch of pictures.",
+                    optional=True,
                 ),
             ],
             outputs=[io.Conditioning.Output()],
@@ -109,13 +117,14 @@ class StorefrontCanvas(io.ComfyNode):
             description="An empty latent in an advertisement format.",
             search_aliases=["empty latent", "resolution", "aspect ratio", "banner", "story", "해상도", "배너"],
             inputs=[
-                io.Combo.Input("format", options=[canvas.CUSTOM, *canvas.FORMATS], default="1:1 feed"),
+                io.Combo.Input("format", options=[canvas.CUSTOM, *canvas.FORMATS], default="1:1 feed", optional=True),
                 io.Int.Input(
                     "width",
                     default=1024,
                     min=canvas.SMALLEST,
                     max=canvas.LARGEST,
                     tooltip="Pixels, for the custom format; rounded to the nearest multiple of 16.",
+                    optional=True,
                 ),
                 io.Int.Input(
                     "height",
@@ -123,14 +132,17 @@ class StorefrontCanvas(io.ComfyNode):
                     min=canvas.SMALLEST,
                     max=canvas.LARGEST,
                     tooltip="Pixels, for the custom format; rounded to the nearest multiple of 16.",
+                    optional=True,
                 ),
-                io.Int.Input("batch_size", default=1, min=1, max=64),
+                io.Int.Input("batch_size", default=1, min=1, max=64, optional=True),
             ],
             outputs=[io.Latent.Output(), io.Int.Output("WIDTH"), io.Int.Output("HEIGHT")],
         )
 
     @classmethod
-    def execute(cls, format: str, width: int = 1024, height: int = 1024, batch_size: int = 1) -> io.NodeOutput:
+    def execute(
+        cls, format: str = "1:1 feed", width: int = 1024, height: int = 1024, batch_size: int = 1
+    ) -> io.NodeOutput:
         from ..studio.sampling.noise import empty_latent
 
         size = canvas.canvas_size(format, width, height)
@@ -158,13 +170,14 @@ class StorefrontSample(io.ComfyNode):
                 io.Conditioning.Input("positive"),
                 io.Conditioning.Input("negative", optional=True, tooltip="What to steer away from; used when cfg > 1."),
                 io.Latent.Input("latent", tooltip="A canvas, or an encoded picture; its noise mask is honoured."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
                 io.Int.Input(
                     "steps",
                     default=0,
                     min=0,
                     max=MAX_STEPS,
                     tooltip="0: what the model wants (FLUX.1 dev 28, schnell 4).",
+                    optional=True,
                 ),
                 io.Float.Input(
                     "guidance",
@@ -173,6 +186,7 @@ class StorefrontSample(io.ComfyNode):
                     max=100,
                     step=0.1,
                     tooltip="Embedded guidance; -1: what the model wants. A FluxGuidance node's value goes before it.",
+                    optional=True,
                 ),
                 io.Float.Input(
                     "cfg",
@@ -181,6 +195,8 @@ class StorefrontSample(io.ComfyNode):
                     max=100,
                     step=0.1,
                     tooltip="True CFG; 0: what the model wants; 1 = off, twice as slow above.",
+                    optional=True,
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "strength",
@@ -189,6 +205,7 @@ class StorefrontSample(io.ComfyNode):
                     max=1,
                     step=0.01,
                     tooltip="How much of the input picture is repainted. 1 = start from noise (diffusers' meaning).",
+                    optional=True,
                 ),
                 io.Float.Input(
                     "time_limit",
@@ -197,6 +214,8 @@ class StorefrontSample(io.ComfyNode):
                     max=86_400,
                     step=1,
                     tooltip="Seconds, loading included; 0 = none. At the limit the current prediction is returned.",
+                    optional=True,
+                    advanced=True,
                 ),
             ],
             outputs=[io.Latent.Output()],
@@ -209,8 +228,8 @@ class StorefrontSample(io.ComfyNode):
         model,
         positive,
         latent,
-        seed: int,
-        steps: int,
+        seed: int = 0,
+        steps: int = 0,
         guidance: float = -1,
         cfg: float = 0,
         strength: float = 1.0,
@@ -248,7 +267,7 @@ class StorefrontDecode(io.ComfyNode):
             inputs=[
                 io.Vae.Input("vae"),
                 io.Latent.Input("latent"),
-                io.Combo.Input("tiling", options=["auto", "on", "off"], default="auto"),
+                io.Combo.Input("tiling", options=["auto", "on", "off"], default="auto", optional=True, advanced=True),
             ],
             outputs=[io.Image.Output()],
             hidden=[io.Hidden.unique_id],

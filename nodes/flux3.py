@@ -26,6 +26,7 @@ class StorefrontFlux3Prompt(io.ComfyNode):
                     options=[prompting.NONE, *prompting.upsamplers()],
                     default=prompting.NONE,
                     tooltip="flux-3-image-klein-pup in models/LLM. none: the boxes are written behind your own words.",
+                    optional=True,
                 ),
                 LAYOUT.Input(
                     "layout", optional=True, tooltip="Its product boxes and its text box, where words say what."
@@ -61,6 +62,7 @@ class StorefrontFlux3Prompt(io.ComfyNode):
                     max=prompting.MOST_CAPTION_TOKENS,
                     optional=True,
                     tooltip="At most so many tokens are written by the upsampler.",
+                    advanced=True,
                 ),
             ],
             outputs=[io.String.Output("prompt", display_name="PROMPT", tooltip="For Encode Prompt.")],

@@ -29,12 +29,15 @@ class StorefrontPlanLayout(io.ComfyNode):
                     optional=True,
                     tooltip="1 = product; a batch is several products. Not wired: only the words are placed.",
                 ),
-                io.String.Input("headline", multiline=True, default="", tooltip="The words to make room for."),
+                io.String.Input(
+                    "headline", multiline=True, default="", tooltip="The words to make room for.", optional=True
+                ),
                 io.Combo.Input(
                     "format",
                     options=[wishes.AS_PICTURE, *canvas.FORMATS],
                     default=wishes.AS_PICTURE,
                     tooltip="Which edges stay free of words (a story's name and buttons, a print's trim).",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "batch",
@@ -42,6 +45,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                     default=wishes.EACH,
                     optional=True,
                     tooltip="Several products: one box that suits each of them, or side by side on one ground line.",
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "product_scale",
@@ -67,6 +71,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="% of the shorter side that stays free at the edges; a format's safe area may ask for more.",
+                    advanced=True,
                 ),
                 io.Combo.Input(
                     "connection",
@@ -74,12 +79,14 @@ class StorefrontPlanLayout(io.ComfyNode):
                     default=connections.NONE,
                     optional=True,
                     tooltip="Asks a vision model for the places. The picture is sent to it; settings: Storefront.",
+                    advanced=True,
                 ),
                 io.Boolean.Input(
                     "vertical",
                     default=False,
                     optional=True,
                     tooltip="The words run downwards, in columns: as in Text Overlay. They get a high, narrow place.",
+                    advanced=True,
                 ),
             ],
             outputs=[
@@ -103,7 +110,13 @@ class StorefrontPlanLayout(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, background, headline: str, format: str, product_mask=None, connection: str = "none", **wished
+        cls,
+        background,
+        headline: str = "",
+        format: str = wishes.AS_PICTURE,
+        product_mask=None,
+        connection: str = "none",
+        **wished,
     ) -> io.NodeOutput:
         from ..host import connections, progress
         from ..studio.layout.plan import plan_pictures

@@ -17,7 +17,7 @@ def _row(number: int, files: list[str]) -> list[io.Input]:
             f"lora_{number}",
             options=[lora.NONE, *files],
             default=lora.NONE,
-            optional=number > 1,
+            optional=True,
             tooltip="A .safetensors in models/loras, in any trainer's format.",
         ),
         io.Float.Input(
@@ -115,6 +115,7 @@ class StorefrontStyleLora(io.ComfyNode):
                     options=[lora.NONE, *lora.style_names()],
                     default=lora.NONE,
                     tooltip="Those of Ad Prompt, and your own (see help). A style without a LoRA leaves the model as it is.",
+                    optional=True,
                 ),
                 io.Float.Input(
                     "strength",
@@ -146,7 +147,7 @@ class StorefrontStyleLora(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, model, style: str, clip=None, strength: float = 1.0) -> io.NodeOutput:
+    def execute(cls, model, style: str = "none", clip=None, strength: float = 1.0) -> io.NodeOutput:
         from ..host import lora, progress
 
         model, clip, report = lora.apply_style(model, clip, style, strength)

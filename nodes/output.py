@@ -39,12 +39,15 @@ class StorefrontSaveImage(io.ComfyNode):
                     options=list(saving.KINDS),
                     default=saving.FINAL,
                     tooltip="origin: the untouched scene, in the folder origin.",
+                    optional=True,
+                    advanced=True,
                 ),
                 io.String.Input(
                     "filename",
                     default="Storefront",
                     tooltip="May have folders and tokens: ads/%date:yyyy-MM-dd%/cup_%counter%. Also %width%, %height%, "
                     "%batch_num%, %format%, %seed%, %Node title.widget%. Without %counter% a number is added.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "naming",
@@ -52,6 +55,7 @@ class StorefrontSaveImage(io.ComfyNode):
                     default=saving.TEMPLATE,
                     optional=True,
                     tooltip="content: named by its pixels (SHA-256), in the folder of filename; the same is kept once.",
+                    advanced=True,
                 ),
                 io.Combo.Input("format", options=encode.available(), default="PNG", optional=True),
                 io.Int.Input(
@@ -69,6 +73,7 @@ class StorefrontSaveImage(io.ComfyNode):
                     max=encode.RANGES["dpi"][1],
                     optional=True,
                     tooltip="Pixels an inch in print. It changes no pixel.",
+                    advanced=True,
                 ),
                 io.Float.Input(
                     "bleed_mm",
@@ -78,12 +83,14 @@ class StorefrontSaveImage(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="Added at every edge as a mirror image, for the printer to cut off. Usual: 3.",
+                    advanced=True,
                 ),
                 io.Boolean.Input(
                     "embed_workflow",
                     default=True,
                     optional=True,
                     tooltip="Off for delivery: nothing about the workflow is in the file. PNG, WebP and AVIF carry it.",
+                    advanced=True,
                 ),
                 io.String.Input(
                     "also_formats",
@@ -107,8 +114,8 @@ class StorefrontSaveImage(io.ComfyNode):
     def execute(
         cls,
         image,
-        kind: str,
-        filename: str,
+        kind: str = saving.FINAL,
+        filename: str = "Storefront",
         naming: str = saving.TEMPLATE,
         format: str = "PNG",
         quality: int = 92,

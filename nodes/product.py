@@ -9,10 +9,15 @@ from ..studio.layout import wishes
 from ..studio.product import place, shadow
 from .layout import LAYOUT
 
+IN_SIGHT = ("scale", "shadow_opacity")  # the other numbers are behind "advanced"
+
 
 def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:
     low, high = place.RANGES[name]
-    return io.Float.Input(name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip)
+    advanced = None if name in IN_SIGHT else True
+    return io.Float.Input(
+        name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip, advanced=advanced
+    )
 
 
 class StorefrontPlaceProduct(io.ComfyNode):
@@ -35,6 +40,7 @@ class StorefrontPlaceProduct(io.ComfyNode):
                     default=wishes.EACH,
                     optional=True,
                     tooltip="A catalogue: one picture for each product. Or all products side by side in one picture.",
+                    advanced=True,
                 ),
                 io.Combo.Input(
                     "anchor",
@@ -50,11 +56,14 @@ class StorefrontPlaceProduct(io.ComfyNode):
                     default=place.OF_PICTURE,
                     optional=True,
                     tooltip="What scale is a part of. 100 % of the photo's own pixels keeps each of them as it is.",
+                    advanced=True,
                 ),
                 _number("offset_x", 0, 0.5, "% of the picture, to the right."),
                 _number("offset_y", 0, 0.5, "% of the picture, downwards."),
                 _number("rotation", 0, 1, "Degrees, counter-clockwise."),
-                io.Boolean.Input("flip", default=False, optional=True, tooltip="Left and right exchanged."),
+                io.Boolean.Input(
+                    "flip", default=False, optional=True, tooltip="Left and right exchanged.", advanced=True
+                ),
                 io.Combo.Input("shadow", options=list(shadow.KINDS), default=shadow.BOTH, optional=True),
                 _number("shadow_opacity", 0.6, 0.05, "How dark."),
                 _number("shadow_softness", 0.5, 0.05, "0 = hard sun, 1 = overcast."),

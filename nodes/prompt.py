@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..studio.prompt import advert, presets, writers
+from ..studio.prompt import advert, writers
+
+TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
 
 
 class StorefrontAdPrompt(io.ComfyNode):
@@ -32,25 +34,29 @@ class StorefrontAdPrompt(io.ComfyNode):
                 io.String.Input(
                     "text",
                     multiline=True,
-                    default="카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기",
+                    default=TEXT,
                     tooltip="What is advertised, as you would say it. Words in quotation marks become the headline.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "trade",
-                    options=[advert.AUTO, *map(presets.option, headings.trades.values())],
+                    options=[advert.AUTO, *headings.trades],
                     default=advert.AUTO,
                     tooltip="auto: found by what the text speaks of.",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "style",
-                    options=[presets.option(style) for style in headings.styles.values()],
-                    default=presets.option(headings.styles["realistic"]),
+                    options=list(headings.styles),
+                    default="realistic",
+                    optional=True,
                 ),
                 io.Combo.Input(
                     "translate",
                     options=list(writers.CHOICES),
                     default=writers.OFF,
                     tooltip="off: presets and their dictionary, no language model. A model that fails hands over to the next.",
+                    optional=True,
                 ),
                 io.Int.Input(
                     "seed",
@@ -59,6 +65,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     max=2**64 - 1,
                     control_after_generate=True,
                     tooltip="Another seed, another setting, light and angle.",
+                    optional=True,
                 ),
                 io.Clip.Input(
                     "clip",
@@ -71,6 +78,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     default=prompting.NONE,
                     optional=True,
                     tooltip="A language model in transformers' layout: a folder in models/LLM with .safetensors.",
+                    advanced=True,
                 ),
                 io.Combo.Input(
                     "connection",
@@ -78,6 +86,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     default=connections.NONE,
                     optional=True,
                     tooltip="A server set up in ComfyUI's settings under Storefront. The text is sent to it.",
+                    advanced=True,
                 ),
                 io.String.Input(
                     "glossary",
@@ -85,6 +94,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     default="",
                     optional=True,
                     tooltip="Brand names that are never translated, one a line.",
+                    advanced=True,
                 ),
             ],
             outputs=[
@@ -113,7 +123,7 @@ class StorefrontAdPrompt(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        text: str,
+        text: str = TEXT,
         trade: str = advert.AUTO,
         style: str = "realistic",
         translate: str = writers.OFF,

@@ -29,6 +29,7 @@ class StorefrontReference(io.ComfyNode):
                     options=SIZES,
                     default=OWN_SIZE,
                     tooltip="Kontext: the nearest size of its training. The others: at most a megapixel.",
+                    optional=True,
                 ),
                 io.Clip.Input(
                     "clip", optional=True, tooltip="Z-Image Omni alone wants its own, which sees the picture."

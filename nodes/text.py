@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -10,20 +11,29 @@ from ..studio import canvas
 from ..studio.text import design, fonts
 from .layout import LAYOUT
 
+TEXT = "오늘만 [size=150]50%[/size] 할인"
 ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
 
 
-def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:
+IN_SIGHT = ("preset", "size", "anchor", "align", "color", "outline")  # the rest is behind "advanced"
+
+
+def _how(name: str, tooltip: str) -> dict[str, Any]:
+    """What all widgets of the design have in common."""
+    return {"optional": True, "tooltip": tooltip, "advanced": None if name in IN_SIGHT else True}
+
+
+def _number(name: str, default: float, step: float, tooltip: str, **more: Any) -> io.Input:
     low, high = design.RANGES[name]
-    return io.Float.Input(name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip)
+    return io.Float.Input(name, default=default, min=low, max=high, step=step, **_how(name, tooltip), **more)
 
 
 def _choice(name: str, options: Iterable[str], default: str, tooltip: str) -> io.Input:
-    return io.Combo.Input(name, options=list(options), default=default, optional=True, tooltip=tooltip)
+    return io.Combo.Input(name, options=list(options), default=default, **_how(name, tooltip))
 
 
 def _color(name: str, default: str, tooltip: str) -> io.Input:
-    return io.String.Input(name, default=default, optional=True, tooltip=tooltip)
+    return io.String.Input(name, default=default, **_how(name, tooltip))
 
 
 class StorefrontTextOverlay(io.ComfyNode):
@@ -52,8 +62,9 @@ class StorefrontTextOverlay(io.ComfyNode):
                 io.String.Input(
                     "text",
                     multiline=True,
-                    default="오늘만 [size=150]50%[/size] 할인",
+                    default=TEXT,
                     tooltip="Markup for parts: [b]..[/b] [size=150]..[/size] [color=#ff3300]..[/color] [weight=900]..[/weight]",
+                    optional=True,
                 ),
                 LAYOUT.Input("layout", optional=True, tooltip="Where Plan Layout puts the words, and in which colour."),
                 io.Combo.Input(
@@ -61,6 +72,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                     options=list(installed.families()),
                     default=fonts.BUNDLED,
                     tooltip="Pretendard comes with the pack. Others: ComfyUI's models/fonts, and installed fonts.",
+                    optional=True,
                 ),
                 _choice(
                     "preset",
@@ -90,8 +102,8 @@ class StorefrontTextOverlay(io.ComfyNode):
                     design.AUTO,
                     "Where the box of the words lies. auto: the layout's box where one is wired, else top center.",
                 ),
-                _number("width", 80, 1, "% of the picture: the box that the words fill, if no layout places it."),
-                _number("height", 30, 1, "% of the picture: the box that the words fill, if no layout places it."),
+                _number("width", 80, 1, "Older name of box_width.", extra_dict={"hidden": True}),
+                _number("height", 30, 1, "Older name of box_height.", extra_dict={"hidden": True}),
                 _number("offset_x", 0, 0.5, "% of the picture, to the right."),
                 _number("offset_y", 0, 0.5, "% of the picture, downwards."),
                 _number("margin", 5, 0.5, "% of the shorter side that stays free at the edges."),
@@ -130,7 +142,20 @@ class StorefrontTextOverlay(io.ComfyNode):
                 _number("rotation", 0, 1, "Degrees, counter-clockwise."),
                 _choice("blend", design.BLENDS, "normal", "How the words mix with the picture."),
                 io.Boolean.Input(
-                    "vertical", default=False, optional=True, tooltip="Downwards, columns from right to left."
+                    "vertical",
+                    default=False,
+                    optional=True,
+                    tooltip="Downwards, columns from right to left.",
+                    advanced=True,
+                ),
+                _number(
+                    "box_width", 0, 1, "% of the picture's width that the words may fill; 0 = 80, or the layout's box."
+                ),
+                _number(
+                    "box_height",
+                    0,
+                    1,
+                    "% of the picture's height that the words may fill; 0 = 30, or the layout's box.",
                 ),
             ],
             outputs=[
@@ -143,7 +168,7 @@ class StorefrontTextOverlay(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image, text: str, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **wished
+        cls, image, text: str = TEXT, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **wished
     ) -> io.NodeOutput:
         from ..host import fonts as installed
         from ..host import progress

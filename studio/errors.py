@@ -10,6 +10,11 @@ LONGEST = 4000  # characters of a message
 class InputError(ValueError):
     """An input that cannot be used. The message names the input, its value and what would be right."""
 
+    __module__ = "storefront"  # ComfyUI names an error by its module, which is a path of this machine
+
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = InputError.__module__
+
     def __init__(self, name: str, value: object, wanted: str):
         shown = repr(value)
         if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log

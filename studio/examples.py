@@ -1,4 +1,4 @@
-"""Photos that come with the pack, so that a workflow runs before its user has a picture of his own."""
+"""The photo that comes with the pack, so that a workflow runs before its user has a picture of his own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .images import from_pil
 if TYPE_CHECKING:
     import torch
 
+NAME = "coffee"
 _FOLDER = Path(__file__).parent.parent / "workflows" / "assets"
 
 
@@ -19,11 +20,16 @@ def photo_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.jpg"))
 
 
+def file(name: str) -> Path:
+    """The file of a bundled photo. Raises InputError for a name that is not in photo_names()."""
+    if name not in photo_names():
+        raise InputError("photo", name, "one of: " + ", ".join(photo_names()))
+    return _FOLDER / f"{name}.jpg"
+
+
 def photo(name: str) -> torch.Tensor:
     """IMAGE [1, H, W, 3] of a bundled photo. Raises InputError for a name that is not in photo_names()."""
     from PIL import Image
 
-    if name not in photo_names():
-        raise InputError("photo", name, "one of: " + ", ".join(photo_names()))
-    with Image.open(_FOLDER / f"{name}.jpg") as picture:
+    with Image.open(file(name)) as picture:
         return from_pil(picture)

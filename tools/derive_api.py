@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+PHOTOS = {"LoadImage", "StorefrontExamplePhoto"}
 NOTES = {"MarkdownNote", "Note", "Reroute"}
 AFTER_GENERATE = {"fixed", "increment", "decrement", "randomize"}  # a widget of the front end alone, behind a seed
 
@@ -30,7 +31,7 @@ def widget_values(node: dict[str, Any]) -> dict[str, Any]:
             del values[:4]
         if name in ("seed", "noise_seed") and values and values[0] in AFTER_GENERATE:
             values.pop(0)
-    if node["type"] == "LoadImage" and values == ["image"]:  # the upload button
+    if node["type"] in PHOTOS and values == ["image"]:  # the upload button
         values = []
     if values:
         raise ValueError(f"node {node['id']} ({node['type']}) has values left over: {values}")

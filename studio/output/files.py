@@ -21,6 +21,8 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EX
 class StorageError(RuntimeError):
     """A file that could not be written: which one, and why."""
 
+    __module__ = "storefront"  # as InputError's
+
 
 def folder_inside(root: Path, parts: tuple[str, ...]) -> Path:
     """The folder root/parts, both made where they are missing. Raises InputError where a link leads out of `root`."""

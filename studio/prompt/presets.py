@@ -91,7 +91,7 @@ class Library:
 
 
 class Heading(NamedTuple):
-    """Of a preset what a widget shows."""
+    """Of a preset what a list shows."""
 
     key: str
     name: Name
@@ -102,13 +102,11 @@ class Headings(NamedTuple):
     styles: Mapping[str, Heading | Style]
 
 
-def option(preset: Heading | Trade | Style) -> str:
-    """What a widget shows: "cafe · 카페". `find` reads it, and the key alone."""
-    return f"{preset.key} · {preset.name.ko}"
-
-
 def find(name: str, value: str, known: Mapping[str, Any]) -> Any:
-    """The preset that a widget names by "key · anything" or by its key. Raises InputError with the list of keys."""
+    """The preset that a widget names by its key, or as older workflows do by "key · anything".
+
+    Raises InputError with the list of keys.
+    """
     key = value.split(" · ", 1)[0].strip() if isinstance(value, str) else ""
     if key not in known:
         raise InputError(name, value, "one of: " + ", ".join(known))
@@ -304,24 +302,25 @@ def read_loras(file: Path) -> dict[str, tuple[Lora, ...]]:
 
 
 def style_loras(styles: Mapping[str, Style], table: Mapping[str, tuple[Lora, ...]]) -> dict[str, tuple[Lora, ...]]:
-    """Every style by the name that a widget shows -> its LoRAs: those of a user's `table` in place of the preset's."""
-    loras = {option(style): style.loras for style in styles.values()}
-    return loras | {_shown_style(styles, name): own for name, own in table.items()}
+    """Every style by the name that a widget holds -> its LoRAs: those of a user's `table` in place of the preset's."""
+    loras = {style.key: style.loras for style in styles.values()}
+    return loras | {_key(styles, name): own for name, own in table.items()}
 
 
 def style_names(styles: Mapping[str, Heading | Style], table: Iterable[str]) -> list[str]:
     """The keys of `style_loras`, for which names are enough."""
-    return list(dict.fromkeys([*map(option, styles.values()), *(_shown_style(styles, name) for name in table)]))
+    return list(dict.fromkeys([*styles, *(_key(styles, name) for name in table)]))
 
 
-def _shown_style(styles: Mapping[str, Heading | Style], name: str) -> str:
-    """What a widget shows for a name in a user's table, which may write "-" for "_"."""
+def _key(styles: Mapping[str, Heading | Style], name: str) -> str:
+    """The style's key for a name in a user's table, which may write "-" for "_"."""
     style = styles.get(name.replace("-", "_"))
-    return name if style is None else option(style)
+    return name if style is None else style.key
 
 
 def find_style(name: str, value: str, known: Mapping[str, Any]) -> str:
-    """The name in `known` (those of `style_loras`) that a widget means: by it, by its key, or by the key with "-" for "_".
+    """The name in `known` (those of `style_loras`) that a widget means: by it, by it with "-" for "_",
+    or as older workflows do by "key · anything".
 
     Raises InputError with the list.
     """

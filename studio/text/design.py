@@ -66,6 +66,8 @@ class Design:
     anchor: str = AUTO  # auto: the layout's box, else top center; or one of ANCHORS
     width: float = 80.0  # % of the picture, of a box that is placed by its anchor
     height: float = 30.0
+    box_width: float = 0.0  # % of the picture, in place of `width`; 0: as `width` says
+    box_height: float = 0.0
     offset_x: float = 0.0  # % of the picture
     offset_y: float = 0.0
     margin: float = 5.0  # % of the picture's shorter side, kept free
@@ -114,6 +116,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "tracking": (-0.2, 2),
     "width": (1, 100),
     "height": (1, 100),
+    "box_width": (0, 100),
+    "box_height": (0, 100),
     "offset_x": (-100, 100),
     "offset_y": (-100, 100),
     "margin": (0, 45),
@@ -140,8 +144,8 @@ def text_box(design: Design, plan: TextPlan | None, width: int, height: int) -> 
             left, right = max(left, width * safe.left), max(right, width * safe.right)
             top, bottom = max(top, height * safe.top), max(bottom, height * safe.bottom)
         free_width, free_height = width - left - right, height - top - bottom
-        wide = min(width * design.width / 100, free_width)
-        high = min(height * design.height / 100, free_height)
+        wide = min(width * (design.box_width or design.width) / 100, free_width)
+        high = min(height * (design.box_height or design.height) / 100, free_height)
         across, down = anchor_shares(name)
         x, y = left + (free_width - wide) * across, top + (free_height - high) * down
     x, y = x + width * design.offset_x / 100, y + height * design.offset_y / 100

@@ -86,6 +86,37 @@ def test_a_template_opens_whole_and_exports_its_twin(comfyui, browser, name):
     }
 
 
+SAVED = ROOT / "tests" / "host" / "saved"
+
+
+def show(browser, graph: dict) -> None:
+    """A graph in the place of the one that the editor has open."""
+    browser.execute_async_script("window.app.loadGraphData(arguments[0]).then(() => arguments[1]())", graph)
+
+
+def test_graphs_saved_by_an_earlier_release_open_with_the_same_values(comfyui, browser):
+    open_template(browser, comfyui, "poster_from_photo")  # from here on the editor loads nothing by itself
+    for path in sorted((SAVED / "prompts").glob("*.json")):
+        show(browser, json.loads((SAVED / "graphs" / path.name).read_text("utf-8")))
+        exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
+        for node_id, saved in json.loads(path.read_text("utf-8")).items():
+            now = exported[node_id]["inputs"]
+            assert {name: now.get(name) for name in saved["inputs"]} == saved["inputs"], (path.stem, node_id)
+
+
+def test_every_widget_of_an_earlier_release_keeps_its_place(comfyui, browser):
+    """A graph's widgets are saved by position: one node of each kind, each value another than the default."""
+    open_template(browser, comfyui, "poster_from_photo")
+    show(browser, json.loads((SAVED / "graphs" / "every_node.json").read_text("utf-8")))
+    look = """
+        return Object.fromEntries(window.app.graph._nodes.map(n => [n.id, Object.fromEntries((n.widgets ?? [])
+          .map(w => [w.name, w.value]))]))
+        """
+    now = browser.execute_script(look)
+    for node_id, saved in json.loads((SAVED / "every_node_values.json").read_text("utf-8")).items():
+        assert {name: now[node_id].get(name) for name in saved["values"]} == saved["values"], saved["type"]
+
+
 def test_run_draws_the_picture(comfyui, browser):
     open_template(browser, comfyui, "text_to_image")
     before = len(comfyui.get("/history"))

@@ -52,7 +52,7 @@ def test_ids_are_permanent(comfyui):
     assert now == json.loads(SNAPSHOT.read_text("utf-8"))
 
 
-def test_every_node_has_a_description_a_category_and_a_tooltip_where_the_name_does_not_tell(comfyui):
+def test_every_node_has_a_description_a_category_and_our_name(comfyui):
     for node_id, node in comfyui.get("/object_info").items():
         if node_id.startswith("Storefront"):
             assert len(node["description"]) > 20, node_id

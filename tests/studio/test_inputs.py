@@ -321,3 +321,11 @@ def test_the_python_api_draws_in_bf16():
     image = studio.text_to_image("a red mug on a wooden table", width=64, height=64, seed=7, steps=4)
     assert image.shape == (1, 64, 64, 3)
     assert image[0, 28:44, 24:40, 0].mean() > image[0, 28:44, 24:40, 2].mean() + 0.1
+
+
+def test_the_bundled_text_encoder_has_the_published_names():
+    """transformers before 5.6 opens no other: later releases drop the prefix when they save."""
+    from safetensors import safe_open
+
+    with safe_open(MICRO / "text_encoder" / "model.safetensors", "pt") as file:
+        assert all(name.startswith("text_model.") for name in file.keys())  # noqa: SIM118, it is no mapping

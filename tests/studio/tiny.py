@@ -7,57 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderKL,
-    AutoencoderKLFlux2,
-    FlowMatchEulerDiscreteScheduler,
-    Flux2KleinKVPipeline,
-    Flux2KleinPipeline,
-    Flux2Pipeline,
-    Flux2Transformer2DModel,
-    Flux3Transformer2DModel,
-    FluxControlPipeline,
-    FluxFillPipeline,
-    FluxKontextPipeline,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    ZImageOmniPipeline,
-    ZImagePipeline,
-    ZImageTransformer2DModel,
-)
-from diffusers.modular_pipelines.flux3.modular_blocks_flux3 import Flux3AutoBlocks
-from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledAutoBlocks
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTokenizer,
-    Mistral3Config,
-    Mistral3ForConditionalGeneration,
-    PixtralImageProcessor,
-    PixtralProcessor,
-    PreTrainedTokenizerFast,
-    Qwen2TokenizerFast,
-    Qwen2VLImageProcessor,
-    Qwen3_5Config,
-    Qwen3_5ForConditionalGeneration,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-    Qwen3VLProcessor,
-    Qwen3VLVideoProcessor,
-    Siglip2ImageProcessor,
-    Siglip2VisionConfig,
-    Siglip2VisionModel,
-    T5Config,
-    T5EncoderModel,
-    T5TokenizerFast,
-)
 
 MICRO = Path(__file__).resolve().parents[2] / "models" / "flux-micro"
 
@@ -80,10 +33,10 @@ MISTRAL_CHAT = (
 )
 
 FLUX1_EDITIONS = {  # pipeline class, input channels of the transformer
-    "FLUX.1": (FluxPipeline, 64),
-    "FLUX.1 Kontext": (FluxKontextPipeline, 64),
-    "FLUX.1 Fill": (FluxFillPipeline, 384),
-    "FLUX.1 Control": (FluxControlPipeline, 128),
+    "FLUX.1": (diffusers.FluxPipeline, 64),
+    "FLUX.1 Kontext": (diffusers.FluxKontextPipeline, 64),
+    "FLUX.1 Fill": (diffusers.FluxFillPipeline, 384),
+    "FLUX.1 Control": (diffusers.FluxControlPipeline, 128),
 }
 
 
@@ -107,13 +60,13 @@ def build(
     (files / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77})
     )
-    clip_tokenizer = CLIPTokenizer.from_pretrained(files)
+    clip_tokenizer = transformers.CLIPTokenizer.from_pretrained(files)
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(chr(code), -3.0) for code in range(33, 127)]
-    t5_tokenizer = T5TokenizerFast(vocab=pieces, extra_ids=0)
+    t5_tokenizer = transformers.T5TokenizerFast(vocab=pieces, extra_ids=0)
     t5_tokenizer.model_max_length = 48
-    clip = CLIPTextModel(
-        CLIPTextConfig(
+    clip = transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(
             vocab_size=len(clip_tokenizer),
             hidden_size=pooled_width,
             intermediate_size=32,
@@ -125,8 +78,8 @@ def build(
             pad_token_id=clip_tokenizer.pad_token_id,
         )
     )
-    t5 = T5EncoderModel(
-        T5Config(
+    t5 = transformers.T5EncoderModel(
+        transformers.T5Config(
             vocab_size=len(t5_tokenizer),
             d_model=text_width,
             d_kv=8,
@@ -138,7 +91,7 @@ def build(
             use_cache=False,
         )
     )
-    transformer = FluxTransformer2DModel(
+    transformer = diffusers.FluxTransformer2DModel(
         in_channels=channels,
         out_channels=64,
         num_layers=1,
@@ -157,12 +110,12 @@ def build(
         text_encoder_2=t5,
         tokenizer_2=t5_tokenizer,
         transformer=transformer,
-        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+        vae=_vae(diffusers.AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
     ).save_pretrained(folder)
 
 
-def _scheduler(dynamic_shift: bool = True) -> FlowMatchEulerDiscreteScheduler:
-    return FlowMatchEulerDiscreteScheduler(
+def _scheduler(dynamic_shift: bool = True) -> diffusers.FlowMatchEulerDiscreteScheduler:
+    return diffusers.FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=dynamic_shift,
         shift=3.0,
         base_shift=0.5,
@@ -179,14 +132,14 @@ def _vae(cls, latent_channels: int, **options):
         block_out_channels=(4, 4, 8, 8),
         latent_channels=latent_channels,
         norm_num_groups=2,
-        use_quant_conv=cls is AutoencoderKLFlux2,
-        use_post_quant_conv=cls is AutoencoderKLFlux2,
+        use_quant_conv=cls is diffusers.AutoencoderKLFlux2,
+        use_post_quant_conv=cls is diffusers.AutoencoderKLFlux2,
         **options,
     )
 
 
-def _flux2_vae() -> AutoencoderKLFlux2:
-    vae = _vae(AutoencoderKLFlux2, 32)
+def _flux2_vae() -> diffusers.AutoencoderKLFlux2:
+    vae = _vae(diffusers.AutoencoderKLFlux2, 32)
     # A trained one has statistics of its own; those of a new one would hide a forgotten normalisation.
     vae.bn.running_mean.normal_()
     vae.bn.running_var.uniform_(0.5, 2.0)
@@ -202,9 +155,9 @@ def _bytes(specials: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _qwen_tokenizer(more: Sequence[str] = ()) -> Qwen2TokenizerFast:
+def _qwen_tokenizer(more: Sequence[str] = ()) -> transformers.Qwen2TokenizerFast:
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", *more]
-    tokenizer = Qwen2TokenizerFast(
+    tokenizer = transformers.Qwen2TokenizerFast(
         tokenizer_object=_bytes(specials),
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -215,9 +168,9 @@ def _qwen_tokenizer(more: Sequence[str] = ()) -> Qwen2TokenizerFast:
     return tokenizer
 
 
-def _qwen3(tokenizer, layers: int) -> Qwen3ForCausalLM:
-    return Qwen3ForCausalLM(
-        Qwen3Config(
+def _qwen3(tokenizer, layers: int) -> transformers.Qwen3ForCausalLM:
+    return transformers.Qwen3ForCausalLM(
+        transformers.Qwen3Config(
             vocab_size=len(tokenizer),
             hidden_size=16,
             intermediate_size=32,
@@ -234,8 +187,8 @@ def _qwen3(tokenizer, layers: int) -> Qwen3ForCausalLM:
     )
 
 
-def _flux2_transformer(guidance: bool) -> Flux2Transformer2DModel:
-    return Flux2Transformer2DModel(
+def _flux2_transformer(guidance: bool) -> diffusers.Flux2Transformer2DModel:
+    return diffusers.Flux2Transformer2DModel(
         in_channels=128,
         num_layers=1,
         num_single_layers=2,
@@ -252,7 +205,7 @@ def build_flux2_dev(folder) -> None:
     torch.manual_seed(0)
     specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<pad>"]
     specials += ["[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=_bytes(specials),
         bos_token="<s>",
         eos_token="</s>",
@@ -261,8 +214,8 @@ def build_flux2_dev(folder) -> None:
         padding_side="left",
         additional_special_tokens=[s for s in specials if s.startswith("[")],
     )
-    processor = PixtralProcessor(
-        image_processor=PixtralImageProcessor(patch_size=14, size={"longest_edge": 56}),
+    processor = transformers.PixtralProcessor(
+        image_processor=transformers.PixtralImageProcessor(patch_size=14, size={"longest_edge": 56}),
         tokenizer=tokenizer,
         patch_size=14,
         spatial_merge_size=1,
@@ -292,20 +245,22 @@ def build_flux2_dev(folder) -> None:
         "image_size": 56,
         "patch_size": 14,
     }
-    config = Mistral3Config(text_config=text, vision_config=vision, image_token_index=5, spatial_merge_size=1)
-    Flux2Pipeline(
+    config = transformers.Mistral3Config(
+        text_config=text, vision_config=vision, image_token_index=5, spatial_merge_size=1
+    )
+    diffusers.Flux2Pipeline(
         scheduler=_scheduler(),
         vae=_flux2_vae(),
         tokenizer=processor,
-        text_encoder=Mistral3ForConditionalGeneration(config),
+        text_encoder=transformers.Mistral3ForConditionalGeneration(config),
         transformer=_flux2_transformer(guidance=True),
     ).save_pretrained(folder)
 
 
-def build_klein(folder, distilled: bool = True, pipeline=Flux2KleinPipeline) -> None:
+def build_klein(folder, distilled: bool = True, pipeline: str = "Flux2KleinPipeline") -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
-    pipeline(
+    getattr(diffusers, pipeline)(
         scheduler=_scheduler(),
         vae=_flux2_vae(),
         tokenizer=tokenizer,
@@ -343,18 +298,21 @@ def build_flux3(folder, distilled: bool = False) -> None:
     }
     marks = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     places = {name: size + index for index, name in enumerate(marks)}
-    config = Qwen3VLConfig(text_config=text, vision_config=vision, **places)
+    config = transformers.Qwen3VLConfig(text_config=text, vision_config=vision, **places)
+    from diffusers.modular_pipelines.flux3.modular_blocks_flux3 import Flux3AutoBlocks
+    from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledAutoBlocks
+
     pipeline = (Flux3DistilledAutoBlocks if distilled else Flux3AutoBlocks)().init_pipeline()
     pipeline.update_components(
-        text_encoder=Qwen3VLForConditionalGeneration(config),
-        tokenizer=Qwen3VLProcessor(
-            image_processor=Qwen2VLImageProcessor(),
+        text_encoder=transformers.Qwen3VLForConditionalGeneration(config),
+        tokenizer=transformers.Qwen3VLProcessor(
+            image_processor=transformers.Qwen2VLImageProcessor(),
             tokenizer=tokenizer,
-            video_processor=Qwen3VLVideoProcessor(),
+            video_processor=transformers.Qwen3VLVideoProcessor(),
             chat_template=QWEN_CHAT,
         ),
         vae=_flux2_vae(),
-        transformer=Flux3Transformer2DModel(
+        transformer=diffusers.Flux3Transformer2DModel(
             num_layers=1,
             num_single_layers=1,
             attention_head_dim=16,
@@ -407,20 +365,20 @@ def build_upsampler(folder) -> None:
         "patch_size": 16,
         "num_position_embeddings": 16,
     }
-    config = Qwen3_5Config(
+    config = transformers.Qwen3_5Config(
         text_config=text | heads,
         vision_config=vision,
         **{place: tokenizer.convert_tokens_to_ids(mark) for place, mark in zip(places, marks, strict=True)},
     )
-    model = Qwen3_5ForConditionalGeneration(config)
+    model = transformers.Qwen3_5ForConditionalGeneration(config)
     for weight in model.parameters():  # as made, the weights are too small for the words to matter
         if weight.ndim > 1:
             weight.data.mul_(8)
     model.save_pretrained(folder)
-    Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessor(patch_size=16, min_pixels=32 * 32),
+    transformers.Qwen3VLProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(patch_size=16, min_pixels=32 * 32),
         tokenizer=tokenizer,
-        video_processor=Qwen3VLVideoProcessor(),
+        video_processor=transformers.Qwen3VLVideoProcessor(),
         chat_template=QWEN_PARTS_CHAT,
     ).save_pretrained(folder)
 
@@ -428,12 +386,12 @@ def build_upsampler(folder) -> None:
 def build_zimage(folder, turbo: bool = True) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
-    ZImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
+    diffusers.ZImagePipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0 if turbo else 6.0),
         tokenizer=tokenizer,
         text_encoder=_qwen3(tokenizer, 3),
         transformer=_zimage_transformer(),
-        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+        vae=_vae(diffusers.AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
     ).save_pretrained(folder)
 
 
@@ -441,19 +399,21 @@ def build_zimage_omni(folder) -> None:
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
     vision = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    ZImageOmniPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
+    diffusers.ZImageOmniPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=6.0),
         tokenizer=tokenizer,
         text_encoder=_qwen3(tokenizer, 3),
         transformer=_zimage_transformer(siglip_feat_dim=24),
-        vae=_vae(AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
-        siglip=Siglip2VisionModel(Siglip2VisionConfig(**vision, patch_size=16, num_patches=16)),
-        siglip_processor=Siglip2ImageProcessor(patch_size=16, max_num_patches=12),
+        vae=_vae(diffusers.AutoencoderKL, 16, shift_factor=0.1159, scaling_factor=0.3611),
+        siglip=transformers.Siglip2VisionModel(
+            transformers.Siglip2VisionConfig(**vision, patch_size=16, num_patches=16)
+        ),
+        siglip_processor=transformers.Siglip2ImageProcessor(patch_size=16, max_num_patches=12),
     ).save_pretrained(folder)
 
 
-def _zimage_transformer(**options) -> ZImageTransformer2DModel:
-    transformer = ZImageTransformer2DModel(
+def _zimage_transformer(**options) -> diffusers.ZImageTransformer2DModel:
+    transformer = diffusers.ZImageTransformer2DModel(
         all_patch_size=(2,),
         all_f_patch_size=(1,),
         in_channels=16,
@@ -480,7 +440,7 @@ BUILDERS = {
     "FLUX.1 Control": lambda folder: build(folder, edition="FLUX.1 Control"),
     "FLUX.2 dev": build_flux2_dev,
     "FLUX.2 klein": build_klein,
-    "FLUX.2 klein KV": lambda folder: build_klein(folder, pipeline=Flux2KleinKVPipeline),
+    "FLUX.2 klein KV": lambda folder: build_klein(folder, pipeline="Flux2KleinKVPipeline"),
     "FLUX.2 klein base": lambda folder: build_klein(folder, distilled=False),
     "FLUX.3": build_flux3,
     "FLUX.3 distilled": lambda folder: build_flux3(folder, distilled=True),
@@ -490,10 +450,10 @@ BUILDERS = {
 }
 
 
-def build_clip(folder, seed: int = 0) -> CLIPModel:
+def build_clip(folder, seed: int = 0) -> transformers.CLIPModel:
     """Write a CLIP of 0.1 M parameters to `folder`, as a download has it, with flux-micro's tokenizer."""
     torch.manual_seed(seed)
-    tokenizer = CLIPTokenizer.from_pretrained(MICRO / "tokenizer")
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(MICRO / "tokenizer")
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {
         "vocab_size": len(tokenizer),
@@ -502,11 +462,15 @@ def build_clip(folder, seed: int = 0) -> CLIPModel:
         "pad_token_id": tokenizer.pad_token_id,
     }
     vision = {"image_size": 32, "patch_size": 8}
-    model = CLIPModel(CLIPConfig(text_config=layers | text, vision_config=layers | vision, projection_dim=24)).eval()
+    model = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=layers | text, vision_config=layers | vision, projection_dim=24)
+    ).eval()
     for weight in model.parameters():  # as made, the weights are too small for a picture to matter
         if weight.ndim > 1:
             weight.data.mul_(8)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(
+        folder
+    )
     return model

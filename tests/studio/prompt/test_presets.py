@@ -61,9 +61,7 @@ def test_widgets_show_every_preset_of_the_library_in_its_order(tmp_path):
     (tmp_path / "trades" / "broken.yaml").write_text("name: [", "utf-8")
     library, headings = presets.read_library(tmp_path), presets.read_headings(tmp_path)
     for whole, shown in ((library.trades, headings.trades), (library.styles, headings.styles)):
-        assert [(key, presets.option(preset)) for key, preset in whole.items()] == [
-            (key, presets.option(heading)) for key, heading in shown.items()
-        ]
+        assert [(key, preset.name) for key, preset in whole.items()] == [(key, h.name) for key, h in shown.items()]
     assert "wine_bar" in headings.trades
     table = {"anime": (), "my-own": ()}
     assert presets.style_names(headings.styles, table) == list(presets.style_loras(library.styles, table))
@@ -109,7 +107,7 @@ def test_the_seed_picks_and_slots_are_independent():
 
 def test_a_widget_names_a_preset_by_its_key():
     cafe = LIBRARY.trades["cafe"]
-    for shown in ("cafe", presets.option(cafe), "cafe · as it was called then"):
+    for shown in ("cafe", "cafe · 카페", "cafe · as it was called then"):
         assert presets.find("trade", shown, LIBRARY.trades) is cafe
     for wrong in ("", "kafe", "../cafe", "cafe.yaml", None, 3):
         with pytest.raises(InputError, match="trade is"):
@@ -214,7 +212,7 @@ def test_a_style_takes_its_own_fields_alone(sentence):
 
 def test_the_styles_asked_for_have_loras_and_every_style_is_listed():
     known = presets.style_loras(LIBRARY.styles, {})
-    assert list(known) == [presets.option(style) for style in LIBRARY.styles.values()]
+    assert list(known) == list(LIBRARY.styles)
     for name in ("realistic", "semi-realistic", "semi_realistic", "anime", "illustration"):
         assert known[presets.find_style("style", name, known)]
     assert LIBRARY.styles["illustration"].loras[0].file == "flux-micro-illustration.safetensors"
@@ -245,7 +243,7 @@ def test_the_users_table_goes_before_the_presets(tmp_path):
     assert presets.read_loras(path) == {}
     path.write_text("semi-realistic:\n  - {file: mine.safetensors, strength: 0.5}\nbrand: []\n", "utf-8")
     known = presets.style_loras(LIBRARY.styles, presets.read_loras(path))
-    assert known[presets.option(LIBRARY.styles["semi_realistic"])] == (presets.Lora("mine.safetensors", "", 0.5),)
+    assert known["semi_realistic"] == (presets.Lora("mine.safetensors", "", 0.5),)
     assert known[presets.find_style("style", "brand", known)] == ()
     assert known[presets.find_style("style", "realistic", known)] == LIBRARY.styles["realistic"].loras
 
