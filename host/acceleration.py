@@ -77,7 +77,7 @@ def warm_up(model: Any, width: int, height: int, batch_size: int, tokens: int) -
     `tokens`: length of the prompt; 0: the longest of the family, which FLUX pads every prompt to.
     """
     inner = _ours(model)
-    family = inner.nature.family
+    family = inner.facts.family
     cell = family.pixels_per_cell
     for name, side in (("width", width), ("height", height)):
         if side < 16 or side % 16:

@@ -12,7 +12,7 @@ import torch
 
 from ..studio.errors import InputError, ModelFilesError, require_unicode
 from ..studio.images import require_picture
-from ..studio.opening.checkpoints import read_json
+from ..studio.opening.folders import read_json
 from ..studio.output import score
 from . import memory, report
 from .progress import check_cancel

@@ -13,7 +13,7 @@ import comfy.sd
 import torch
 
 from ..studio.errors import InputError
-from ..studio.kinds.families import FLUX1
+from ..studio.kinds.table import families, label_of_encoder
 from ..studio.sampling import encode
 from . import report
 from .progress import check_cancel
@@ -219,8 +219,7 @@ def _bytes(text: encode.Text) -> int:
 
 CACHE = EncodedCache(limit=256 * 2**20)
 SIGLIP_PATCH = 16  # pixels a side, by which ComfyUI counts a picture's patches
-MAX_TOKENS = FLUX1.max_tokens
-NAMES = {"l": "CLIP", "t5xxl": "T5", "qwen3_4b": "Qwen3", "mistral3_24b": "Mistral 3"}
+MAX_TOKENS = max(family.max_tokens for family in families())
 
 
 def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> tuple[list, list[str]]:
@@ -291,5 +290,7 @@ def _cut_notes(tokens: dict[str, encode.Tokens]) -> list[str]:
         for count, cut in zip(part.counts, part.cut, strict=True):
             if cut:
                 shown = cut if len(cut) <= 80 else cut[:80] + "..."
-                notes.append(f"{NAMES.get(name, name)} reads {part.ids.shape[1]} of {count} tokens; cut off: {shown!r}")
+                notes.append(
+                    f"{label_of_encoder(name)} reads {part.ids.shape[1]} of {count} tokens; cut off: {shown!r}"
+                )
     return notes

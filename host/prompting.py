@@ -13,7 +13,7 @@ import folder_paths
 import torch
 
 from ..studio.errors import InputError, ModelFilesError, require_number
-from ..studio.opening.checkpoints import read_json
+from ..studio.opening.folders import read_json
 from ..studio.prompt import advert, flux3, presets
 from ..studio.prompt.writers import (
     CONNECTION,

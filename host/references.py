@@ -10,7 +10,7 @@ import torch
 from ..studio.errors import InputError
 from ..studio.images import require_picture
 from ..studio.kinds import omni
-from ..studio.kinds.families import FLUX1, FLUX2_DEV
+from ..studio.kinds.table import families
 from ..studio.sampling import references
 from . import clip_socket, vae_socket
 
@@ -24,8 +24,8 @@ def add(conditioning: list, vae: Any, image: torch.Tensor, size: str, clip: Any 
     """
     vae_socket.require_vae(vae)
     picture = require_picture("image", image)
-    channels = {FLUX1.latent_channels: False, FLUX2_DEV.latent_channels: True}
-    if vae.latent_channels not in channels:
+    packed = {family.latent_channels: family.packed for family in families()}
+    if vae.latent_channels not in packed:
         raise InputError("vae", f"{vae.latent_channels} latent channels", "the VAE of the model that shall look")
     before = max((_count(options) for _, options in conditioning), default=0)
     if before + len(picture) > MOST_REFERENCES:
@@ -33,7 +33,7 @@ def add(conditioning: list, vae: Any, image: torch.Tensor, size: str, clip: Any 
     read_by_omni = any(clip_socket.PROMPTS in options for _, options in conditioning)
     if read_by_omni and (clip is None or not clip_socket.sees(clip.cond_stage_model)):
         raise InputError("clip", None if clip is None else "another model's", "the CLIP of Z-Image Omni, which sees")
-    fitted = references.fit(picture, channels[vae.latent_channels] or read_by_omni, size)
+    fitted = references.fit(picture, packed[vae.latent_channels] or read_by_omni, size)
     latents = {"reference_latents": [vae.encode(one[None]) for one in fitted]}
     if read_by_omni:
         shown = picture if size == references.AS_IT_IS else references.at_most_a_megapixel(picture)

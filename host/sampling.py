@@ -14,9 +14,9 @@ import node_helpers
 import torch
 
 from ..studio.errors import InputError, require_number
-from ..studio.kinds.families import Z_IMAGES
+from ..studio.kinds.facts import ModelFacts
 from ..studio.sampling import noise, schedule
-from .model_socket import DiffusersModel, Nature, nature_of
+from .model_socket import DiffusersModel, facts_of
 
 AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # "what the model wants"
 
@@ -47,10 +47,10 @@ def sample(
     Picture i has the seed `seed + i` (or + its batch_index). Steps 0, guidance -1 and cfg 0 mean what the model wants.
     Raises InputError naming the input that does not fit.
     """
-    nature = nature_of(model)
+    facts = facts_of(model)
     if guidance == AUTO_GUIDANCE:
-        guidance = nature.defaults.guidance
-    wanted_cfg = nature.defaults.cfg if cfg == AUTO_CFG else cfg
+        guidance = facts.defaults.guidance
+    wanted_cfg = facts.defaults.cfg if cfg == AUTO_CFG else cfg
     require_number("guidance", guidance, 0, 100)
     require_number("cfg", wanted_cfg, 1, 100)
     require_number("time_limit", time_limit, 0, 86_400)
@@ -58,20 +58,20 @@ def sample(
         why = f"this model wants cfg {wanted_cfg:g} (cfg 1 does without)" if cfg == AUTO_CFG else "cfg is more than 1"
         raise InputError("negative", None, f"a CONDITIONING, an empty prompt's will do, because {why}")
     for name, conditioning in (("positive", positive), ("negative", negative or [])):
-        _require_mask_is_seen(model, nature, name, conditioning)
+        _require_mask_is_seen(model, facts, name, conditioning)
     prompts = _batch_of("positive", positive)
-    samples, indexes = _pictures(model, nature, latent, prompts)
+    samples, indexes = _pictures(model, facts, latent, prompts)
     count, _, height, width = samples.shape
-    config, mu = _patched_schedule(model, nature)
-    steps = nature.defaults.steps if steps == AUTO_STEPS else steps
-    levels = schedule.sigmas(config, steps, strength, height, width, mu, nature.family)
+    config, mu = _patched_schedule(model, facts)
+    steps = facts.defaults.steps if steps == AUTO_STEPS else steps
+    levels = schedule.sigmas(config, steps, strength, height, width, mu, facts.family)
 
     positive = _prepared("positive", positive, guidance, count)
     # At cfg 1 it is never asked, but ComfyUI would look at it all the same.
     negative = _prepared("negative", negative if negative and wanted_cfg > 1 else positive, guidance, count)
     mask = latent.get("noise_mask")
     if mask is not None:
-        mask = noise.latent_mask(mask, height, width, nature.family)
+        mask = noise.latent_mask(mask, height, width, facts.family)
         if count % mask.shape[0]:
             raise InputError("noise_mask", f"a batch of {mask.shape[0]}", f"a batch that divides the {count} pictures")
         mask = mask.repeat(count // mask.shape[0], 1, 1, 1)  # as the pictures themselves: all of them for each prompt
@@ -116,9 +116,9 @@ def _batch_of(name: str, conditioning: list) -> int:
     return largest
 
 
-def _require_mask_is_seen(model: Any, nature: Nature, name: str, conditioning: list) -> None:
+def _require_mask_is_seen(model: Any, facts: ModelFacts, name: str, conditioning: list) -> None:
     """Raise InputError where a stock Z-Image would take the padding of a shorter prompt for words."""
-    if nature.family not in Z_IMAGES or isinstance(model.model, DiffusersModel):
+    if facts.family.comfyui.stock_reads_mask or isinstance(model.model, DiffusersModel):
         return
     masks = [options.get("attention_mask") for _, options in conditioning]
     if not all(mask is None or bool(mask.bool().all()) for mask in masks):
@@ -145,12 +145,12 @@ def _row(tensor: torch.Tensor, index: int) -> torch.Tensor:
     return tensor[index : index + 1] if tensor.shape[0] > 1 else tensor
 
 
-def _pictures(model: Any, nature: Nature, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
+def _pictures(model: Any, facts: ModelFacts, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
     """Raw latents [prompts x pictures, C, H, W] and the index of each that is added to the seed."""
     samples = latent["samples"]
     if not isinstance(samples, torch.Tensor) or samples.is_nested or samples.ndim != 4 or 0 in samples.shape:
         shape = list(samples.shape) if isinstance(samples, torch.Tensor) else type(samples).__name__
-        wanted = f"[batch, {nature.family.latent_channels}, height, width]"
+        wanted = f"[batch, {facts.family.latent_channels}, height, width]"
         raise InputError("latent", f"samples of shape {shape}", wanted)
     samples = comfy.sample.fix_empty_latent_channels(model, samples, latent.get("downscale_ratio_spacial"))
     channels = model.get_model_object("latent_format").latent_channels
@@ -158,7 +158,7 @@ def _pictures(model: Any, nature: Nature, latent: dict[str, Any], prompts: int) 
         raise InputError(
             "latent",
             f"samples with {samples.shape[1]} channels",
-            f"{channels} channels, as the VAE of {nature.family.name} makes",
+            f"{channels} channels, as the VAE of {facts.family.name} makes",
         )
     if not torch.isfinite(samples).all():
         raise InputError("latent", "samples with NaN or infinite values", "finite numbers")
@@ -167,21 +167,22 @@ def _pictures(model: Any, nature: Nature, latent: dict[str, Any], prompts: int) 
     return samples.repeat(prompts, 1, 1, 1), [prompt * step + index for prompt in range(prompts) for index in indexes]
 
 
-def _patched_schedule(model: Any, nature: Nature) -> tuple[Mapping[str, Any], float | None]:
+def _patched_schedule(model: Any, facts: ModelFacts) -> tuple[Mapping[str, Any], float | None]:
     """Scheduler settings and mu of the time shift as a ModelSampling node has set them; None: mu follows from the size.
 
     Raises InputError for a ModelSampling node whose shift means something else to this family.
     """
     patched = model.object_patches.get("model_sampling")
     if patched is None:
-        return nature.scheduler_config, None
-    if nature.family in Z_IMAGES:
-        if isinstance(patched, comfy.model_sampling.ModelSamplingDiscreteFlow):
-            return {**nature.scheduler_config, "use_dynamic_shifting": False, "shift": patched.shift}, None
-    elif isinstance(patched, comfy.model_sampling.ModelSamplingFlux):
-        return nature.scheduler_config, patched.shift
-    fitting = "ModelSamplingAuraFlow" if nature.family in Z_IMAGES else "ModelSamplingFlux"
-    raise InputError("model", f"patched by {type(patched).__mro__[1].__name__}", f"a {fitting} node, or none")
+        return facts.scheduler_config, None
+    stock = facts.family.comfyui
+    if isinstance(patched, getattr(comfy.model_sampling, stock.model_sampling)):
+        if stock.patch_is_mu:
+            return facts.scheduler_config, patched.shift
+        return {**facts.scheduler_config, "use_dynamic_shifting": False, "shift": patched.shift}, None
+    raise InputError(
+        "model", f"patched by {type(patched).__mro__[1].__name__}", f"a {stock.sampling_node} node, or none"
+    )
 
 
 def _prepared(name: str, conditioning: list, guidance: float, count: int) -> list:

@@ -10,10 +10,10 @@ CATEGORY = "Storefront/FLUX"
 class StorefrontLoadComponents(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import component_files, memory
+        from ..host import memory, model_files
 
-        beside = [component_files.AUTO, component_files.NONE]
-        known = component_files.choices()
+        beside = [model_files.AUTO, model_files.NONE]
+        known = model_files.choices()
         texts = [*beside, *known["text_encoder"]]
         return io.Schema(
             node_id="StorefrontLoadComponents",
@@ -41,7 +41,7 @@ class StorefrontLoadComponents(io.ComfyNode):
                 io.Combo.Input(
                     "text_encoder",
                     options=texts,
-                    default=component_files.AUTO,
+                    default=model_files.AUTO,
                     tooltip="CLIP or T5 for FLUX.1, Mistral for FLUX.2 dev, Qwen3 for klein and Z-Image. "
                     "auto: from where the transformer is. none: no CLIP comes out.",
                     optional=True,
@@ -49,14 +49,14 @@ class StorefrontLoadComponents(io.ComfyNode):
                 io.Combo.Input(
                     "text_encoder_2",
                     options=texts,
-                    default=component_files.AUTO,
+                    default=model_files.AUTO,
                     tooltip="The other one of FLUX.1's two, in any order. Others have one: leave it at auto.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "vae",
                     options=[*beside, *known["vae"]],
-                    default=component_files.AUTO,
+                    default=model_files.AUTO,
                     tooltip="auto: from where the transformer is. none: no VAE comes out.",
                     optional=True,
                 ),
@@ -71,8 +71,8 @@ class StorefrontLoadComponents(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "edition",
-                    options=component_files.EDITIONS,
-                    default=component_files.AUTO,
+                    options=model_files.EDITIONS,
+                    default=model_files.AUTO,
                     optional=True,
                     tooltip="What weights cannot tell. auto: FLUX.1 dev, and the distilled FLUX.2 klein and Z-Image.",
                 ),
@@ -91,8 +91,8 @@ class StorefrontLoadComponents(io.ComfyNode):
         weight_dtype: str = "auto",
         edition: str = "auto",
     ) -> io.NodeOutput:
-        from ..host import component_files, progress
+        from ..host import opening, progress
 
-        opened = component_files.load(transformer, text_encoder, text_encoder_2, vae, weight_dtype, edition)
+        opened = opening.load(transformer, text_encoder, text_encoder_2, vae, weight_dtype, edition)
         progress.say_all(opened.notes, cls.hidden.unique_id)
         return io.NodeOutput(opened.model, opened.clip, opened.vae)

@@ -12,7 +12,7 @@ CATEGORY = "Storefront/FLUX"
 class StorefrontLoadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import component_files, memory, model_files
+        from ..host import memory, model_files
 
         return io.Schema(
             node_id="StorefrontLoadModel",
@@ -23,7 +23,7 @@ class StorefrontLoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=[*model_files.folders(), *component_files.whole_files()],
+                    options=[*model_files.folders(), *model_files.whole_files()],
                     default=model_files.BUNDLED,
                     tooltip="A folder in models/diffusers, or a file in models/checkpoints that holds everything. "
                     "flux-micro comes with the pack: it draws 64 px miniatures.",
@@ -44,9 +44,9 @@ class StorefrontLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str = "flux-micro", weight_dtype: str = "auto") -> io.NodeOutput:
-        from ..host import component_files, progress
+        from ..host import opening, progress
 
-        opened = component_files.load_model(model, weight_dtype)
+        opened = opening.load_model(model, weight_dtype)
         progress.say_all(opened.notes, cls.hidden.unique_id)
         return io.NodeOutput(opened.model, opened.clip, opened.vae)
 

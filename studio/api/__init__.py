@@ -10,7 +10,7 @@ from ..product.place import Placement
 from ..text.design import Design
 from .advertise import catalogue, poster_from_photo, product_composite
 from .draw import image_to_image, image_to_images, text_to_image, text_to_images
-from .load import Cutter, Model, load_cutter, load_model
+from .load import Cutter, Model, ModelParts, load_cutter, load_model
 from .result import Report, Result, Stage, Step
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "InputError",
     "Layout",
     "Model",
+    "ModelParts",
     "Placement",
     "Report",
     "Result",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 
 from ..errors import InputError, ModelFilesError
-from ..kinds.families import UNKNOWN_LICENCE, Licence, licence_of
-from ..opening.checkpoints import inspect
+from ..kinds.facts import UNKNOWN_LICENCE, Licence
+from ..opening.models import Description, ModelFiles, describe
+from ..opening.sources import Published, readers_of_comfyui, readers_of_folder
 from ..product import cutout
 from ..sampling.pipeline import FluxStudio
 
@@ -54,22 +56,70 @@ class Model:
         return BACKDROPS.get(self.name, WHOLE)
 
 
-ModelChoice: TypeAlias = "Model | FluxStudio | str | Path | None"
+@dataclass(frozen=True)
+class ModelParts:
+    """A model whose parts are files and folders chosen apart, as in Load FLUX Components.
+
+    transformer: a .safetensors or .gguf file, or a diffusers folder. text_encoders: the same, in any order; empty: with the
+    transformer. vae: the same; None: with the transformer. edition: what the weights cannot tell ("FLUX.1 Kontext").
+    tokenizers: for text encoders that are single files: a diffusers folder of the model, whose weights need not be there,
+    or ComfyUI's folder `comfy`.
+    """
+
+    transformer: str | Path
+    text_encoders: Sequence[str | Path] = ()
+    vae: str | Path | None = None
+    edition: str = AUTO
+    tokenizers: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.text_encoders, str | Path):
+            raise InputError(
+                "text_encoders", str(self.text_encoders), "a list of files or folders, also where it is one"
+            )
+
+    def describe(self) -> Description:
+        """Raises ModelFilesError or InputError where the parts are broken or do not fit together."""
+        transformer = Path(self.transformer)
+        texts = tuple(Path(text) for text in self.text_encoders) or (transformer,)
+        return describe(ModelFiles(transformer, texts, Path(self.vae) if self.vae else transformer, self.edition))
+
+    def published(self, described: Description) -> Published | None:
+        """The tokenizers in the folder that was named for them."""
+        if self.tokenizers is None:
+            return None
+        folder = Path(self.tokenizers)
+        if any((folder / name).is_dir() for name in ("sd1_tokenizer", "text_encoders")):
+            return readers_of_comfyui(folder)
+        return readers_of_folder(folder, described.family)
 
 
-def load_model(folder: str | Path | None = None, *, device: str = AUTO, dtype: str = AUTO) -> Model:
-    """A model folder in diffusers layout; None is the bundled flux-micro.
+ModelChoice: TypeAlias = "Model | FluxStudio | ModelParts | str | Path | None"
+_WANTED = "a folder or file, ModelParts, or what load_model returns"
+
+
+def load_model(folder: str | Path | ModelParts | None = None, *, device: str = AUTO, dtype: str = AUTO) -> Model:
+    """A model in diffusers layout, a single file that holds everything, or parts chosen apart (ModelParts); None is the
+    bundled flux-micro.
 
     device: "auto" (a GPU where there is one), or torch's name for one. dtype: "fp32", "bf16", or "auto" (bf16 on a CUDA
-    device that is good at it, else fp32). The whole model must fit the device. Raises ModelFilesError for a folder that is
-    not whole, InputError for a device that is not there.
+    device that is good at it, else fp32). The whole model must fit the device: GGUF and quantised weights are expanded.
+    Raises ModelFilesError for a model that is not whole, InputError for a device that is not there.
     """
     place = device_of(device)
     if dtype not in (AUTO, *DTYPES):
         raise InputError("dtype", dtype, "one of: " + ", ".join((AUTO, *DTYPES)))
-    path = BUNDLED if folder is None else Path(folder)
-    studio = FluxStudio.load(path, _best_dtype(place) if dtype == AUTO else DTYPES[dtype], str(place))
-    return Model(studio, path.name, licence_of(path.name))
+    described = _described(folder)
+    published = folder.published(described) if isinstance(folder, ModelParts) else None
+    own = _best_dtype(place) if dtype == AUTO else DTYPES[dtype]
+    studio = FluxStudio.open(described, own, str(place), published)
+    return Model(studio, described.name, described.licence)
+
+
+def _described(model: str | Path | ModelParts | None) -> Description:
+    if isinstance(model, ModelParts):
+        return model.describe()
+    return describe(ModelFiles.whole(BUNDLED if model is None else Path(model)))
 
 
 def _best_dtype(place: torch.device) -> torch.dtype:
@@ -86,17 +136,17 @@ def as_model(model: ModelChoice) -> Model:
         return model
     if isinstance(model, FluxStudio):
         return Model(model)
-    if model is None or isinstance(model, str | Path):
+    if model is None or isinstance(model, str | Path | ModelParts):
         return load_model(model)
-    raise InputError("model", type(model).__name__, "a folder, or what load_model returns")
+    raise InputError("model", type(model).__name__, _WANTED)
 
 
 def check_model(model: ModelChoice) -> None:
     """Raise what `as_model` would, without reading weights."""
-    if isinstance(model, str | Path):
-        inspect(Path(model))
+    if isinstance(model, str | Path | ModelParts):
+        _described(model)
     elif model is not None and not isinstance(model, Model | FluxStudio):
-        raise InputError("model", type(model).__name__, "a folder, or what load_model returns")
+        raise InputError("model", type(model).__name__, _WANTED)
 
 
 def device_of(name: str) -> torch.device:

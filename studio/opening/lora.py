@@ -11,13 +11,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
-from ..kinds.naming import FLUX1, FLUX2, SHIFT_FIRST, Originals
+from ..kinds.names import Share
+from ..kinds.table import lora_names
 from .weight_files import check_safetensors
 
 if TYPE_CHECKING:
@@ -36,66 +35,6 @@ class Slice(NamedTuple):
     offset: int
 
 
-class Part(NamedTuple):
-    """One of `of` equal parts of a layer's rows."""
-
-    layer: str
-    which: int
-    of: int
-
-
-# --- the original names, as data --------------------------------------------------------------------------------------
-# original layer -> the layers of diffusers that hold its rows, in their order; {} is the number of a block
-
-_Table = dict[str, "tuple[str | Part, ...]"]
-
-
-def _table(originals: Originals) -> _Table:
-    out: _Table = {name: (layer,) for name, layer in originals.outer.items()}
-    last = originals.outer[SHIFT_FIRST]
-    out[SHIFT_FIRST] = (Part(last, 1, 2), Part(last, 0, 2))
-    for stream, block, layers in (
-        ("double_blocks", "transformer_blocks", originals.double),
-        ("single_blocks", "single_transformer_blocks", originals.single),
-    ):
-        for name, targets in layers.items():
-            out[f"{stream}.{{}}.{name}"] = tuple(f"{block}.{{}}.{target}" for target in targets)
-    return out
-
-
-_FLUX1, _FLUX2 = _table(FLUX1), _table(FLUX2)
-_FLUX1["single_blocks.{}.linear1_qkv"] = _FLUX1["single_blocks.{}.linear1"][:3]  # XLabs trains these rows alone
-_Z_IMAGE: _Table = {
-    "x_embedder": ("all_x_embedder.2-1",),
-    "final_layer.linear": ("all_final_layer.2-1.linear",),
-    "final_layer.adaLN_modulation.1": ("all_final_layer.2-1.adaLN_modulation.1",),
-}
-for _block in ("layers", "noise_refiner", "context_refiner"):
-    _attention = f"{_block}.{{}}.attention."
-    _Z_IMAGE[_attention + "qkv"] = tuple(_attention + part for part in ("to_q", "to_k", "to_v"))
-    _Z_IMAGE[_attention + "out"] = (_attention + "to_out.0",)
-    _Z_IMAGE[_attention + "q_norm"] = (_attention + "norm_q",)
-    _Z_IMAGE[_attention + "k_norm"] = (_attention + "norm_k",)
-
-
-@dataclass(frozen=True)
-class Naming:
-    """How LoRA files may name the layers of a diffusers transformer class."""
-
-    mixin: str  # the class in diffusers.loaders whose `lora_state_dict` converts what the table does not know; "": none
-    originals: Mapping[str, tuple[str | Part, ...]]
-
-
-NAMINGS = MappingProxyType(
-    {
-        "FluxTransformer2DModel": Naming("FluxLoraLoaderMixin", _FLUX1),
-        "Flux2Transformer2DModel": Naming("Flux2LoraLoaderMixin", _FLUX2),
-        "Flux3Transformer2DModel": Naming("Flux3LoraLoaderMixin", {}),
-        "ZImageTransformer2DModel": Naming("ZImageLoraLoaderMixin", _Z_IMAGE),
-    }
-)
-
-
 def file_names(transformer: torch.nn.Module) -> dict[str, tuple[Slice, ...]]:
     """Every name that a file may have for a layer, without the prefixes that ComfyUI itself adds -> rows of our layers.
 
@@ -107,11 +46,11 @@ def file_names(transformer: torch.nn.Module) -> dict[str, tuple[Slice, ...]]:
         for name, weight in transformer.named_parameters()
         if name.endswith(".weight")
     }
-    naming = NAMINGS.get(type(transformer).__name__, Naming("", {}))
+    originals = lora_names(type(transformer).__name__).originals
     names: dict[str, tuple[Slice, ...]] = {layer: (Slice(layer, 0, count, 0),) for layer, count in rows.items()}
-    for original, targets in naming.originals.items():
+    for original, targets in originals.items():
         for number in _blocks(targets[0], rows):
-            parts = [Part(t, 0, 1) if isinstance(t, str) else t for t in targets]
+            parts = [Share(t, 0, 1) if isinstance(t, str) else t for t in targets]
             parts = [part._replace(layer=part.layer.format(number)) for part in parts]
             if all(part.layer in rows for part in parts):
                 names.setdefault(original.format(number), tuple(_slices(parts, rows)))
@@ -148,7 +87,7 @@ def text_names(keys: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _blocks(target: str | Part, rows: Mapping[str, int]) -> Iterable[int]:
+def _blocks(target: str | Share, rows: Mapping[str, int]) -> Iterable[int]:
     """The numbers of the blocks that have this layer; one meaningless number where it stands in no block."""
     layer = target if isinstance(target, str) else target.layer
     if "{}" not in layer:
@@ -157,7 +96,7 @@ def _blocks(target: str | Part, rows: Mapping[str, int]) -> Iterable[int]:
     return sorted(int(found[1]) for found in map(pattern.fullmatch, rows) if found)
 
 
-def _slices(parts: Iterable[Part], rows: Mapping[str, int]) -> Iterable[Slice]:
+def _slices(parts: Iterable[Share], rows: Mapping[str, int]) -> Iterable[Slice]:
     start = 0
     for layer, which, of in parts:
         count = rows[layer] // of
@@ -323,12 +262,12 @@ def convert(tensors: Mapping[str, torch.Tensor], transformer_class: str) -> dict
 
     A layer with magnitudes (DoRA) is not converted: diffusers would drop them and keep the rest.
     """
-    naming = NAMINGS.get(transformer_class)
-    if naming is None or not naming.mixin or any(key.endswith(".dora_scale") for key in tensors):
+    names = lora_names(transformer_class)
+    if not names.mixin or any(key.endswith(".dora_scale") for key in tensors):
         return {}
     import diffusers.loaders as loaders
 
-    mixin = getattr(loaders, naming.mixin, None)
+    mixin = getattr(loaders, names.mixin, None)
     if mixin is None:
         return {}
     try:

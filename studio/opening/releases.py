@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..errors import ModelFilesError
-from ..kinds.families import Edition, Family
+from ..kinds.facts import Edition, Family
+from ..kinds.table import encoders_of, kind_of
 
 
 def require_classes(name: str, family: Family) -> None:
@@ -12,7 +13,9 @@ def require_classes(name: str, family: Family) -> None:
 
     import diffusers
 
-    classes = (*family.components.values(), *family.tokenizers.values(), *family.image_processors.values())
+    parts = [kind_of(role) for role in family.parts.values()]
+    classes = [(kind.library, next(iter(kind.classes.values()))) for kind in parts]
+    classes += [("transformers", kind.reader) for kind in encoders_of(family).values()]
     for library, cls in classes:
         try:
             getattr(importlib.import_module(library), cls)

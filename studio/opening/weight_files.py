@@ -68,6 +68,15 @@ class WeightFile:
                 yield from _read_safetensors(chunk)
             ordered = ordered[count:]
 
+    def text(self, name: str) -> bytes:
+        """A tensor that is a text."""
+        ((_, (tensor,)),) = self.read([name], release=False)
+        return bytes_of(tensor)
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What the header of a GGUF says of its tokenizer, by what follows "tokenizer.ggml."."""
+        return read_vocabulary(self.path)
+
     def _parts(self, name: str) -> tuple[str, ...]:
         return (self.layers[name].names if name in self.layers else ()) or (name,)
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError, require_number
-from ..kinds.velocity import Velocity, ZImageVelocity
+from ..kinds.velocity import Velocity
 from . import fp8
 
 NONE, OFF, AUTO = "none", "off", "auto"
@@ -32,13 +32,6 @@ LONGEST_INTERVAL = 20
 # diffusers' own
 _THRESHOLDS = {FIRST_BLOCK: 0.05, MAGCACHE: 0.06}
 _CONFIGS = {FIRST_BLOCK: "FirstBlockCacheConfig", TAYLORSEER: "TaylorSeerCacheConfig", MAGCACHE: "MagCacheConfig"}
-# Transformers that diffusers' cache works on. First block fails on FLUX.2, whose last block returns text and picture in one
-# tensor; magcache wants ratios measured on the model, and FLUX.1's alone are known.
-_WORKS_ON = {
-    FIRST_BLOCK: ("FluxTransformer2DModel",),
-    TAYLORSEER: ("FluxTransformer2DModel", "Flux2Transformer2DModel"),
-    MAGCACHE: ("FluxTransformer2DModel",),
-}
 
 
 @dataclass(frozen=True)
@@ -121,10 +114,9 @@ def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
         require_number("cache_threshold", settings.threshold, 0, 1)
     require_number("cache_interval", settings.interval, 1, LONGEST_INTERVAL)
     if settings.step_cache != NONE:
-        kind = type(velocity.transformer).__name__
-        fitting = [name for name, kinds in _WORKS_ON.items() if kind in kinds]
-        if settings.step_cache not in fitting:
-            raise InputError("step_cache", settings.step_cache, f"{', '.join([NONE, *fitting])} for {kind}")
+        if settings.step_cache not in velocity.step_caches:
+            fitting = ", ".join([NONE, *velocity.step_caches])
+            raise InputError("step_cache", settings.step_cache, f"{fitting} for {type(velocity.transformer).__name__}")
         _config(settings, velocity, steps=28)
     if settings.matmul == FP8:
         fp8.require_layers(velocity)
@@ -280,7 +272,7 @@ def _backend(settings: Settings, velocity: Velocity) -> str:
     kernel = KERNELS.get(settings.attention)
     if kernel is None:
         return ""
-    return kernel.masked if isinstance(velocity, ZImageVelocity) else kernel.backend
+    return kernel.masked if velocity.takes_mask else kernel.backend
 
 
 def _attention(backend: str) -> contextlib.AbstractContextManager[None]:

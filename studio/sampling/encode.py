@@ -12,7 +12,7 @@ from einops import rearrange
 
 from ..errors import InputError, require_unicode
 from ..kinds import omni
-from ..kinds.families import ChatText, Family
+from ..kinds.facts import ChatText, Family
 
 # In one text. All of it is split into tokens, some 15 s a million without hearing Cancel, before the rest is cut off.
 MOST_CHARACTERS = 200_000
@@ -57,9 +57,9 @@ def pooled_embedding(clip: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     return clip(ids, position_ids=positions, output_hidden_states=False).pooler_output
 
 
-def sequence_embedding(t5: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+def sequence_embedding(encoder: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """T5's last hidden state [B, S, D]. Pads are not masked: FLUX.1 was trained so."""
-    return t5(ids, output_hidden_states=False)[0]
+    return encoder(ids, output_hidden_states=False)[0]
 
 
 class PairTokenizer:
@@ -80,9 +80,9 @@ class PairTokenizer:
 class PairEncoders(torch.nn.Module):
     """CLIP and T5."""
 
-    def __init__(self, clip: torch.nn.Module, t5: torch.nn.Module):
+    def __init__(self, clip: torch.nn.Module, sequence_encoder: torch.nn.Module):
         super().__init__()
-        self.clip_l, self.t5xxl = clip, t5
+        self.clip_l, self.t5xxl = clip, sequence_encoder
 
     @torch.no_grad()
     def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:

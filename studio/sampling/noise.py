@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from ..canvas import Size
-from ..kinds.families import FLUX1, Family
+from ..kinds.facts import Family
+from ..kinds.table import DEFAULT_FAMILY
 
 SEEDS = 2**64
 
@@ -22,7 +23,7 @@ def picture_noise(shape: Sequence[int], seed: int, indexes: Sequence[int]) -> to
     return torch.cat([torch.randn(1, *shape, generator=generator) for generator in picture_generators(seed, indexes)])
 
 
-def latent_mask(mask: torch.Tensor, height: int, width: int, family: Family = FLUX1) -> torch.Tensor:
+def latent_mask(mask: torch.Tensor, height: int, width: int, family: Family = DEFAULT_FAMILY) -> torch.Tensor:
     """A mask [B, H, W] or [B, 1, H, W] of any size -> [B, 1, height, width] cells, as the family's reference does it.
 
     FLUX.1 and Z-Image take each cell's nearest pixel: ComfyUI's own bilinear resize would paint a soft rim around it.
@@ -31,7 +32,7 @@ def latent_mask(mask: torch.Tensor, height: int, width: int, family: Family = FL
     return torch.nn.functional.interpolate(pixels, size=(height, width), mode=family.mask_resize)
 
 
-def empty_latent(size: Size, batch_size: int, family: Family = FLUX1) -> torch.Tensor:
+def empty_latent(size: Size, batch_size: int, family: Family = DEFAULT_FAMILY) -> torch.Tensor:
     """Zeros [batch_size, C, height / cell, width / cell]: a canvas to start from, for FLUX.1 16 channels and cells of 8."""
     cell = family.pixels_per_cell
     return torch.zeros(batch_size, family.latent_channels, size.height // cell, size.width // cell)

@@ -12,10 +12,12 @@ import torch
 from .. import images
 from ..errors import InputError, require_number
 from ..kinds import omni
-from ..kinds.families import Defaults, Family
+from ..kinds.facts import Defaults, Family
 from ..kinds.reference_cache import ReferenceCache
-from ..kinds.velocity import Velocity, make_velocity
-from ..opening.checkpoints import Checkpoint, inspect, load_component
+from ..kinds.table import make_velocity
+from ..kinds.velocity import Velocity
+from ..opening.models import Description, ModelFiles, describe
+from ..opening.sources import Published
 from . import latents as codec
 from . import noise, schedule
 from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
@@ -38,20 +40,27 @@ class FluxStudio:
 
     @classmethod
     def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str = "cpu") -> FluxStudio:
-        """Open a diffusers folder. Raises ModelFilesError where it is not whole."""
-        checkpoint: Checkpoint = inspect(Path(folder))
-        family = checkpoint.family
-        parts = {name: load_component(checkpoint, name, dtype).to(device) for name in family.components}
-        tokenizers = [load_component(checkpoint, name, dtype) for name in family.tokenizers]
-        processors = [load_component(checkpoint, name, dtype) for name in family.image_processors]
+        """Open a whole model, a folder or a file. Raises ModelFilesError where something is missing or broken."""
+        return cls.open(describe(ModelFiles.whole(Path(folder))), dtype, device)
+
+    @classmethod
+    def open(
+        cls, described: Description, dtype: torch.dtype, device: str, published: Published | None = None
+    ) -> FluxStudio:
+        """The model of a description, with text encoders and VAE. `published`: as in TextEncoder.read."""
+        if not described.encoders or described.vae is None:
+            raise InputError("model", described.name, "a model with its text encoders and its VAE")
+        parts = [*described.encoders, described.transformer, described.vae]
+        *texts, transformer, vae = [part.load(dtype, False).to(device) for part in parts]
+        readers = [(encoder.kind.reads_text, encoder.read(published)) for encoder in described.encoders]
         return cls(
-            family,
-            make_tokenizer(family, tokenizers),
-            make_encoders(family, [parts[name] for name in family.encoders], processors),
-            make_velocity(parts["transformer"], dtype, checkpoint.edition),
-            parts["vae"],
-            checkpoint.scheduler_config,
-            checkpoint.defaults,
+            described.family,
+            make_tokenizer(described.family, [reader for reads_text, reader in readers if reads_text]),
+            make_encoders(described.family, texts, [reader for reads_text, reader in readers if not reads_text]),
+            make_velocity(transformer, dtype, described.edition),
+            vae,
+            dict(described.scheduler_config),
+            described.defaults,
             torch.device(device),
         )
 

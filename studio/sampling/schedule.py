@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, require_number
-from ..kinds.families import FLUX1, Family
+from ..kinds.facts import Family
+from ..kinds.table import DEFAULT_FAMILY
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,7 @@ def set_steps(
     latent_height: int,
     latent_width: int,
     mu: float | None = None,
-    family: Family = FLUX1,
+    family: Family = DEFAULT_FAMILY,
 ) -> FlowMatchEulerDiscreteScheduler:
     """A scheduler whose `timesteps` and `sigmas` are those of the whole run, begun at the step `strength` says.
 
@@ -95,7 +96,7 @@ def sigmas(
     latent_height: int,
     latent_width: int,
     mu: float | None = None,
-    family: Family = FLUX1,
+    family: Family = DEFAULT_FAMILY,
 ) -> torch.Tensor:
     """Float32 [n + 1], falling from at most 1 to 0: the levels of the n steps that `strength` leaves."""
     scheduler = set_steps(config, steps, strength, latent_height, latent_width, mu, family)

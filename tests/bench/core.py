@@ -53,18 +53,18 @@ def main() -> None:
     import_pack()
     import comfy.model_management as mm
     from diffusers import FluxPipeline
-    from storefront.host import clip_socket, model_files, sampling, vae_socket
+    from storefront.host import clip_socket, opening, sampling, vae_socket
     from storefront.studio.canvas import Size
     from storefront.studio.sampling.noise import empty_latent
 
-    loaded, _ = model_files.load("flux-micro", "fp32")
+    loaded = opening.load_model("flux-micro", "fp32")
     velocity = loaded.model.model.diffusion_model
     encoders = loaded.clip.cond_stage_model
-    from storefront.studio.opening.checkpoints import inspect, load_component
+    from storefront.studio.opening.models import ModelFiles, describe
     from storefront.studio.sampling.schedule import make_scheduler
 
-    checkpoint = inspect(ROOT / "models" / "flux-micro")
-    tokenizers = [load_component(checkpoint, name, torch.float32) for name in ("tokenizer", "tokenizer_2")]
+    checkpoint = describe(ModelFiles.whole(ROOT / "models" / "flux-micro"))
+    tokenizers = [encoder.read(None) for encoder in checkpoint.encoders]
     reference = FluxPipeline(
         scheduler=make_scheduler(checkpoint.scheduler_config),
         text_encoder=encoders.studio.clip_l,

@@ -137,9 +137,9 @@ class Bench:
 
     @property
     def family(self):
-        from storefront.studio.kinds.families import PIPELINES
+        from storefront.studio.kinds.table import editions
 
-        return PIPELINES[self.model.pipeline].family
+        return editions()[self.model.pipeline].family
 
     def latent(self) -> torch.Tensor:
         cells = self.side // self.family.pixels_per_cell
@@ -195,9 +195,9 @@ class Bench:
         return self._timed(run)
 
     def scheduler(self) -> Any:
-        from storefront.studio.kinds.families import DEV_SCHEDULER, Z_IMAGE_SCHEDULER
+        from storefront.studio.kinds import flux1, z_image
 
-        return Z_IMAGE_SCHEDULER if self.model is Z_IMAGE else DEV_SCHEDULER
+        return z_image.SCHEDULER if self.model is Z_IMAGE else flux1.DEV_SCHEDULER
 
     def stock(self) -> float:
         """KSampler's way, on ComfyUI's own model with the same weights under their original names."""
@@ -225,14 +225,14 @@ class Bench:
         return patcher
 
     def ours(self) -> Any:
-        from storefront.host import model_files
-        from storefront.host.model_socket import Nature
-        from storefront.studio.kinds.families import PIPELINES
+        from storefront.host import opening
+        from storefront.studio.kinds.facts import ModelFacts
+        from storefront.studio.kinds.table import editions
 
-        edition = PIPELINES[self.model.pipeline]
-        nature = Nature(edition.family, edition.defaults, self.scheduler())
+        edition = editions()[self.model.pipeline]
+        facts = ModelFacts(edition, edition.defaults, self.scheduler())
         kind = "fp32" if self.dtype == torch.float32 else "bf16"
-        return model_files.model_of(self.transformer, edition, nature, None, kind)
+        return opening.model_of(self.transformer, facts, None, kind)
 
     def _sampled(self, patcher: Any) -> float:
         import comfy.sample
@@ -340,7 +340,7 @@ def measure_memory(name: str, tiny: bool, cap: int) -> dict[str, Any]:
     """The most memory in use while a text is encoded and a picture sampled, in GB; the card gives no more than `cap`."""
     import comfy.model_management as mm
     from storefront.studio.sampling import encode
-    from storefront.studio.kinds.families import Z_IMAGE as Z_IMAGE_FAMILY
+    from storefront.studio.kinds.z_image import Z_IMAGE as Z_IMAGE_FAMILY
 
     bench = Bench(name, tiny)
     patcher = bench.ours()

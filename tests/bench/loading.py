@@ -154,11 +154,10 @@ def measure(path: Path, dtype_name: str, keep: bool) -> dict:
     """One case, in this process."""
     import diffusers
     import torch
-    from storefront.studio.opening import components
+    from storefront.studio.opening.models import ModelFiles, describe
 
     diffusers.FluxTransformer2DModel  # noqa: B018, the same
-    source = components.open_source(path)
-    component = source.find(("flux1",))
+    component = describe(ModelFiles(path, (), None)).transformer
     if keep and path.suffix == ".gguf":
         import gguf  # noqa: F401
         from diffusers.quantizers.gguf import utils  # noqa: F401

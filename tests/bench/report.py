@@ -37,7 +37,7 @@ def main() -> None:
     from pack import import_pack
 
     import_pack()
-    from storefront.host import clip_socket, model_files, report, sampling
+    from storefront.host import clip_socket, opening, report, sampling
     from storefront.studio.canvas import Size
     from storefront.studio.output.report import LOOK_EVERY
     from storefront.studio.sampling.noise import empty_latent
@@ -46,7 +46,7 @@ def main() -> None:
         get_progress_state().update_progress("1", value, total)  # as ComfyUI's main.py does
 
     comfy.utils.set_progress_bar_global_hook(hook)
-    loaded, _ = model_files.load("flux-micro", "fp32")
+    loaded = opening.load_model("flux-micro", "fp32")
     conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
     settings = {"seed": 1, "steps": args.steps, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
 

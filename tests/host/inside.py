@@ -17,7 +17,7 @@ import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import torch
-from storefront.host import blending, clip_socket, model_files, sampling, vae_socket
+from storefront.host import blending, clip_socket, model_files, opening, sampling, vae_socket
 from storefront.studio import examples
 from storefront.studio.errors import InputError
 
@@ -199,7 +199,7 @@ def memory_runs_out(loaded) -> dict:
 def cancel_while_loading() -> str:
     mm.interrupt_current_processing(True)
     try:
-        model_files.load(model_files.BUNDLED, "fp16")
+        opening.load_model(model_files.BUNDLED, "fp16")
     except BaseException as error:
         return type(error).__name__
     finally:
@@ -223,7 +223,7 @@ def streaming(loaded) -> dict:
     calls = {
         "T5": (lambda *a: encode.sequence_embedding(encoders.studio.t5xxl, *a), (ids,)),
         "CLIP": (lambda *a: encode.pooled_embedding(encoders.studio.clip_l, *a), (ids,)),
-        "transformer": (velocity, inputs),
+        "transformer": (lambda x, t, c, y, g: velocity(x, t, c, y=y, guidance=g), inputs),
         "VAE": (decoder.decode, (LATENT,)),
     }
     outcome = {}
@@ -319,12 +319,13 @@ def refusals(loaded) -> dict:
 
 def stock_schedule_of_schnell() -> float:
     """How far stock samplers' sigmas on our MODEL with schnell's scheduler are from those of a stock schnell."""
-    from storefront.host.model_socket import DiffusersModel, Nature
-    from storefront.studio.kinds.families import FLUX1, PIPELINES, SCHNELL_SCHEDULER
+    from storefront.host.model_socket import DiffusersModel
+    from storefront.studio.kinds.facts import ModelFacts
+    from storefront.studio.kinds.flux1 import EDITIONS, SCHNELL_SCHEDULER
 
-    edition = PIPELINES["FluxPipeline"]
-    nature = Nature(FLUX1, edition.quick, SCHNELL_SCHEDULER)
-    ours = DiffusersModel(torch.nn.Identity(), edition, nature, None, None, CPU)
+    edition = EDITIONS["FluxPipeline"]
+    facts = ModelFacts(edition, edition.quick, SCHNELL_SCHEDULER)
+    ours = DiffusersModel(torch.nn.Identity(), facts, None, None, CPU)
     config = comfy.supported_models.FluxSchnell({"image_model": "flux", "guidance_embed": False})
     stock = comfy.model_base.model_sampling(config, comfy.model_base.ModelType.FLOW)
     simple = [comfy.samplers.calculate_sigmas(sampling, "simple", 4) for sampling in (ours.model_sampling, stock)]
@@ -333,15 +334,15 @@ def stock_schedule_of_schnell() -> float:
 
 def sharing(loaded) -> dict:
     def fresh():
-        return model_files.load(model_files.BUNDLED, "fp16")[0]
+        return opening.load_model(model_files.BUNDLED, "fp16")
 
     first = fresh()
     second = fresh()
     inner = second.model.model
     del first
     third = fresh()
-    again, _ = model_files.load(model_files.BUNDLED, "fp32")
-    other, _ = model_files.load(model_files.BUNDLED, "bf16")
+    again = opening.load_model(model_files.BUNDLED, "fp32")
+    other = opening.load_model(model_files.BUNDLED, "bf16")
     return {
         "same weights": again.model.model is loaded.model.model
         and again.clip.cond_stage_model is loaded.clip.cond_stage_model
@@ -352,7 +353,7 @@ def sharing(loaded) -> dict:
 
 
 def main() -> None:
-    loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
+    loaded = opening.load_model(model_files.BUNDLED, "fp32")
     figures = {
         "partial loading": partial_loading(loaded),
         "streaming": streaming(loaded),

@@ -26,12 +26,12 @@ from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConf
 from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, sampling, vae_socket
+from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, opening, sampling, vae_socket
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import acceleration as studio_acceleration
 from storefront.studio.sampling import fp8, noise
 from storefront.studio.sampling.acceleration import KERNELS, Settings
-from storefront.studio.kinds.velocity import unpack
+from storefront.studio.kinds.flux1 import unpack
 
 PROMPT, OTHER, SEED, STEPS = "a red mug on a wooden table", "a blue lamp at the beach", 7, 20
 FIRST_BLOCK = Settings("first block", threshold=0.1)
@@ -77,8 +77,8 @@ class Micro:
     """A model, its prompts, and pictures of it as normalised latents."""
 
     def __init__(self, name: str = model_files.BUNDLED):
-        self.loaded, checkpoint = model_files.load(name, "fp32")
-        self.model, self.family = self.loaded.model, checkpoint.family
+        self.loaded = opening.load_model(name, "fp32")
+        self.model, self.family = self.loaded.model, self.loaded.description.family
         self.folder = model_files.find(name)
         self.prompts = {text: self.encode(text) for text in (PROMPT, OTHER, "")}
 
@@ -333,7 +333,7 @@ def write_lora() -> str:
 
 def fp8_products(_: Micro) -> dict:
     """flux-micro in fp8 storage, its layers multiplied in 8 bits as on a card that can: CPUs can too, if slowly."""
-    loaded, _ = model_files.load(model_files.BUNDLED, "fp8 storage")
+    loaded = opening.load_model(model_files.BUNDLED, "fp8 storage")
     velocity = loaded.model.model.diffusion_model
     prompt, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
     (sequence, options), x = prompt[0], torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -35,12 +35,12 @@ from diffusers import (
 )
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from safetensors.torch import save_file
-from storefront.host import clip_socket, model_files, sampling, vae_socket
-from storefront.host.model_socket import nature_of
+from storefront.host import clip_socket, model_files, opening, sampling, vae_socket
+from storefront.host.model_socket import facts_of
 from storefront.studio import images
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import noise
-from storefront.studio.kinds.velocity import unpack
+from storefront.studio.kinds.flux1 import unpack
 from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
 
 MODELS = comfy_process.BASE / "models"
@@ -85,7 +85,7 @@ def build(name: str):
         for token in ("x_pad_token", "cap_pad_token"):
             torch.nn.init.normal_(getattr(transformer, token), std=0.02)
     transformer.save_pretrained(folder / "transformer")
-    loaded, _ = model_files.load(name, "fp32")
+    loaded = opening.load_model(name, "fp32")
     return loaded, writers.original(name, writers.weights_of(folder, "transformer"))
 
 
@@ -193,7 +193,7 @@ def wider() -> dict:
     out = {}
     for name, times in (("dev", 1), ("Control", 2), ("Fill", 6)):
         model = stock_flux2(name, {**weights, "img_in.weight": weights["img_in.weight"].repeat(1, times)})
-        defaults = nature_of(model).defaults
+        defaults = facts_of(model).defaults
         out[name] = [defaults.steps, defaults.guidance]
     return out
 
@@ -225,7 +225,7 @@ def redux() -> dict:
     """
     folder = MODELS / "diffusers" / "redux"
     writers.tiny.build(folder, pooled_width=768, text_width=4096)
-    loaded, _ = model_files.load("redux", "fp32")
+    loaded = opening.load_model("redux", "fp32")
     torch.manual_seed(3)
     published = json.loads((Path(comfy.clip_vision.__file__).parent / "clip_vision_siglip_384.json").read_text())
     config = published | {"num_hidden_layers": 2, "image_size": SEEN}

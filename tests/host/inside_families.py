@@ -16,14 +16,14 @@ import nodes
 import torch
 import tiny
 from safetensors.torch import save_file
-from storefront.host import clip_socket, model_files, sampling, vae_socket
+from storefront.host import clip_socket, model_files, opening, sampling, vae_socket
 from storefront.host import references as host_references
 from storefront.studio import images
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import noise, references
-from storefront.studio.kinds.families import Z_IMAGE_OMNI
+from storefront.studio.kinds.z_image import Z_IMAGE_OMNI
 from storefront.studio.sampling.pipeline import FluxStudio
-from storefront.studio.kinds.velocity import unpack
+from storefront.studio.kinds.flux1 import unpack
 
 CPU = torch.device("cpu")
 PROMPT = "서울의 밤, a blue lamp"
@@ -76,8 +76,8 @@ class Family:
         folder = comfy_process.BASE / "models" / "diffusers" / name
         tiny.BUILDERS[name](folder)
         self.name = name
-        self.loaded, checkpoint = model_files.load(name, "fp32")
-        self.family, self.edition = checkpoint.family, checkpoint.edition
+        self.loaded = opening.load_model(name, "fp32")
+        self.family, self.edition = self.loaded.description.family, self.loaded.description.edition
         self.studio = FluxStudio.load(folder)
         (self.conditioning,), _ = clip_socket.encode_prompts(self.loaded.clip, [(PROMPT, PROMPT)], 0)
         (self.negative,), _ = clip_socket.encode_prompts(self.loaded.clip, [("", "")], 0)
@@ -375,7 +375,7 @@ def control_net() -> dict:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
 
-    loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
+    loaded = opening.load_model(model_files.BUNDLED, "fp32")
     image = torch.randint(0, 256, (1, 64, 64, 3), generator=torch.Generator().manual_seed(4)) / 255
     (plain,), _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
     control = nodes.ControlNetLoader().load_controlnet("net.safetensors")[0]

@@ -21,7 +21,7 @@ import lora_files
 import torch
 import writers
 from safetensors.torch import save_file
-from storefront.host import clip_socket, component_files, model_files, references, sampling, vae_socket
+from storefront.host import clip_socket, model_files, opening, references, sampling, vae_socket
 from storefront.host import lora as loras
 from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
@@ -54,10 +54,8 @@ def draw(opened, conditioning) -> torch.Tensor:
 
 
 def beside(opened) -> bool:
-    from storefront.studio.kinds.velocity import channels_of
-
     model = opened.model.model
-    return channels_of(model.diffusion_model) > model.nature.family.latent_channels
+    return model.diffusion_model.channels > model.facts.family.latent_channels
 
 
 def encode(clip) -> list:
@@ -67,7 +65,7 @@ def encode(clip) -> list:
 def namings(name: str) -> dict:
     """Every naming and format of a family's transformer against its diffusers folder."""
     folder = writers.build(name, MODELS / "diffusers" / name)
-    whole = model_files.load(name, "fp32")[0]
+    whole = opening.load_model(name, "fp32")
     conditioning = encode(whole.clip)
     expected = draw(whole, conditioning)
     weights = writers.weights_of(folder, "transformer")
@@ -91,9 +89,9 @@ def namings(name: str) -> dict:
         choice = f"diffusion_models/{file.name}"
         kind = file.stem.removeprefix(f"{name} ")
         # auto on the CPU is fp32; what is stored small stays so
-        opened = component_files.load(choice, "none", "none", f"vae/{vae.name}", "auto")
+        opened = opening.load(choice, "none", "none", f"vae/{vae.name}", "auto")
         drawn = draw(opened, conditioning)
-        dense = component_files.load(choice, "none", "none", "none", "fp32")
+        dense = opening.load(choice, "none", "none", "none", "fp32")
         models[kind] = opened
         out[kind] = {
             "latents": difference(drawn, expected) / float(expected.std()),
@@ -103,12 +101,12 @@ def namings(name: str) -> dict:
                 vae_socket.decode(opened.vae, expected, "off")[0], vae_socket.decode(whole.vae, expected, "off")[0]
             ),
             "bytes": opened.model.model_size() / whole.model.model_size(),
-            "references": opened.model.model.takes_references,
-            "family": opened.model.model.nature.family.name,
-            "steps": opened.model.model.nature.defaults.steps,
+            "references": opened.model.model.facts.edition.takes_references,
+            "family": opened.model.model.facts.family.name,
+            "steps": opened.model.model.facts.defaults.steps,
         }
     choice = f"diffusion_models/{name} original.safetensors"
-    small = component_files.load(choice, "none", "none", f"vae/{vae.name}", "fp8 storage")
+    small = opening.load(choice, "none", "none", f"vae/{vae.name}", "fp8 storage")
     return {
         "files": out,
         "fp8 storage": difference(draw(small, conditioning), expected) / float(expected.std()),
@@ -125,7 +123,7 @@ def of_parts(name: str, drawn) -> dict:
     file = MODELS / "diffusion_models" / f"{name}.safetensors"
     writers.write(file, writers.prefixed(weights, "model.diffusion_model."))
     writers.write(MODELS / "vae" / file.name, writers.original_vae(writers.weights_of(folder, "vae")))
-    whole = model_files.load(name, "fp32")[0]
+    whole = opening.load_model(name, "fp32")
     expected = drawn(whole, whole)
     out: dict = {"references matter": difference(*expected) / float(expected[0].std())}
     parts = {
@@ -133,9 +131,9 @@ def of_parts(name: str, drawn) -> dict:
         "folder": (f"diffusers/{name}", "auto", "auto", "auto"),
     }
     for kind, choice in parts.items():
-        opened = component_files.load(*choice, "fp32")
+        opened = opening.load(*choice, "fp32")
         off = [difference(a, b) / float(b.std()) for a, b in zip(drawn(opened, whole), expected, strict=True)]
-        out[kind] = {"off": off, "steps": opened.model.model.nature.defaults.steps, "says": opened.notes[-1]}
+        out[kind] = {"off": off, "steps": opened.model.model.facts.defaults.steps, "says": opened.notes[-1]}
         out[kind]["our reference"] = our_reference(opened)
     return out
 
@@ -178,7 +176,7 @@ def shown_by_stock(opened, whole) -> list[torch.Tensor]:
 def quantised_folder() -> dict:
     """A diffusers folder quantised by SDNQ, bitsandbytes and optimum-quanto against one with the numbers that its weights stand for."""
     from safetensors.torch import load_file
-    from storefront.studio.opening import checkpoints
+    from storefront.studio.opening import models
 
     plain, folder, dense = (MODELS / "diffusers" / name for name in ("FLUX.1", "quantised", "dense"))
     kinds = {"transformer": "uint4", "text_encoder": "int8", "text_encoder_2": "int4"}
@@ -186,12 +184,12 @@ def quantised_folder() -> dict:
     shutil.copytree(plain, dense)
     for component in kinds:
         (path,) = (dense / component).glob("*.safetensors")
-        module = checkpoints.load_component(checkpoints.inspect(folder), component, torch.float32)
+        module = models.describe(models.ModelFiles.whole(folder)).component(component).load(torch.float32, False)
         weights = {name: tensor for name, tensor in module.state_dict().items() if name in load_file(path)}
         writers.write(path, weights, {"format": "pt"})
-    small = component_files.load_model("quantised", "auto")
-    apart = component_files.load("diffusers/quantised", "auto", "auto", "auto", "auto")
-    expected = model_files.load("dense", "fp32")[0]
+    small = opening.load_model("quantised", "auto")
+    apart = opening.load("diffusers/quantised", "auto", "auto", "auto", "auto")
+    expected = opening.load_model("dense", "fp32")
     conditioning = encode(expected.clip)
     drawn = draw(expected, conditioning)
     return {
@@ -211,12 +209,10 @@ def half(opened, conditioning) -> float:
     patcher = opened.model
     model = patcher.model
     sequence, options = conditioning
-    shape = (1, 128, 4, 6) if model.nature.family.latent_channels == 128 else (1, 16, 8, 12)
+    shape = (1, 128, 4, 6) if model.facts.family.latent_channels == 128 else (1, 16, 8, 12)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     if beside(opened):
-        from storefront.studio.kinds.velocity import channels_of
-
-        x = torch.cat([x, torch.zeros(1, channels_of(model.diffusion_model) - 16, 8, 12)], 1)
+        x = torch.cat([x, torch.zeros(1, model.diffusion_model.channels - 16, 8, 12)], 1)
     arguments = {"context": sequence, "y": options.get("pooled_output"), "guidance": torch.tensor([3.5])}
 
     @torch.no_grad()
@@ -309,11 +305,11 @@ def whole_checkpoint() -> dict:
     writers.write(MODELS / "clip" / "t5 fp8.safetensors", {k: v.to(torch.float8_e4m3fn) for k, v in t5_weights.items()})
     everything = "checkpoints/everything.safetensors"
     writers.tiny.BUILDERS["FLUX.3"](MODELS / "diffusers" / "FLUX.3")
-    opened = component_files.load_model(everything, "fp32")
+    opened = opening.load_model(everything, "fp32")
     halves = ("text_encoders/t5 fp8.safetensors", "text_encoders/l.safetensors")
-    apart = component_files.load(everything, *halves, "auto", "auto")
-    dense = component_files.load(everything, *halves, "auto", "fp32")
-    kept = component_files.load(
+    apart = opening.load(everything, *halves, "auto", "auto")
+    dense = opening.load(everything, *halves, "auto", "fp32")
+    kept = opening.load(
         "diffusion_models/FLUX.1 original.safetensors", "checkpoints/everything.safetensors", "auto", "none", "fp32"
     )
     ours = opened.clip.tokenize(PROMPT)
@@ -327,7 +323,7 @@ def whole_checkpoint() -> dict:
     sequence, options = encode(opened.clip)
     cast, _ = encode(apart.clip)
     return {
-        "listed": list(component_files.whole_files()),
+        "listed": list(model_files.whole_files()),
         "clip ids": ours["l"].ids[0].tolist() == [token for token, _ in stock["l"][0]],
         "t5 ids": ours["t5xxl"].ids[0, :16].tolist() == [token for token, _ in stock["t5xxl"][0]][:16],
         "sequence": difference(sequence, reference),
@@ -336,10 +332,10 @@ def whole_checkpoint() -> dict:
         "fp8 stored": sum(isinstance(m, StoredLinear) for m in apart.clip.cond_stage_model.modules()),
         "same": difference(encode(kept.clip)[0], sequence),
         "finite": bool(draw(opened, [sequence, options]).isfinite().all()),
-        "shared": component_files.load_model("checkpoints/everything.safetensors", "fp32").model is opened.model,
+        "shared": opening.load_model("checkpoints/everything.safetensors", "fp32").model is opened.model,
         "text LoRA": text_lora(apart, dense),
-        "FLUX.3": [part for part, known in component_files.choices().items() if "diffusers/FLUX.3" in known],
-        "none beside auto": component_files.load(everything, "none", "auto", "none", "fp32").clip is None,
+        "FLUX.3": [part for part, known in model_files.choices().items() if "diffusers/FLUX.3" in known],
+        "none beside auto": opening.load(everything, "none", "auto", "none", "fp32").clip is None,
     }
 
 
@@ -378,7 +374,7 @@ def qwen() -> dict:
         weights = {key: value for key, value in model.state_dict().items() if key != "lm_head.weight"}
         writers.write(MODELS / "text_encoders" / f"qwen {name}.safetensors", weights)
         choice = f"diffusion_models/{name} original.safetensors"
-        opened = component_files.load(choice, f"text_encoders/qwen {name}.safetensors", "auto", "none", "fp32")
+        opened = opening.load(choice, f"text_encoders/qwen {name}.safetensors", "auto", "none", "fp32")
         ours = opened.clip.tokenize(PROMPT)["qwen3_4b"]
         stock = (flux.KleinTokenizer if name == "FLUX.2 klein" else z_image.ZImageTokenizer)().tokenize_with_weights(
             PROMPT
@@ -397,17 +393,17 @@ def qwen() -> dict:
         if HAS_GGUF:
             llama = {_llama_cpp(key): value for key, value in weights.items()}
             writers.gguf(MODELS / "text_encoders" / f"qwen {name}.gguf", llama, "F32", "qwen3")
-            gguf = component_files.load(choice, f"text_encoders/qwen {name}.gguf", "auto", "none", "fp32")
+            gguf = opening.load(choice, f"text_encoders/qwen {name}.gguf", "auto", "none", "fp32")
             out[name]["gguf"] = difference(encode(gguf.clip)[0], sequence)
     return out
 
 
 def mistral() -> dict:
     """FLUX.2 dev with its text encoder from a GGUF, tokenizer and all."""
-    from storefront.studio.opening import tokenizers
+    from storefront.studio.kinds import tekken
 
     folder = writers.build("FLUX.2 dev", MODELS / "diffusers" / "FLUX.2 dev")
-    vocabulary = writers.vocabulary(tokenizers.from_tekken(writers.tekken(tokenizers.TEKKEN), "x"))
+    vocabulary = writers.vocabulary(tekken.from_tekken(writers.tekken(tekken.TEKKEN), "x"))
     weights = writers.llama_cpp_mistral(writers.weights_of(folder, "text_encoder"))
     width = weights["token_embd.weight"].shape[1]
     weights["token_embd.weight"] = torch.randn(300, width, generator=torch.Generator().manual_seed(1))
@@ -415,8 +411,8 @@ def mistral() -> dict:
     file.parent.mkdir(exist_ok=True)
     writers.gguf(file, weights, "Q8_0", "llama", vocabulary)
     choice = ("diffusers/FLUX.2 dev", "text_encoders/mistral.gguf", "auto", "none")
-    kept = component_files.load(*choice, "auto")
-    dense = component_files.load(*choice, "fp32")
+    kept = opening.load(*choice, "auto")
+    dense = opening.load(*choice, "fp32")
     lora = gguf_lora(kept, dense)
     tokens = kept.clip.tokenize("hello hello")["mistral3_24b"]
     sequence = encode(kept.clip)[0]
@@ -482,7 +478,7 @@ def _llama_cpp(name: str) -> str:
 def refusals() -> dict:
     def outcome(*choice: str) -> str:
         try:
-            component_files.load(*choice)
+            opening.load(*choice)
         except InputError as error:
             return str(error)
         return ""

@@ -20,7 +20,7 @@ from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_flux import FluxKVCache
 from diffusers.models.transformers.transformer_flux2 import Flux2KVCache
 from safetensors.torch import save_file
-from storefront.host import acceleration, clip_socket, component_files, kept_references, lora, model_files, sampling
+from storefront.host import acceleration, clip_socket, kept_references, lora, opening, sampling
 from storefront.studio.errors import InputError
 from storefront.studio.sampling.acceleration import Settings
 from storefront.studio.sampling.pipeline import FluxStudio
@@ -49,7 +49,7 @@ class Klein:
     def __init__(self):
         folder = comfy_process.BASE / "models" / "diffusers" / NAME
         tiny.BUILDERS[NAME](folder)
-        self.loaded, _ = model_files.load(NAME, "fp32")
+        self.loaded = opening.load_model(NAME, "fp32")
         self.model = self.loaded.model
         self.anew = self.model.clone()
         self.anew.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, kept_references._KEY)
@@ -231,7 +231,7 @@ def single_file(klein: Klein) -> dict:
 
     def opened(edition: str):
         name = f"diffusers/{NAME}"
-        return component_files.load("diffusion_models/klein-kv.safetensors", name, "none", "none", "fp32", edition)
+        return opening.load("diffusion_models/klein-kv.safetensors", name, "none", "none", "fp32", edition)
 
     expected = klein.draw()
     said, looks = opened("FLUX.2 klein KV").model, opened("auto").model

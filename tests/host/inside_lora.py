@@ -24,7 +24,7 @@ import torch
 from diffusers import FluxPipeline
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import clip_socket, lora, model_files, sampling
+from storefront.host import clip_socket, lora, model_files, opening, sampling
 from storefront.studio.errors import InputError
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def draw(model, clip) -> torch.Tensor:
 
 
 def reference(pipeline) -> torch.Tensor:
-    from storefront.studio.kinds.velocity import unpack
+    from storefront.studio.kinds.flux1 import unpack
 
     packed = pipeline(
         PROMPT,
@@ -286,7 +286,7 @@ def language_models() -> dict:
     outcome: dict = {}
     for family, pipeline_class in pipelines.items():
         folder = BASE / "models" / "diffusers" / family.replace(" ", "-")  # written by `families`
-        loaded, _ = model_files.load(folder.name, "fp32")
+        loaded = opening.load_model(folder.name, "fp32")
         pipeline = getattr(diffusers, pipeline_class).from_pretrained(folder, local_files_only=True)
         text = pipeline.text_encoder
         inner = text.get_decoder() if hasattr(text, "get_decoder") else text.model
@@ -348,7 +348,7 @@ def bits(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def taken_off(dtype: str) -> dict:
     """Whether weights that a LoRA was patched into are the same bits once it is gone; chained, and half-resident."""
-    loaded, _ = model_files.load(model_files.BUNDLED, dtype)
+    loaded = opening.load_model(model_files.BUNDLED, dtype)
     inner = loaded.model.model
     drawn, before = draw(loaded.model, loaded.clip), bits(inner)  # in this order: others share these weights
     whole = lora_files.random_lora(lora_files.linear_shapes(inner.diffusion_model.transformer), size=0.1)
@@ -394,7 +394,7 @@ def base_model_is_not_read_again() -> dict:
     """Strength changed, LoRA swapped, taken off and put on again while the model's folder no longer exists."""
     folder = BASE / "models" / "diffusers" / "gone"
     shutil.copytree(MICRO, folder)
-    loaded, _ = model_files.load("gone", "fp32")
+    loaded = opening.load_model("gone", "fp32")
     expected = draw(loaded.model, loaded.clip)
     whole = lora_files.random_lora(lora_files.linear_shapes(loaded.model.model.diffusion_model.transformer))
     write("first.safetensors", lora_files.kohya(whole))
@@ -512,7 +512,7 @@ def families() -> dict:
         name = family.replace(" ", "-")
         folder = BASE / "models" / "diffusers" / name
         build(folder)
-        loaded, _ = model_files.load(name, "fp32")
+        loaded = opening.load_model(name, "fp32")
         transformer = loaded.model.model.diffusion_model.transformer
         every = lora_files.linear_shapes(transformer)
         shapes = {layer: every[layer] for layers in table.values() for layer in layers}
@@ -557,7 +557,7 @@ def families() -> dict:
 
 def main() -> None:
     comfy_process.BASE.joinpath("models").mkdir(exist_ok=True)
-    loaded, _ = model_files.load(model_files.BUNDLED, "fp32")
+    loaded = opening.load_model(model_files.BUNDLED, "fp32")
     pipeline = open_pipeline()
     figures = {
         "families": families(),

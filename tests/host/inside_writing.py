@@ -42,7 +42,7 @@ import_pack()
 
 from reciter import RECITED
 from sentences import SENTENCES
-from storefront.host import clip_score, model_files, prompting
+from storefront.host import clip_score, opening, prompting
 from storefront.studio.prompt import advert, flux3, writers
 from storefront.studio.prompt.advert import Order
 from transformers import CLIPTokenizer, T5TokenizerFast
@@ -148,7 +148,7 @@ def tokens(folder: Path) -> dict:
 
 def korean() -> dict:
     """Whether encoders tell Korean apart: the bundled one, trained on it, and FLUX's own T5 tokenizer beside CLIP's."""
-    micro = model_files.load("flux-micro", "fp32")[0].clip
+    micro = opening.load_model("flux-micro", "fp32").clip
     import comfy.text_encoders.flux
 
     stock = types.SimpleNamespace(tokenize=comfy.text_encoders.flux.FluxTokenizer().tokenize_with_weights)

@@ -12,8 +12,9 @@ import torch
 from storefront.studio import images
 from storefront.studio.canvas import CUSTOM, FORMATS, canvas_size
 from storefront.studio.errors import InputError, ModelFilesError
-from storefront.studio.kinds.families import DEV_SCHEDULER, licence_of
-from storefront.studio.opening import checkpoints, weight_files
+from storefront.studio.kinds.flux1 import DEV_SCHEDULER
+from storefront.studio.kinds.table import licence_of
+from storefront.studio.opening import models, sources, weight_files
 from storefront.studio.sampling import encode, noise, schedule
 
 MICRO = Path(__file__).parents[2] / "models" / "flux-micro"
@@ -105,7 +106,7 @@ def folder(tmp_path):
 
 
 def test_the_bundled_model_is_whole_and_small():
-    checkpoint = checkpoints.inspect(MICRO)
+    checkpoint = models.describe(models.ModelFiles.whole(MICRO))
     assert checkpoint.licence.name == "Apache-2.0"
     assert sum(file.stat().st_size for file in MICRO.rglob("*") if file.is_file()) <= 12_000_000
     assert not [file for file in MICRO.rglob("*") if file.suffix in weight_files.PICKLES]
@@ -114,14 +115,14 @@ def test_the_bundled_model_is_whole_and_small():
 def test_a_missing_index_says_how_to_get_the_model(folder):
     (folder / "model_index.json").unlink()
     with pytest.raises(ModelFilesError, match=r"model_index\.json.*hf download acme/my-flux --local-dir"):
-        checkpoints.inspect(folder)
+        models.describe(models.ModelFiles.whole(folder))
 
 
 def test_a_pickle_is_named_and_never_opened(folder):
     weights = next((folder / "transformer").glob("*.safetensors"))
     weights.rename(weights.with_name("pytorch_model.bin"))
     with pytest.raises(ModelFilesError, match=r"pytorch_model\.bin is a pickle"):
-        checkpoints.inspect(folder)
+        models.describe(models.ModelFiles.whole(folder))
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1000])
@@ -130,7 +131,7 @@ def test_a_truncated_file_is_named(folder, keep):
     content = weights.read_bytes()
     weights.write_bytes(content[:keep])
     with pytest.raises(ModelFilesError, match=weights.name):
-        checkpoints.inspect(folder)
+        models.describe(models.ModelFiles.whole(folder))
 
 
 def test_a_missing_shard_is_named(folder):
@@ -138,28 +139,29 @@ def test_a_missing_shard_is_named(folder):
     index = {"weight_map": {"a": weights.name, "b": "part-2.safetensors"}}
     (folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelFilesError, match=r"part-2\.safetensors"):
-        checkpoints.inspect(folder)
+        models.describe(models.ModelFiles.whole(folder))
 
 
 def test_a_shard_outside_the_folder_is_refused(folder):
     index = {"weight_map": {"a": "../vae/diffusion_pytorch_model.safetensors"}}
     (folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelFilesError, match="no paths"):
-        checkpoints.inspect(folder)
+        models.describe(models.ModelFiles.whole(folder))
 
 
 def test_another_pipeline_is_refused(folder):
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
     with pytest.raises(ModelFilesError, match="StableDiffusionPipeline"):
-        checkpoints.inspect(folder)
+        models.describe(models.ModelFiles.whole(folder))
 
 
 def test_weights_that_do_not_fit_the_config_are_refused(folder):
     path = folder / "transformer" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "joint_attention_dim": 7}))
-    checkpoint = checkpoints.inspect(folder)
-    with pytest.raises(ModelFilesError, match="transformer"):
-        checkpoints.load_component(checkpoint, "transformer", torch.float32)
+    with pytest.raises(ModelFilesError, match="T5 of width 7 for acme--my-flux/transformer"):
+        models.describe(models.ModelFiles.whole(folder))
+    with pytest.raises(ModelFilesError, match="weights that fit its config"):
+        sources.open_source(folder).transformer.load(torch.float32, False)
 
 
 def test_gaps_in_a_config_are_filled_in_memory_and_logged(folder, caplog):
@@ -168,7 +170,7 @@ def test_gaps_in_a_config_are_filled_in_memory_and_logged(folder, caplog):
     config.pop("shift_factor")
     path.write_text(json.dumps(config))
     before = path.read_bytes()
-    vae = checkpoints.load_component(checkpoints.inspect(folder), "vae", torch.float32)
+    vae = models.describe(models.ModelFiles.whole(folder)).component("vae").load(torch.float32, False)
     assert vae.config.shift_factor == 0.1159
     assert "shift_factor" in caplog.text
     assert path.read_bytes() == before
@@ -205,11 +207,12 @@ def copy_of_micro(tmp_path):
 
 def open_all(folder):
     import torch
-    from storefront.studio.opening.checkpoints import inspect, load_component
 
-    checkpoint = inspect(folder)
-    for part in (*checkpoint.family.tokenizers, *checkpoint.family.components):
-        load_component(checkpoint, part, torch.float32)
+    described = models.describe(models.ModelFiles.whole(folder))
+    for encoder in described.encoders:
+        encoder.read(None)
+    for part in described.family.parts:
+        described.component(part).load(torch.float32, False)
 
 
 @pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2", "transformer", "vae"])
@@ -289,7 +292,7 @@ def test_weights_that_come_as_fp16_only_are_loaded(copy_of_micro):
     ],
 )
 def test_a_licence_is_promised_for_whole_names_only(folder, licence, repository):
-    from storefront.studio.kinds.families import licence_of, repository_of
+    from storefront.studio.kinds.table import licence_of, repository_of
 
     assert licence_of(folder).name == licence
     assert repository_of(folder) == repository

@@ -36,12 +36,10 @@ ROOMS = (
 BACKWARDS: set[tuple[str, str]] = set()  # (module, module of a later room that it imports)
 LONG_FILES = {
     "client/connection.py": 468,
-    "studio/opening/single_files.py": 638,
 }
 LONG_FUNCTIONS = {
     "host/blending.py:into_scene": 76,
     "host/sampling.py:sample": 75,
-    "studio/opening/single_files.py:fill": 84,
     "studio/weights/sdnq.py:layer": 80,
     "studio/weights/sdnq.py:of_shape": 69,
 }

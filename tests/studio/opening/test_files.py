@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.opening import checkpoints, components, gguf_header, single_files, tokenizers, weight_files
+from storefront.studio.kinds import table, tekken
+from storefront.studio.kinds.facts import ModelFacts
+from storefront.studio.kinds.part import Part
+from storefront.studio.opening import filling, gguf_header, models, parts, sources, weight_files
 
 _spec = importlib.util.spec_from_file_location("writers", Path(__file__).parent / "writers.py")
 writers = importlib.util.module_from_spec(_spec)
@@ -43,8 +46,13 @@ def folders(tmp_path_factory):
     return folder
 
 
-def only_part(path: Path) -> single_files.Part:
-    (part,) = single_files.parts_of(weight_files.open_file(path)).values()
+def described(part: Part) -> ModelFacts:
+    kind = next(kind for kind in table.TRANSFORMERS if kind.role == part.role)
+    return kind.describe(kind.traits(part), part.file.path.name)
+
+
+def only_part(path: Path) -> Part:
+    (part,) = parts.parts_of(weight_files.open_file(path)).values()
     return part
 
 
@@ -67,8 +75,8 @@ def test_every_naming_gives_the_folder_s_weights_and_config(folders, tmp_path, n
         weights = writers.prefixed(weights, "model.diffusion_model.")
     part = only_part(writers.write(tmp_path / "any name.safetensors", weights))
     for dtype in (torch.float32, torch.bfloat16):
-        reference = checkpoints.load_component(checkpoints.inspect(folder), "transformer", dtype)
-        module = single_files.load_part(part, dtype, keep=True)
+        reference = models.describe(models.ModelFiles.whole(folder)).component("transformer").load(dtype, False)
+        module = filling.load_part(part, dtype, keep=True)
         assert_same(module, reference)
         for key, value in reference.config.items():
             if not key.startswith("_") and key not in ("axes_lens", "out_channels"):
@@ -78,19 +86,19 @@ def test_every_naming_gives_the_folder_s_weights_and_config(folders, tmp_path, n
 @pytest.mark.parametrize("name", FAMILY)
 def test_the_weights_tell_family_and_edition(folders, tmp_path, name):
     weights = writers.original(name, writers.weights_of(folders(name), "transformer"))
-    described = single_files.describe_part(only_part(writers.write(tmp_path / "x.safetensors", weights)))
-    edition = described.edition
-    found = (edition.family.name, edition.beside_noise, described.defaults.steps, edition.takes_references)
+    facts = described(only_part(writers.write(tmp_path / "x.safetensors", weights)))
+    edition = facts.edition
+    found = (edition.family.name, edition.beside_noise, facts.defaults.steps, edition.takes_references)
     assert found == FAMILY[name]
 
 
 def test_schnell_is_told_from_dev_by_its_weights(tmp_path):
     writers.tiny.build(tmp_path / "schnell", guidance=False)
     weights = writers.weights_of(tmp_path / "schnell", "transformer")
-    described = single_files.describe_part(only_part(writers.write(tmp_path / "dev.safetensors", weights)))
-    assert described.defaults.steps == 4
-    assert described.scheduler_config["use_dynamic_shifting"] is False
-    assert not described.edition.takes_references
+    facts = described(only_part(writers.write(tmp_path / "dev.safetensors", weights)))
+    assert facts.defaults.steps == 4
+    assert facts.scheduler_config["use_dynamic_shifting"] is False
+    assert not facts.edition.takes_references
 
 
 def test_the_tests_own_naming_is_the_one_that_diffusers_reads(folders):
@@ -117,8 +125,10 @@ def test_the_tests_own_naming_is_the_one_that_diffusers_reads(folders):
 def test_vaes(folders, tmp_path, name, naming):
     weights = writers.weights_of(folders(name), "vae")
     weights = weights if naming == "diffusers" else writers.original_vae(weights)
-    module = single_files.load_part(only_part(writers.write(tmp_path / "v.safetensors", weights)), torch.float32, True)
-    assert_same(module, checkpoints.load_component(checkpoints.inspect(folders(name)), "vae", torch.float32))
+    module = filling.load_part(only_part(writers.write(tmp_path / "v.safetensors", weights)), torch.float32, True)
+    assert_same(
+        module, models.describe(models.ModelFiles.whole(folders(name))).component("vae").load(torch.float32, False)
+    )
 
 
 @pytest.mark.parametrize("name", ["FLUX.1", "FLUX.2 klein"])
@@ -127,7 +137,7 @@ def test_a_vae_of_fp8_is_expanded_but_for_its_matrices(folders, tmp_path, name):
     weights = writers.original_vae(writers.weights_of(folders(name), "vae"))
     weights = {key: tensor if "running" in key else tensor.to(torch.float8_e4m3fn) for key, tensor in weights.items()}
     part = only_part(writers.write(tmp_path / "v.safetensors", weights))
-    kept, dense = (single_files.load_part(part, torch.float32, keep) for keep in (True, False))
+    kept, dense = (filling.load_part(part, torch.float32, keep) for keep in (True, False))
     assert not any(hasattr(leaf, "stored") for leaf in kept.modules())
     assert_same(kept, dense)
     assert torch.equal(dense.decoder.conv_in.weight, weights["decoder.conv_in.weight"].float())
@@ -141,15 +151,19 @@ def test_a_vae_of_fp8_is_expanded_but_for_its_matrices(folders, tmp_path, name):
 def test_text_encoders(folders, tmp_path, name, component, dtype):
     """fp16 too: T5 keeps a layer in float32 then."""
     weights = writers.weights_of(folders(name), component)
-    module = single_files.load_part(only_part(writers.write(tmp_path / "t.safetensors", weights)), dtype, True)
-    assert_same(module, checkpoints.load_component(checkpoints.inspect(folders(name)), component, dtype))
+    module = filling.load_part(only_part(writers.write(tmp_path / "t.safetensors", weights)), dtype, True)
+    assert_same(module, models.describe(models.ModelFiles.whole(folders(name))).component(component).load(dtype, False))
 
 
 def test_mistral_reads_as_it_does_in_the_folder(folders, tmp_path):
     weights = writers.weights_of(folders("FLUX.2 dev"), "text_encoder")
     part = only_part(writers.write(tmp_path / "m.safetensors", weights))
-    module = single_files.load_part(part, torch.float32, True)
-    reference = checkpoints.load_component(checkpoints.inspect(folders("FLUX.2 dev")), "text_encoder", torch.float32)
+    module = filling.load_part(part, torch.float32, True)
+    reference = (
+        models.describe(models.ModelFiles.whole(folders("FLUX.2 dev")))
+        .component("text_encoder")
+        .load(torch.float32, False)
+    )
     ids = torch.arange(20)[None]
     with torch.no_grad():
         ours = module.base_model(input_ids=ids, output_hidden_states=True).hidden_states
@@ -167,8 +181,12 @@ def test_mistral_of_llama_cpp_reads_as_it_does_in_the_folder(folders, tmp_path, 
     head = {"llama.attention.key_length": 128, "llama.rope.freq_base": 1e9}
     part = only_part(writers.gguf(tmp_path / "m.gguf", weights, kind, "llama", head))
     assert part.role == "mistral"
-    module = single_files.load_part(part, torch.float32, keep)
-    reference = checkpoints.load_component(checkpoints.inspect(folders("FLUX.2 dev")), "text_encoder", torch.float32)
+    module = filling.load_part(part, torch.float32, keep)
+    reference = (
+        models.describe(models.ModelFiles.whole(folders("FLUX.2 dev")))
+        .component("text_encoder")
+        .load(torch.float32, False)
+    )
     small = {name: leaf for name, leaf in module.named_modules() if hasattr(leaf, "stored")}
     assert bool(small) == (keep and kind == "Q8_0")
     for leaf in small.values():
@@ -187,7 +205,7 @@ def test_another_llama_is_no_mistral(folders, tmp_path):
     weights = writers.llama_cpp_mistral(writers.weights_of(folders("FLUX.2 dev"), "text_encoder"))
     part = only_part(writers.gguf(tmp_path / "m.gguf", weights, "F32", "llama", {"llama.attention.key_length": 64}))
     with pytest.raises(ModelFilesError, match="heads are 128 wide"):
-        single_files.load_part(part, torch.float32, True)
+        filling.load_part(part, torch.float32, True)
 
 
 # --- small weights ------------------------------------------------------------------------------------------------------
@@ -206,8 +224,8 @@ def expanded(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 def test_scaled_fp8_keeps_its_size_and_its_values(folders, tmp_path, name, layout):
     weights = writers.weights_of(folders(name), "transformer")
     file = writers.write(tmp_path / "s.safetensors", *writers.scaled_fp8(writers.original(name, weights), layout))
-    kept = single_files.load_part(only_part(file), torch.float32, keep=True)
-    dense = single_files.load_part(only_part(file), torch.float32, keep=False)
+    kept = filling.load_part(only_part(file), torch.float32, keep=True)
+    dense = filling.load_part(only_part(file), torch.float32, keep=False)
     assert sum(hasattr(leaf, "stored") for leaf in kept.modules()) >= 10
     assert all(torch.equal(value, dense.state_dict()[key]) for key, value in expanded(kept).items())
     for key, value in weights.items():  # 3 bits of mantissa, of the largest where the scale is shared
@@ -220,7 +238,7 @@ def test_gguf_gives_what_the_gguf_package_gives(folders, tmp_path, kind):
     gguf = pytest.importorskip("gguf")
     weights = writers.weights_of(folders("FLUX.1"), "transformer")
     file = writers.gguf(tmp_path / "x.gguf", weights, kind)
-    kept = single_files.load_part(only_part(file), torch.float32, keep=True)
+    kept = filling.load_part(only_part(file), torch.float32, keep=True)
     values = expanded(kept)
     for tensor in gguf.GGUFReader(file).tensors:
         expected = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
@@ -265,8 +283,7 @@ def test_a_gguf_whose_tensors_are_not_aligned_is_refused(folders, tmp_path, alig
 
 
 def load_transformer(path: Path) -> torch.nn.Module:
-    source = components.open_source(path)
-    return components.require(source, single_files.TRANSFORMERS, "a transformer").load(torch.float32, True)
+    return models.describe(models.ModelFiles(path, (), None)).transformer.load(torch.float32, True)
 
 
 def refusal(path: Path) -> str:
@@ -313,7 +330,7 @@ def test_weights_of_too_few_axes_are_refused_by_name_or_left_alone(folders, tmp_
     for weight in [name for name in weights if name.endswith(read)]:
         path = writers.write(tmp_path / "flat.safetensors", {**weights, weight: torch.zeros([8] * axes)})
         try:
-            components.open_source(path)
+            sources.open_source(path)
         except ModelFilesError as error:
             refused.append(str(error))
     assert refused
@@ -383,7 +400,7 @@ def test_encoders_that_look_like_another_are_refused(folders, tmp_path, name, co
     """As wide and of the same names, but for these: a picture would be drawn, and be wrong."""
     weights = writers.weights_of(folders(name), component)
     path = writers.write(tmp_path / "x.safetensors", {**weights, more: torch.zeros(32, 4)})
-    (encoder,) = components.open_source(path).components.values()
+    (encoder,) = sources.open_source(path).encoders.values()
     with pytest.raises(ModelFilesError, match=f"^model is 'x.safetensors'; wanted: [^;]*; this is a {named}"):
         encoder.load(torch.float32, True)
 
@@ -411,13 +428,13 @@ def test_what_no_config_of_the_library_allows_is_named(folders, tmp_path):
     name = next(name for name in weights if name.endswith("token_embedding.weight"))
     path = writers.write(tmp_path / "odd.safetensors", {**weights, name: torch.zeros(100, 200)})
     with pytest.raises(ModelFilesError, match="shapes of CLIP"):
-        components.open_source(path).components["clip"].load(torch.float32, True)
+        sources.open_source(path).encoders["clip"].load(torch.float32, True)
     folder = tmp_path / "odd"
     shutil.copytree(folders("FLUX.1"), folder)
     config = folder / "text_encoder" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "num_attention_heads": 3}))
     with pytest.raises(ModelFilesError, match="odd/text_encoder"):
-        checkpoints.load_component(checkpoints.inspect(folder), "text_encoder", torch.float32)
+        models.describe(models.ModelFiles.whole(folder)).component("text_encoder").load(torch.float32, False)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +453,7 @@ def test_a_quantised_folder_is_named_with_its_package(tmp_path, method, file, sa
         next(path.parent.glob("*.safetensors")).unlink()
     path.with_name(file).write_bytes(b"")
     with pytest.raises(ModelFilesError, match=f"quantised by .*{said}.*fp8 storage.*SDNQ"):
-        checkpoints.inspect(tmp_path / "q")
+        models.describe(models.ModelFiles.whole(tmp_path / "q"))
 
 
 @pytest.mark.parametrize("channels", [[], 1e400, "64", None])
@@ -445,25 +462,24 @@ def test_a_folder_whose_channels_are_no_number_is_named(tmp_path, channels):
     config = {"_class_name": "Flux3Transformer2DModel", "joint_attention_dim": 128, "in_channels": channels}
     (tmp_path / "odd" / "transformer" / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(ModelFilesError, match=r"in_channels in its config.json"):
-        components.open_source(tmp_path / "odd")
+        sources.open_source(tmp_path / "odd")
 
 
 def test_parts_of_different_models_are_told_apart(folders, tmp_path):
-    flux, klein = components.open_source(folders("FLUX.1")), components.open_source(folders("FLUX.2 klein"))
-    transformer = flux.components["flux1"]
+    flux, klein = folders("FLUX.1"), folders("FLUX.2 klein")
     with pytest.raises(ModelFilesError, match=r"klein.*FLUX\.1.*16 channels.*has 32"):
-        components.require_vae_fits(transformer.described.family, klein.components["vae"], transformer.name)
+        models.describe(models.ModelFiles(flux, (), klein))
     narrow = tmp_path / "narrow"
     writers.tiny.build(narrow)
     with pytest.raises(ModelFilesError, match="CLIP of width 64"):
-        components.require_texts_fit(transformer, {"clip": components.open_source(narrow).components["clip"]})
+        models.describe(models.ModelFiles(flux, (narrow, flux), None))
 
 
 # --- Mistral's tokenizer ------------------------------------------------------------------------------------------------
 
 
 def test_tekken_merges_by_rank_and_knows_its_marks():
-    tokenizer = tokenizers.from_tekken(writers.tekken(), "x")
+    tokenizer = tekken.from_tekken(writers.tekken(), "x")
     ids = tokenizer("<s>[INST]hello 서[/INST]", add_special_tokens=False).input_ids
     assert ids == [1, 3, 10 + 259, 10 + 32, 10 + 262, 4]
     assert tokenizer.decode(ids[2:-1]) == "hello 서"
@@ -476,24 +492,24 @@ def test_tekken_merges_by_rank_and_knows_its_marks():
     )
     assert chat == "<s>[SYSTEM_PROMPT]be[/SYSTEM_PROMPT][INST]hello[/INST]"
     with pytest.raises(ModelFilesError, match="tekken"):
-        tokenizers.from_tekken(b"{}", "x")
+        tekken.from_tekken(b"{}", "x")
 
 
 def test_a_gguf_s_vocabulary_reads_as_the_tekken_it_was_made_of(folders, tmp_path):
     pytest.importorskip("gguf")
-    source = tokenizers.from_tekken(writers.tekken(tokenizers.TEKKEN), "x")
+    source = tekken.from_tekken(writers.tekken(tekken.TEKKEN), "x")
     fields = writers.vocabulary(source)
     weights = writers.llama_cpp_mistral(writers.weights_of(folders("FLUX.2 dev"), "text_encoder"))
     small = writers.gguf(tmp_path / "s.gguf", weights, "F32", "llama", fields)
     with pytest.raises(ModelFilesError, match="tokens; its tokenizer has 2"):
-        components.open_source(small).components["mistral"].own_tokenizer()
+        sources.open_source(small).encoders["mistral"].own_reader()
     weights["token_embd.weight"] = torch.zeros(300, weights["token_embd.weight"].shape[1])
     file = writers.gguf(tmp_path / "m.gguf", weights, "F32", "llama", fields)
-    tokenizer = components.open_source(file).components["mistral"].own_tokenizer()
+    tokenizer = sources.open_source(file).encoders["mistral"].own_reader()
     text = "<s>[SYSTEM_PROMPT]be[/SYSTEM_PROMPT][INST]hello HELLOhello 서울 12\n\n  서[/INST]"
     assert tokenizer(text).input_ids == source(text).input_ids
     assert tokenizer.decode(tokenizer(text).input_ids) == text
     assert tokenizer.chat_template == source.chat_template
     other = writers.gguf(tmp_path / "o.gguf", weights, "F32", "llama", {**fields, "tokenizer.ggml.pre": "llama-bpe"})
     with pytest.raises(ModelFilesError, match="llama-bpe"):
-        components.open_source(other).components["mistral"].own_tokenizer()
+        sources.open_source(other).encoders["mistral"].own_reader()

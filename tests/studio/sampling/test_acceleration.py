@@ -11,7 +11,7 @@ import diffusers
 import pytest
 import torch
 from storefront.studio.errors import InputError
-from storefront.studio.kinds.velocity import FluxVelocity
+from storefront.studio.kinds.flux1 import FluxVelocity
 from storefront.studio.sampling import acceleration
 from storefront.studio.sampling.acceleration import Settings
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-from storefront.studio.kinds.families import PIPELINES
-from storefront.studio.opening.checkpoints import inspect
+from storefront.studio.kinds.table import editions
+from storefront.studio.opening.models import ModelFiles, describe
 from storefront.studio.sampling import noise
 from storefront.studio.sampling.pipeline import FluxStudio
 
@@ -76,7 +76,7 @@ def as_latents(tokens: torch.Tensor, name: str) -> torch.Tensor:
         return tokens
     if name.startswith("FLUX.2"):
         return tokens.transpose(1, 2).reshape(len(tokens), 128, HEIGHT // 16, WIDTH // 16)
-    from storefront.studio.kinds.velocity import unpack
+    from storefront.studio.kinds.flux1 import unpack
 
     return unpack(tokens, HEIGHT // 8, WIDTH // 8)
 
@@ -277,9 +277,9 @@ def test_what_stands_beside_the_noise_equals_fill_and_control(folders, studios):
     ],
 )
 def test_a_folder_says_what_its_model_wants(folders, name, steps, cfg):
-    checkpoint = inspect(folders(name))
+    checkpoint = describe(ModelFiles.whole(folders(name)))
     assert (checkpoint.defaults.steps, checkpoint.defaults.cfg) == (steps, cfg)
-    assert checkpoint.edition in PIPELINES.values()
+    assert checkpoint.edition in editions().values()
 
 
 def test_the_empty_text_and_the_longest_are_read(studios):

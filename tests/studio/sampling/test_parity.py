@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import FluxImg2ImgPipeline, FluxInpaintPipeline, FluxPipeline
-from storefront.studio.kinds.velocity import unpack
+from storefront.studio.kinds.flux1 import unpack
 from storefront.studio.sampling import noise
 from storefront.studio.sampling.encode import Text
 from storefront.studio.sampling.pipeline import FluxStudio

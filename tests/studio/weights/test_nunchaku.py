@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.opening import checkpoints, weight_files
+from storefront.studio.kinds import flux1
+from storefront.studio.opening import folders, weight_files
 from storefront.studio.weights import svdquant
 
 MADE = Path(__file__).with_name("nunchaku.safetensors")  # by make_nunchaku.py
@@ -149,7 +150,7 @@ def folder(plain, tmp_path):
 
 
 def load(path: Path, keep: bool):
-    return checkpoints.load_module(path, "diffusers", "FluxTransformer2DModel", torch.float32, {}, keep)
+    return folders.load_module(path, flux1.KIND, "FluxTransformer2DModel", torch.float32, keep)
 
 
 def test_a_folder_is_small_in_memory_and_equals_its_numbers(plain, folder):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.opening import checkpoints, single_files, weight_files
+from storefront.studio.opening import filling, folders, models, parts, weight_files
 from storefront.studio.weights import sdnq as sdnq_layers
 from storefront.studio.weights.stored import ScaledBlocks, ShiftedBlocks, TabledBlocks, hadamard
 
@@ -366,10 +366,10 @@ def klein(tmp_path_factory):
 @pytest.mark.parametrize("kind", ["nf4", "int8", "int4", "uint4"])
 def test_a_quantised_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp_path, component, kind):
     folder = writers.quantised_folder(klein, tmp_path / kind, {component: kind}, shards=2)
-    checkpoint = checkpoints.inspect(folder)
-    plain = checkpoints.load_component(checkpoints.inspect(klein), component, torch.float32)
-    kept = checkpoints.load_component(checkpoint, component, torch.float32, keep=True)
-    dense = checkpoints.load_component(checkpoint, component, torch.float32)
+    checkpoint = models.describe(models.ModelFiles.whole(folder))
+    plain = models.describe(models.ModelFiles.whole(klein)).component(component).load(torch.float32, False)
+    kept = checkpoint.component(component).load(torch.float32, True)
+    dense = checkpoint.component(component).load(torch.float32, False)
     small = {name: leaf for name, leaf in kept.named_modules() if hasattr(leaf, "stored")}
     assert len(small) >= 10
     for name, leaf in small.items():
@@ -379,12 +379,12 @@ def test_a_quantised_folder_is_small_in_memory_and_equals_its_numbers(klein, tmp
     for name, value in plain.state_dict().items():
         assert (dense.state_dict()[name] - value).abs().max() <= error * value.abs().max(), name
     if kind == "int4":  # the package's own save_pretrained says so in another file
-        assert checkpoints.quantisation(folder / component)["quant_method"] == "quanto"
+        assert folders.quantisation(folder / component)["quant_method"] == "quanto"
         config = folder / component / "config.json"
         config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if "quanti" not in k}))
         (folder / component / "quanto_qmap.json").write_text("{}")
-        assert checkpoints.quantisation(folder / component) == {"quant_method": "quanto"}
-        again = checkpoints.load_component(checkpoints.inspect(folder), component, torch.float32)
+        assert folders.quantisation(folder / component) == {"quant_method": "quanto"}
+        again = models.describe(models.ModelFiles.whole(folder)).component(component).load(torch.float32, False)
         assert all(torch.equal(value, dense.state_dict()[name]) for name, value in again.state_dict().items())
     sizes = [sum(weight.nbytes for weight in model.parameters()) for model in (kept, plain)]
     assert sizes[0] < 0.8 * sizes[1]
@@ -406,7 +406,7 @@ def test_a_quantised_mistral_of_every_release_of_transformers(tmp_path, layout):
             for name, tensor in weights.items()
         }
     writers.write(path, weights, {"format": "pt"})
-    module = checkpoints.load_component(checkpoints.inspect(folder), "text_encoder", torch.float32, keep=True)
+    module = models.describe(models.ModelFiles.whole(folder)).component("text_encoder").load(torch.float32, True)
     assert sum(hasattr(leaf, "stored") for leaf in module.modules()) >= 10
     expected = module.model.embed_tokens.weight if layout == "tied" else head
     assert torch.equal(module.lm_head.weight, expected)
@@ -418,10 +418,10 @@ def test_a_fused_single_file_of_nf4(klein, tmp_path):
     path = writers.write(
         tmp_path / "x.safetensors", writers.bitsandbytes(writers.original("FLUX.2 klein", weights), "nf4")
     )
-    (part,) = single_files.parts_of(weight_files.open_file(path)).values()
-    kept = single_files.load_part(part, torch.float32, keep=True)
+    (part,) = parts.parts_of(weight_files.open_file(path)).values()
+    kept = filling.load_part(part, torch.float32, keep=True)
     folder = writers.quantised_folder(klein, tmp_path / "nf4", {"transformer": "nf4"}, shards=1)
-    dense = checkpoints.load_component(checkpoints.inspect(folder), "transformer", torch.float32)
+    dense = models.describe(models.ModelFiles.whole(folder)).component("transformer").load(torch.float32, False)
     small = {name: leaf for name, leaf in kept.named_modules() if hasattr(leaf, "stored")}
     assert len(small) >= 10
     for name, leaf in small.items():
@@ -444,6 +444,6 @@ def test_a_description_that_does_not_fit_its_layer_is_refused(klein, tmp_path, c
     state = {**json.loads(tensors[name].numpy().tobytes()), **change}
     tensors[name] = torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
     path = writers.write(tmp_path / "x.safetensors", tensors)
-    parts = single_files.parts_of(weight_files.open_file(path))
+    found = parts.parts_of(weight_files.open_file(path))
     with pytest.raises(ModelFilesError, match=said):
-        single_files.load_part(next(iter(parts.values())), torch.float32, keep=True)
+        filling.load_part(next(iter(found.values())), torch.float32, keep=True)

@@ -12,7 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.opening import checkpoints, single_files, weight_files
+from storefront.studio.kinds import flux1
+from storefront.studio.opening import filling, folders, parts, weight_files
 
 _spec = importlib.util.spec_from_file_location("writers", Path(__file__).parents[1] / "opening" / "writers.py")
 writers = importlib.util.module_from_spec(_spec)
@@ -71,12 +72,12 @@ def test_int4_is_within_half_a_step_of_its_source(name):
 
 
 def test_a_folder_as_diffusers_writes_it():
-    said = checkpoints.quantisation(FOLDER)
+    said = folders.quantisation(FOLDER)
     assert said["quant_method"] == "torchao"
     expected = load_file(FOLDER / "expected.safetensors")
-    settings = ("diffusers", "FluxTransformer2DModel", torch.bfloat16, {})
-    dense = checkpoints.load_module(FOLDER, *settings, keep=False)
-    kept = checkpoints.load_module(FOLDER, *settings, keep=True)
+    settings = (flux1.KIND, "FluxTransformer2DModel", torch.bfloat16)
+    dense = folders.load_module(FOLDER, *settings, keep=False)
+    kept = folders.load_module(FOLDER, *settings, keep=True)
     state = dense.state_dict()
     assert state.keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in state.items())
@@ -94,15 +95,15 @@ def test_a_single_file_of_the_same(tmp_path):
         with safe_open(path, "pt") as file:
             metadata |= file.metadata()
     writers.write(tmp_path / "x.safetensors", tensors, metadata)
-    part = single_files.find_part(weight_files.open_file(tmp_path / "x.safetensors"), ("flux1",), "a transformer")
-    state = single_files.load_part(part, torch.bfloat16, keep=False).state_dict()
+    part = parts.parts_of(weight_files.open_file(tmp_path / "x.safetensors"))["flux1"]
+    state = filling.load_part(part, torch.bfloat16, keep=False).state_dict()
     expected = load_file(FOLDER / "expected.safetensors")
     assert all(torch.equal(value, expected[name]) for name, value in state.items())
 
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ModelFilesError) as caught:
-        checkpoints.load_module(folder, "diffusers", "FluxTransformer2DModel", torch.bfloat16, {}, keep=True)
+        folders.load_module(folder, flux1.KIND, "FluxTransformer2DModel", torch.bfloat16, keep=True)
     return str(caught.value)
 
 
@@ -133,7 +134,7 @@ def changed(tmp_path):
 
 
 def test_the_copy_itself_opens(changed):
-    checkpoints.load_module(changed(), "diffusers", "FluxTransformer2DModel", torch.bfloat16, {}, keep=True)
+    folders.load_module(changed(), flux1.KIND, "FluxTransformer2DModel", torch.bfloat16, keep=True)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,15 @@
-"""Tokenizers for text encoders that come without one: CLIP's, T5's and Qwen's from a folder, Mistral's from its file."""
+"""Mistral's tokenizer, tekken, from what its weights' file carries of it."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFilesError
-from .checkpoints import load_tokenizer
 
-# The parts of the published chat templates that a single message goes through.
-QWEN3_CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n"
-    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
+# The parts of the published chat template that a single message goes through.
 MISTRAL_CHAT = (
     "<s>{% for m in messages %}{% if m['role'] == 'system' %}[SYSTEM_PROMPT]"
     "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}[/SYSTEM_PROMPT]{% elif m['role'] == 'user' %}[INST]"
@@ -29,23 +22,6 @@ TEKKEN = (
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _MARK = 3  # gguf.TokenType.CONTROL
-CLASSES = {  # of transformers, by the role of the encoder
-    "clip": "CLIPTokenizer",
-    "t5": "T5TokenizerFast",
-    "qwen3": "Qwen2TokenizerFast",
-    "mistral": "PixtralProcessor",
-    "qwen3_vl": "Qwen3VLProcessor",
-}
-
-
-def from_folder(role: str, folder: Path) -> Any:
-    """A tokenizer of a published vocabulary, with the chat template of the role's model."""
-    tokenizer = load_tokenizer(folder, "transformers", CLASSES[role])
-    if role == "clip":
-        tokenizer.model_max_length = 77  # ComfyUI's copy of the files says 8192
-    if role == "qwen3":
-        tokenizer.chat_template = QWEN3_CHAT  # the vocabulary is shared with older models, the template is not
-    return tokenizer
 
 
 def from_tekken(data: bytes, name: str) -> Any:

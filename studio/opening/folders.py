@@ -1,19 +1,21 @@
-"""Model folders in the diffusers layout: what is in them, what is missing, and the components loaded one by one."""
+"""Components in the diffusers layout, each a folder with a config.json: what is in it, what is missing, and its model."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
-from ..kinds.families import PIPELINES, Defaults, Edition, Family, Licence, is_quick, licence_of, repository_of
-from ..kinds.naming import Source
-from . import single_files
-from .releases import require_classes, require_release
+from ..kinds.facts import Family
+from ..kinds.kind import Kind, TextEncoderKind
+from ..kinds.names import Rows
+from ..kinds.table import repository_of
+from .filling import fill
+from .parts import parts_of
 from .weight_files import PICKLES, check_safetensors, open_shards
 
 if TYPE_CHECKING:
@@ -47,21 +49,6 @@ QUANTISERS = {  # quant_method of a config -> package that made it
 TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))  # any one of these sets
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A model folder that has passed inspection."""
-
-    folder: Path
-    edition: Edition
-    defaults: Defaults
-    scheduler_config: dict[str, Any]
-    licence: Licence
-
-    @property
-    def family(self) -> Family:
-        return self.edition.family
-
-
 def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -85,7 +72,7 @@ def quantisation(part: Path) -> Any:
 
 def weight_names(part: Path) -> tuple[str, str | None]:
     """How diffusers and transformers call the weights of a component, and the variant ("fp16") if it has only that."""
-    stem = "model" if part.name.startswith(("text_encoder", "siglip")) else "diffusion_pytorch_model"
+    stem = "diffusion_pytorch_model" if part.name in ("transformer", "vae") else "model"
     if any((part / f"{stem}{ending}").is_file() for ending in (".safetensors", ".safetensors.index.json")):
         return stem, None
     for variant in VARIANTS:
@@ -156,39 +143,16 @@ def check_weights(folder: Path, component: str) -> None:
     weight_paths(folder, component)
 
 
-def inspect(folder: Path) -> Checkpoint:
-    """What stands in a diffusers folder. Reads headers and configs only, no weights.
+def index_file(folder: Path) -> Path | None:
+    """What says which model a diffusers folder is."""
+    return next((folder / name for name in INDEX_FILES if (folder / name).is_file()), None)
 
-    Raises ModelFilesError that names the file, what is wrong with it and how to get a good one.
-    """
-    index_file = next((folder / name for name in INDEX_FILES if (folder / name).is_file()), None)
-    if index_file is None:
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Raises ModelFilesError, with how to get a good copy, where the folder has none."""
+    if (file := index_file(folder)) is None:
         raise ModelFilesError("model", folder.name, f"a model_index.json in it; {how_to_get(folder)}")
-    index = read_json(index_file)
-    edition = PIPELINES.get(str(index.get("_class_name")))
-    if edition is None:
-        raise ModelFilesError(
-            "model",
-            folder.name,
-            f"one of {', '.join(PIPELINES)}; its {index_file.name} says {index.get('_class_name')!r}",
-        )
-    family = edition.family
-    require_classes(folder.name, family)
-    require_release(folder.name, edition)
-    for component in family.components:
-        check_weights(folder, component)
-    for tokenizer in family.tokenizers:
-        if not any(all((folder / tokenizer / name).is_file() for name in files) for files in TOKENIZER_FILES):
-            wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
-            raise ModelFilesError("model", folder.name, f"in {tokenizer}/: {wanted}; {how_to_get(folder)}")
-    for processor in family.image_processors:
-        if not (folder / processor / "preprocessor_config.json").is_file():
-            wanted = f"a file {processor}/preprocessor_config.json in it; {how_to_get(folder)}"
-            raise ModelFilesError("model", folder.name, wanted)
-    scheduler = read_scheduler(folder, family)
-    transformer = read_json(folder / "transformer" / "config.json")
-    quick = edition.quick if edition.quick and is_quick(edition, index, transformer, scheduler) else None
-    return Checkpoint(folder, edition, quick or edition.defaults, scheduler, licence_of(folder.name))
+    return read_json(file)
 
 
 def read_scheduler(folder: Path, family: Family) -> dict[str, Any]:
@@ -204,59 +168,52 @@ def read_scheduler(folder: Path, family: Family) -> dict[str, Any]:
     return scheduler
 
 
-def config_gaps(part: Path, family: Family) -> dict[str, Any]:
+def required_settings(part: Path, kind: Kind) -> dict[str, Any]:
     """Settings that the shipped config leaves out and whose class default would be another model's."""
-    wanted: Mapping[str, object] = family.required_config.get(part.name, {})
     present = read_json(part / "config.json")
-    gaps = {key: value for key, value in wanted.items() if present.get(key) is None}
+    gaps = {key: value for key, value in kind.required_config().items() if present.get(key) is None}
     for key, value in gaps.items():
         log.warning("Storefront: %s/%s/config.json has no %s; using %r.", part.parent.name, part.name, key, value)
     return gaps
 
 
-def load_component(checkpoint: Checkpoint, component: str, dtype: torch.dtype, keep: bool = False) -> Any:
-    """One model (eval mode, no gradients, weights in `dtype`), tokenizer or image processor of the folder.
-
-    keep: as in single_files.fill, for a quantised folder. Only the family's classes, only safetensors, only local files.
-    Raises ModelFilesError where they do not fit.
-    """
-    part, family = checkpoint.folder / component, checkpoint.family
-    for readers in (family.tokenizers, family.image_processors):
-        if component in readers:
-            return load_tokenizer(part, *readers[component])
-    return load_module(part, *family.components[component], dtype, config_gaps(part, family), keep)
+def check_reader(part: Path, kind: TextEncoderKind) -> None:
+    """Raise ModelFilesError unless a tokenizer's or an image processor's folder has its files."""
+    if not kind.reads_text:
+        if not (part / "preprocessor_config.json").is_file():
+            wanted = f"a file {part.name}/preprocessor_config.json in it; {how_to_get(part.parent)}"
+            raise ModelFilesError("model", part.parent.name, wanted)
+    elif not any(all((part / name).is_file() for name in files) for files in TOKENIZER_FILES):
+        wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES)
+        raise ModelFilesError("model", part.parent.name, f"in {part.name}/: {wanted}; {how_to_get(part.parent)}")
 
 
-def load_tokenizer(part: Path, library: str, name: str) -> Any:
+def load_reader(part: Path, kind: TextEncoderKind) -> Any:
     """The tokenizer or image processor of a folder. Raises ModelFilesError where it cannot be read."""
-    import importlib
+    import transformers
 
     try:
-        cls = getattr(importlib.import_module(library), name)
-        return cls.from_pretrained(part, local_files_only=True, trust_remote_code=False)
+        return getattr(transformers, kind.reader).from_pretrained(part, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises plain Exceptions
         where = f"{part.parent.name}/{part.name}"
-        raise ModelFilesError("model", where, f"{name} files that can be read; {error!r}") from error
+        raise ModelFilesError("model", where, f"{kind.reader} files that can be read; {error!r}") from error
 
 
-def load_module(
-    part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
-) -> torch.nn.Module:
-    """The model of a folder with a config and safetensors, as a class of diffusers or transformers.
+def load_module(part: Path, kind: Kind, cls: str, dtype: torch.dtype, keep: bool) -> torch.nn.Module:
+    """The model of a folder with a config and safetensors, as a class of the kind's library.
 
-    `settings` go before the config's. Raises ModelFilesError where the weights do not fit the config.
+    keep: as in filling.fill, for a quantised folder. Only safetensors, only local files. Raises ModelFilesError where the
+    weights do not fit the config.
     """
+    settings = required_settings(part, kind)
     if quantisation(part):
-        return _load_quantised(part, library, name, dtype, settings, keep)
-    import importlib
-
+        return _load_quantised(part, kind, cls, dtype, settings, keep)
     where = f"{part.parent.name}/{part.name}"
-    options = {"dtype": dtype} if library == "transformers" else {"torch_dtype": dtype}
+    options = {"dtype" if kind.library == "transformers" else "torch_dtype": dtype}
     if variant := weight_names(part)[1]:
         options["variant"] = variant
     try:
-        cls = getattr(importlib.import_module(library), name)
-        module, report = cls.from_pretrained(
+        module, report = getattr(importlib.import_module(kind.library), cls).from_pretrained(
             part,
             local_files_only=True,
             use_safetensors=True,
@@ -273,19 +230,17 @@ def load_module(
 
 
 def _load_quantised(
-    part: Path, library: str, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
+    part: Path, kind: Kind, name: str, dtype: torch.dtype, settings: Mapping[str, Any], keep: bool
 ) -> torch.nn.Module:
     """The model of a folder whose layers a quantiser has rewritten, read without that quantiser's package."""
-    import importlib
-
     from accelerate import init_empty_weights
 
     where = f"{part.parent.name}/{part.name}"
     file = open_shards(part, weight_paths(part.parent, part.name), quantisation(part))
-    sources = {key: Source(key) for key in file.entries}
+    sources = {key: Rows(key) for key in file.entries}
     try:
-        cls = getattr(importlib.import_module(library), name)
-        if library == "diffusers":
+        cls = getattr(importlib.import_module(kind.library), name)
+        if kind.library == "diffusers":
             config = {**cls.load_config(part, local_files_only=True), **settings}
             config.pop("quantization_config", None)
             with init_empty_weights():
@@ -293,17 +248,14 @@ def _load_quantised(
         else:
             config = cls.config_class.from_pretrained(part, local_files_only=True)
             config.quantization_config = None
-            role = single_files.ROLES_OF_CLASSES.get(name, "")
-            known = single_files.parts_of(file).get(role)
+            known = parts_of(file).get(kind.role)
             sources = {**sources, **known.sources} if known else sources
-            if role == "mistral":  # of a model that also sees, the part that reads
-                cls, config = importlib.import_module(library).MistralForCausalLM, config.text_config
-                config.tie_word_embeddings = "lm_head.weight" not in sources
+            cls, config = kind.words_alone(cls, config, "lm_head.weight" in sources)
             with init_empty_weights():
                 module = cls(config)
     except Exception as error:  # as above
         raise ModelFilesError("model", where, f"a config that its class understands; {error!r}") from error
-    return single_files.fill(module, file, sources, dtype, keep)
+    return fill(module, file, sources, dtype, keep)
 
 
 def preview_factors(folder: Path) -> dict[str, Any] | None:
