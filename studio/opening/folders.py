@@ -72,7 +72,7 @@ def quantisation(part: Path) -> Any:
 
 def weight_names(part: Path) -> tuple[str, str | None]:
     """How diffusers and transformers call the weights of a component, and the variant ("fp16") if it has only that."""
-    stem = "diffusion_pytorch_model" if part.name in ("transformer", "vae") else "model"
+    stem = "diffusion_pytorch_model" if any(part.glob("diffusion_pytorch_model*")) else "model"
     if any((part / f"{stem}{ending}").is_file() for ending in (".safetensors", ".safetensors.index.json")):
         return stem, None
     for variant in VARIANTS:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
+from ..weights.format import Header
+from ..weights.formats import is_description, layers_of
 from ..weights.layers import Entry, Layer
-from ..weights.quantised import is_description, layers_of
 from . import gguf_header
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _with_layers(file: WeightFile, said: Mapping[str, Any]) -> WeightFile:
     """The same with what is not written as numbers, whose entries then have the shapes of the numbers."""
     described = [name for name, entry in file.entries.items() if is_description(name) and entry.size <= DESCRIPTION]
     texts = {name: bytes_of(tensor) for name, (tensor,) in file.read(described, release=True)}
-    layers = layers_of(file.entries, file.metadata, texts, file.is_gguf, said)
+    layers = layers_of(Header(file.entries, file.metadata, texts, said), file.is_gguf)
     shaped = {
         name: file.entries[name if name in file.entries else layer.names[0]]._replace(shape=layer.shape)
         for name, layer in layers.items()

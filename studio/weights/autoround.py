@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .format import Format, Header
 from .layers import Entry, Layer, in_rows, unreadable
 from .stored import ShiftedBlocks, Stored, unpack
 
@@ -64,3 +65,10 @@ def layer(name: str, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> L
         return Layer(f"AutoRound {bits}-bit", shape, names, pack)
 
     return Layer("AutoRound", entry.shape, names, None, of_shape=of_shape)
+
+
+def _reads(name: str, header: Header) -> dict[str, Layer]:
+    return {name.removesuffix("qweight") + "weight": layer(name, header.entries, header.quantisation)}
+
+
+FORMAT = Format("AutoRound", lambda name, header: name.endswith(CODES) and header.method == "auto-round", _reads)

@@ -6,15 +6,18 @@ tensor tells is in the folder's quantization_config, mostly of all layers at onc
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from .format import Format, Header, weight_of
 from .layers import PLAIN, Entry, Layer, in_rows, unreadable
 from .stored import CODES, FP8, Composed, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks, unpack
 
-LARGEST_TURN = 4096  # columns; SDNQ's own default is 256
+PARTS = ("scale", "zero_point", "svd_up", "svd_down")
+LARGEST_ROTATION = 4096  # columns; SDNQ's own default is 256
 # SDNQ's short names of floats (sdnq.common.dtype_dict).
 SHORT = {
     "fp7": "float7_e3m3fn",
@@ -65,121 +68,169 @@ def small_float(kind: str) -> SmallFloat | None:
     return made if made.bits == int(found[1]) else None
 
 
-class Settings(NamedTuple):
+class QuantConfig(NamedTuple):
     """What a quantization_config says that no tensor tells."""
 
     kinds: tuple[str, ...]  # of numbers, of some layer each
     fp32: bool  # whether scales and codes meet in float32
     codebook: bool
-    turn: int  # columns that a Hadamard matrix turns at a time, at most; 0: none
+    rotated: int  # columns that a Hadamard matrix rotates at a time, at most; 0: none
     refused: str  # why it cannot be read
 
 
-def layer(name: str, entry: Entry, entries: Mapping[str, Entry], settings: Settings) -> Layer:
+class _Tensors(NamedTuple):
+    """What a file has of a weight: its codes, and what belongs to them."""
+
+    entry: Entry
+    names: tuple[str, ...]  # of the codes, then of the other parts
+    parts: Mapping[str, Entry]  # scale, zero_point, svd_up, svd_down, as far as they are there
+
+    @property
+    def shifted(self) -> bool:
+        """Whether there are zero points."""
+        return "zero_point" in self.parts
+
+
+class _Layout(NamedTuple):
+    """How the numbers of a weight lie in its tensors."""
+
+    rows: int
+    columns: int
+    per_row: int  # blocks of a row
+    bits: int  # of a code
+    levels: int  # of a codebook; 1: there is none
+    transposed: bool  # a layer that is multiplied as it is stored lies on its side
+    svd_transposed: bool  # ... and so do its narrow matrices
+
+
+def layer(name: str, entry: Entry, entries: Mapping[str, Entry], config: QuantConfig) -> Layer:
+    """The weight whose codes are called `name`; its shape is that of the module's."""
     stem = name.removesuffix("weight")
-    parts = [stem + part for part in ("scale", "zero_point", "svd_up", "svd_down") if stem + part in entries]
-    names, shapes = (name, *parts), {part.removeprefix(stem): entries[part].shape for part in parts}
-    if settings.refused:
-        return unreadable(f"SDNQ weights with {settings.refused}", entry, names)
+    parts = {part: entries[stem + part] for part in PARTS if stem + part in entries}
+    tensors = _Tensors(entry, (name, *(stem + part for part in parts)), parts)
+    if config.refused:
+        return unreadable(f"SDNQ weights with {config.refused}", entry, tensors.names)
     if any(stem + part in entries for part in ("scale_2", "zero_point_scale")):
-        return unreadable("SDNQ weights with quantised scales", entry, names)
+        return unreadable("SDNQ weights with quantised scales", entry, tensors.names)
+    return Layer("SDNQ", entry.shape, tensors.names, None, of_shape=functools.partial(_of_shape, tensors, config))
 
-    def of_shape(shape: tuple[int, ...]) -> Layer:
-        other = unreadable("SDNQ weights of another layout", entry, names)
-        if len(shape) != 2 or min(shape) < 1:
+
+def _of_shape(tensors: _Tensors, config: QuantConfig, shape: tuple[int, ...]) -> Layer:
+    entry, other = tensors.entry, unreadable("SDNQ weights of another layout", tensors.entry, tensors.names)
+    layout = _layout(tensors, config, shape)
+    if layout is None:
+        return other
+    numbers: SmallFloat | None = None
+    if entry.kind == "U8" and layout.levels == 1:
+        fitting = [kind for kind in config.kinds if _fits(kind, layout.bits, tensors.shifted)]
+        numbers = small_float(fitting[0]) if fitting else None
+        if len(fitting) > 1:
+            return unreadable(f"SDNQ weights that may be {' or '.join(fitting)}", entry, tensors.names)
+        if layout.bits == 8 and not tensors.shifted and numbers is None:
             return other
-        rows, columns = shape
-        bits, shifted = entry.size * 8 // math.prod(shape), "zero_point" in shapes
-        levels = 1 << bits if settings.codebook and bits in CODES else 1
-        count = 1 if len(shapes["scale"]) == 1 else math.prod(shapes["scale"]) // rows // levels
-        # A layer that is multiplied as it is stored lies on its side.
-        turned = shapes["scale"] == (1, rows) and entry.shape == (columns, rows) and levels == 1
-        plain = shapes["scale"] in ((rows, levels), (rows, count, levels))
-        plain = plain or (levels > 1 and shapes["scale"] == (levels,))
-        fits = (turned or plain) and count > 0 and columns % count == 0
-        lies = entry.shape in ((columns, rows) if turned else shape, (rows, count, columns // max(count, 1)))
-        if entry.kind in ("I8", *FP8):
-            fits = fits and lies and not shifted and levels == 1
-        else:
-            whole = entry.size * 8 == bits * math.prod(shape)
-            fits = fits and entry.kind == "U8" and bits in CODES and whole and (lies if bits == 8 else plain)
-        svd = [shapes[part] for part in ("svd_up", "svd_down") if part in shapes]
-        pair = len(svd) == 2 and all(len(side) == 2 for side in svd)
-        upright = pair and svd[0] == (rows, svd[1][0]) and svd[1] == (svd[0][-1], columns)
-        lying = pair and svd[0] == (svd[1][-1], rows) and svd[1] == (columns, svd[0][0])
-        fits = fits and (not svd or upright != lying) and not (shifted and levels > 1)
-        kinds = {entries[part].kind for part in parts[: 1 + shifted]}
-        if (
-            not fits
-            or (shifted and shapes["zero_point"] != shapes["scale"])
-            or len(kinds) > 1
-            or not kinds <= {*PLAIN[1:]}
-        ):
-            return other
-        numbers: SmallFloat | None = None
-        if entry.kind == "U8" and levels == 1:
-            fitting = [kind for kind in settings.kinds if _fits(kind, bits, shifted)]
-            numbers = small_float(fitting[0]) if fitting else None
-            if len(fitting) > 1:
-                return unreadable(f"SDNQ weights that may be {' or '.join(fitting)}", entry, names)
-            if bits == 8 and not shifted and numbers is None:
-                return other
-
-        def pack(tensors: list[Any]) -> tuple[Any, Stored]:
-            codes, scales, *more = tensors
-            if settings.fp32:
-                scales = scales.float()
-            block = columns // count
-            scales = scales.reshape(rows, -1) if scales.ndim > 1 else scales.expand(rows, -1)
-            zeros = [more.pop(0).to(scales.dtype).reshape(rows, count)] if shifted else []
-            own, lowest = bits, 0 if shifted else -(1 << (bits - 1))
-            if block % len(CODES[bits]):  # blocks that end inside a byte
-                codes, own = unpack(codes.reshape(-1), bits), 8
-            codes = codes.t() if turned else codes.reshape(rows, -1)
-            signed = (lambda some: some ^ 0x80) if entry.kind == "I8" else None
-            blocks: ScaledBlocks | ShiftedBlocks | TabledBlocks
-            if entry.kind in FP8:
-                blocks = ScaledBlocks(FP8[entry.kind], block, scales.dtype, arithmetic=scales.dtype)
-            elif levels > 1:
-                blocks = TabledBlocks(own, block, scales.dtype, levels)
-            else:
-                table = numbers.numbers() if numbers else None
-                blocks = ShiftedBlocks(own, block, scales.dtype, lowest, shifted, table=table)
-            raw, _ = in_rows(codes, lambda: [scales, *zeros], blocks, signed)
-            up, down = [(side.t() if lying else side).clone().contiguous() for side in more] or (None, None)
-            turn = _turn(settings.turn, columns)
-            if up is None and not turn:
-                return raw, blocks
-            return raw, Composed(blocks, up=up, down=down, turned=turn)
-
-        return Layer(f"SDNQ {bits}-bit", shape, names, pack)
-
-    return Layer("SDNQ", entry.shape, names, None, of_shape=of_shape)
+    pack = functools.partial(_pack, tensors, layout, config, numbers)
+    return Layer(f"SDNQ {layout.bits}-bit", shape, tensors.names, pack)
 
 
-def settings_of(said: Mapping[str, Any]) -> Settings:
+def _layout(tensors: _Tensors, config: QuantConfig, shape: tuple[int, ...]) -> _Layout | None:
+    """None where the tensors and the shape do not agree."""
+    if len(shape) != 2 or min(shape) < 1 or not _scales_fit(tensors):
+        return None
+    (rows, columns), scale, entry = shape, tensors.parts["scale"].shape, tensors.entry
+    bits = entry.size * 8 // math.prod(shape)
+    levels = 1 << bits if config.codebook and bits in CODES else 1
+    count = 1 if len(scale) == 1 else math.prod(scale) // rows // levels
+    transposed = scale == (1, rows) and entry.shape == (columns, rows) and levels == 1
+    upright = scale in ((rows, levels), (rows, count, levels)) or (levels > 1 and scale == (levels,))
+    svd_transposed = _svd_transposed(tensors, rows, columns)
+    if not (transposed or upright) or count < 1 or columns % count or svd_transposed is None:
+        return None
+    if tensors.shifted and levels > 1:
+        return None
+    lies = entry.shape in ((columns, rows) if transposed else shape, (rows, count, columns // count))
+    if entry.kind in ("I8", *FP8):
+        fits = lies and not tensors.shifted and levels == 1
+    else:
+        whole = entry.size * 8 == bits * math.prod(shape)
+        fits = entry.kind == "U8" and bits in CODES and whole and (lies if bits == 8 else upright)
+    return _Layout(rows, columns, count, bits, levels, transposed, svd_transposed) if fits else None
+
+
+def _scales_fit(tensors: _Tensors) -> bool:
+    """Whether scales and zero points are numbers of one kind and shape."""
+    scale, zero = tensors.parts["scale"], tensors.parts.get("zero_point")
+    if scale.kind not in PLAIN[1:]:
+        return False
+    return zero is None or (zero.kind, zero.shape) == (scale.kind, scale.shape)
+
+
+def _svd_transposed(tensors: _Tensors, rows: int, columns: int) -> bool | None:
+    """Whether the two narrow matrices lie on their sides; None where they do not fit the weight, or either way."""
+    sides = [tensors.parts[part].shape for part in ("svd_up", "svd_down") if part in tensors.parts]
+    if not sides:
+        return False
+    if len(sides) != 2 or any(len(side) != 2 for side in sides):
+        return None
+    up, down = sides
+    upright = up == (rows, down[0]) and down == (up[-1], columns)
+    lying = up == (down[-1], rows) and down == (columns, up[0])
+    return lying if upright != lying else None
+
+
+def _pack(
+    tensors: _Tensors, layout: _Layout, config: QuantConfig, numbers: SmallFloat | None, read: list[Any]
+) -> tuple[Any, Stored]:
+    codes, scales, *more = read
+    rows, kind, bits = layout.rows, tensors.entry.kind, layout.bits
+    if config.fp32:
+        scales = scales.float()
+    block = layout.columns // layout.per_row
+    scales = scales.reshape(rows, -1) if scales.ndim > 1 else scales.expand(rows, -1)
+    zeros = [more.pop(0).to(scales.dtype).reshape(rows, layout.per_row)] if tensors.shifted else []
+    own, lowest = bits, 0 if tensors.shifted else -(1 << (bits - 1))
+    if block % len(CODES[bits]):  # blocks that end inside a byte
+        codes, own = unpack(codes.reshape(-1), bits), 8
+    codes = codes.t() if layout.transposed else codes.reshape(rows, -1)
+    signed = (lambda some: some ^ 0x80) if kind == "I8" else None
+    blocks: ScaledBlocks | ShiftedBlocks | TabledBlocks
+    if kind in FP8:
+        blocks = ScaledBlocks(FP8[kind], block, scales.dtype, arithmetic=scales.dtype)
+    elif layout.levels > 1:
+        blocks = TabledBlocks(own, block, scales.dtype, layout.levels)
+    else:
+        table = numbers.numbers() if numbers else None
+        blocks = ShiftedBlocks(own, block, scales.dtype, lowest, tensors.shifted, table=table)
+    raw, _ = in_rows(codes, lambda: [scales, *zeros], blocks, signed)
+    up, down = [(side.t() if layout.svd_transposed else side).clone().contiguous() for side in more] or (None, None)
+    rotated = _rotated(config.rotated, layout.columns)
+    if up is None and not rotated:
+        return raw, blocks
+    return raw, Composed(blocks, up=up, down=down, rotated=rotated)
+
+
+def read_config(said: Mapping[str, Any]) -> QuantConfig:
     """`said`: the quantization_config."""
     own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
     every = [said, *(own.values() if isinstance(own, dict) else [])]
     refused = ""
-    turn = said.get("hadamard_group_size", 256)
+    group = said.get("hadamard_group_size", 256)
     for one in every:
         if not isinstance(one, dict | Mapping):
-            return Settings((), True, False, 0, "settings that cannot be read")
+            return QuantConfig((), True, False, 0, "settings that cannot be read")
         if one.get("dequantize_fp32", fp32) != fp32:
             refused = "arithmetic chosen layer by layer"
         for key, what in (("use_hadamard", "a Hadamard rotation"), ("use_codebook", "a codebook")):
             if bool(one.get(key, said.get(key))) != bool(said.get(key)):
                 refused = f"{what} in some layers alone"
-        if one.get("hadamard_group_size", turn) != turn:
+        if one.get("hadamard_group_size", group) != group:
             refused = "Hadamard rotations of several sizes"
-    if said.get("use_hadamard") and (type(turn) is not int or not 1 <= turn <= LARGEST_TURN):
-        refused = f"a Hadamard rotation of more than {LARGEST_TURN} columns, or of none"
+    if said.get("use_hadamard") and (type(group) is not int or not 1 <= group <= LARGEST_ROTATION):
+        refused = f"a Hadamard rotation of more than {LARGEST_ROTATION} columns, or of none"
     kinds = tuple(dict.fromkeys(_kinds(said, every)))
     if unknown := [kind for kind in kinds if "float" in kind and kind not in NATIVE and not small_float(kind)]:
         refused = f"{unknown[0][:40]} numbers"
-    turned = bool(said.get("use_hadamard")) and not refused
-    return Settings(kinds, bool(fp32), bool(said.get("use_codebook")), turn if turned else 0, refused)
+    rotates = bool(said.get("use_hadamard")) and not refused
+    return QuantConfig(kinds, bool(fp32), bool(said.get("use_codebook")), group if rotates else 0, refused)
 
 
 def _kinds(said: Mapping[str, Any], every: list[Any]) -> Iterator[str]:
@@ -200,11 +251,28 @@ def _fits(kind: str, bits: int, shifted: bool) -> bool:
     return kind == f"{'u' if shifted else ''}int{bits}"
 
 
-def _turn(most: int, columns: int) -> int:
-    """Columns that are turned at a time: the largest power of two up to `most` that divides them; below 4, none."""
+def _rotated(most: int, columns: int) -> int:
+    """Columns that are rotated at a time: the largest power of two up to `most` that divides them; below 4, none."""
     if not most:
         return 0
     size = 1 << (min(columns, most) - 1).bit_length()
     while columns % size:
         size //= 2
     return size if size >= 4 else 0
+
+
+def _recognises(name: str, header: Header) -> bool:
+    stem = weight_of(name)
+    return stem is not None and header.method == "sdnq" and stem + "scale" in header.entries
+
+
+def _config(header: Header) -> QuantConfig:
+    return read_config(header.quantisation)
+
+
+def _reads(name: str, header: Header) -> dict[str, Layer]:
+    config = header.once(_config)
+    return {name: layer(name, header.entries[name], header.entries, config)}
+
+
+FORMAT = Format("SDNQ", _recognises, _reads)

@@ -51,7 +51,7 @@ class ScaledInt8:
 
     scale: torch.Tensor  # float32, one number or [rows, 1]
     unit: float = 1.0  # multiplied in a step of its own, as bitsandbytes does with 1/127
-    rotated: int = 0  # so many columns at a time were turned by a Hadamard matrix (ConvRot); 0: none
+    rotated: int = 0  # so many columns at a time were rotated by a Hadamard matrix (ConvRot); 0: none
     rounded: torch.dtype | None = None  # what the product is rounded to first
     zero: torch.Tensor | None = None  # float32, as `scale`: taken off the integers
 
@@ -74,8 +74,8 @@ class ScaledInt8:
             some = some * _rows(scale, start, stop) * self.unit
             if not self.rotated:
                 return some.to(self.rounded or some.dtype)
-            turn = hadamard(self.rotated).T.to(some)
-            return (some.reshape(len(some), -1, self.rotated) @ turn).reshape(some.shape)
+            matrix = hadamard(self.rotated).T.to(some)
+            return (some.reshape(len(some), -1, self.rotated) @ matrix).reshape(some.shape)
 
         return _in_steps(len(raw), raw.shape[1], numbers, dtype, raw.device)
 
@@ -281,7 +281,7 @@ class TabledBlocks(_Rows):
 @dataclass(frozen=True)
 class Composed:
     """Blocks that are not yet the weight: in this order, times a scale of each row, divided by what each column was
-    multiplied with, added to the product of two narrow matrices (SVDQuant), and turned by a Hadamard matrix.
+    multiplied with, added to the product of two narrow matrices (SVDQuant), and rotated by a Hadamard matrix.
     """
 
     blocks: ScaledBlocks | ShiftedBlocks | TabledBlocks
@@ -289,7 +289,7 @@ class Composed:
     smooth: torch.Tensor | None = None  # [columns]
     up: torch.Tensor | None = None  # [rows, rank]
     down: torch.Tensor | None = None  # [rank, columns]
-    turned: int = 0  # columns at a time
+    rotated: int = 0  # columns at a time
 
     def columns(self, raw: torch.Tensor) -> int:
         """Numbers in a row of int8 [rows, bytes]."""
@@ -305,7 +305,7 @@ class Composed:
             part if part is None else part.to(raw.device).float()  # in this order: half the bytes travel
             for part in (self.scale, self.smooth, self.up, self.down)
         )
-        turn = hadamard(self.turned).to(raw.device) if self.turned else None
+        matrix = hadamard(self.rotated).to(raw.device) if self.rotated else None
 
         def numbers(start: int, stop: int) -> torch.Tensor:
             some = self.blocks.expand(raw[start:stop], torch.float32)
@@ -315,7 +315,7 @@ class Composed:
                 some /= smooth
             if up is not None and down is not None:
                 some.addmm_(up[start:stop], down)
-            return some if turn is None else (some.reshape(len(some), -1, self.turned) @ turn).reshape(some.shape)
+            return some if matrix is None else (some.reshape(len(some), -1, self.rotated) @ matrix).reshape(some.shape)
 
         return _in_steps(len(raw), self.columns(raw), numbers, dtype, raw.device)
 
@@ -376,7 +376,7 @@ def _in_steps(
 
 @functools.cache
 def hadamard(size: int) -> torch.Tensor:
-    """An orthonormal, symmetric Hadamard matrix: float32 [size, size]. ConvRot and SDNQ turn weights with it.
+    """An orthonormal, symmetric Hadamard matrix: float32 [size, size]. ConvRot and SDNQ rotate weights with it.
 
     The regular one of a power of 4, Sylvester's of another power of 2.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .format import Format
 from .layers import E2M1, Entry, Layer, in_rows, swapped, unreadable
 from .stored import Composed, ScaledBlocks, ShiftedBlocks, Stored
 
@@ -148,3 +149,10 @@ def _awq_codes(packed: torch.Tensor) -> torch.Tensor:
     pieces = packed.reshape(rows // 4, half // 32, 4, 32).transpose(1, 2).reshape(rows, half // 16, 8, 2)
     codes = torch.stack([pieces & 15, pieces >> 4], -1).permute(0, 1, 3, 4, 2).reshape(rows, -1)
     return codes[:, ::2] | codes[:, 1::2] << 4
+
+
+FORMAT = Format(
+    "nunchaku_lite",
+    lambda name, header: name.endswith(CODES) and header.method == "nunchaku_lite",
+    lambda name, header: layers(name, header.entries),
+)

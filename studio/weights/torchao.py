@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .format import Format, Header
 from .layers import E2M1, PLAIN, Entry, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
 from .stored import FP8, ScaledBlocks, ScaledFp8, ScaledInt8, ShiftedBlocks, Stored
 
@@ -209,3 +210,11 @@ def _mx(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
         return in_rows(codes, lambda: [powers_of_two(exponents)], stored, swapped if is_fp4 else None)
 
     return Layer("", (rows, columns), ("qdata", "scale"), pack)
+
+
+def _reads(name: str, header: Header) -> dict[str, Layer]:
+    weight = name.removesuffix(CODES) + ".weight"
+    return {weight: layer(name, header.entries, header.metadata.get(weight))}
+
+
+FORMAT = Format("torchao", lambda name, header: name.endswith(CODES), _reads)

@@ -40,8 +40,6 @@ LONG_FILES = {
 LONG_FUNCTIONS = {
     "host/blending.py:into_scene": 76,
     "host/sampling.py:sample": 75,
-    "studio/weights/sdnq.py:layer": 80,
-    "studio/weights/sdnq.py:of_shape": 69,
 }
 MANY_PARAMETERS = {
     "host/blending.py:into_scene": 14,

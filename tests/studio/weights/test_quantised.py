@@ -253,10 +253,10 @@ def test_a_gpu_expands_in_few_steps_and_a_cpu_in_little_memory(monkeypatch):
         assert len(steps) == count
 
 
-def test_the_settings_of_sdnq_are_read_once(monkeypatch):
+def test_the_read_config_sdnq_are_read_once(monkeypatch):
     """They list layers, and there are as many layers."""
-    read, settings_of = [], sdnq_layers.settings_of
-    monkeypatch.setattr(sdnq_layers, "settings_of", lambda said: read.append(said) or settings_of(said))
+    read, read_config = [], sdnq_layers.read_config
+    monkeypatch.setattr(sdnq_layers, "read_config", lambda said: read.append(said) or read_config(said))
     assert len(weight_files.open_shards(SDNQ, [SDNQ], {"quant_method": "sdnq"}).layers) > 1
     assert len(read) == 1
 

@@ -1,0 +1,47 @@
+"""The stored formats: weights that are no plain numbers in a file, and the bytes that are kept of each.
+
+A quantiser writes a layer as several tensors: codes, scales of blocks, a description. Each becomes rows of bytes that
+hold all there is to know of the row, beside a description of how they expand (stored.py), so that a row can be cut out,
+moved to a device and streamed by itself. Only layouts that their makers publish; no package of theirs is needed.
+A new format is a module with a Format, and a row here.
+"""
+
+from __future__ import annotations
+
+from . import autoround, bfl_nvfp4, bitsandbytes, comfyui, floats, gguf_blocks, quanto, sdnq, svdquant, torchao
+from .format import Format, Header
+from .layers import Layer
+
+# Asked in this order; the first that recognises a tensor reads it.
+FORMATS: tuple[Format, ...] = (
+    bitsandbytes.FOUR_BIT,
+    sdnq.FORMAT,
+    bitsandbytes.EIGHT_BIT,
+    comfyui.FORMAT,
+    bfl_nvfp4.FORMAT,
+    floats.FORMAT,
+    quanto.EIGHT_BIT,
+    quanto.FEW_BITS,
+    torchao.FORMAT,
+    svdquant.FORMAT,
+    autoround.FORMAT,
+)
+OF_GGUF = (gguf_blocks.FORMAT,)
+
+
+def is_description(name: str) -> bool:
+    """Whether a tensor of a file is a text that says how a layer is written."""
+    return name.endswith(comfyui.DESCRIPTION) or bitsandbytes.DESCRIPTION in name
+
+
+def layers_of(header: Header, is_gguf: bool) -> dict[str, Layer]:
+    """Name -> layer of every weight that is not written as numbers.
+
+    A layer in a format that this pack cannot read is listed with `pack` None.
+    """
+    found: dict[str, Layer] = {}
+    for name in header.entries:
+        form = next((form for form in (OF_GGUF if is_gguf else FORMATS) if form.recognises(name, header)), None)
+        if form is not None:
+            found |= form.reads(name, header)
+    return found
