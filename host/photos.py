@@ -13,7 +13,7 @@ import folder_paths
 
 from ..studio import examples
 from ..studio.errors import InputError
-from ..studio.images import read_picture
+from ..studio.images import read_opaque
 
 if TYPE_CHECKING:
     import torch
@@ -65,12 +65,8 @@ def find(image: str) -> Path:
 
 
 def load(image: str) -> torch.Tensor:
-    """IMAGE [1, H, W, 3] of a file (see `find`), upright; what is transparent in it is white."""
-    picture, opaque = read_picture("image", find(image))
-    picture = picture[..., :3]
-    if opaque is None:
-        return picture
-    return picture * opaque[..., None] + (1 - opaque[..., None])
+    """IMAGE [1, H, W, 3] of a file (see `find`), upright and in sRGB; what is transparent in it is white."""
+    return read_opaque("image", find(image))
 
 
 def fingerprint(image: str) -> str:

@@ -84,12 +84,14 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 LAYOUT.Output("layout", tooltip="Where the products really stand."),
                 io.Mask.Output("shadow", display_name="SHADOW", tooltip="The shadow alone: its opacity."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
         cls, background, product, product_mask, layout=None, batch: str = wishes.EACH, **placement
     ) -> io.NodeOutput:
+        from ..host import progress
         from ..studio.errors import InputError
         from ..studio.layout.layout import parse
 
@@ -103,4 +105,5 @@ class StorefrontPlaceProduct(io.ComfyNode):
             None if layout is None else parse(layout),
             together=batch == wishes.TOGETHER,
         )
+        progress.say_all(list(placed.notes), cls.hidden.unique_id)
         return io.NodeOutput(placed.image, placed.mask, placed.layout, placed.shadow)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InputError
+from .profiles import to_srgb
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -112,17 +113,35 @@ def require_pixels(name: str, image: torch.Tensor) -> torch.Tensor:
 
 
 def require_picture(name: str, image: torch.Tensor) -> torch.Tensor:
-    """`require_pixels` without alpha: IMAGE [B, H, W, 3] in 0..1; a fourth channel is left away."""
+    """`require_pixels` without alpha: IMAGE [B, H, W, 3] in 0..1; what is transparent is white."""
+    pixels = require_pixels(name, image)
+    return on_white(pixels[..., :3], pixels[..., 3]) if pixels.shape[-1] == 4 else pixels
+
+
+def require_colors(name: str, image: torch.Tensor) -> torch.Tensor:
+    """`require_pixels` without alpha: straight colours [B, H, W, 3] in 0..1, those of transparent pixels too."""
     import torch
 
     has_alpha = isinstance(image, torch.Tensor) and image.ndim == 4 and image.shape[-1] == 4
     return require_pixels(name, image[..., :3] if has_alpha else image)
 
 
+def on_white(image: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """Straight colours [B, H, W, 3] with their alpha [B, H, W] before white, mixed in sRGB as browsers do."""
+    return image * alpha[..., None] + (1 - alpha[..., None])
+
+
+def read_opaque(name: str, picture: Picture) -> torch.Tensor:
+    """`read_picture` as IMAGE [1, H, W, 3]: what is transparent is white, so that no hidden colour comes out."""
+    image, alpha = read_picture(name, picture)
+    return image if alpha is None else on_white(image, alpha)
+
+
 def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tensor | None]:
     """One picture of any of the kinds of `Picture` -> IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W].
 
-    A string or Path is a file that Pillow reads, turned as its EXIF says. Arrays and tensors are [H, W], [H, W, C] or
+    A string or Path is a file that Pillow reads, turned as its EXIF says and brought from its colour profile to sRGB, as
+    Pillow pictures are. Arrays and tensors are [H, W], [H, W, C] or
     [1, H, W, C] with 1, 3 or 4 channels: uint8, bool, or floats in 0..1; floats beyond by up to a half, as a filter
     leaves them, become 0 and 1. The mask is 1 where the picture is opaque; None where it is opaque everywhere. Raises
     InputError that names the input.
@@ -134,7 +153,7 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
     if isinstance(picture, str | Path):
         picture = _open(name, Path(picture))
     if isinstance(picture, Image.Image):
-        upright = ImageOps.exif_transpose(picture)
+        upright = to_srgb(ImageOps.exif_transpose(picture))
         if upright.mode == "F":
             values = _in_unit(name, torch.from_numpy(np.array(upright)))
         elif upright.mode.startswith("I") or not upright.has_transparency_data:
@@ -149,7 +168,7 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
         values = values[..., None]
     if values.ndim == 3:
         values = values[None]
-    image = require_picture(name, values)
+    image = require_colors(name, values)
     if len(image) != 1:
         raise InputError(name, f"a batch of {len(image)}", "one picture")
     transparent = values.shape[-1] == 4 and bool((values[..., 3] < 1).any())

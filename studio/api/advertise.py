@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..canvas import FORMATS, Size
 from ..errors import InputError
-from ..images import read_picture, require_mask
+from ..images import on_white, read_opaque, read_picture, require_mask
 from ..layout import plan
 from ..layout.layout import Layout, parse
 from ..layout.wishes import AS_PICTURE, Wishes
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
 from ..product.place import Placement, place
+from ..product.transparency import is_cut_out
 from ..scale import covering, softened, stretched
 from ..text import draw as letters
 from ..text.design import Design
@@ -73,7 +74,7 @@ def product_composite(
 
     scene: words, which the model draws; or a picture (a file of one as pathlib.Path), scaled and cut to the format;
     None is a wooden table that the model draws. seed, steps, guidance and model count where it draws. A photo with
-    transparency is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a scene
+    transparent background is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a scene
     that is one. layout: in place of a plan, or its JSON; product_scale, text_side and margin are wishes to the plan. An
     empty headline writes nothing. font: a family of the bundled ones, of font_folders, or of the system's. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
     """
@@ -231,7 +232,7 @@ def poster_from_photo(
     wishes = Wishes(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
     layout = None if layout is None else parse(layout)
     typeface = _typeface(font, font_folders)
-    picture, _ = read_picture("photo", photo)
+    picture = read_opaque("photo", photo)
     if format != AS_PICTURE:
         picture = covering(picture, FORMATS[format])
     if layout is None:
@@ -288,7 +289,7 @@ def _scene(scene: Picture | str | None, format: str, drawing: Drawing, model: Mo
     """What was given for a scene, with everything looked at that can be without drawing. Raises InputError."""
     words = SCENE if scene is None else scene
     if not isinstance(words, str):
-        picture, _ = read_picture("scene", words)
+        picture = read_opaque("scene", words)
         return _Ground(picture if format == AS_PICTURE else covering(picture, FORMATS[format]))
     require_words("scene", words)
     if PurePath(words).suffix.lower() in PICTURE_ENDINGS:
@@ -317,8 +318,12 @@ def _ground(scene: _Ground | _Sketch, recorder: Recorder) -> _Ground:
 def _cut_out(photo: Picture, style: _Style, recorder: Recorder) -> Cutout:
     with recorder.stage("cut out"):
         image, alpha = read_picture("photo", photo)
-        if alpha is not None:
+        if alpha is not None and is_cut_out(alpha[0].numpy()):
+            recorder.note("the photo's transparency is its cut-out")
             return Cutout(image, alpha)
+        if alpha is not None:
+            recorder.note("the photo has transparent pixels, but no transparent background: it was cut out anew")
+            image = on_white(image, alpha)
         cut = cutout.cut_out(image, style.cutter.find, style.edges, lambda: None)
     for note in cut.notes:
         recorder.note(note)
@@ -329,6 +334,8 @@ def _cut_out(photo: Picture, style: _Style, recorder: Recorder) -> Cutout:
 def _finish(cut: Cutout, words: str, ground: _Ground, layout: Layout, style: _Style, recorder: Recorder) -> Result:
     with recorder.stage("place"):
         placed = place(ground.image, cut.foreground, cut.alpha, style.placement, layout)
+    for note in placed.notes:
+        recorder.note(note)
     image = placed.image
     if words:
         image = _write(image, words, placed.layout, style.design, style.typeface, recorder)

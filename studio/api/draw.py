@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
 from ..errors import InputError, require_number
-from ..images import read_picture
+from ..images import read_opaque, read_picture
 from ..sampling import noise
 from ..sampling.encode import require_prompt
 from ..sampling.schedule import MAX_STEPS
@@ -219,7 +219,7 @@ def _photos(
     for index, photo in enumerate(photos):
         recorder = Recorder(progress, index) if index else recorder
         one = drawing.numbered(index)
-        image, _ = read_picture("photo", photo)
+        image = read_opaque("photo", photo)
         if repaint is not None and repaint.shape[1:3] != image.shape[1:3]:
             raise InputError(
                 "mask",

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 BRAND = 0.25  # how much of the match a saturated colour takes: brand colours stay
 EXPOSURE = (0.6, 1.5)  # limits of the change in brightness
 CAST = (0.75, 1.33)  # limits of the change of a channel
+# CIEDE2000 that a grey may move at an amount of 1: at the default of 0.4 a white moves less than 5, which still looks white.
+FARTHEST = 11.0
+GREYS = (0.25, 0.5, 0.75, 0.97)  # those for which that is checked, sRGB
+VARIED = (
+    (2.0, 8.0),
+    (3.0, 12.0),
+)  # standard deviations of a scene's Lab chroma and lightness: of a backdrop, of a photograph
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
@@ -83,14 +90,16 @@ def saturation(rgb: np.ndarray) -> np.ndarray:
 def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amount: float) -> np.ndarray:
     """A product [H, W, 3] (sRGB, straight) in the light of a scene [N, 3]; amount 0 (unchanged) to 1.
 
-    Its greys take the scene's cast (grey world, von Kries gains in linear light) and part of the scene's brightness;
-    saturated colours, which are the brand's, only a quarter of that.
+    Its greys take the scene's cast (grey world, von Kries gains in linear light) and part of the scene's brightness, and
+    move no farther than `FARTHEST` CIEDE2000 at an amount of 1; saturated colours, which are the brand's, only a
+    quarter of that. Where a scene is of one material, its colour is that material's, not the light's: nothing changes.
     """
     import numpy as np
 
     if amount == 0:
         return product
-    linear, around = to_linear(product), to_linear(scene).reshape(-1, 3).mean(0)
+    scene = scene.reshape(-1, 3)
+    linear, around = to_linear(product), to_linear(scene).mean(0)
     solid = alpha > 0.9
     grey = solid & (saturation(product) < 0.35)
     seen = linear[grey if grey.sum() > 64 else solid]
@@ -101,8 +110,33 @@ def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amoun
     own = seen.mean(0) / max(1e-4, float(seen.mean(0) @ weights))
     gains = np.clip((cast / np.maximum(own, 1e-3)) ** 0.5, *CAST)
     exposure = np.clip((float(around @ weights) / max(1e-4, float(seen.mean(0) @ weights))) ** 0.4, *EXPOSURE)
+    of_color, of_brightness = _variety(scene)
+    gains = _bounded(gains**of_color * exposure**of_brightness)
     # Smooth in saturation, so that no edge appears where a colour fades into grey.
     kept = np.clip((saturation(product) - 0.2) / 0.35, 0, 1)
     kept = kept * kept * (3 - 2 * kept)
     share = amount * (1 - (1 - BRAND) * kept)
-    return to_srgb(linear * (gains * exposure).astype(np.float32) ** share[..., None].astype(np.float32))
+    return to_srgb(linear * gains.astype(np.float32) ** share[..., None].astype(np.float32))
+
+
+def _variety(scene: np.ndarray) -> tuple[float, float]:
+    """How many colours, and how many brightnesses, a scene [N, 3] has: 0 for a plain backdrop, 1 for a photograph."""
+    import numpy as np
+
+    spread = to_lab(scene[:: max(1, len(scene) // 20_000)]).std(0)
+    color, brightness = float(np.hypot(spread[1], spread[2])), float(spread[0])
+    found = [np.clip((x - low) / (high - low), 0, 1) for x, (low, high) in zip((color, brightness), VARIED)]
+    return float(found[0]), float(found[1])
+
+
+def _bounded(gains: np.ndarray) -> np.ndarray:
+    """Gains [3] of linear light, so much nearer to 1 that no grey moves farther than FARTHEST."""
+    import numpy as np
+
+    greys = np.repeat(to_linear(np.array(GREYS))[:, None], 3, 1)
+    before = to_lab(to_srgb(greys))
+    for share in np.linspace(1, 0, 21):
+        moved = delta_e_2000(before, to_lab(to_srgb(greys * gains**share)))
+        if moved.max() <= FARTHEST:
+            return gains**share
+    return np.ones(3)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, ModelFilesError, require_number
-from ..images import require_picture, to_levels
+from ..images import require_colors, to_levels
 from . import matting, outline, solid
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def cut_out(
     """
     import torch
 
-    pictures = require_picture("image", images)
+    pictures = require_colors("image", images)
     done: list[Cutout] = []
     for index, picture in enumerate(pictures):
         between()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import ANCHORS, Box, anchor_shares
 from ..errors import InputError, require_number
-from ..images import require_mask, require_one_each, require_picture
+from ..images import require_colors, require_mask, require_one_each, require_picture
 from ..layout.adjusted import adjusted
 from ..layout.layout import Layout, Light
 from ..layout.light import estimate_light
 from . import color, shadow
+from .transparency import marks_background
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,9 @@ LIGHTS = {  # the azimuth of Light
     "front left": 225.0,
     "front right": 135.0,
 }
+BACKGROUND_MARKED = (
+    "product_mask seems to mark the background, as Load Image's MASK does: connect Invert Mask before it (1 = product)"
+)
 FAINT = 0.02  # alpha; less is no part of the product's box
 
 
@@ -83,6 +87,7 @@ class Placed(NamedTuple):
     mask: torch.Tensor  # MASK [B, H, W], the products' alpha
     shadow: torch.Tensor  # MASK [B, H, W], the shadows' opacity
     layout: Layout  # of the first picture: where the products really stand
+    notes: tuple[str, ...] = ()  # sentences for the user
 
 
 class Product(NamedTuple):
@@ -137,14 +142,15 @@ def place(
     done = [_compose(backgrounds[index], group, placement, layout) for index, group in jobs]
     pictures, mattes, shadows, layouts = zip(*done)
     image, matte, dark = (torch.from_numpy(np.stack(part)) for part in (pictures, mattes, shadows))
-    return Placed(image, matte, dark, layouts[0])
+    inverted = any(marks_background(alpha) for alpha in require_mask("product_mask", mask))
+    return Placed(image, matte, dark, layouts[0], (BACKGROUND_MARKED,) if inverted else ())
 
 
 def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
     """Products with their mattes, each cropped to what is not transparent. Raises InputError where they do not match."""
     import numpy as np
 
-    pictures = require_picture("product", product).numpy()
+    pictures = require_colors("product", product).numpy()
     mattes = require_mask("product_mask", mask)
     count, height, width = pictures.shape[:3]
     require_one_each("product_mask", mattes, count, width, height, "product")

@@ -351,22 +351,70 @@ def test_ciede2000_against_published_pairs():
         assert abs(float(color.delta_e_2000(np.array(first, float), np.array(second, float))) - expected) < 1e-4
 
 
-@pytest.mark.parametrize("scene", [(0.9, 0.75, 0.5), (0.15, 0.18, 0.35), (0.5, 0.6, 0.5), (0.95, 0.95, 0.95)])
-def test_brand_colours_stay_while_greys_take_the_scene_s_light(scene):
-    random = np.random.default_rng(0)
-    brand = np.array([[0.85, 0.1, 0.12], [0.05, 0.3, 0.7], [0.95, 0.75, 0.05], [0.1, 0.5, 0.25]])
-    product = np.concatenate([brand[random.integers(0, 4, 400)], np.repeat(random.uniform(0.3, 0.9, (400, 1)), 3, -1)])
-    product = product.reshape(20, 40, 3).astype(np.float32)
-    matched = color.match_light(
-        product, np.ones((20, 40), np.float32), np.tile(scene, (100, 1)), Placement().color_match
+def surroundings(light) -> np.ndarray:
+    """Things of many colours [N, 3] in a light."""
+    things = np.random.default_rng(1).uniform(0.1, 0.9, (400, 3))
+    return color.to_srgb(color.to_linear(things) * np.array(light)).astype(np.float32)
+
+
+BRAND_AND_GREYS = np.concatenate(
+    [
+        np.repeat([[0.85, 0.1, 0.12], [0.05, 0.3, 0.7], [0.95, 0.75, 0.05], [0.1, 0.5, 0.25]], 100, 0),
+        np.repeat(np.linspace(0.3, 0.9, 300)[:, None], 3, -1),
+        np.full((100, 3), 248 / 255),
+    ]
+).reshape(20, 40, 3)
+
+
+def moved_by(scene: np.ndarray, product: np.ndarray = BRAND_AND_GREYS) -> np.ndarray:
+    """CIEDE2000 [H, W] of every colour of a product, at the default."""
+    product = product.astype(np.float32)
+    matched = color.match_light(product, np.ones(product.shape[:2], np.float32), scene, Placement().color_match)
+    return color.delta_e_2000(color.to_lab(product), color.to_lab(matched))
+
+
+@pytest.mark.parametrize("light", [(0.9, 0.75, 0.5), (0.15, 0.18, 0.35), (0.5, 0.6, 0.5), (0.95, 0.95, 0.95)])
+def test_brand_colours_stay_while_greys_take_the_scene_s_light(light):
+    moved = moved_by(surroundings(light))
+    saturated = color.saturation(BRAND_AND_GREYS) > 0.5
+    assert moved[saturated].max() <= 5
+    assert moved[~saturated].max() <= 5
+    if max(light) - min(light) > 0.15:
+        assert moved[~saturated].mean() > 1.5 * moved[saturated].mean()
+        assert moved[~saturated].mean() > 1.5
+    unchanged = color.match_light(BRAND_AND_GREYS, np.ones((20, 40), np.float32), surroundings(light), 0)
+    assert (unchanged == BRAND_AND_GREYS).all()
+
+
+BACKDROPS = ("#d02030", "#808080", "#f8c8d4", "#ffffff", "#000000", "#1040c0", "#20a040", "#ffd020", "#6a4020")
+
+
+@pytest.mark.parametrize("backdrop", BACKDROPS)
+@pytest.mark.parametrize("falloff", [0, 0.15])
+def test_a_plain_backdrop_is_no_light(backdrop, falloff):
+    """Paper behind a product, with light that falls off on it; three photographs of many colours are tested above."""
+    paper = np.array([int(backdrop[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    scene = paper * np.linspace(1 - falloff, 1, 400)[:, None]
+    assert moved_by(scene).max() <= (0.01 if not falloff else 2.5)
+
+
+def test_a_white_product_stays_white_on_red():
+    out = place.place(
+        torch.tensor([0.816, 0.125, 0.188]).expand(1, 160, 200, 3), *block((248 / 255,) * 3), Placement(shadow="none")
     )
-    moved = color.delta_e_2000(color.to_lab(product), color.to_lab(matched))
-    saturated = color.saturation(product) > 0.5
-    assert moved[saturated].mean() <= 5
-    if max(scene) - min(scene) > 0.15:
-        assert moved[~saturated].mean() > moved[saturated].mean()
-    unchanged = color.match_light(product, np.ones((20, 40), np.float32), np.tile(scene, (100, 1)), 0)
-    assert (unchanged == product).all()
+    box = out.layout.products[0]
+    middle = out.image[0, box.y + box.height // 2, box.x + box.width // 2]
+    assert (middle * 255).round().tolist() == [248, 248, 248]
+
+
+@pytest.mark.parametrize(("inverted", "count"), [(False, 0), (True, 1)])
+def test_a_mask_that_marks_the_background_is_said(inverted, count):
+    product, mask = block()
+    out = place.place(ground(), product, 1 - mask if inverted else mask, Placement())
+    assert len(out.notes) == count
+    if inverted:
+        assert "Invert Mask" in out.notes[0]
+    assert place.place(ground(), product, torch.ones_like(mask), Placement()).notes == ()
 
 
 def test_linear_light_and_back():
