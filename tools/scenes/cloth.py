@@ -1,0 +1,79 @@
+"""Cloth with real folds: a sheet pushed together on a table, by position-based dynamics (Müller et al. 2007)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Push(NamedTuple):
+    squeeze: tuple[float, float]  # by which share the sheet is pushed together in x and in y
+    flat: float  # radius around the origin that stays flat: where a product stands
+    stiffness: float  # 0..1 against bending: higher gives wider folds
+    turn: float  # radians by which the folds are turned
+
+
+def pushed(width: float, depth: float, cells: int, push: Push, seed: int) -> np.ndarray:
+    """[cells, cells, 3]: a sheet of `width` x `depth` lying on z = 0, in folds.
+
+    It starts pushed together and uneven; restoring the lengths between neighbours then raises the folds.
+    """
+    rng = np.random.default_rng(seed)
+    u, v = np.meshgrid(np.linspace(-0.5, 0.5, cells) * width, np.linspace(-0.5, 0.5, cells) * depth, indexing="ij")
+    rest = np.stack([u, v], -1)
+    cos, sin = np.cos(push.turn), np.sin(push.turn)
+    along, across = rest @ [cos, sin], rest @ [-sin, cos]
+    along, across = (
+        part - np.sign(part) * share * np.maximum(np.abs(part) - 0.7 * push.flat, 0)
+        for part, share in zip((along, across), push.squeeze)
+    )
+    target = np.stack([cos * along - sin * across, sin * along + cos * across], -1)
+    loose = np.clip((np.hypot(u, v) - push.flat) / (0.9 * push.flat), 0, 1)
+    points = np.dstack([target, np.maximum(0, loose * (0.06 + 0.22 * _bumps(rng, rest, push.turn)))])
+    edge = np.zeros((cells, cells), bool)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
+    step = (width / (cells - 1), depth / (cells - 1))
+    for _ in range(110):
+        _keep_lengths(points, step, push.stiffness)
+        points[edge, :2] = target[edge]
+        points[..., :2] += (target - points[..., :2]) * (1 - loose)[..., None] * 0.5
+        points[..., 2] -= 0.002
+        points[..., 2] *= 0.6 + 0.4 * loose
+        np.maximum(points[..., 2], 0, out=points[..., 2])
+    return points
+
+
+def _bumps(rng: np.random.Generator, at: np.ndarray, turn: float) -> np.ndarray:
+    """Uneven waves, most of them across the main push."""
+    angle = turn + rng.normal(0, 0.3, 40)
+    way = np.stack([np.cos(angle), np.sin(angle)], -1) * rng.uniform(2.0, 5.0, (40, 1))
+    return np.sin(at @ way.T + rng.uniform(0, 6.3, 40)).mean(-1) * 40**0.5
+
+
+def _keep_lengths(points: np.ndarray, step: tuple[float, float], stiffness: float) -> None:
+    """Neighbours at their own distance, diagonals too; those four apart at theirs as far as the cloth is stiff."""
+    diagonal = float(np.hypot(*step))
+    for di, dj, length, strength in (
+        (1, 0, step[0], 1.0),
+        (0, 1, step[1], 1.0),
+        (1, 1, diagonal, 0.5),
+        (1, -1, diagonal, 0.5),
+        (4, 0, 4 * step[0], stiffness),
+        (0, 4, 4 * step[1], stiffness),
+    ):
+        for start in range(2):
+            _pull(points, di, dj, start, length, strength)
+
+
+def _pull(points: np.ndarray, di: int, dj: int, start: int, length: float, strength: float) -> None:
+    n = points.shape[0]
+    first = slice(0, n - di), slice(max(0, -dj), n - max(0, dj))
+    second = slice(di, n), slice(max(0, dj), n - max(0, -dj))
+    way = points[second] - points[first]
+    far = np.linalg.norm(way, axis=-1, keepdims=True) + 1e-9
+    move = way * ((far - length) / far) * (0.25 * strength)
+    if start == 0:
+        points[first] += move
+    else:
+        points[second] -= move
