@@ -17,6 +17,7 @@ from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .prompt import StorefrontAdPrompt
 from .reference import StorefrontReference
+from .scene import StorefrontScene
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
@@ -42,6 +43,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontReport,
     StorefrontAdPrompt,
     StorefrontFlux3Prompt,
+    StorefrontScene,
 ]
 
 

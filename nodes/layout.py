@@ -88,6 +88,11 @@ class StorefrontPlanLayout(io.ComfyNode):
                     tooltip="The words run downwards, in columns: as in Text Overlay. They get a high, narrow place.",
                     advanced=True,
                 ),
+                LAYOUT.Input(
+                    "scene_layout",
+                    optional=True,
+                    tooltip="The layout of Scene: its ground and light are known and need not be guessed.",
+                ),
             ],
             outputs=[
                 LAYOUT.Output("layout"),
@@ -116,6 +121,7 @@ class StorefrontPlanLayout(io.ComfyNode):
         format: str = wishes.AS_PICTURE,
         product_mask=None,
         connection: str = "none",
+        scene_layout=None,
         **wished,
     ) -> io.NodeOutput:
         from ..host import connections, progress
@@ -123,7 +129,7 @@ class StorefrontPlanLayout(io.ComfyNode):
         from ..studio.layout.preview import preview
 
         wish = wishes.Wishes(format=format, **wished)
-        layout = plan_pictures(background, product_mask, headline, wish)
+        layout = plan_pictures(background, product_mask, headline, wish, scene_layout)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
         progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())

@@ -12,6 +12,7 @@ from .advertise import catalogue, poster_from_photo, product_composite
 from .draw import image_to_image, image_to_images, text_to_image, text_to_images
 from .load import Cutter, Model, ModelParts, load_cutter, load_model
 from .result import Report, Result, Stage, Step
+from .scenes import ad_from_photo, find_scene
 
 __all__ = [
     "Cutter",
@@ -26,8 +27,10 @@ __all__ = [
     "Result",
     "Stage",
     "Step",
+    "ad_from_photo",
     "catalogue",
     "example_photo",
+    "find_scene",
     "image_to_image",
     "image_to_images",
     "load_cutter",

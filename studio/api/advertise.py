@@ -17,6 +17,7 @@ from ..product.cutout import Cutout, Edges
 from ..product.place import Placement, place
 from ..product.transparency import is_cut_out
 from ..scale import covering, softened, stretched
+from ..scenes.picture import BankPicture
 from ..text import draw as letters
 from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
@@ -50,7 +51,7 @@ class _Style(NamedTuple):
 
 def product_composite(
     photo: Picture,
-    scene: Picture | str | None = None,
+    scene: Picture | BankPicture | str | None = None,
     headline: str = "",
     *,
     format: str = "1:1 feed",
@@ -72,8 +73,9 @@ def product_composite(
 ) -> Result:
     """A product photo and a headline become an advertisement, as in the workflow product_composite.
 
-    scene: words, which the model draws; or a picture (a file of one as pathlib.Path), scaled and cut to the format;
-    None is a wooden table that the model draws. seed, steps, guidance and model count where it draws. A photo with
+    scene: words, which the model draws; or a picture (a file of one as pathlib.Path), scaled and cut to the format; or
+    one of `find_scene`, whose ground and light are known; None is a wooden table that the model draws. seed, steps,
+    guidance and model count where it draws. A photo with
     transparent background is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a scene
     that is one. layout: in place of a plan, or its JSON; product_scale, text_side and margin are wishes to the plan. An
     empty headline writes nothing. font: a family of the bundled ones, of font_folders, or of the system's. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
@@ -106,7 +108,7 @@ def product_composite(
 
 def catalogue(
     photos: Iterable[Picture],
-    scene: Picture | str | None = None,
+    scene: Picture | BankPicture | str | None = None,
     headlines: str | Iterable[str] = "",
     *,
     same_place: bool = True,
@@ -163,6 +165,7 @@ class _Ground(NamedTuple):
     image: torch.Tensor  # IMAGE [1, H, W, 3]
     seed: int | None = None  # where it was drawn
     model: str | None = None
+    known: Layout | None = None  # of a scene from the bank: its ground and light
 
 
 class _Sketch(NamedTuple):
@@ -184,7 +187,7 @@ def _in_one_place(
     longest = max((words for _, words in pairs), key=len)
     with recorders[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
-        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes)
+        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes, ground.known)
     for (_, words), cut, one in zip(pairs, cuts, recorders):
         yield _finish(cut, words, ground, layout, style, one)
 
@@ -203,7 +206,7 @@ def _one_by_one(
         own = layout
         if own is None:
             with recorder.stage("plan"):
-                own = plan.plan_pictures(ground.image, cut.alpha, words, style.wishes)
+                own = plan.plan_pictures(ground.image, cut.alpha, words, style.wishes, ground.known)
         yield _finish(cut, words, ground, own, style, recorder)
 
 
@@ -285,9 +288,17 @@ def _typeface(font: str, folders: Sequence[str | Path]) -> Typeface:
     return Typeface(all_families([Path(folder) for folder in folders]), font)
 
 
-def _scene(scene: Picture | str | None, format: str, drawing: Drawing, model: ModelChoice) -> _Ground | _Sketch:
+def _scene(
+    scene: Picture | BankPicture | str | None, format: str, drawing: Drawing, model: ModelChoice
+) -> _Ground | _Sketch:
     """What was given for a scene, with everything looked at that can be without drawing. Raises InputError."""
     words = SCENE if scene is None else scene
+    if isinstance(words, BankPicture):
+        if format != AS_PICTURE and (words.layout.width, words.layout.height) != FORMATS[format]:
+            raise InputError(
+                "scene", f"a scene of {words.layout.width}x{words.layout.height}", f"one framed for {format}"
+            )
+        return _Ground(words.image, known=words.layout)
     if not isinstance(words, str):
         picture = read_opaque("scene", words)
         return _Ground(picture if format == AS_PICTURE else covering(picture, FORMATS[format]))

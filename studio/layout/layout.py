@@ -14,6 +14,7 @@ from ..text.design import TextPlan
 
 LARGEST = 100_000  # pixels; far above any picture, far below what breaks arithmetic
 WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
+MOST_CORNERS = 64  # of a support
 ALIGNMENTS = ("left", "center", "right")
 
 
@@ -22,6 +23,14 @@ class Light(NamedTuple):
 
     azimuth: float  # degrees clockwise as seen in the picture: 0 from the top (behind), 90 right, 180 front, 270 left
     elevation: float  # degrees above the ground, 0 (grazing, long shadows) to 90 (overhead)
+
+
+class KnownGround(NamedTuple):
+    """What is known of a scene's ground because it was built, in shares of the picture's width and height."""
+
+    support: tuple[tuple[float, float], ...]  # corners of what a product may stand on
+    stand: tuple[float, float]  # where it stands best
+    horizon: float  # y of the line where the ground begins; may lie outside the picture
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Layout:
     reason_en: str = ""
     reason_ko: str = ""
     safe: Safe | None = None  # what the plan kept free of words, for whoever moves them later; None: not known
+    known: KnownGround | None = None  # of a scene from the bank; None: the ground is guessed from the picture
 
     def to_json(self) -> str:
         """What `parse` reads; a person may edit it."""
@@ -55,6 +65,7 @@ class Layout:
                 },
                 "light": self.light._asdict(),
                 "safe": safe,
+                **({} if self.known is None else {"known": self.known._asdict()}),
                 "reasons": {"en": self.reason_en, "ko": self.reason_ko},
             },
             indent=2,
@@ -95,7 +106,7 @@ class Layout:
 
 def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`
-    may be absent.
+    and `known` may be absent.
 
     Raises InputError that names the field.
     """
@@ -140,7 +151,26 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         str(reasons.get("en", "")),
         str(reasons.get("ko", "")),
         safe,
+        _known(value),
     )
+
+
+def _known(value: Mapping[str, Any]) -> KnownGround | None:
+    if value.get("known") is None:
+        return None
+    part = _mapping(value, "known")
+    support = part.get("support")
+    if not isinstance(support, (list, tuple)) or len(support) > MOST_CORNERS:
+        raise InputError("layout: known.support", support, f"a list of at most {MOST_CORNERS} corners [x, y]")
+    corners = tuple(_place("known.support", corner) for corner in support)
+    return KnownGround(corners, _place("known.stand", part.get("stand")), _number(part, "known.horizon", -10, 10))
+
+
+def _place(name: str, value: Any) -> tuple[float, float]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise InputError(f"layout: {name}", value, "two numbers from 0 to 1")
+    x, y = (_number({"place": part}, f"{name}.place", 0, 1) for part in value)
+    return x, y
 
 
 def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ..canvas import FORMATS, Box, Safe
 from ..errors import InputError
 from ..images import require_mask, require_picture
-from .layout import Layout
+from .layout import Layout, parse
 from .lettering import LEAST_VEIL, alignment, readable
 from .light import estimate_light
 from .pairing import Choice, best_pair
@@ -25,17 +27,32 @@ SMALLEST = 32  # pixels a side
 MOST = 64  # products, as a layout may hold
 
 
-def plan_pictures(background: torch.Tensor, mask: torch.Tensor | None, headline: str, wishes: Wishes) -> Layout:
+def plan_pictures(
+    background: torch.Tensor,
+    mask: torch.Tensor | None,
+    headline: str,
+    wishes: Wishes,
+    scene_layout: Layout | Mapping[str, Any] | str | None = None,
+) -> Layout:
     """`plan` for the first picture of IMAGE [B, H, W, 3] and each product of MASK [P, h, w]."""
     import torch
 
     first = background[:1] if isinstance(background, torch.Tensor) else background
     pictures = require_picture("background", first).numpy()
-    return plan(pictures[0], [] if mask is None else list(require_mask("product_mask", mask)), headline, wishes)
+    masks = [] if mask is None else list(require_mask("product_mask", mask))
+    return plan(pictures[0], masks, headline, wishes, scene_layout)
 
 
-def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes: Wishes) -> Layout:
+def plan(
+    background: np.ndarray,
+    masks: list[np.ndarray],
+    headline: str,
+    wishes: Wishes,
+    scene_layout: Layout | Mapping[str, Any] | str | None = None,
+) -> Layout:
     """The layout for a picture [H, W, 3] in 0..1, the products' masks [h, w], and the words.
+
+    `scene_layout`: the layout of a scene from the bank, whose ground and light are known and are not guessed then.
 
     Without a mask the picture is taken to hold its product already, and only the words are placed. Raises InputError
     for an empty mask, more than 64 of them, a picture of less than 32 pixels, and one that has not the format's shape.
@@ -55,11 +72,26 @@ def plan(background: np.ndarray, masks: list[np.ndarray], headline: str, wishes:
     if shapes and wishes.batch == EACH:  # one box that holds each of them
         shapes = [Shape(max(one.width for one in shapes), max(one.height for one in shapes), shapes[0].foot)]
     scene = look_at(background, subject=not shapes)
+    given = None if scene_layout is None else _known_layout(scene_layout, width, height)
+    if given is not None and given.known is not None:
+        scene = scene._replace(horizon=given.known.horizon, known=given.known)
+        if wishes.format == AS_PICTURE:  # a scene has the size of its format
+            named = next((name for name, size in FORMATS.items() if size == (width, height)), AS_PICTURE)
+            wishes = replace(wishes, format=named)
     free, safe = margin_edges(wishes, width, height), safe_edges(wishes, width, height)
     products = product_places(shapes, scene, width, height, wishes, safe, free)
     words = word_places(scene, headline, width, height, wishes, safe)
     choice = best_pair(products, words, scene, width, height, wishes.vertical)
-    return _finished(background, choice, shapes, scene, width, height, safe)
+    layout = _finished(background, choice, shapes, scene, width, height, safe)
+    return layout if given is None else replace(layout, light=given.light, known=given.known)
+
+
+def _known_layout(value: Layout | Mapping[str, Any] | str, width: int, height: int) -> Layout:
+    """A scene's layout for a picture of this size. Raises InputError for one that knows no ground."""
+    layout = parse(value).on(width, height)
+    if layout.known is None:
+        raise InputError("scene_layout", "a layout without a known ground", "the layout of Scene, or none")
+    return layout
 
 
 def _finished(

@@ -10,10 +10,15 @@ from .scene import EYE, BoxMeans, Scene, share_hidden
 from .wishes import Wishes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
+
+    from .layout import KnownGround
 
 GAP = 0.06  # between products, times the tallest one's height
 BEST = 350  # of each kind are paired
+KNOWN_SHARE = 0.17  # of the picture: how large a product is on a ground that is known
 
 
 class Shape(NamedTuple):
@@ -62,6 +67,8 @@ def product_places(
     if not shapes:
         return ProductPlaces(np.zeros((1, 4)), np.zeros(1), np.zeros(1), np.zeros(1))
     group = group_of(shapes)
+    if scene.known is not None:
+        return _known_places(scene.known, group, scene, width / height, wishes, free)
     shape = group.width / group.height * height / width  # width for a height of 1, both as shares of the picture
     tallest = min(1 - free.top - free.bottom, (1 - 2 * free.left) / shape)
     heights = [wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.2, 0.76, 13)
@@ -92,6 +99,51 @@ def product_places(
     score = size + spot - depth * (1 - platform) + platform - 1.3 * straddles - 1.4 * covered - 1.8 * hidden
     best = np.argsort(-score, kind="stable")[:BEST]
     return ProductPlaces(boxes[best], score[best], hidden[best], platform[best])
+
+
+def _known_places(
+    ground: KnownGround, group: Shape, scene: Scene, aspect: float, wishes: Wishes, free: Safe
+) -> ProductPlaces:
+    """Sizes x places around where a product stands best, scored by size and by how much of its foot is supported."""
+    import numpy as np
+
+    shape = group.width / group.height / aspect
+    x, y = ground.stand
+    tallest = min(y - free.top, (1 - 2 * free.left) / shape)
+    heights = [wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.2, 0.76, 15)
+    heights = np.unique(np.clip(heights, 0.02, max(0.02, tallest)).round(4))
+    rows = [y + (edge - y) * part for edge, part in ((_nearest(ground, -1), 0.35), (y, 0), (_nearest(ground, 1), 0.25))]
+    grid = np.stack(np.meshgrid(heights, rows, np.linspace(-0.12, 0.12, 7), indexing="ij"), -1).reshape(-1, 3)
+    tall, base = grid[:, 0], np.minimum(grid[:, 1], 1 - free.bottom / 2)
+    wide = tall * shape
+    middle = np.clip(x + grid[:, 2], free.left + wide / 2, np.maximum(free.left + wide / 2, 1 - free.right - wide / 2))
+    boxes = np.stack([middle - wide / 2, base - tall, middle + wide / 2, base], -1)
+    feet = boxes[:, :1] + wide[:, None] * np.array(group.foot)
+    apart = np.hypot((middle - x) * aspect, base - y)
+    size = -0.8 * np.abs(np.log(tall * wide / KNOWN_SHARE))
+    lost = np.mean([~inside(ground.support, feet[:, end], base) for end in (0, 1)], 0)
+    hidden = share_hidden(scene, boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None]))
+    score = 2 + size - 3.0 * apart - 3.0 * lost - 0.6 * hidden
+    best = np.argsort(-score, kind="stable")[:BEST]
+    return ProductPlaces(boxes[best], score[best], hidden[best], np.zeros(len(best)))
+
+
+def _nearest(ground: KnownGround, side: int) -> float:
+    """The support's furthest (-1) or nearest (1) edge; where a product stands if it has none."""
+    ys = [y for _, y in ground.support] or [ground.stand[1]]
+    return min(ys) if side < 0 else max(ys)
+
+
+def inside(corners: Sequence[tuple[float, float]], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[N] whether points lie in a polygon, by the even-odd rule; everywhere where it has less than three corners."""
+    import numpy as np
+
+    within = np.full(x.shape, len(corners) < 3)
+    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]] if len(corners) > 2 else ()):
+        if y0 != y1:
+            crossed = ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+            within = within ^ crossed
+    return within
 
 
 def _ground_lines(scene: Scene, safe: Safe, free: Safe) -> np.ndarray:

@@ -20,7 +20,10 @@ def reasons(
         middle = (products[0].x + products[-1].right) / 2 / width
         where = ("left", "왼쪽") if middle < 0.42 else ("right", "오른쪽") if middle > 0.58 else ("middle", "가운데")
         things = ("the product stands", "상품은") if len(products) == 1 else ("the products stand", "상품들은")
-        if choice.products.platform > PLATFORM:
+        if scene.known is not None:
+            english.append(f"{things[0]} {_at(where[0])} on the ground that the scene was built with")
+            korean.append(f"{things[1]} 장면을 만들 때 정한 바닥의 {where[1]}에 놓았고")
+        elif choice.products.platform > PLATFORM:
             english.append(f"{things[0]} {_at(where[0])} on the surface that is set off from the rest")
             korean.append(f"{things[1]} 주변과 구별되는 {where[1]} 받침면 위에 놓았고")
         elif scene.horizon is not None:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from .layout import KnownGround
+
 LONG_SIDE = 160  # cells: enough to place boxes by, few enough to look at all of them
 PATH_SIDE = 96  # cells of the saliency by paths, which walks row by row
 # Pixels in which faces are looked for: those of a tenth of the picture and more; where all of it is of the colour of
@@ -30,6 +32,7 @@ class Scene(NamedTuple):
     faces: np.ndarray  # [F, 4] left, top, right, bottom in 0..1 of the picture
     horizon: float | None  # y in 0..1 of the line where a ground begins, if there is one
     cell: float
+    known: KnownGround | None = None  # where the picture is a scene from the bank
 
 
 def look_at(image: np.ndarray, subject: bool) -> Scene:

@@ -22,6 +22,9 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontFlux3Prompt", "upsampler"),
     ("StorefrontAdPrompt", "connection"),
     ("StorefrontPlanLayout", "connection"),
+    ("StorefrontScene", "setting"),
+    ("StorefrontScene", "palette"),
+    ("StorefrontScene", "scene"),
 }
 
 

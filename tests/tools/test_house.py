@@ -26,6 +26,7 @@ ROOMS = (
     "studio.text",
     "studio.layout",
     "studio.prompt",
+    "studio.scenes",
     "studio.product",
     "studio.output",
     "studio.api",

@@ -1,0 +1,51 @@
+"""The scenes of this ComfyUI: the pack's bank and its user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+
+from ..studio.scenes import bank
+from ..studio.scenes.choose import AUTO, LIGHTS, PALETTES, SETTINGS, Chosen, Named, Wish, choose
+from . import prompting
+
+
+def own_folder() -> Path:
+    """Where a user adds scenes: default/storefront/scenes in ComfyUI's user folder."""
+    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / "scenes"
+
+
+def read() -> bank.Bank:
+    """The bundled scenes and the user's, whose scene of the same name goes before."""
+    return bank.read_bank(bank.BUNDLED, own_folder())
+
+
+def choices() -> dict[str, list[str]]:
+    """The options of the node's widgets, as the bank has them now."""
+    scenes = read().scenes
+    known = scenes.values()
+    return {
+        "setting": [AUTO, *_options(SETTINGS, (scene.setting for scene in known))],
+        "palette": [AUTO, *_options(PALETTES, (scene.palette for scene in known))],
+        "light": [AUTO, *LIGHTS],
+        "scene": [AUTO, *scenes],
+    }
+
+
+def _options(table: dict[str, Named], present) -> list[str]:
+    """What the bank holds, in the table's order; a user's own names last."""
+    present = set(present)
+    return [key for key in table if key in present] + sorted(present - set(table))
+
+
+def chosen(wish: Wish) -> Chosen:
+    """The scene that suits a wish, and notes for the node's run: wishes not met, folders that could not be used."""
+    found = read()
+    scene, notes = choose(found, wish, prompting.library())
+    return Chosen(scene, (*notes, *found.problems))
+
+
+def fingerprint() -> str:
+    """Another text when scenes were added, changed or removed."""
+    return str(bank.stamps(bank.BUNDLED, own_folder()))

@@ -1,0 +1,119 @@
+"""A rendered scene for a product to stand in."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio import canvas
+from ..studio.scenes import choose
+from .layout import LAYOUT
+
+
+class StorefrontScene(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..host import prompting, scenes
+
+        options = scenes.choices()
+        return io.Schema(
+            node_id="StorefrontScene",
+            display_name="Scene (Storefront)",
+            category="Storefront/Layout",
+            description="A path-traced scene from the bank, framed for the format, with its ground and light known. Needs no model.",
+            search_aliases=["background", "backdrop", "product scene", "stage", "배경", "장면"],
+            inputs=[
+                io.String.Input(
+                    "words",
+                    multiline=True,
+                    default="",
+                    tooltip="What is advertised or where, Korean or English: chooses what is left at auto. May be empty.",
+                    optional=True,
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=list(canvas.FORMATS),
+                    default="1:1 feed",
+                    tooltip="The size. Each scene is rendered for its format.",
+                    optional=True,
+                ),
+                io.Combo.Input(
+                    "trade",
+                    options=[choose.AUTO, *prompting.headings().trades],
+                    default=choose.AUTO,
+                    tooltip="auto: found by the words.",
+                    optional=True,
+                ),
+                io.Combo.Input(
+                    "setting",
+                    options=options["setting"],
+                    default=choose.AUTO,
+                    tooltip="Where the product stands.",
+                    optional=True,
+                ),
+                io.Combo.Input(
+                    "palette",
+                    options=options["palette"],
+                    default=choose.AUTO,
+                    tooltip="The scene's main color.",
+                    optional=True,
+                ),
+                io.Combo.Input(
+                    "light",
+                    options=options["light"],
+                    default=choose.AUTO,
+                    tooltip="Where the light comes from.",
+                    optional=True,
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="Another seed, another of the scenes that suit.",
+                    optional=True,
+                ),
+                io.Combo.Input(
+                    "scene",
+                    options=options["scene"],
+                    default=choose.AUTO,
+                    optional=True,
+                    tooltip="One scene by its name. With a light chosen it is mirrored where that fits better.",
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "view",
+                    options=[choose.AUTO, *choose.VIEWS],
+                    default=choose.AUTO,
+                    optional=True,
+                    tooltip="As your photo was taken: level with the product, or from above, as food often is.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", display_name="IMAGE"),
+                LAYOUT.Output("layout", tooltip="Knows the ground and the light: to Plan Layout's scene_layout."),
+                io.String.Output("caption", display_name="CAPTION", tooltip="The scene in English, for Encode Prompt."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, trade="", setting="", palette="", scene="") -> bool:
+        """In place of ComfyUI's "not in list": scenes and presets come and go; execute names what is wrong."""
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        from ..host import scenes
+
+        return scenes.fingerprint()
+
+    @classmethod
+    def execute(cls, words: str = "", format: str = "1:1 feed", **wishes) -> io.NodeOutput:
+        from ..host import progress, scenes
+        from ..studio.scenes.picture import frame
+
+        scene, notes = scenes.chosen(choose.Wish(words, **wishes))
+        made = frame(scene, format)
+        progress.say_all([choose.described(scene), *notes], cls.hidden.unique_id)
+        return io.NodeOutput(made.image, made.layout, scene.caption)

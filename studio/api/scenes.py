@@ -1,0 +1,72 @@
+"""A scene of the bank, and an advertisement from a photo and a sentence on one. Neither needs a model that draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..layout.wishes import AS_PICTURE
+from ..prompt import advert, presets
+from ..scenes import bank
+from ..scenes.choose import AUTO, Wish, choose
+from ..scenes.picture import BankPicture, frame
+from .advertise import product_composite
+from .draw import require_several, require_words
+from .result import Result
+
+if TYPE_CHECKING:
+    from ..images import Picture
+
+
+def find_scene(
+    words: str = "",
+    *,
+    format: str = "1:1 feed",
+    trade: str = AUTO,
+    setting: str = AUTO,
+    palette: str = AUTO,
+    light: str = AUTO,
+    scene: str = AUTO,
+    view: str = AUTO,
+    seed: int = 0,
+    scene_folders: Sequence[str | Path] = (),
+) -> BankPicture:
+    """A scene of the bank for a product to stand in, as the node Scene chooses it: `image`, `layout`, `caption`.
+
+    words: what is advertised or where, Korean or English; they choose what is left at "auto". seed: another of the scenes
+    that suit. scene: one by its name. view: "level", or "from above" for a photo taken so. scene_folders: folders of scenes of your own. Raises InputError.
+    """
+    require_words("words", words)
+    require_several("scene_folders", scene_folders)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError("seed", seed, "a whole number")
+    found = bank.read_bank(bank.BUNDLED, *map(Path, scene_folders))
+    chosen = choose(found, Wish(words, trade, setting, palette, light, scene, seed, view), presets.read_library())
+    return frame(chosen.scene, format, (*chosen.notes, *found.problems))
+
+
+def ad_from_photo(
+    photo: Picture,
+    words: str,
+    headline: str | None = None,
+    *,
+    format: str = "1:1 feed",
+    scene: BankPicture | None = None,
+    view: str = AUTO,
+    seed: int = 0,
+    **wishes: Any,
+) -> Result:
+    """A product photo and a sentence become an advertisement, as in the workflow ad_from_photo.
+
+    The sentence chooses the scene and gives the headline, where none is given; `scene` is one of `find_scene` in its
+    place. The other inputs are those of `product_composite`. Raises InputError.
+    """
+    require_words("words", words)
+    if format == AS_PICTURE:
+        raise InputError("format", format, "a format with a size")
+    if headline is None:
+        headline = advert.compose(advert.Order(words, seed=seed), presets.read_library(), ()).headline
+    ground = find_scene(words, format=format, view=view, seed=seed) if scene is None else scene
+    return product_composite(photo, ground, headline, format=format, **wishes)

@@ -1,0 +1,215 @@
+"""Which scene of the bank suits: by trade, setting, palette and light, or by what words say. The seed decides a draw."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..errors import InputError
+from ..layout.layout import Light
+from ..prompt.presets import Library
+from ..prompt.reading import clean, find_trade
+from .bank import Bank, Scene, mirrored
+
+AUTO = "auto"
+
+
+class Named(NamedTuple):
+    """What a choice is called, for people and in their words."""
+
+    ko: str
+    words: tuple[str, ...]  # Korean and English; found anywhere in Korean text, as whole words in English
+
+
+SETTINGS: dict[str, Named] = {
+    "wooden table": Named("나무 테이블", ("나무 테이블", "나무 식탁", "원목", "나무", "wood", "wooden", "oak")),
+    "marble counter": Named("대리석 상판", ("대리석", "marble")),
+    "pastel studio": Named("파스텔 스튜디오", ("파스텔", "스튜디오", "받침대", "포디움", "pastel", "studio", "podium")),
+    "concrete": Named("콘크리트", ("콘크리트", "시멘트", "concrete", "cement")),
+    "draped cloth": Named(
+        "주름 천", ("린넨", "리넨", "새틴", "실크", "천 위", "linen", "satin", "silk", "cloth", "fabric")
+    ),
+    "window light": Named("창가 햇살", ("창가", "햇살", "창문", "나뭇잎 그림자", "window", "sunlight", "leaf shadows")),
+    "cafe at night": Named("밤의 카페", ("밤", "야경", "조명", "보케", "night", "bokeh", "evening")),
+    "shop shelf": Named("가게 진열대", ("진열", "선반", "매대", "가게", "shelf", "shelves", "shop")),
+    "kitchen": Named("주방", ("주방", "부엌", "조리", "kitchen", "worktop")),
+    "desk": Named("책상", ("책상", "서재", "desk", "office")),
+    "bathroom shelf": Named("욕실 선반", ("욕실", "세면", "화장실", "타일", "bathroom", "tiles")),
+    "dark studio": Named("어두운 스튜디오", ("어두운", "검은", "블랙", "네온", "dark", "black", "neon")),
+    "paper window": Named("한지 창", ("한지", "한옥", "창호", "전통", "hanok", "paper window", "lattice")),
+    "market stall": Named("시장 좌판", ("시장", "좌판", "장터", "market", "stall")),
+    "beach": Named("해변", ("해변", "바다", "모래", "여름", "beach", "sea", "sand", "summer")),
+    "grass": Named("잔디", ("잔디", "풀밭", "들판", "소풍", "grass", "lawn", "picnic")),
+    "stone steps": Named("돌계단", ("돌계단", "계단", "정원", "stone", "steps", "garden")),
+    "snow": Named("눈밭", ("눈밭", "눈 위", "설원", "겨울", "크리스마스", "snow", "winter", "christmas")),
+    "still water": Named("잔잔한 물", ("물 위", "수면", "물결", "수분", "water", "ripple")),
+}
+PALETTES: dict[str, Named] = {
+    "beige": Named("베이지", ("베이지", "beige")),
+    "grey": Named("회색", ("회색", "그레이", "grey", "gray")),
+    "pink": Named("분홍", ("분홍", "핑크", "벚꽃", "딸기", "pink", "rose")),
+    "sage": Named("세이지", ("세이지", "초록", "녹색", "그린", "말차", "녹차", "sage", "green")),
+    "blue": Named("파랑", ("파랑", "파란", "하늘색", "블루", "blue", "sky")),
+    "cream": Named("크림", ("크림", "아이보리", "cream", "ivory")),
+    "terracotta": Named("테라코타", ("테라코타", "벽돌", "주황", "terracotta", "brick", "orange")),
+    "lavender": Named("라벤더", ("라벤더", "보라", "lavender", "purple", "violet")),
+    "mint": Named("민트", ("민트", "mint")),
+    "yellow": Named("노랑", ("노랑", "노란", "레몬", "개나리", "yellow", "lemon")),
+    "navy": Named("남색", ("남색", "네이비", "navy")),
+    "wine": Named("와인", ("와인", "자주", "버건디", "wine", "burgundy")),
+}
+# Azimuths as in layout.Light: 0 from behind, 90 from the right.
+LIGHTS: dict[str, float] = {
+    "behind": 0,
+    "right behind": 45,
+    "right": 90,
+    "right front": 135,
+    "front": 180,
+    "left front": 225,
+    "left": 270,
+    "left behind": 315,
+}
+LEVEL, ABOVE = "level", "from above"
+VIEWS = (LEVEL, ABOVE)
+STEEP = 24.0  # degrees down: a camera that looks down more than that looks from above
+WEIGHTS = {"view": 16.0, "setting": 8.0, "palette": 4.0, "trade": 3.0, "light": 2.0}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a scene should be like; AUTO leaves it to the words, or open."""
+
+    words: str = ""
+    trade: str = AUTO
+    setting: str = AUTO
+    palette: str = AUTO
+    light: str = AUTO
+    scene: str = AUTO  # one of the bank by its id
+    seed: int = 0
+    view: str = AUTO  # how the photo was taken: LEVEL, or ABOVE as food often is
+
+
+class Chosen(NamedTuple):
+    scene: Scene
+    notes: tuple[str, ...]  # wishes that no scene of the bank meets
+
+
+def choose(bank: Bank, wish: Wish, library: Library) -> Chosen:
+    """The scene that meets most of a wish, the seed deciding between equals; each also counts mirrored.
+
+    Adding a scene changes what few seeds give (rendezvous hashing). Raises InputError for an empty bank and for a name
+    that is not known.
+    """
+    if not bank.scenes:
+        raise InputError("scene", "no scene", "a bank with scenes in models/scenes or in the user's folder")
+    candidates = _named(bank, wish.scene) if wish.scene != AUTO else list(bank.scenes.values())
+    wanted = _wanted(wish, bank, library)
+    both = [variant for scene in candidates for variant in (scene, mirrored(scene))]
+    if wish.scene != AUTO and wanted["light"] is None:
+        both = both[:1]  # a scene asked for by name comes as it is
+    scores = [_score(scene, wanted) for scene in both]
+    best = max(scores)
+    equals = [scene for scene, score in zip(both, scores) if score == best]
+    scene = max(equals, key=lambda scene: _draw(wish.seed, scene))
+    asked = {name: value for name, value in wanted.items() if getattr(wish, name) != AUTO}
+    return Chosen(scene, _unmet(scene, asked))
+
+
+def _named(bank: Bank, name: str) -> list[Scene]:
+    if name not in bank.scenes:
+        raise InputError("scene", name, "auto, or one of: " + ", ".join(bank.scenes))
+    return [bank.scenes[name]]
+
+
+def _wanted(wish: Wish, bank: Bank, library: Library) -> dict[str, str | None]:
+    """What is wished for, by choice or by the words; None: open. Unknown names raise InputError."""
+    from ..prompt import presets
+
+    text = clean("words", wish.words)
+    settings = {*SETTINGS, *(scene.setting for scene in bank.scenes.values())}
+    palettes = {*PALETTES, *(scene.palette for scene in bank.scenes.values())}
+    wanted: dict[str, str | None] = {}
+    for name, value, known, table in (
+        ("setting", wish.setting, settings, SETTINGS),
+        ("palette", wish.palette, palettes, PALETTES),
+    ):
+        if value != AUTO and value not in known:
+            raise InputError(name, value, "one of: " + ", ".join([AUTO, *sorted(known)]))
+        wanted[name] = value if value != AUTO else spoken_of(text, table)
+    if wish.light != AUTO and wish.light not in LIGHTS:
+        raise InputError("light", wish.light, "one of: " + ", ".join([AUTO, *LIGHTS]))
+    if wish.view != AUTO and wish.view not in VIEWS:
+        raise InputError("view", wish.view, "one of: " + ", ".join([AUTO, *VIEWS]))
+    wanted["light"] = None if wish.light == AUTO else wish.light
+    wanted["view"] = None if wish.view == AUTO else wish.view
+    if wish.trade != AUTO:
+        wanted["trade"] = presets.find("trade", wish.trade, library.trades).key
+    else:
+        trade, found = find_trade(text, library)
+        wanted["trade"] = trade.key if found else None
+    return wanted
+
+
+def spoken_of(text: str, table: dict[str, Named]) -> str | None:
+    """The key whose longest word stands in the text; None where no word of the table does."""
+    lower = text.lower()
+    found = [(len(word), key) for key, named in table.items() for word in named.words if _stands_in(word, lower)]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _stands_in(word: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}\b", text) is not None if word.isascii() else word in text
+
+
+def _score(scene: Scene, wanted: dict[str, str | None]) -> float:
+    score = 0.0
+    for name, weight in WEIGHTS.items():
+        if wanted[name] is not None:
+            score += weight * _meets(scene, name, str(wanted[name]))
+    return round(score, 6)
+
+
+def _meets(scene: Scene, name: str, value: str) -> float:
+    """1 where a scene is as wished, 0 where it is not; light in between, by the angle."""
+    if name == "trade":
+        return float(value in scene.trades)
+    if name == "light":
+        return float(light_name(scene.light) == value) or 0.5 * max(0.0, 1 - apart(scene.light, LIGHTS[value]) / 90)
+    if name == "view":
+        return float(view_of(scene) == value)
+    return float(getattr(scene, name) == value)
+
+
+def view_of(scene: Scene) -> str:
+    return ABOVE if scene.down > STEEP else LEVEL
+
+
+def apart(light: Light, azimuth: float) -> float:
+    """Degrees between a light's azimuth and another, 0 to 180."""
+    return abs((light.azimuth - azimuth + 180) % 360 - 180)
+
+
+def light_name(light: Light) -> str:
+    """The nearest of the eight directions."""
+    return min(LIGHTS, key=lambda name: apart(light, LIGHTS[name]))
+
+
+def described(scene: Scene) -> str:
+    """The scene in a few words, for the note of a run."""
+    return f"{scene.id}{' mirrored' if scene.mirrored else ''}: {scene.setting}, {scene.palette}, light from the {light_name(scene.light)}"
+
+
+def _unmet(scene: Scene, wanted: dict[str, str | None]) -> tuple[str, ...]:
+    values = {"setting": scene.setting, "palette": scene.palette, "light": light_name(scene.light)}
+    values["trade"], values["view"] = ", ".join(scene.trades) or "none", view_of(scene)
+    return tuple(
+        f"no scene of the bank with {name} {value} goes with the rest; this one has {values[name]}"
+        for name, value in wanted.items()
+        if value is not None and _meets(scene, name, value) < 1
+    )
+
+
+def _draw(seed: int, scene: Scene) -> bytes:
+    return hashlib.sha256(f"{seed}/{scene.id}/{scene.mirrored}".encode()).digest()

@@ -1,0 +1,91 @@
+"""The bundled scenes: complete, as their truth says, and enough for every trade."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from storefront.studio.canvas import FORMATS
+from storefront.studio.layout.plan import plan
+from storefront.studio.layout.products import inside
+from storefront.studio.layout.wishes import AS_PICTURE, Wishes
+from storefront.studio.prompt import presets
+from storefront.studio.scenes import bank, choose, picture
+
+BANK = bank.read_bank(bank.BUNDLED)
+SCENES = list(BANK.scenes.values())
+RENDERED = {"1:1", "4:5", "9:16", "16:9", "3:1"}
+MOST = 14_000_000  # bytes of all pictures
+
+
+def test_nothing_is_broken():
+    assert BANK.problems == ()
+    assert len(SCENES) >= 7
+    assert sum(file.stat().st_size for file in bank.BUNDLED.rglob("*.webp")) <= MOST
+    named = {shot.file for scene in SCENES for shot in scene.shots}
+    assert named == set(bank.BUNDLED.rglob("*.webp"))
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.id)
+def test_a_scene_is_complete_and_its_truth_holds_together(scene):
+    record = json.loads((bank.BUNDLED / scene.id / bank.FILE).read_text("utf-8"))
+    assert set(record["formats"]) == RENDERED
+    assert record["licence"] == "Apache-2.0"
+    assert scene.setting in choose.SETTINGS
+    assert scene.palette in choose.PALETTES
+    for shot in scene.shots:
+        with Image.open(shot.file) as opened:
+            assert max(opened.size) >= 1024
+            assert opened.width / opened.height == pytest.approx(shot.aspect, rel=0.01)
+        x, y = np.array([shot.ground.stand[0]]), np.array([shot.ground.stand[1]])
+        assert inside(shot.ground.support, x, y).all()
+        assert shot.ground.horizon < shot.ground.stand[1]
+
+
+def test_trades_are_those_of_the_presets():
+    assert {trade for scene in SCENES for trade in scene.trades} <= set(presets.read_library().trades)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_each_format_has_its_size_and_keeps_the_ground_in_sight(format):
+    scene = SCENES[len(format) % len(SCENES)]
+    made = picture.frame(scene, format)
+    assert made.image.shape == (1, FORMATS[format].height, FORMATS[format].width, 3)
+    assert float(made.image.std()) > 0.02
+    x, y = made.layout.known.stand
+    assert 0.05 < x < 0.95
+    assert 0.4 < y < 0.97
+
+
+def test_a_mirrored_picture_is_the_mirror_of_the_other():
+    scene = SCENES[0]
+    plain, turned = (picture.frame(one, "16:9 video, slide") for one in (scene, bank.mirrored(scene)))
+    assert float((plain.image.flip(2) - turned.image).abs().max()) <= 0.02  # two resamplings
+    assert turned.layout.known.stand[0] == pytest.approx(1 - plain.layout.known.stand[0])
+    assert turned.layout.light.azimuth == pytest.approx((360 - plain.layout.light.azimuth) % 360)
+
+
+SHAPES = {"bottle": (60, 200), "mug": (120, 110), "box": (200, 130)}
+
+
+@pytest.mark.parametrize(
+    ("scene", "shape"),
+    itertools.islice(itertools.product(SCENES, SHAPES), 0, None, 4),
+    ids=lambda value: value if isinstance(value, str) else value.id,
+)
+def test_a_planned_product_stands_on_the_ground_and_in_the_light_that_are_known(scene, shape):
+    wide, tall = SHAPES[shape]
+    mask = np.zeros((tall + 20, wide + 20), np.float32)
+    mask[10:-10, 10:-10] = 1
+    for format in ("1:1 feed", "9:16 story, reel", "3:1 banner"):
+        made = picture.frame(scene, format)
+        layout = plan(made.image[0].numpy(), [mask], "오늘의 커피", Wishes(format=AS_PICTURE), made.layout)
+        (box,) = layout.products
+        x = np.array([box.x, box.right]) / layout.width
+        y = np.array([box.bottom, box.bottom]) / layout.height
+        assert inside(made.layout.known.support, (x * 0.9 + x.mean() * 0.1), y).all(), format
+        assert layout.light == scene.light
+        assert layout.safe != (0.05, 0.05, 0.05, 0.05) or format == "1:1 feed"  # the format's own safe area
