@@ -25,7 +25,7 @@ from ..studio.layout.layout import Layout
 from ..studio.layout.wishes import Wishes
 from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
 from ..studio.prompt.writers import MOST_NEW_TOKENS, TRIES, Writer, WriterError
-from . import fingerprints
+from . import fingerprints, owner
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,12 @@ def get(name: str) -> Connection:
     return known[name]
 
 
+def require_name(name: str) -> None:
+    """Raise InputError for anything but the name of a connection, or none."""
+    if name != NONE:
+        get(name)
+
+
 def writer(name: str) -> tuple[Hashable, Writer]:
     """(what makes answers the same, the writer) of a connection."""
     connection = get(name)
@@ -170,7 +176,7 @@ def same_origin(request: web.Request) -> bool:
     Browsers say where a writing request comes from, and no page can change what they say. A foreign name that was made
     to point at this machine (DNS rebinding) is its own origin, but cannot have a certificate: of the public names only
     those over https count. A reading request names no origin; there Sec-Fetch-Site tells, which browsers send over https
-    and to this machine alone. A program that is no browser may say the origin itself.
+    and to this machine alone. A program that is no browser may say the origin itself: `owner` is for those.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site not in (None, "same-origin"):
@@ -211,6 +217,8 @@ async def _list(request: web.Request) -> web.Response:
 async def _put(request: web.Request) -> web.Response:
     if not same_origin(request):
         return _refused("only this server's own page may set up connections", 403)
+    if not owner.may_write(request):
+        return owner.refused()
     if request.content_type != "application/json":
         return _refused("wanted: application/json", 415)
     if (request.content_length or LARGEST_REQUEST + 1) > LARGEST_REQUEST:
@@ -255,6 +263,8 @@ def _unreadable(error: _UnreadableError) -> web.Response:
 async def _delete(request: web.Request) -> web.Response:
     if not same_origin(request):
         return _refused("only this server's own page may remove connections", 403)
+    if not owner.may_write(request):
+        return owner.refused()
     try:
         with _WRITING:
             entries = _entries()

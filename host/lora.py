@@ -218,6 +218,16 @@ def style_names() -> list[str]:
     return presets.style_names(prompting.headings().styles, table)
 
 
+def find_style(style: str) -> str:
+    """The listed name of a style, by it or by its key. Raises InputError with the list."""
+    return presets.find_style("style", style, _styles())
+
+
+def require_style(style: str) -> None:
+    if style != NONE:
+        find_style(style)
+
+
 def style_fingerprint() -> object:
     """Changes when a LoRA comes, goes or is replaced, and when a style gets another."""
     try:
@@ -234,8 +244,7 @@ def apply_style(model: Any, clip: Any | None, style: str, strength: float) -> tu
     require_number("strength", strength, 0, 2)
     if style == NONE:
         return model, clip, ["no style chosen"]
-    known = _styles()
-    name = presets.find_style("style", style, known)
+    known, name = _styles(), find_style(style)
     problems = prompting.library().problems
     notes = []
     for entry in known[name]:

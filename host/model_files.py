@@ -13,11 +13,12 @@ from ..studio.errors import InputError, ModelFilesError
 from ..studio.kinds.table import named_editions
 from ..studio.opening import sources
 from ..studio.opening.models import AUTO
-from ..studio.opening.weight_files import GGUF, PICKLES, SUFFIXES
+from ..studio.opening.weight_files import GGUF, PICKLES, SUFFIXES, header_length
 
 BUNDLED = "flux-micro"
 _BUNDLED_FOLDER = Path(__file__).parent.parent / "models" / BUNDLED
 NONE = "none"
+LARGEST_LISTED = 4 * 2**20  # bytes of a header that is read while ComfyUI starts; whole checkpoints have less than 1 MB
 EDITIONS = [AUTO, *named_editions()]
 # Where ComfyUI keeps what. "clip" and "unet" are older names of folders on the same lists.
 FOLDERS = {
@@ -75,16 +76,21 @@ def choices() -> dict[str, dict[str, Path]]:
 
 def whole_files() -> dict[str, Path]:
     """Name -> single file in `checkpoints` that holds a transformer, its text encoders and a VAE."""
-    return {name: path for name, path in _files("checkpoints").items() if _is_whole(path, path.stat().st_mtime_ns)}
+    found = {}
+    for name, path in _files("checkpoints").items():
+        now = path.stat()
+        if _is_whole(path, now.st_size, now.st_mtime_ns):
+            found[name] = path
+    return found
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_whole(path: Path, _changed: int) -> bool:
+def _is_whole(path: Path, _size: int, _changed: int) -> bool:
     if path.suffix.lower() == GGUF:
         return False  # one model a file
     try:
-        return sources.open_source(path).is_whole
-    except ModelFilesError:
+        return header_length(path) <= LARGEST_LISTED and sources.open_source(path).is_whole
+    except (ModelFilesError, OSError):
         return False  # broken, or of another kind: the list of what can be opened is not the place to say so
 
 

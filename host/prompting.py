@@ -70,6 +70,20 @@ def fingerprint(translate: Any, local_model: Any, connection: Any, node_id: str)
     return fingerprints.of(seen, node_id)
 
 
+def require_trade(trade: str) -> None:
+    if trade != advert.AUTO:
+        presets.find("trade", trade, library().trades)
+
+
+def require_style(style: str) -> None:
+    presets.find("style", style, library().styles)
+
+
+def require_folder(local_model: str) -> None:
+    if local_model != NONE:
+        find_folder(local_model)
+
+
 def choices(translate: str, clip: Any, local_model: str, connection: str) -> list[Choice]:
     """The writers that are at hand, in line from the one asked for.
 
@@ -215,19 +229,28 @@ def upsamplers() -> dict[str, Path]:
     return found
 
 
+def find_upsampler(name: str) -> Path:
+    """The folder of a listed one."""
+    known = upsamplers()
+    if not isinstance(name, str) or name not in known:
+        raise InputError("upsampler", name, "one of: " + ", ".join([NONE, *known]))
+    return known[name]
+
+
+def require_upsampler(name: str) -> None:
+    if name != NONE:
+        find_upsampler(name)
+
+
 def flux3_caption(order: flux3.Order, upsampler: str, most_tokens: int) -> str:
     """The caption that FLUX.3 is given, written by its prompt upsampler; "none": the table of boxes alone behind the prompt."""
     require_number("max_tokens", most_tokens, 1, MOST_CAPTION_TOKENS)
     if upsampler == NONE:
         return flux3.caption(order)
-    known = upsamplers()
-    if not isinstance(upsampler, str) or upsampler not in known:
-        raise InputError("upsampler", upsampler, "one of: " + ", ".join([NONE, *known]))
+    folder = find_upsampler(upsampler)
     import transformers
 
-    opened = open_folder(
-        "upsampler", upsampler, known[upsampler], getattr(transformers, UPSAMPLER), transformers.AutoProcessor
-    )
+    opened = open_folder("upsampler", upsampler, folder, getattr(transformers, UPSAMPLER), transformers.AutoProcessor)
     return flux3.upsample(order, opened, opened.reader, most_tokens)
 
 

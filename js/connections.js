@@ -15,6 +15,7 @@ const KOREAN = {
   "Saved. Press R in the editor to see it in the nodes.": "저장했습니다. 편집기에서 R을 누르면 노드에 나타납니다.",
   "Removed.": "삭제했습니다.",
   "No connection yet.": "아직 연결이 없습니다.",
+  "Owner's token": "소유자 토큰",
   "Kept as it was if left empty": "비워 두면 그대로 둡니다",
 };
 
@@ -23,16 +24,17 @@ function say(text) {
   return (korean && KOREAN[text]) || text;
 }
 
-async function ask(method, name, body) {
+async function ask(method, name, body, token) {
   const path = "/storefront/connections" + (name === undefined ? "" : "/" + encodeURIComponent(name));
-  const options = { method, cache: "no-store" };
+  const options = { method, cache: "no-store", headers: {} };
+  if (token) options.headers["X-Storefront-Token"] = token;
   if (body) {
-    options.headers = { "Content-Type": "application/json" };
+    options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
   const answer = await api.fetchApi(path, options);
   const content = await answer.json();
-  if (!answer.ok) throw new Error(content.error);
+  if (!answer.ok) throw Object.assign(new Error(content.error), { token: content.token });
   return content.names;
 }
 
@@ -72,6 +74,9 @@ function connections() {
     placeholder: say("Kept as it was if left empty"),
   });
   const nearby = field(form, "On this machine or in its network", { name: "allow_private", type: "checkbox" });
+  // Asked for only where this page is open on another machine than the server's. It is kept nowhere.
+  const token = field(form, "Owner's token", { name: "token", type: "password", autocomplete: "off" });
+  token.parentElement.style.display = "none";
   const buttons = document.createElement("div");
   buttons.style.cssText = "display:flex; gap:8px; justify-content:flex-end; align-items:center";
   const message = document.createElement("span");
@@ -99,6 +104,7 @@ function connections() {
       message.textContent = text ? say(text) : "";
     } catch (error) {
       message.textContent = error.message;
+      if (error.token) token.parentElement.style.display = "flex";
     } finally {
       key.value = "";
     }
@@ -107,10 +113,10 @@ function connections() {
     event.preventDefault();
     const body = { base_url: address.value.trim(), model: model.value.trim(), allow_private: nearby.checked };
     if (key.value) body.key = key.value;
-    attempt(() => ask("PUT", name.value.trim(), body), "Saved. Press R in the editor to see it in the nodes.");
+    attempt(() => ask("PUT", name.value.trim(), body, token.value.trim()), "Saved. Press R in the editor to see it in the nodes.");
   });
   remove.addEventListener("click", () => {
-    if (name.reportValidity()) attempt(() => ask("DELETE", name.value.trim()), "Removed.");
+    if (name.reportValidity()) attempt(() => ask("DELETE", name.value.trim(), undefined, token.value.trim()), "Removed.");
   });
   form.addEventListener("keydown", (event) => event.stopPropagation()); // or the editor takes letters for shortcuts
   attempt(() => ask("GET"));

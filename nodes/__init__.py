@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .acceleration import StorefrontAccelerate, StorefrontWarmUp
 from .blend import StorefrontBlendIntoScene
+from .checked import check_inputs
 from .cutout import StorefrontRemoveBackground
 from .files import StorefrontLoadComponents
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
@@ -45,6 +46,9 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontFlux3Prompt,
     StorefrontScene,
 ]
+
+for _node in NODES:
+    check_inputs(_node)
 
 
 class StorefrontExtension(ComfyExtension):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio.product import cutout, outline
+from .checked import refusal
 
 
 class StorefrontRemoveBackground(io.ComfyNode):
@@ -109,14 +110,8 @@ class StorefrontRemoveBackground(io.ComfyNode):
     def validate_inputs(cls, model: str | None = None) -> bool | str:
         """In place of ComfyUI's "not in list": which file is missing, and where it goes."""
         from ..host import rembg_models
-        from ..studio.errors import InputError
 
-        try:
-            if model is not None:
-                rembg_models.find(model)
-        except InputError as error:
-            return str(error)
-        return True
+        return refusal((rembg_models.find, model))
 
     @classmethod
     def execute(

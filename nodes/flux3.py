@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .checked import refusal
 from .layout import LAYOUT
 
 
@@ -69,9 +70,11 @@ class StorefrontFlux3Prompt(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, upsampler="") -> bool:
-        """In place of ComfyUI's "not in list": models come and go; execute names what is wrong."""
-        return True
+    def validate_inputs(cls, upsampler="none") -> bool | str:
+        """In place of ComfyUI's "not in list": models come and go."""
+        from ..host import prompting
+
+        return refusal((prompting.require_upsampler, upsampler))
 
     @classmethod
     def execute(

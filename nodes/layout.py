@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..studio import canvas
 from ..studio.layout import wishes
+from .checked import refusal
 
 LAYOUT = io.Custom("STOREFRONT_LAYOUT")
 CATEGORY = "Storefront/Layout"
@@ -103,9 +104,11 @@ class StorefrontPlanLayout(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, connection="none") -> bool:
-        """In place of ComfyUI's "not in list": connections come and go; execute names a wrong one."""
-        return True
+    def validate_inputs(cls, connection="none") -> bool | str:
+        """In place of ComfyUI's "not in list": connections come and go."""
+        from ..host import connections
+
+        return refusal((connections.require_name, connection))
 
     @classmethod
     def fingerprint_inputs(cls, connection="none", **_) -> str:
@@ -150,6 +153,13 @@ class StorefrontEditLayout(io.ComfyNode):
             ],
             outputs=[LAYOUT.Output("layout")],
         )
+
+    @classmethod
+    def validate_inputs(cls, layout_json=None) -> bool | str:
+        """Before a scene is drawn for it."""
+        from ..studio.layout.layout import parse
+
+        return refusal((parse, layout_json))
 
     @classmethod
     def execute(cls, layout_json: str) -> io.NodeOutput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .checked import refusal
 from .flux import CATEGORY
 
 ROWS = (1, 2, 3, 4)
@@ -142,9 +143,11 @@ class StorefrontStyleLora(io.ComfyNode):
         return lora.style_fingerprint()
 
     @classmethod
-    def validate_inputs(cls, style="") -> bool:
+    def validate_inputs(cls, style="none") -> bool | str:
         """In place of ComfyUI's "not in list": styles come and go, and older workflows name them by their keys alone."""
-        return True
+        from ..host import lora
+
+        return refusal((lora.require_style, style))
 
     @classmethod
     def execute(cls, model, style: str = "none", clip=None, strength: float = 1.0) -> io.NodeOutput:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ..studio import canvas
-from ..studio.output import encode, report, saving
+from ..studio.output import encode, names, report, saving
+from .checked import refusal
 from .layout import LAYOUT
 
 CATEGORY = "Storefront/Output"
@@ -109,6 +110,11 @@ class StorefrontSaveImage(io.ComfyNode):
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, filename="cup", also_formats="") -> bool | str:
+        """A name that cannot be used is refused before a picture is drawn for it."""
+        return refusal((names.require_template, filename), (saving.formats_of, also_formats))
 
     @classmethod
     def execute(

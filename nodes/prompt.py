@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio.prompt import advert, writers
+from .checked import refusal
 
 TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
 
@@ -110,9 +111,20 @@ class StorefrontAdPrompt(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, trade="", style="", local_model="", connection="") -> bool:
-        """In place of ComfyUI's "not in list": presets, models and connections come and go; execute names what is wrong."""
-        return True
+    def validate_inputs(
+        cls, trade=advert.AUTO, style="realistic", translate=writers.OFF, local_model="none", connection="none"
+    ) -> bool | str:
+        """In place of ComfyUI's "not in list": presets, models and connections come and go."""
+        from ..host import connections, prompting
+
+        asked = translate in writers.IN_LINE  # a name that nobody asks may be a stranger's
+        return refusal(
+            (prompting.require_trade, trade),
+            (prompting.require_style, style),
+            (writers.require_choice, translate),
+            (prompting.require_folder, local_model if asked else None),
+            (connections.require_name, connection if asked else None),
+        )
 
     @classmethod
     def fingerprint_inputs(cls, translate=writers.OFF, local_model="none", connection="none", **_) -> str:

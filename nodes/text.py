@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..studio import canvas
-from ..studio.text import design, fonts
+from ..studio.contrast import require_color
+from ..studio.text import design, fonts, markup
+from .checked import refusal
 from .layout import LAYOUT
 
 TEXT = "오늘만 [size=150]50%[/size] 할인"
@@ -164,6 +167,26 @@ class StorefrontTextOverlay(io.ComfyNode):
                 io.Image.Output("layer", display_name="LAYER", tooltip="RGBA: the words alone, on transparency."),
             ],
             hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        text="x",
+        color=design.AUTO,
+        outline_color=design.AUTO,
+        shadow_color="#000000",
+        glow_color=design.AUTO,
+        box_color=design.AUTO,
+    ) -> bool | str:
+        """Before a scene is drawn for them."""
+        return refusal(
+            (markup.require_words, text),
+            (partial(design.require_color_or_auto, "color"), color),
+            (partial(design.require_color_or_auto, "outline_color"), outline_color),
+            (partial(require_color, "shadow_color"), shadow_color),
+            (partial(design.require_color_or_auto, "glow_color"), glow_color),
+            (partial(design.require_color_or_auto, "box_color"), box_color),
         )
 
     @classmethod

@@ -8,20 +8,23 @@ LONGEST = 4000  # characters of a message
 
 
 class InputError(ValueError):
-    """An input that cannot be used. The message names the input, its value and what would be right."""
+    """An input that cannot be used. The message names the input, its value and what would be right.
+
+    `wanted` is what the value should be, without a verb; `cure`, in its place, whole sentences that say what to do.
+    """
 
     __module__ = "storefront"  # ComfyUI names an error by its module, which is a path of this machine
 
     def __init_subclass__(cls) -> None:
         cls.__module__ = InputError.__module__
 
-    def __init__(self, name: str, value: object, wanted: str):
+    def __init__(self, name: str, value: object, wanted: str = "", *, cure: str = ""):
         shown = repr(value)
         if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log
             shown = f"{shown[:100]}... ({len(shown)} characters)"
         if len(wanted) > LONGEST:  # what a stranger's file calls things
             wanted = f"{wanted[:LONGEST]}... ({len(wanted)} characters)"
-        super().__init__(f"{name} is {shown}; wanted: {wanted}.")
+        super().__init__(f"`{name}` is {shown}. {cure}" if cure else f"{name} is {shown}; wanted: {wanted}.")
         self.name = name
 
 

@@ -10,7 +10,10 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-MAX_HEADER = 100_000_000  # bytes; a vocabulary of 131,000 words takes 8 million
+MAX_HEADER = 32 * 2**20  # bytes; a vocabulary of 131,000 words takes 8 million
+MOST_ENTRIES = 1_000_000  # of one list; the largest vocabularies have 262,000 words and as many scores
+MOST_FIELDS = 4096
+MOST_TENSORS = 20_000
 MAX_AXES = 4
 ALIGNMENT = 32  # bytes, unless general.alignment says another
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -37,6 +40,10 @@ def read(path: Path) -> Header:
         if magic != b"GGUF" or version not in (2, 3):
             raise ValueError(f"it begins with {magic!r}, version {version}")
         count, fields_count = walk.take("<QQ")
+        if count > MOST_TENSORS or fields_count > MOST_FIELDS:
+            raise ValueError(
+                f"{count} tensors and {fields_count} fields; at most {MOST_TENSORS} and {MOST_FIELDS} are read"
+            )
         fields = {walk.text(): walk.value(*walk.take("<I")) for _ in range(fields_count)}
         tensors = [walk.tensor() for _ in range(count)]
         step = fields.get("general.alignment", ALIGNMENT)
@@ -73,8 +80,8 @@ class _Walk:
         if kind != _LIST:
             raise ValueError(f"a field of type {kind}")
         inner, length = self.take("<IQ")
-        if length > self.end - self.place:
-            raise ValueError(f"a list of {length}")
+        if length > min(self.end - self.place, MOST_ENTRIES):
+            raise ValueError(f"a list of {length}; at most {MOST_ENTRIES} are read")
         if inner == _TEXT:
             return [self.text() for _ in range(length)]
         if inner not in _NUMBERS:

@@ -28,7 +28,10 @@ SAFETENSORS = (".safetensors", ".sft")
 GGUF = ".gguf"
 SUFFIXES = (*SAFETENSORS, GGUF)
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-MAX_HEADER = 100_000_000  # bytes; the limit that the safetensors library itself has
+# A header is read before anything is known of a file, so it is bounded: the largest published ones have 2 MB and 6,000
+# tensors. The safetensors library's own limit, 100 MB, is half a minute and gigabytes of Python objects.
+MAX_HEADER = 16 * 2**20  # bytes
+MOST_TENSORS = 20_000
 # Bytes read between two openings of a file whose weights are converted: a mapping's pages count as memory until it closes.
 CHUNK = 32 * 2**20
 DESCRIPTION = 2**20  # bytes; real ones have a few hundred
@@ -130,22 +133,37 @@ def bytes_of(tensor: torch.Tensor) -> bytes:
     return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def check_safetensors(path: Path, name: str = "model") -> None:
-    """Raise ModelFilesError unless the file's size is what its header says (a broken download is shorter)."""
-    size = path.stat().st_size
+def header_length(path: Path) -> int:
+    """Bytes of a safetensors file's header, by what its first 8 bytes say; more than the file has where it is cut off."""
     with path.open("rb") as file:
         start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > min(MAX_HEADER, size - 8):
-            raise ModelFilesError(name, path.name, f"a whole safetensors file; this one ends inside its header: {path}")
-        try:
+    return struct.unpack("<Q", start)[0] if len(start) == 8 else path.stat().st_size
+
+
+def check_safetensors(path: Path, name: str = "model") -> dict[str, Any]:
+    """The header of a safetensors file. Raises ModelFilesError unless the file's size is what its header says (a broken
+    download is shorter), and for a header beyond MAX_HEADER and MOST_TENSORS.
+    """
+    size, length = path.stat().st_size, header_length(path)
+    if length > size - 8:
+        raise ModelFilesError(name, path.name, f"a whole safetensors file; this one ends inside its header: {path}")
+    if length > MAX_HEADER:
+        wanted = f"a safetensors file with a header of at most {MAX_HEADER} bytes; this one has {length}: {path}"
+        raise ModelFilesError(name, path.name, wanted)
+    try:
+        with path.open("rb") as file:
+            file.seek(8)
             header = json.loads(file.read(length))
-            ends = [int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
-            raise ModelFilesError(name, path.name, f"a safetensors header that can be read: {path}") from error
-    wanted = 8 + length + max(ends, default=0)
-    if size != wanted:
-        raise ModelFilesError(name, path.name, f"a whole file of {wanted} bytes, this one has {size}: {path}")
+        ends = [int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+        raise ModelFilesError(name, path.name, f"a safetensors header that can be read: {path}") from error
+    if len(ends) > MOST_TENSORS:
+        wanted = f"a safetensors file of at most {MOST_TENSORS} tensors; this one has {len(ends)}: {path}"
+        raise ModelFilesError(name, path.name, wanted)
+    wanted_size = 8 + length + max(ends, default=0)
+    if size != wanted_size:
+        raise ModelFilesError(name, path.name, f"a whole file of {wanted_size} bytes, this one has {size}: {path}")
+    return header
 
 
 def read_vocabulary(path: Path) -> dict[str, Any]:
@@ -212,10 +230,7 @@ def _with_layers(file: WeightFile, said: Mapping[str, Any]) -> WeightFile:
 
 def _read_header(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
     """Entries and metadata of a safetensors file."""
-    check_safetensors(path)
-    with path.open("rb") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
-        header = json.loads(file.read(length))
+    header = check_safetensors(path)
     metadata = header.pop("__metadata__", None) or {}
     try:
         entries = {

@@ -27,6 +27,7 @@ FORBIDDEN = '<>:"|?*'
 # They turn the direction of what is read, so that "gpj.exe" looks like "exe.jpg".
 TURNS = set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DATE = re.compile("dd?|MM?|hh?|mm?|ss?|yyyy|yy")
+OF_A_RUN = ("width", "height", "batch_num", "format", "seed")  # tokens that are known once a picture is there
 _TOKEN = re.compile("%([^%]+)%")
 
 
@@ -64,6 +65,12 @@ def fill(template: str, values: Mapping[str, str], when: datetime, widget: Calla
         )
 
     return _TOKEN.sub(value, template)
+
+
+def require_template(template: str) -> None:
+    """Raise InputError for a template that no run can fill in, or that leads out of the output folder."""
+    known = {name: "0" for name in OF_A_RUN}
+    split(fill(template, known, datetime.now(), lambda node, name: "x"))
 
 
 def split(name: str) -> tuple[str, ...]:

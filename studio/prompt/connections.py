@@ -81,17 +81,31 @@ def origin(base_url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname, port
 
 
+# Public by what Python's table says, and not for a server's own requests: clouds' metadata, protocol assignments, the
+# relays of 6to4 (RFC 7526), tunnels, documentation (RFC 9637).
+_NEVER = [
+    ipaddress.ip_network(network)
+    for network in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
+]
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # the one part of IPv6 that is given out (RFC 4291, IANA)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052; what is around it (RFC 8215) belongs to a network of its own
+
+
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet: not this machine, nor its network, nor a cloud's metadata."""
+    """Whether an IP address belongs to the public internet: not this machine, nor its network, nor a cloud's metadata.
+
+    Of the ways to write an IPv4 address as IPv6, mapped and NAT64 addresses are judged by what they hold. The others
+    (compatible, SIIT, 6to4, Teredo, local NAT64) lead through a tunnel and are refused.
+    """
     ip = ipaddress.ip_address(address.split("%", 1)[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        # Ways to write an IPv4 address as IPv6: mapped, 6to4, NAT64.
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+        if ip.ipv4_mapped is not None:
+            return is_public(str(ip.ipv4_mapped))
+        if ip in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip not in _GLOBAL_UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NEVER)
 
 
 def chat(

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
 
+from ..errors import InputError
 from .checks import faults, tidy
 from .reading import Fact
 
@@ -14,6 +15,12 @@ CHOICES = (OFF, OWN_ENCODER, LOCAL_MODEL, CONNECTION)
 IN_LINE = (OWN_ENCODER, LOCAL_MODEL, CONNECTION)  # who is asked next when one fails
 TRIES = 2
 MOST_NEW_TOKENS = 400
+
+
+def require_choice(translate: str) -> None:
+    """Raise InputError for anything but one of CHOICES."""
+    if translate not in CHOICES:
+        raise InputError("translate", translate, "one of: " + ", ".join(CHOICES))
 
 
 class Writer(Protocol):

@@ -109,6 +109,11 @@ class Design:
             raise InputError("weight", self.weight, "0 (the preset's) or 100 to 900")
 
 
+def require_color_or_auto(name: str, value: str) -> str:
+    """A colour as `require_color` has it, or "auto"."""
+    return value if value == AUTO else require_color(name, value)
+
+
 RANGES: dict[str, tuple[float, float]] = {
     "weight": (0, 900),
     "size": (0, 4096),

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
+from . import font_files
 
 if TYPE_CHECKING:
     from PIL import ImageFont
 
+EM = 256.0  # pixels at which letters are looked at
+WIDEST = 8  # em of a letter: the widest ligature is below; a damaged outline reaches for thousands
 BUNDLED = "Pretendard"
 BUNDLED_FOLDER = Path(__file__).parent.parent.parent / "fonts"
 ENDINGS = {".otf", ".ttf", ".ttc"}
@@ -124,19 +127,16 @@ def all_families(extra_folders: Iterable[Path] = ()) -> Families:
     return merged
 
 
-@lru_cache(maxsize=64)
 def coverage(path: Path, index: int) -> frozenset[int]:
     """Code points that a font has as outlines. Raises InputError for a file that is no font."""
-    from fontTools.ttLib import TTFont, TTLibError
+    return _good(path, index).points
 
-    try:
-        with TTFont(path, fontNumber=index, lazy=True) as font:
-            # Emoji made of bitmaps exist at one size only, and coloured layers over empty outlines would be blank.
-            if not {"glyf", "CFF ", "CFF2"} & set(font.keys()) or "COLR" in font:
-                return frozenset()
-            return frozenset(font.getBestCmap() or ())
-    except (TTLibError, OSError, KeyError, AssertionError, ValueError) as error:
-        raise InputError("font", path.name, f"a TrueType or OpenType font that can be read; {error}") from error
+
+def _good(path: Path, index: int) -> font_files.Opened:
+    found = font_files.opened(path, index)
+    if found.fault:
+        raise InputError("font", path.name, f"a TrueType or OpenType font that can be read; {found.fault}")
+    return found
 
 
 @lru_cache(maxsize=64)  # half a megabyte each, a large CJK font three
@@ -144,12 +144,15 @@ def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
     """A font at `size` pixels an em; a variable one at `weight`."""
     from PIL import ImageFont
 
+    axes = _good(file.path, file.face).axes
     try:
         font = ImageFont.truetype(file.path, size, file.face)
-    except OSError as error:
+        if axes:
+            font.set_variation_by_axes(
+                [min(max(weight, a.low), a.high) if a.tag == "wght" else a.default for a in axes]
+            )
+    except (OSError, ValueError, MemoryError) as error:
         raise InputError("font", file.path.name, f"a font that FreeType can read; {error}") from error
-    if axes := variation_axes(file.path, file.face):
-        font.set_variation_by_axes([min(max(weight, a.low), a.high) if a.tag == "wght" else a.default for a in axes])
     return font
 
 
@@ -164,15 +167,22 @@ class Bearings(NamedTuple):
 @lru_cache(maxsize=4096)
 def side_bearings(file: FontFile, weight: int, text: str) -> Bearings | None:
     """By looking at the pixels, since Pillow's boxes count the advance width in; None where nothing is drawn."""
-    font = sized(file, 256.0, weight)
-    picture, offset = font.getmask2(text, "L", anchor="ls")
+    font = sized(file, EM, weight)
+    try:
+        left, top, right, bottom = font.getbbox(text, anchor="ls")  # measured before it is drawn: no picture yet
+        fits = max(right - left, bottom - top) <= WIDEST * EM * len(text)
+        picture, offset = font.getmask2(text, "L", anchor="ls") if fits else (None, (0, 0))
+    except (OSError, ValueError, MemoryError) as error:
+        raise InputError("font", file.path.name, f"a font whose {text!r} can be drawn; {error}") from error
+    if picture is None:
+        raise InputError("font", file.path.name, f"letters of at most {WIDEST} em; {text!r} is larger")
     box = picture.getbbox()
     if box is None:
         return None
     return Bearings(
-        (offset[0] + box[0]) / 256,
-        (font.getlength(text) - offset[0] - box[2]) / 256,
-        (offset[1] + (box[1] + box[3]) / 2) / 256,
+        (offset[0] + box[0]) / EM,
+        (font.getlength(text) - offset[0] - box[2]) / EM,
+        (offset[1] + (box[1] + box[3]) / 2) / EM,
     )
 
 
@@ -180,24 +190,6 @@ def is_blank(file: FontFile, weight: int, text: str) -> bool:
     """Whether the font draws nothing for a character that is no space: an empty glyph is as bad as a missing one."""
     visible = {ord(character) for character in text if not character.isspace()} - INVISIBLE
     return bool(visible) and side_bearings(file, weight, text) is None
-
-
-class Axis(NamedTuple):
-    tag: str
-    low: float
-    default: float
-    high: float
-
-
-@lru_cache(maxsize=64)
-def variation_axes(path: Path, index: int) -> tuple[Axis, ...]:
-    """Axes of a variable font; none of another. By tag: Pillow tells their names only, which may be in any language."""
-    from fontTools.ttLib import TTFont
-
-    with TTFont(path, fontNumber=index, lazy=True) as font:
-        if "fvar" not in font:
-            return ()
-        return tuple(Axis(a.axisTag, a.minValue, a.defaultValue, a.maxValue) for a in font["fvar"].axes)
 
 
 class Typeface:
@@ -214,7 +206,8 @@ class Typeface:
     def file_for(self, text: str, weight: int) -> FontFile | None:
         """The file of the first family that has every character of `text`, in the weight nearest to `weight`.
 
-        Raises InputError where the chosen family's file is no font; a broken one behind it is passed over.
+        Raises InputError where the chosen family's file is no font; a broken one behind it is passed over, whether it
+        is its tables or this letter that cannot be read.
         """
         points = {ord(character) for character in text} - INVISIBLE
         nearest = _nearest(self._chosen, weight)
@@ -224,6 +217,8 @@ class Typeface:
             nearest = _nearest(files, weight)
             try:
                 if points <= coverage(nearest.path, nearest.face):
+                    for letter in set(text):
+                        side_bearings(nearest, weight, letter)
                     return nearest
             except InputError:
                 continue

@@ -48,6 +48,11 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip("\n")
 
 
+def require_words(text: str) -> None:
+    """Raise InputError for a text that cannot be written, whatever the font."""
+    parse(clean(text))
+
+
 def parse(text: str) -> list[Run]:
     """A cleaned text -> runs. Raises InputError that names a tag which is not closed, not open or has a wrong value."""
     runs: list[Run] = []

@@ -25,6 +25,12 @@ NO_CLIP_NO_VAE = {
 LORA_ALONE = {"10": node("StorefrontLoadLora", model=["1", 0], lora_1="micro.safetensors")}
 
 
+def over_link(number: int, **inputs: str) -> dict:
+    """The workflow with a whole number wired to one input."""
+    ((name, entry),) = inputs.items()
+    return text_to_image({"30": node("PrimitiveInt", value=number)}, **{name: {entry: ["30", 0]}})
+
+
 @pytest.fixture(scope="module", autouse=True)
 def the_next_prompt_works(comfyui):
     yield
@@ -60,10 +66,10 @@ REFUSED = [
         "text is '\\ud83d'",
         text_to_image({"10": node("CLIPTextEncode", clip=["1", 1], text="\ud83d")}, Sample={"positive": ["10", 0]}),
     ),
-    ("clip is None", text_to_image(NO_CLIP_NO_VAE, Encode={"clip": ["10", 1]})),
-    ("vae is None", text_to_image(NO_CLIP_NO_VAE, Decode={"vae": ["10", 2]})),
+    ("`clip` is None", text_to_image(NO_CLIP_NO_VAE, Encode={"clip": ["10", 1]})),
+    ("`vae` is None", text_to_image(NO_CLIP_NO_VAE, Decode={"vae": ["10", 2]})),
     (
-        "vae is None",
+        "`vae` is None",
         text_to_image(
             NO_CLIP_NO_VAE
             | {
@@ -75,8 +81,18 @@ REFUSED = [
             Sample={"positive": ["12", 0]},
         ),
     ),
-    ("clip is None", text_to_image(LORA_ALONE, Encode={"clip": ["10", 1]})),
+    ("`clip` is None", text_to_image(LORA_ALONE, Encode={"clip": ["10", 1]})),
     ("prompt", text_to_image(Encode={"prompt": "\n\n", "one_prompt_per_line": True})),
+    # Over a link, where ComfyUI checks neither minimum nor maximum, and sockets that are no links
+    ("`max_tokens` is 20000. Use a whole number from 0 to ", over_link(20_000, Encode="max_tokens")),
+    ("`max_tokens` is 9223372036854775807. Use a whole", over_link(2**63 - 1, Encode="max_tokens")),
+    ("`max_tokens` is -1. Use a whole number", over_link(-1, Encode="max_tokens")),
+    ("`batch_size` is 65. Use a whole number from 1 to 64.", over_link(65, Canvas="batch_size")),
+    ("`steps` is 10001. Use a whole number", over_link(10_001, Sample="steps")),
+    ("`vae` is 0. Connect the VAE of a loader", text_to_image(Decode={"vae": 0})),
+    ("`latent` is a dict of 1. Connect a LATENT", text_to_image(Decode={"latent": {"samples": 5}})),
+    ("`model` is 'x'. Connect the MODEL", text_to_image(Sample={"model": "x"})),
+    ("`positive` is 1. Connect a CONDITIONING", text_to_image(Sample={"positive": 1})),
     ("prompt_2", text_to_image(Encode={"prompt": "a\nb\nc", "prompt_2": "d\ne", "one_prompt_per_line": True})),
     ("model", text_to_image(LoadModel={"model": "../flux-micro"})),
     ("model", text_to_image(LoadModel={"model": "/etc"})),

@@ -104,10 +104,19 @@ def test_only_this_servers_own_page_may_write(comfyui, good):
         assert status == 403
     assert "intruder" not in stored(comfyui)
     assert ask(comfyui, "PUT", "own", good, Sec_Fetch_Site="same-origin")[0] == 200
-    # A public name with a certificate, as of a proxy before ComfyUI
+    # A public name with a certificate, as of a proxy before ComfyUI: whoever is behind it brings the owner's token
     shop = {"Host": "comfy.example.com", "Sec_Fetch_Site": "same-origin"}
+    page = {**shop, "Origin": "https://comfy.example.com"}
     assert ask(comfyui, "GET", None, Origin="", **shop)[0] == 200
-    assert ask(comfyui, "PUT", "own", good, Origin="https://comfy.example.com", **shop)[0] == 200
+    status, told = ask(comfyui, "PUT", "own", good, **page)
+    assert (status, json.loads(told)["token"]) == (403, True)
+    for passed_on in ({"X_Forwarded_For": "10.0.0.9"}, {"Forwarded": "for=10.0.0.9"}, {"X_Real_IP": "10.0.0.9"}):
+        assert ask(comfyui, "PUT", "own", good, **passed_on)[0] == 403
+    token = (comfyui.base / "user" / "__storefront" / "owner_token.txt").read_text("ascii").strip()
+    assert ask(comfyui, "PUT", "own", good, **page, X_Storefront_Token=token)[0] == 200
+    assert ask(comfyui, "PUT", "own", good, **page, X_Storefront_Token=token[:-1])[0] == 403
+    assert token not in comfyui.log()
+    assert token not in told
 
 
 def test_bad_writes_are_refused_by_name_and_change_nothing(comfyui, good):

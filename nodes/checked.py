@@ -1,0 +1,89 @@
+"""The one place where every input of every node is checked against the node's own schema."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..studio.errors import InputError
+from ..studio.inputs import Wanted, require
+
+
+def check_inputs(node: type[io.ComfyNode]) -> None:
+    """From now on `execute` of the node gets only values that its schema allows; others raise InputError before it."""
+    inner = node.execute.__func__  # type: ignore[attr-defined]  # a classmethod's function
+
+    @functools.wraps(inner)
+    def execute(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:
+        return inner(cls, **accepted(cls, values))
+
+    node.execute = classmethod(execute)  # type: ignore[assignment,method-assign]
+
+
+def accepted(node: type[io.ComfyNode], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` as the schema of `node` takes them. Raises InputError for the first that it does not."""
+    schema = node.SCHEMA or node.GET_SCHEMA()
+    taken = dict(values)
+    for name, wanted in _wanted(node, schema).items():
+        if name in values:
+            each = require if not schema.is_input_list else _require_each
+            taken[name] = each(_renewed(node, wanted, values[name]), values[name])
+    return taken
+
+
+def refusal(*checks: tuple[Callable[[Any], Any], Any]) -> bool | str:
+    """For `validate_inputs`: True, or what the first (check, value) that fails says. It refuses before any node has run.
+
+    None is what comes over a link and is not known yet.
+    """
+    try:
+        for check, value in checks:
+            if value is not None:
+                check(value)
+    except InputError as error:
+        return str(error)
+    return True
+
+
+def _require_each(wanted: Wanted, values: Any) -> list[Any]:
+    """For a node that takes lists: every entry."""
+    return [require(wanted, value) for value in values]
+
+
+def _wanted(node: type[io.ComfyNode], schema: io.Schema) -> dict[str, Wanted]:
+    named_later = _checked_by_itself(node)
+    return {entry.id: _of(entry, named_later) for entry in schema.inputs or ()}
+
+
+def _of(entry: io.Input, named_later: Iterable[str]) -> Wanted:
+    options = getattr(entry, "options", None)
+    return Wanted(
+        entry.id,
+        entry.get_io_type(),
+        bool(entry.optional),
+        getattr(entry, "min", None),
+        getattr(entry, "max", None),
+        None if options is None or entry.id in named_later else tuple(options),
+    )
+
+
+def _checked_by_itself(node: type[io.ComfyNode]) -> list[str]:
+    """Inputs whose options come and go: the node's own `validate_inputs` has them, and `execute` names a wrong one."""
+    own = node.validate_inputs
+    return (
+        []
+        if getattr(own, "__func__", own) is io.ComfyNode.validate_inputs.__func__
+        else inspect.getfullargspec(own).args
+    )  # type: ignore[attr-defined]
+
+
+def _renewed(node: type[io.ComfyNode], wanted: Wanted, value: Any) -> Wanted:
+    """With the options of this moment, where the value is not among those that the editor was given: a new file."""
+    if wanted.options is None or value in wanted.options:
+        return wanted
+    entries = node.define_schema().inputs or ()
+    return next((_of(entry, ()) for entry in entries if entry.id == wanted.name), wanted)

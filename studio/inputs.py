@@ -1,0 +1,192 @@
+"""What an input of a node may be, by the type that its schema gives it: for constants and for what comes over a link.
+
+ComfyUI checks ranges and options of constants alone, and lets any JSON value stand where a link belongs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from .errors import InputError, require_unicode
+
+LONGEST_TEXT = 1_000_000  # characters; each node has narrower limits of its own
+MOST_SHOWN = 12  # options in a message
+
+
+class Wanted(NamedTuple):
+    """One input of a schema."""
+
+    name: str
+    type: str  # ComfyUI's name of it, such as IMAGE
+    optional: bool = False
+    low: float | None = None
+    high: float | None = None
+    options: tuple[str, ...] | None = None  # None: any text, and the node says which
+
+
+def require(wanted: Wanted, value: Any) -> Any:
+    """`value` as the node takes it. Raises InputError that names the input, the value and the cure.
+
+    A type that is not in the table passes: sockets of other packs.
+    """
+    socket = SOCKETS.get(wanted.type)
+    if socket is not None:
+        if value is None and wanted.optional:
+            return None
+        if not socket.fits(value):
+            raise InputError(wanted.name, described(value), cure=socket.cure)
+        return value
+    check = WIDGETS.get(wanted.type)
+    return value if check is None else check(wanted, value)
+
+
+def described(value: Any) -> Any:
+    """What a message shows of a value: itself where JSON can hold it, else its type, since tensors print for pages."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return _Bare(f"{_article(type(value).__name__)} of shape {list(shape)}")
+    if isinstance(value, (list, tuple, Mapping)):
+        return _Bare(f"{_article(type(value).__name__)} of {len(value)}")
+    return _Bare(_article(type(value).__name__))
+
+
+class _Bare(str):
+    """Shown without quotation marks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+# --- widgets ----------------------------------------------------------------------------------------------------------
+
+
+def _whole(wanted: Wanted, value: Any) -> int:
+    whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
+    if isinstance(value, bool) or not whole:
+        raise InputError(wanted.name, described(value), cure=f"Use a whole number{_range(wanted)}.")
+    return int(_in_range(wanted, value, "a whole number"))
+
+
+def _number(wanted: Wanted, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise InputError(wanted.name, described(value), cure=f"Use a number{_range(wanted)}.")
+    return float(_in_range(wanted, value, "a number"))
+
+
+def _in_range(wanted: Wanted, value: Any, kind: str) -> Any:
+    low = -math.inf if wanted.low is None else wanted.low
+    high = math.inf if wanted.high is None else wanted.high
+    if not low <= value <= high:
+        raise InputError(wanted.name, value, cure=f"Use {kind}{_range(wanted)}.")
+    return value
+
+
+def _range(wanted: Wanted) -> str:
+    if wanted.low is None and wanted.high is None:
+        return ""
+    if wanted.high is None:
+        return f" of {wanted.low} or more"
+    return f" from {wanted.low} to {wanted.high}" if wanted.low is not None else f" of {wanted.high} or less"
+
+
+def _text(wanted: Wanted, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(wanted.name, described(value), cure="Use text: connect a STRING, or type it.")
+    if len(value) > LONGEST_TEXT:
+        raise InputError(wanted.name, f"{len(value)} characters", cure=f"Use at most {LONGEST_TEXT} characters.")
+    require_unicode(wanted.name, value)
+    return value
+
+
+def _switch(wanted: Wanted, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(wanted.name, described(value), cure="Use true or false.")
+    return value
+
+
+def _choice(wanted: Wanted, value: Any) -> str:
+    options = wanted.options
+    if isinstance(value, str) and (options is None or value in options):
+        return value
+    listed = "a name from its list" if options is None else "one of: " + ", ".join(map(str, options[:MOST_SHOWN]))
+    more = f" and {len(options) - MOST_SHOWN} more" if options and len(options) > MOST_SHOWN else ""
+    raise InputError(wanted.name, described(value), cure=f"Use {listed}{more}.")
+
+
+WIDGETS: dict[str, Callable[[Wanted, Any], Any]] = {
+    "INT": _whole,
+    "FLOAT": _number,
+    "STRING": _text,
+    "BOOLEAN": _switch,
+    "COMBO": _choice,
+}
+
+
+# --- sockets ----------------------------------------------------------------------------------------------------------
+
+
+class Socket(NamedTuple):
+    fits: Callable[[Any], bool]
+    cure: str
+
+
+def _is_tensor(value: Any, *dimensions: int) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.ndim in dimensions and 0 not in value.shape
+
+
+def _is_latent(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, Mapping) and isinstance(value.get("samples"), torch.Tensor)
+
+
+def _is_conditioning(value: Any) -> bool:
+    import torch
+
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(entry, (list, tuple)) and len(entry) == 2 for entry in value)
+        and all(isinstance(text, torch.Tensor) and isinstance(options, dict) for text, options in value)
+    )
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    """ComfyUI's own class, another pack's in its place, and nothing that JSON can hold."""
+    return lambda value: all(hasattr(value, name) for name in names)
+
+
+SOCKETS: dict[str, Socket] = {
+    "IMAGE": Socket(
+        lambda value: _is_tensor(value, 4) and value.shape[-1] in (1, 3, 4),
+        "Connect an IMAGE, such as Load Image's: [batch, height, width, 3 channels], at least one pixel.",
+    ),
+    "MASK": Socket(
+        lambda value: _is_tensor(value, 2, 3),
+        "Connect a MASK, such as Remove Background's: [batch, height, width], at least one pixel.",
+    ),
+    "LATENT": Socket(_is_latent, "Connect a LATENT: Ad Canvas, VAE Encode or a sampler."),
+    "CONDITIONING": Socket(_is_conditioning, "Connect a CONDITIONING, such as Encode Prompt's."),
+    "MODEL": Socket(_has("model", "model_options", "get_model_object"), "Connect the MODEL of a loader."),
+    "CLIP": Socket(
+        _has("cond_stage_model", "tokenize", "patcher"), "Connect the CLIP of a loader, and choose one there."
+    ),
+    "VAE": Socket(_has("first_stage_model", "decode", "patcher"), "Connect the VAE of a loader, and choose one there."),
+    "STOREFRONT_LAYOUT": Socket(
+        lambda value: isinstance(value, (str, Mapping)) or hasattr(value, "to_json"),
+        "Connect Plan Layout or Edit Layout.",
+    ),
+}

@@ -1,0 +1,106 @@
+"""Another node pack, as rude as one can be: any value over a link, and a look at the server from inside."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import threading
+from pathlib import Path
+
+import torch
+from aiohttp import web
+from server import PromptServer
+
+
+def _conditioning(width: int, **options) -> list:
+    return [[torch.zeros(1, 8, width), options]]
+
+
+VALUES = {
+    "none": lambda: None,
+    "minus one": lambda: -1,
+    "zero": lambda: 0,
+    "one": lambda: 1,
+    "twenty thousand": lambda: 20_000,
+    "largest": lambda: 2**63 - 1,
+    "beyond": lambda: 2**64,
+    "astronomic": lambda: 10**400,
+    "half": lambda: 0.5,
+    "minus half": lambda: -0.5,
+    "nan": lambda: math.nan,
+    "infinity": lambda: math.inf,
+    "true": lambda: True,
+    "empty text": lambda: "",
+    "half a pair": lambda: "\ud83d",
+    "null character": lambda: "a\0b",
+    "long text": lambda: "x" * 2_000_000,
+    "path": lambda: "../../../../etc/passwd",
+    "open tag": lambda: "[b][size=99999]",
+    "bytes": lambda: b"\xff\x00",
+    "empty list": list,
+    "list": lambda: [1, "2", None],
+    "empty dictionary": dict,
+    "dictionary": lambda: {"samples": 5, "canvas": 1, "products": "x"},
+    "set": lambda: {1, 2},
+    "object": object,
+    "function": lambda: len,
+    "scalar tensor": lambda: torch.tensor(3.0),
+    "empty tensor": lambda: torch.zeros(0),
+    "picture": lambda: torch.full((1, 32, 32, 3), 0.5),
+    "one pixel": lambda: torch.zeros(1, 1, 1, 3),
+    "no batch": lambda: torch.zeros(0, 32, 32, 3),
+    "flat picture": lambda: torch.zeros(32, 32, 3),
+    "two channels": lambda: torch.zeros(1, 32, 32, 2),
+    "grey": lambda: torch.zeros(1, 32, 32, 1),
+    "whole numbers": lambda: torch.zeros(1, 32, 32, 3, dtype=torch.uint8),
+    "not a number": lambda: torch.full((1, 32, 32, 3), math.nan),
+    "thin": lambda: torch.zeros(1, 1, 3000, 3),
+    "film": lambda: torch.zeros(9, 16, 16, 3),
+    "mask": lambda: torch.ones(1, 32, 32),
+    "mask of nan": lambda: torch.full((1, 32, 32), math.nan),
+    "masks": lambda: torch.zeros(3, 16, 16),
+    "empty latent": lambda: {"samples": torch.zeros(1, 16, 0, 0)},
+    "latent of nan": lambda: {"samples": torch.full((1, 16, 8, 8), math.nan)},
+    "latent of 5 channels": lambda: {"samples": torch.zeros(1, 5, 8, 8)},
+    "film latent": lambda: {"samples": torch.zeros(1, 16, 3, 8, 8)},
+    "latent with odd mask": lambda: {"samples": torch.zeros(1, 16, 8, 8), "noise_mask": "x", "batch_index": ["a"]},
+    "samples alone": lambda: torch.zeros(1, 16, 8, 8),
+    "empty conditioning": list,
+    "conditioning of nothing": lambda: [[None, {}]],
+    "narrow conditioning": lambda: _conditioning(7),
+    "conditioning without pooled": lambda: _conditioning(4096),
+    "conditioning with junk": lambda: _conditioning(32, pooled_output="x", guidance="y", attention_mask=3),
+}
+
+
+class HoldSay:
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": (list(VALUES),)}}
+
+    RETURN_TYPES = ("*",)
+    FUNCTION = "say"
+    CATEGORY = "hold"
+
+    def say(self, value):
+        return (VALUES[value](),)
+
+
+NODE_CLASS_MAPPINGS = {"HoldSay": HoldSay}
+
+
+@PromptServer.instance.routes.get("/hold/self")
+async def _self(request: web.Request) -> web.Response:
+    """What the process has: bytes of memory, threads, open files, objects, after the garbage is gone."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return web.json_response(
+        {
+            "rss": pages * os.sysconf("SC_PAGE_SIZE"),
+            "threads": threading.active_count(),
+            "handles": len(os.listdir("/proc/self/fd")),
+            "objects": len(gc.get_objects()),
+            "pid": os.getpid(),
+        }
+    )

@@ -1,0 +1,76 @@
+"""Headers that claim too much: refused by the file's name, in moments, before anything is made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from storefront.studio.errors import ModelFilesError
+from storefront.studio.opening import gguf_header, sources, weight_files
+
+ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+
+
+def safetensors(path: Path, header: bytes) -> Path:
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    return path
+
+
+def blocks(count: int) -> bytes:
+    """The tensors of a FLUX transformer of so many blocks, all empty."""
+    names = [f"model.diffusion_model.double_blocks.{number}.img_attn.qkv.weight" for number in range(count)]
+    return json.dumps({name: ENTRY for name in ["model.diffusion_model.img_in.weight", *names]}).encode()
+
+
+HEADERS = {
+    "a long header": json.dumps({"__metadata__": {"a": "x" * 85_000_000}}).encode(),
+    "100,000 tensors": blocks(100_000),
+    "deep": b'{"a":' + b"[" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_bomb_is_refused_at_once_by_the_files_name(tmp_path, name):
+    path = safetensors(tmp_path / "bomb.safetensors", HEADERS[name])
+    start = time.process_time()
+    with pytest.raises(ModelFilesError, match=r"bomb\.safetensors"):
+        sources.open_source(path)
+    assert time.process_time() - start < 1
+
+
+def test_as_many_tensors_as_are_allowed_take_moments(tmp_path):
+    path = safetensors(tmp_path / "many.safetensors", blocks(weight_files.MOST_TENSORS - 1))
+    start = time.process_time()
+    with contextlib.suppress(ModelFilesError):
+        sources.open_source(path)
+    assert time.process_time() - start < 5
+
+
+def text(words: str) -> bytes:
+    return struct.pack("<Q", len(words)) + words.encode()
+
+
+GGUFS = {
+    "a long list": struct.pack("<4sIQQ", b"GGUF", 3, 0, 1)
+    + text("a")
+    + struct.pack("<IIQ", 9, 0, 99_000_000)
+    + b"\0" * 99_000_000,
+    "many tensors": struct.pack("<4sIQQ", b"GGUF", 3, 2**40, 0) + b"\0" * 1000,
+    "many fields": struct.pack("<4sIQQ", b"GGUF", 3, 0, 2**40) + (text("a") + struct.pack("<IB", 0, 0)) * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", GGUFS)
+def test_a_gguf_bomb_is_refused_at_once(tmp_path, name):
+    path = tmp_path / "bomb.gguf"
+    path.write_bytes(GGUFS[name])
+    start = time.process_time()
+    with pytest.raises(ValueError, match="at most"):
+        gguf_header.read(path)
+    with pytest.raises(ModelFilesError, match=r"bomb\.gguf"):
+        sources.open_source(path)
+    assert time.process_time() - start < 1
