@@ -42,9 +42,9 @@ def reported(result) -> dict:
 def expected(tiny, folder, color: int, text: str = PROMPT) -> float:
     import torch
     from PIL import Image
-    from transformers import CLIPProcessor
+    from transformers import CLIPModel, CLIPProcessor
 
-    model = tiny.CLIPModel.from_pretrained(folder).eval()
+    model = CLIPModel.from_pretrained(folder).eval()
     picture = Image.new("RGB", (48, 40), ((color >> 16) & 255, (color >> 8) & 255, color & 255))
     batch = CLIPProcessor.from_pretrained(folder)(text=[text], images=[picture], return_tensors="pt")
     with torch.no_grad():

@@ -83,7 +83,7 @@ def test_a_kept_network_goes_when_comfyui_unloads_its_models(comfyui, no_traceba
 def test_a_network_is_listed_when_its_file_lies_in_models_rembg(comfyui, no_traceback):
     def listed() -> list[str]:
         info = comfyui.get("/object_info/StorefrontRemoveBackground")["StorefrontRemoveBackground"]
-        kind, options = info["input"]["required"]["model"][:2]
+        kind, options = info["input"]["optional"]["model"][:2]
         return options["options"] if kind == "COMBO" else kind
 
     assert listed() == ["u2netp"]

@@ -61,7 +61,7 @@ def test_the_upsampler_of_models_llm_writes_what_the_reference_s_writes(comfyui,
     from PIL import Image
     from transformers import AutoProcessor, Qwen3_5ForConditionalGeneration
 
-    options = comfyui.get("/object_info/StorefrontFlux3Prompt")["StorefrontFlux3Prompt"]["input"]["required"]
+    options = comfyui.get("/object_info/StorefrontFlux3Prompt")["StorefrontFlux3Prompt"]["input"]["optional"]
     assert "tiny-pup" in json.dumps(options["upsampler"])
     ours = caption(
         run(

@@ -107,7 +107,7 @@ def test_a_scrim_is_said(comfyui, no_traceback):
 def test_a_font_is_listed_when_its_file_lies_in_models_fonts(comfyui):
     def listed() -> list[str]:
         info = comfyui.get("/object_info/StorefrontTextOverlay")["StorefrontTextOverlay"]
-        kind, options = info["input"]["required"]["font"][:2]
+        kind, options = info["input"]["optional"]["font"][:2]
         return options["options"] if kind == "COMBO" else kind
 
     folder = comfyui.base / "models" / "fonts"
