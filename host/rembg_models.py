@@ -13,10 +13,12 @@ import folder_paths
 import torch
 
 from ..studio.errors import InputError
-from ..studio.product import cutout
+from ..studio.packages import PackageError
+from ..studio.product import cutout, matting, networks, rembg_mattes
 from .progress import check_cancel
 
 BUNDLED = "u2netp"
+BUILT_IN = rembg_mattes.BUILT_IN
 _BUNDLED_FOLDER = Path(__file__).parent.parent / "models" / "rembg"
 
 
@@ -29,9 +31,9 @@ class RembgNetwork(torch.nn.Module):
 class NetworkPatcher(comfy.model_patcher.ModelPatcher):
     """A session among ComfyUI's loaded models: loading opens it, and unloading, for whatever reason, lets go of it."""
 
-    def __init__(self, path: Path, providers: list[Any], device: torch.device, size: int):
+    def __init__(self, name: str, path: Path, providers: list[Any], device: torch.device, size: int):
         super().__init__(RembgNetwork(), device, torch.device("cpu"), size)
-        self.path, self.providers = path, providers
+        self.name, self.path, self.providers = name, path, providers
 
     def loaded_size(self) -> int:
         return self.size if self.model.session is not None else 0
@@ -42,7 +44,7 @@ class NetworkPatcher(comfy.model_patcher.ModelPatcher):
     def partially_load(self, device_to: Any, extra_memory: float = 0, force_patch_weights: bool = False) -> int:
         if self.model.session is not None:
             return 0
-        self.model.session = cutout.open_session(self.path, self.providers)
+        self.model.session = networks.open_session(self.name, self.path, self.providers)
         logging.info("Storefront: opened %s", self.path.name)
         return self.size
 
@@ -60,52 +62,82 @@ _KEPT: dict[tuple[str, int, str], NetworkPatcher] = {}
 
 
 def files() -> dict[str, Path]:
-    """Name -> file of every known network in ComfyUI's `rembg` paths, and the bundled one first."""
+    """Name -> file of every network in ComfyUI's `rembg` paths that rembg can run here, and the bundled one first."""
+    found = _onnx_files()
+    known = [name for name in networks.NETWORKS if name in found]
+    others = [name for name in sorted(found) if name not in known and not name.startswith(rembg_mattes.VITMATTE)]
+    if others:  # only then, since it takes a second: names that rembg may know and the table does not
+        try:
+            known += [name for name in others if name in networks.session_classes()]
+        except PackageError as error:
+            logging.warning("Storefront: %s", error)
+    return {BUNDLED: _BUNDLED_FOLDER / f"{BUNDLED}.onnx", **{name: found[name] for name in known}}
+
+
+def _onnx_files() -> dict[str, Path]:
+    """Name without .onnx -> file; of two of a name the first."""
     folder_paths.add_model_folder_path("rembg", str(Path(folder_paths.models_dir) / "rembg"))
-    found = {BUNDLED: _BUNDLED_FOLDER / f"{BUNDLED}.onnx"}
+    found: dict[str, Path] = {}
     for root in folder_paths.get_folder_paths("rembg"):
-        for name in cutout.NETWORKS:
-            if (Path(root) / f"{name}.onnx").is_file():
-                found.setdefault(name, Path(root) / f"{name}.onnx")
+        for file in sorted(Path(root).glob("*.onnx")):
+            if file.is_file():
+                found.setdefault(file.stem, file)
+    found.pop(BUNDLED, None)
     return found
 
 
 def find(name: str) -> Path:
-    """The file of a known network. Only names of the table are looked for, so no path can be smuggled in."""
+    """The file of a listed network. Only names of the list are opened, so no path can be smuggled in."""
     known = files()
-    if not isinstance(name, str) or name not in cutout.NETWORKS:
-        raise InputError("model", name, "one of: " + ", ".join(known))
-    if name not in known:
-        folder = Path("models") / "rembg"
-        raise InputError(
-            "model", name, f"{name}.onnx (from rembg's releases on GitHub) in ComfyUI's {folder.as_posix()}"
-        )
-    return known[name]
+    if isinstance(name, str) and name in known:
+        return known[name]
+    if isinstance(name, str) and name in networks.NETWORKS:
+        raise InputError("model", name, f"{name}.onnx (from rembg's releases on GitHub) in ComfyUI's models/rembg")
+    raise InputError("model", name, "one of: " + ", ".join(known))
 
 
-def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool) -> cutout.Cutout:
+def mattes() -> list[str]:
+    """What refines the edge: ours, and what rembg has for it where that is installed."""
+    return rembg_mattes.offered(sorted(_onnx_files()))
+
+
+def _matte(name: str, providers: list[Any]) -> Any:
+    """The function of one of `mattes`. Raises InputError for another name."""
+    if name not in (known := mattes()):
+        wanted = "one of: " + ", ".join(known)
+        if isinstance(name, str) and name.startswith(rembg_mattes.VITMATTE):
+            wanted += f"; or {name}.onnx (from rembg's releases on GitHub) in ComfyUI's models/rembg"
+        raise InputError("matting", name, wanted)
+    if name == rembg_mattes.BUILT_IN:
+        return matting.refine
+    if name == rembg_mattes.CLOSED_FORM:
+        return rembg_mattes.closed_form
+    return rembg_mattes.vitmatte(_onnx_files()[name], providers)
+
+
+def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool, matte: str) -> cutout.Cutout:
     """`cutout.cut_out` with a session of the network `name`, which is gone afterwards unless it is to be kept.
 
     On a GPU ComfyUI makes the room first, and has it back at the end. A kept session goes when ComfyUI unloads its
     models or needs the room. Listens for Cancel before each picture.
     """
     path = find(name)
-    network = cutout.NETWORKS[name]
     device = mm.get_torch_device()
+    providers = _providers(device)
+    refine = _matte(matte, providers) if edges.refine else matting.refine
     key = (str(path), path.stat().st_mtime_ns, str(device))
     loaded = _KEPT.pop(key, None)
     while _KEPT:
         _KEPT.popitem()[1].detach()
     if loaded is None:
-        providers = _providers(device)
         # A session in main memory stands among the models of ComfyUI's device too, so that it is unloaded with them.
-        size = int(network.room * 1024**3) if len(providers) > 1 else 1
-        loaded = NetworkPatcher(path, providers, device, size)
+        size = int(networks.network(name).room * 1024**3) if len(providers) > 1 else 1
+        loaded = NetworkPatcher(name, path, providers, device, size)
     mm.load_models_gpu([loaded])
     if keep_loaded:
         _KEPT[key] = loaded
     try:
-        return cutout.cut_out(images, partial(cutout.saliency, loaded.model.session, network), edges, check_cancel)
+        return cutout.cut_out(images, partial(networks.saliency, loaded.model.session), edges, check_cancel, refine)
     finally:
         if not keep_loaded:
             loaded.detach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..studio.product import cutout, outline
+from ..studio.product import outline
 from .checked import refusal
 
 
@@ -101,6 +101,15 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     optional=True,
                     tooltip="The largest object alone, without mirror images, props and insets beside it; or all objects.",
                 ),
+                io.Combo.Input(
+                    "matting",
+                    options=rembg_models.mattes(),
+                    default=rembg_models.BUILT_IN,
+                    optional=True,
+                    tooltip="What refines the edge. rembg alpha matting and ViTMatte keep more of glass and hair, and take "
+                    "many times as long.",
+                    advanced=True,
+                ),
             ],
             outputs=[io.Image.Output("foreground"), io.Mask.Output("alpha"), io.Image.Output("preview")],
             hidden=[io.Hidden.unique_id],
@@ -125,10 +134,12 @@ class StorefrontRemoveBackground(io.ComfyNode):
         straight_edges: int = 0,
         keep_loaded: bool = False,
         parts: str = outline.LARGEST,
+        matting: str = "built-in",
     ) -> io.NodeOutput:
         from ..host import progress, rembg_models
+        from ..studio.product import cutout, networks
 
         edges = cutout.Edges(refine, threshold, grow, feather, straight_edges, parts)
-        cut = rembg_models.cut_out(image, model, edges, keep_loaded)
-        progress.say_all([*cut.notes, f"{model}: {cutout.NETWORKS[model].terms}."], cls.hidden.unique_id)
+        cut = rembg_models.cut_out(image, model, edges, keep_loaded, matting)
+        progress.say_all([*cut.notes, f"{model}: {networks.network(model).terms}."], cls.hidden.unique_id)
         return io.NodeOutput(cut.foreground, cut.alpha, cutout.on_checkerboard(cut))

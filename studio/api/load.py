@@ -13,7 +13,7 @@ from ..errors import InputError, ModelFilesError
 from ..kinds.facts import UNKNOWN_LICENCE, Licence
 from ..opening.models import Description, ModelFiles, describe
 from ..opening.sources import Published, readers_of_comfyui, readers_of_folder
-from ..product import cutout
+from ..product import networks
 from ..sampling.pipeline import FluxStudio
 
 _MODELS = Path(__file__).parent.parent.parent / "models"
@@ -168,32 +168,35 @@ class Cutter:
     """A network that finds products. `load_cutter` makes one."""
 
     name: str
-    session: Any  # onnxruntime.InferenceSession
+    session: Any  # rembg's session
 
     def find(self, picture: torch.Tensor) -> torch.Tensor:
         """How much of a product every spot of a picture, uint8 [H, W, 3], is: [side, side] in 0..1."""
-        return cutout.saliency(self.session, cutout.NETWORKS[self.name], picture)
+        return networks.saliency(self.session, picture)
 
     @property
     def terms(self) -> str:
-        return cutout.NETWORKS[self.name].terms
+        return networks.network(self.name).terms
 
 
 def load_cutter(file: str | Path | None = None, *, device: str = "cpu") -> Cutter:
     """One of rembg's networks from its file NAME.onnx; None is the bundled u2netp.
 
-    device: "cpu", or "cuda" with onnxruntime-gpu installed. Raises ModelFilesError for a file that is none of them.
+    device: "cpu", or "cuda" with onnxruntime-gpu installed. Raises ModelFilesError for a file that is none of them,
+    PackageError where rembg is missing.
     """
     import onnxruntime
 
     path = BUNDLED_NETWORK if file is None else Path(file)
-    if path.stem not in cutout.NETWORKS or path.suffix != ".onnx" or not path.is_file():
-        known = ", ".join(f"{name}.onnx" for name in cutout.NETWORKS)
+    if path.suffix != ".onnx" or not path.is_file() or path.stem not in networks.session_classes():
+        known = ", ".join(f"{name}.onnx" for name in networks.session_classes())
         raise ModelFilesError("cutter", str(path), f"a file with the name of one of rembg's networks: {known}")
     providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
     if providers.get(device) not in onnxruntime.get_available_providers():
         raise InputError("device", device, "cpu, or cuda with onnxruntime-gpu installed")
-    return Cutter(path.stem, cutout.open_session(path, list(dict.fromkeys([providers[device], providers["cpu"]]))))
+    return Cutter(
+        path.stem, networks.open_session(path.stem, path, list(dict.fromkeys([providers[device], providers["cpu"]])))
+    )
 
 
 def as_cutter(cutter: Cutter | str | Path | None) -> Cutter:

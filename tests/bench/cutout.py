@@ -30,13 +30,13 @@ import_pack()
 from functools import partial
 from pathlib import Path
 from storefront.studio import examples
-from storefront.studio.product import cutout
-session = cutout.open_session(Path("models/rembg/u2netp.onnx"), ["CPUExecutionProvider"])
-find = partial(cutout.saliency, session, cutout.NETWORKS["u2netp"])
+from storefront.studio.product import cutout, networks
+session = networks.open_session("u2netp", Path("models/rembg/u2netp.onnx"), ["CPUExecutionProvider"])
+find = partial(networks.saliency, session)
 cutout.cut_out(examples.photo("coffee"), find, cutout.Edges(), lambda: None)
-loaded = [name for name in ("numba", "rembg", "pymatting", "skimage") if name in sys.modules]
+loaded = [name for name in ("numba", "rembg", "pymatting") if name in sys.modules]
 print(f"first call in a new process, imports and session included: {time.perf_counter() - start:.1f} s; "
-      f"of numba, rembg, pymatting, skimage imported: {', '.join(loaded) or 'none'}")
+      f"of numba, rembg, pymatting imported: {', '.join(loaded) or 'none'}")
 """
 
 
@@ -65,16 +65,10 @@ def accuracy(side: int, count: int) -> None:
     import torch
     from PIL import Image
     from products import scenes
-    from rembg.sessions.u2netp import U2netpSession
-    from storefront.studio.product import cutout
+    from storefront.studio.product import cutout, networks
 
-    class Local(U2netpSession):
-        @classmethod
-        def download_models(cls, *args, **kwargs):
-            return str(MODEL)
-
-    session = Local("u2netp", rembg.bg.ort.SessionOptions())
-    find = partial(cutout.saliency, session.inner_session, cutout.NETWORKS["u2netp"])
+    session = networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"])
+    find = partial(networks.saliency, session)
     rows = []
     print(f"{'':8} {'MAE x 1000':^26} {'gradient':^20} {'colour, levels':^26}")
     print(
@@ -108,30 +102,25 @@ def speed(pairs: int) -> None:
     import torch
     from PIL import Image
     from products import scenes
-    from storefront.studio.images import to_levels
-    from storefront.studio.product import cutout
+    from storefront.studio.product import cutout, networks
 
-    network = cutout.NETWORKS["u2netp"]
-    session = cutout.open_session(MODEL, ["CPUExecutionProvider"])
+    session = networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"])
     picture = torch.from_numpy(scenes(1024, 1)[0].photo)[None]
-    seen = cutout._as_seen(network, torch.from_numpy(to_levels(picture)[0]))
     photo = Image.fromarray((picture[0].numpy() * 255).astype(np.uint8))
 
-    def ours() -> None:
-        cut = cutout.cut_out(picture, partial(cutout.saliency, session, network), cutout.Edges(), lambda: None)
-        cutout.on_checkerboard(cut)
+    def ours() -> cutout.Cutout:
+        return cutout.cut_out(picture, partial(networks.saliency, session), cutout.Edges(), lambda: None)
 
-    class Warm(rembg.sessions.u2netp.U2netpSession):
-        def __init__(self):
-            self.inner_session = session
-
-    warm = Warm()
     calls = {
-        "bare onnxruntime": lambda: session.run(None, {session.get_inputs()[0].name: seen}),
+        "rembg's session.predict": lambda: session.predict(photo),
         "ours, warm": ours,
-        "ours, session opened each time": lambda: (cutout.open_session(MODEL, ["CPUExecutionProvider"]), ours()),
-        "rembg, no matting": lambda: rembg.remove(photo, session=warm),
-        "rembg, alpha matting": lambda: rembg.remove(photo, session=warm, alpha_matting=True),
+        "ours, with the preview": lambda: cutout.on_checkerboard(ours()),
+        "ours, session opened each time": lambda: (
+            networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"]),
+            ours(),
+        ),
+        "rembg, no matting": lambda: rembg.remove(photo, session=session),
+        "rembg, alpha matting": lambda: rembg.remove(photo, session=session, alpha_matting=True),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(pairs + 1):
@@ -140,20 +129,22 @@ def speed(pairs: int) -> None:
             call()
             times[name].append(time.perf_counter() - start)
     print("\n1024 x 1024, medians, and medians of the ratios taken round by round:")
-    bare = times["bare onnxruntime"][1:]
+    base = times["rembg's session.predict"][1:]
     for name, seconds in times.items():
-        ratio = statistics.median(a / b for a, b in zip(seconds[1:], bare))
+        ratio = statistics.median(a / b for a, b in zip(seconds[1:], base))
         print(f"{name:32} {statistics.median(seconds[1:]) * 1000:7.0f} ms {ratio:6.2f} x")
 
 
 def large(side: int) -> None:
     import torch
     from products import photographs, scene
-    from storefront.studio.product import cutout
+    from storefront.studio.product import cutout, networks
 
     small = torch.from_numpy(scene("toy", photographs()[0], 1000, 3).photo).movedim(-1, 0)[None]
     picture = torch.nn.functional.interpolate(small, size=(side, side), mode="bicubic").clamp(0, 1).movedim(1, -1)
-    find = partial(cutout.saliency, cutout.open_session(MODEL, ["CPUExecutionProvider"]), cutout.NETWORKS["u2netp"])
+    find = partial(
+        cutout.saliency, networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"]), cutout.NETWORKS["u2netp"]
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     cut = cutout.cut_out(picture, find, cutout.Edges(), lambda: None)
@@ -169,6 +160,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--scenes", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--speed", action="store_true", help="only the times")
     parser.add_argument("--large", type=int, help="only this: one picture of so many pixels a side, time and memory")
     args = parser.parse_args()
     from pack import import_pack
@@ -176,6 +168,9 @@ def main() -> None:
     import_pack()
     if args.large:
         large(args.large)
+        return
+    if args.speed:
+        speed(args.pairs)
         return
     subprocess.run([sys.executable, "-c", FIRST_CALL], cwd=ROOT, check=True)
     accuracy(args.side, args.scenes)

@@ -34,7 +34,7 @@ import_pack()
 from storefront.studio import examples
 from storefront.studio.layout.plan import plan_pictures
 from storefront.studio.layout.wishes import Wishes
-from storefront.studio.product import cutout
+from storefront.studio.product import cutout, networks
 from storefront.studio.text import design, draw, fonts
 
 HEADLINE = "갓 내린 한 잔, 오늘만 50% 할인"
@@ -80,9 +80,8 @@ def rembg_cut(image: torch.Tensor) -> torch.Tensor:
 
 
 def our_cut(image: torch.Tensor) -> torch.Tensor:
-    session = cutout.open_session(MODEL, ["CPUExecutionProvider"])
-    network = cutout.NETWORKS["u2netp"]
-    cut = cutout.cut_out(image, lambda p: cutout.saliency(session, network, p), cutout.Edges(), lambda: None)
+    session = networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"])
+    cut = cutout.cut_out(image, lambda p: networks.saliency(session, p), cutout.Edges(), lambda: None)
     return cutout.on_checkerboard(cut)
 
 

@@ -87,13 +87,17 @@ def test_a_network_is_listed_when_its_file_lies_in_models_rembg(comfyui, no_trac
         return options["options"] if kind == "COMBO" else kind
 
     assert listed() == ["u2netp"]
+    bundled = ROOT / "models" / "rembg" / "u2netp.onnx"
     folder = comfyui.base / "models" / "rembg"
     folder.mkdir(exist_ok=True)
-    shutil.copy(ROOT / "models" / "rembg" / "u2netp.onnx", folder / "silueta.onnx")
-    shutil.copy(ROOT / "models" / "rembg" / "u2netp.onnx", folder / "unknown.onnx")
+    # one of the table, one that rembg alone knows, and what is never listed: unheard of, uploading, asking for points
+    for name in ("silueta", "u2net_custom", "unknown", "withoutbg", "sam"):
+        shutil.copy(bundled, folder / f"{name}.onnx")
     try:
-        assert listed() == ["u2netp", "silueta"]
+        assert listed() == ["u2netp", "silueta", "u2net_custom"]
         assert comfyui.run(cutout(model="silueta")).ok
+        assert comfyui.run(cutout(model="u2net_custom")).ok
+        assert "u2net_custom: licence unknown; ask its author whether an ad may be made with it." in comfyui.log()
     finally:
         shutil.rmtree(folder)
 
@@ -106,6 +110,8 @@ def test_a_network_is_listed_when_its_file_lies_in_models_rembg(comfyui, no_trac
         ({"model": "/etc/passwd"}, "model is '/etc/passwd'"),
         ({"model": "withoutbg"}, "model is 'withoutbg'"),
         ({"model": {"u2netp": 1}}, "model is {'u2netp': 1}"),
+        ({"matting": "vitmatte-base-composition-1k"}, "vitmatte-base-composition-1k"),
+        ({"matting": "../u2netp"}, "../u2netp"),
         ({"threshold": 0.0}, "threshold"),
         ({"threshold": math.nan}, "threshold"),
         ({"grow": 1000.0}, "grow"),

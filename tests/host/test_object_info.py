@@ -16,6 +16,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
     ("StorefrontAccelerate", "attention"),
     ("StorefrontRemoveBackground", "model"),
+    ("StorefrontRemoveBackground", "matting"),
     ("StorefrontTextOverlay", "font"),
     ("StorefrontSaveImage", "format"),
     ("StorefrontAdPrompt", "local_model"),

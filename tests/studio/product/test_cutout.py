@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import importlib.util
 import math
+import os
 import socket
 import subprocess
 import sys
-import types
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import stand_ins
 from products import photographs, scene
 from storefront.studio import examples
 from storefront.studio.errors import InputError, ModelFilesError
 from storefront.studio.images import to_levels, to_pil
-from storefront.studio.product import cutout, matting
+from storefront.studio.packages import PackageError
+from storefront.studio.product import cutout, matting, networks, rembg_mattes
 from storefront.studio.product.cutout import Edges
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "rembg" / "u2netp.onnx"
-U2NETP = cutout.NETWORKS["u2netp"]
+CPU = ["CPUExecutionProvider"]
 
 
 def nothing() -> None:
@@ -40,27 +42,12 @@ def nothing() -> None:
 
 @pytest.fixture(scope="module")
 def session():
-    return cutout.open_session(MODEL, ["CPUExecutionProvider"])
+    return networks.open_session("u2netp", MODEL, CPU)
 
 
 @pytest.fixture(scope="module")
 def find(session):
-    return partial(cutout.saliency, session, U2NETP)
-
-
-@pytest.fixture(scope="module")
-def rembg_sessions():
-    """rembg's session classes without the rest of rembg, whose import compiles for a minute in a fresh environment."""
-    spec = importlib.util.find_spec("rembg")
-    assert spec is not None
-    before = set(sys.modules)
-    package = types.ModuleType("rembg")
-    package.__path__ = list(spec.submodule_search_locations or [])
-    sys.modules["rembg"] = package
-    yield importlib.import_module("rembg.sessions").sessions
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] == "rembg":
-            del sys.modules[name]
+    return partial(networks.saliency, session)
 
 
 def seen_small(alpha: np.ndarray, side: int = 160) -> torch.Tensor:
@@ -85,76 +72,152 @@ def refined_from(picture: torch.Tensor, mask: torch.Tensor) -> matting.Matte:
 def test_the_bundled_network_is_the_one_its_readme_names():
     readme = (MODEL.parent / "README.md").read_text("utf-8")
     assert hashlib.sha256(MODEL.read_bytes()).hexdigest() in readme
-    assert U2NETP.terms == "licence Apache-2.0; free for commercial use"
+    assert networks.network("u2netp").terms == "licence Apache-2.0; free for commercial use"
 
 
-@pytest.mark.parametrize("name", cutout.NETWORKS)
-def test_every_network_sees_and_answers_as_in_rembg(name, rembg_sessions):
-    """The table against rembg's own classes, with a session that remembers what it was shown."""
-    theirs = rembg_sessions[name]
-    assert theirs.is_local()
-    assert not theirs.requires_credentials()
-    network = cutout.NETWORKS[name]
-    answer = np.random.default_rng(0).normal(0.5, 0.5, (1, 1, network.side, network.side)).astype(np.float32)
-    shown: list[np.ndarray] = []
-    port = types.SimpleNamespace(name="input", type="tensor(float)", shape=[1, 3, network.side, network.side])
-    recorder = types.SimpleNamespace(
-        get_inputs=lambda: [port],
-        get_outputs=lambda: [port],
-        run=lambda names, feed: shown.append(feed["input"]) or [answer],
-    )
-    reference = object.__new__(theirs)
-    reference.inner_session = recorder
-    image = to_pil(examples.photo("coffee"))[0].resize((network.side, network.side))
-    levels = torch.from_numpy(np.array(image))
-    mask = cutout.saliency(recorder, network, levels)
-    expected = np.asarray(reference.predict(image.resize((64, 64)))[0])
-    shown.clear()
-    reference.predict(image)
-    cutout.saliency(recorder, network, levels)
-    assert np.array_equal(*shown)
-    small = Image.fromarray((mask.numpy() * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.LANCZOS)
-    assert abs(np.asarray(small).astype(int) - expected).max() <= 1
+def refuse(*_, **__):
+    raise AssertionError("a socket was opened")
 
 
-def test_a_larger_picture_is_shown_and_found_all_but_as_in_rembg(session, rembg_sessions):
+def test_every_session_of_rembg_opens_a_local_file_and_answers_as_it_does_in_rembg(tmp_path, monkeypatch):
+    """All that its release has, those that this pack's table does not name too."""
+    monkeypatch.setattr(socket, "socket", refuse)
+    photo = examples.photo("coffee")[0]
+    square = to_pil(examples.photo("coffee"))[0].resize((networks.SIDE, networks.SIDE))
+    levels = torch.from_numpy(np.array(square))
+    for name, theirs in networks.session_classes().items():
+        file = stand_ins.brightness(tmp_path / f"{name}.onnx")
+        session = networks.open_session(name, file, CPU)
+        found = networks.saliency(session, levels)
+        reference = object.__new__(theirs)
+        reference.inner_session = onnxruntime.InferenceSession(str(file), providers=CPU)
+        expected = np.max([np.asarray(mask.convert("L")) for mask in reference.predict(square)], axis=0)
+        assert np.array_equal((found * 255).round().byte(), expected), name
+        cut = cutout.cut_out(photo[None], partial(networks.saliency, session), Edges(refine=False), nothing)
+        assert cut.alpha.max() == 1, name
+
+
+def test_sessions_that_upload_are_not_among_them():
+    known = networks.rembg_module("sessions").sessions
+    assert set(networks.session_classes()) <= set(known) - {"withoutbg", "atlascloud", "sam"}
+    left_out = [known[name] for name in set(known) - set(networks.session_classes()) - {"sam"}]
+    assert not [one for one in left_out if one.is_local() and not one.requires_credentials()]
+
+
+def test_the_table_names_no_network_that_the_newest_rembg_does_not_know():
+    if "dis_custom" not in networks.rembg_module("sessions").sessions:
+        pytest.skip("this rembg is older than some of the networks")
+    assert set(networks.NETWORKS) <= set(networks.session_classes())
+    assert "ask its author" in networks.network("dis_custom").terms
+
+
+def test_a_larger_picture_is_shown_and_found_all_but_as_in_rembg(session):
     """Another filter makes it smaller: the masks are less than half a hundredth apart in the mean."""
-    reference = object.__new__(rembg_sessions["u2netp"])
-    reference.inner_session = session
     photo = examples.photo("coffee")
-    expected = np.asarray(reference.predict(to_pil(photo)[0])[0].resize((320, 320)), np.float32) / 255
-    found = cutout.saliency(session, U2NETP, levels_of(photo[0])).numpy()
+    expected = np.asarray(session.predict(to_pil(photo)[0])[0].resize((320, 320)), np.float32) / 255
+    found = networks.saliency(session, levels_of(photo[0])).numpy()
+    assert found.shape == (320, 320)
     assert abs(found - expected).mean() < 0.005
 
 
-def test_a_run_needs_no_network_and_compiles_nothing(monkeypatch, find):
-    def refuse(*_):
-        raise AssertionError("a socket was opened")
+def run(script: str, **environment: str) -> str:
+    start = f"import sys; sys.path[:0] = [{str(ROOT / 'tools')!r}, {str(Path(__file__).parent)!r}]\n"
+    start += "from pack import import_pack; import_pack()\n"
+    variables = {**os.environ, "ROOT": str(ROOT), "MODEL": str(MODEL), **environment}
+    done = subprocess.run([sys.executable, "-c", start + script], capture_output=True, text=True, env=variables)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
-    monkeypatch.setattr(socket, "socket", refuse)
-    cutout.cut_out(examples.photo("coffee"), find, Edges(straight_edges=8, grow=1, feather=1), nothing)
-    script = f"""
-import sys
-sys.path.insert(0, {str(ROOT / "tools")!r})
-from pack import import_pack
-import_pack()
+
+CUT = """
+import os
 from functools import partial
 from pathlib import Path
 from storefront.studio import examples
-from storefront.studio.product import cutout
-session = cutout.open_session(Path({str(MODEL)!r}), ["CPUExecutionProvider"])
-find = partial(cutout.saliency, session, cutout.NETWORKS["u2netp"])
-cutout.cut_out(examples.photo("coffee"), find, cutout.Edges(), lambda: None)
-print(sorted({{"numba", "rembg", "pymatting", "pooch", "requests"}} & set(sys.modules)))
+from storefront.studio.product import cutout, networks
+session = networks.open_session("u2netp", Path(os.environ["MODEL"]), ["CPUExecutionProvider"])
+photo = examples.photo("coffee")
+cut = cutout.cut_out(photo, partial(networks.saliency, session), cutout.Edges(), lambda: None)
 """
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+BESIDE_REMBG = """
+import tempfile, warnings
+import numpy as np, torch
+import stand_ins
+from storefront.studio.errors import InputError
+from storefront.studio.images import to_pil
+from storefront.studio.product import rembg_mattes
+import rembg
+assert rembg.__name__ == "rembg" and rembg.bg.__name__ == "rembg.bg"
+theirs = rembg.new_session("u2netp", providers=["CPUExecutionProvider"])
+picture = to_pil(photo)[0]
+assert list(theirs.predict(picture)[0].getdata()) == list(session.predict(picture)[0].getdata())
+matted = torch.from_numpy(np.array(rembg.remove(picture, session=theirs, alpha_matting=True))).float() / 255
+find = partial(networks.saliency, session)
+ours = cutout.cut_out(photo, find, cutout.Edges(), lambda: None, rembg_mattes.closed_form)
+assert (ours.alpha[0] - matted[..., 3]).abs().mean() < 0.01
+solid = ours.alpha == 1
+assert solid.float().mean() > 0.3 and torch.equal(ours.foreground[solid], photo[solid])
+if networks.has_module("matting"):
+    with tempfile.TemporaryDirectory() as folder:
+        file = stand_ins.trimap(Path(folder) / "vitmatte-small-distinctions-646.onnx")
+        matte = rembg_mattes.vitmatte(file, ["CPUExecutionProvider"])
+        by_trimap = cutout.cut_out(photo, find, cutout.Edges(), lambda: None, matte).alpha
+    assert (by_trimap - ours.alpha).abs().mean() < 0.1
+    assert not networks.rembg_module("matting")._sessions
+rembg_mattes.LARGEST = 1000
+try:
+    cutout.cut_out(photo, find, cutout.Edges(), lambda: None, rembg_mattes.closed_form)
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_run_needs_no_network_and_compiles_nothing(monkeypatch, find):
+    monkeypatch.setattr(socket, "socket", refuse)
+    cutout.cut_out(examples.photo("coffee"), find, Edges(straight_edges=8, grow=1, feather=1), nothing)
+    assert run(CUT + "print(sorted({'numba', 'rembg', 'pymatting'} & set(sys.modules)))") == "[]\n"
+
+
+def test_another_packs_rembg_still_mattes_and_its_ways_to_an_edge_are_ours_to_choose():
+    """In one process: each of them compiles numba code when it is imported, for a minute or more."""
+    said = run(CUT + BESIDE_REMBG, U2NET_HOME=str(MODEL.parent))
+    assert "image is '600 x 400 pixels'" in said
+    assert "set matting to built-in" in said
+
+
+def test_what_is_offered_for_the_edge_is_what_is_installed():
+    files = ["birefnet-general", "vitmatte-small-distinctions-646"]
+    offered = rembg_mattes.offered(files)
+    assert offered[:2] == ["built-in", "rembg alpha matting"]
+    assert offered[2:] == (files[1:] if networks.has_module("matting") else [])
 
 
 def test_a_file_that_is_no_network_is_named(tmp_path):
     broken = tmp_path / "u2net.onnx"
     broken.write_bytes(b"not a network")
     with pytest.raises(ModelFilesError, match=r"u2net\.onnx"):
-        cutout.open_session(broken, ["CPUExecutionProvider"])
+        networks.open_session("u2net", broken, CPU)
+    with pytest.raises(ModelFilesError, match="model is 'unheard_of'; wanted: a network that rembg"):
+        networks.open_session("unheard_of", MODEL, CPU)
+
+
+def test_a_network_under_another_ones_name_is_named():
+    session = networks.open_session("birefnet-general", MODEL, CPU)
+    with pytest.raises(ModelFilesError, match="model is 'birefnet-general'"):
+        networks.saliency(session, levels_of(examples.photo("coffee")[0]))
+
+
+def test_a_rembg_that_is_missing_or_built_otherwise_says_so(monkeypatch):
+    networks.session_classes.cache_clear()
+    sessions = networks.rembg_module("sessions")
+    monkeypatch.setattr(sessions, "sessions", [])
+    with pytest.raises(PackageError, match=r"^rembg [0-9.]+ has no table of sessions.*-m pip install -r "):
+        networks.session_classes()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        PackageError, match=r"^`rembg` is not installed for ComfyUI's Python\. Run: .*-m pip install -r "
+    ):
+        networks.session_classes()
 
 
 # --- alpha and colours ------------------------------------------------------------------------------------------------
