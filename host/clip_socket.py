@@ -15,8 +15,9 @@ import torch
 from ..studio.errors import InputError
 from ..studio.kinds.table import families, label_of_encoder
 from ..studio.sampling import encode
-from . import report
+from . import out_of_memory, report
 from .progress import check_cancel
+from .stored_patches import WorthOfBytes, keeping_bytes, stored_layers
 
 # In our CONDITIONING: the text is as long as diffusers has it. Stock FLUX.2 encoders leave padding to the model.
 OWN_LENGTH = "storefront_own_length"
@@ -97,6 +98,14 @@ class TextEncoders(torch.nn.Module):
             parent.add_module(last, module)
         self.dtypes, self.device = {dtype}, device
         self._execution_device = device
+
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, torch.Tensor]:
+        """Asked without arguments, as ComfyUI does: weights stored as bytes as what they are worth, computed where it is used."""
+        weights = super().state_dict(*args, **options)
+        if args or options:
+            return weights
+        stored = dict(stored_layers(self))
+        return {name: WorthOfBytes(stored[name]) if name in stored else weight for name, weight in weights.items()}
 
     def set_clip_options(self, options: dict[str, Any]) -> None:
         self._execution_device = options.get("execution_device", self._execution_device)
@@ -189,7 +198,9 @@ def make_clip(encoders: TextEncoders, tokenizer: Tokenizer, load_device, offload
         "initial_device": offload_device,
         "dtype": next(iter(encoders.dtypes)),
     }
-    return comfy.sd.CLIP(target, model_options=options)
+    clip = comfy.sd.CLIP(target, model_options=options)
+    clip.patcher.__class__ = keeping_bytes(type(clip.patcher))
+    return clip
 
 
 class EncodedCache:
@@ -273,7 +284,12 @@ def _encode_once(clip: Any, tokens: Any, text: tuple[str, str, int]) -> encode.T
     value = CACHE.get(key)
     report.count("prompts encoded" if value is None else "prompts remembered")
     if value is None:
-        encoded = clip.encode_from_tokens(tokens, return_dict=True)
+        encoded = out_of_memory.retried(
+            lambda: clip.encode_from_tokens(tokens, return_dict=True),
+            "prompt",
+            "a text whose encoder does not fit into memory",
+            "an encoder of smaller weights (fp8 storage, GGUF), or less else in memory",
+        )
         value = encode.Text(encoded["cond"], encoded["pooled_output"], encoded.get("attention_mask"))
         CACHE.put(key, value)
     return value

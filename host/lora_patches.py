@@ -8,10 +8,8 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
-import comfy.utils
 import comfy.weight_adapter
 import torch
-from comfy.model_patcher import LowVramPatch
 from comfy.weight_adapter.base import WeightAdapterBase
 from comfy.weight_adapter.loha import LoHaAdapter
 from comfy.weight_adapter.lokr import LoKrAdapter
@@ -19,8 +17,8 @@ from comfy.weight_adapter.lora import LoRAAdapter
 from comfy.weight_adapter.oft import OFTAdapter
 
 from ..studio.opening.lora import Slice, file_names
-from ..studio.weights.stored import ScaledFp8
-from .stored_linear import StoredLinear
+from . import original_weights
+from .stored_patches import keeping_bytes
 
 PREFIX = "diffusion_model.transformer."  # of our layers in a MODEL
 
@@ -67,28 +65,22 @@ def _cutting(base: type[Any]) -> type[Any]:
                 super().add_hook_patches(hook, batch, *strengths, **options)
             return taken
 
-        def patch_weight_to_device(self, key: str, *args: Any, return_weight: bool = False, **options: Any):
-            """A LoRA on a layer whose weights are small: on top of them at each use, as in a layer that is streamed.
+        def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
+            own = super().get_key_patches(filter_prefix)
+            # Merges ask with a prefix; hooks without, and need our own keys.
+            return own if filter_prefix is None else original_weights.named_originally(self.model, own)
 
-            The patched weights would be numbers, of up to eight times the memory, while ComfyUI counts the bytes. Only
-            fp8 takes it up, where it fits under the layer's scale.
-            """
-            layer = None if return_weight or key not in self.patches else _stored(self.model, key)
-            if layer is None:
-                return super().patch_weight_to_device(key, *args, return_weight=return_weight, **options)
-            if isinstance(layer.stored, ScaledFp8):
-                super().patch_weight_to_device(key, *args, **options)
-                if layer.weight.dtype == torch.int8:
-                    return None
-                comfy.utils.set_attr_param(self.model, key, self.backup.pop(key).weight)
-            layer.on_top = LowVramPatch(key, self.patches)
-            return None
+        def state_dict_for_saving(self, clip: Any = None, vae: Any = None, clip_vision: Any = None) -> dict[str, Any]:
+            prefix = "diffusion_model."
+            own = {key.removeprefix(prefix): self.saved(key) for key in self.model_state_dict(prefix)}
+            original = original_weights.for_saving(self.model, own)
+            return self.model.state_dict_for_saving(original, clip, vae, clip_vision)
 
-        def unpatch_model(self, device_to: torch.device | None = None, unpatch_weights: bool = True) -> None:
-            super().unpatch_model(device_to, unpatch_weights)
-            for layer in self.model.modules() if unpatch_weights else ():
-                if isinstance(layer, StoredLinear):
-                    layer.on_top = None
+        def pre_run(self) -> None:
+            """What a node asked for and the model would not do is refused before the first step."""
+            self.model.require_known_patches(self.model_options.get("transformer_options", {}))
+            self.model.parts.begin()
+            super().pre_run()
 
         def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, torch.Tensor]:
             weights = super().model_state_dict(filter_prefix)
@@ -97,19 +89,12 @@ def _cutting(base: type[Any]) -> type[Any]:
     return CuttingPatcher
 
 
-def _stored(model: torch.nn.Module, key: str) -> StoredLinear | None:
-    """The layer of a weight that is stored as bytes, or none."""
-    name, _, leaf = key.rpartition(".")
-    layer = model.get_submodule(name) if leaf == "weight" else None
-    return layer if isinstance(layer, StoredLinear) else None
-
-
 def patcher(model: FusedLayerNames, load_device: torch.device, offload_device: torch.device):
     """ComfyUI's patcher of the day for a model of ours. Its class is looked up late: ComfyUI rebinds it at start-up."""
     # ComfyUI's dynamic patcher turns itself into the plain one on a CPU, which would lose the subclass.
     on_cpu = mm.is_device_cpu(load_device)
     base = comfy.model_patcher.ModelPatcher if on_cpu else comfy.model_patcher.CoreModelPatcher
-    return _cutting(base)(model, load_device=load_device, offload_device=offload_device)
+    return _cutting(keeping_bytes(base))(model, load_device=load_device, offload_device=offload_device)
 
 
 def as_numbers(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -124,7 +109,11 @@ def cut(model: FusedLayerNames, patches: Mapping[Any, Any]) -> tuple[list[Any], 
     weights = as_numbers(model, {**dict(model.named_parameters()), **dict(model.named_buffers())})  # type: ignore[attr-defined,arg-type]
     taken, pieces = [], []
     for key, patch in patches.items():
-        mine = _pieces(model.fused_layers, weights, key, with_magnitude(patch))
+        if isinstance(patch, list):  # a merge
+            rows = {name: weight.shape[0] if weight.ndim else 1 for name, weight in weights.items()}
+            mine = original_weights.cut(model, key if isinstance(key, str) else key[0], patch, rows)
+        else:
+            mine = _pieces(model.fused_layers, weights, key, with_magnitude(patch))
         if mine is not None:
             taken.append(key)
             pieces += mine

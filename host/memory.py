@@ -71,6 +71,7 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
     ComfyUI moves a leaf whose class it does not know to the GPU as a whole and can never stream its weights.
     """
     share_tied_head(module)
+    share_tied_embedding(module)
     for leaf in module.modules():
         kind: Any = type(leaf)
         streamed = _streamed_norm(kind) if _is_foreign_norm(leaf) else _LEAVES.get(kind)
@@ -96,6 +97,25 @@ class _TiedHead(torch.nn.Module):
         out = torch.nn.functional.linear(hidden_states, weight)
         comfy.ops.uncast_bias_weight(self.embedding, weight, bias, stream)
         return out
+
+
+class _TiedEmbedding(torch.nn.Module):
+    """An embedding that another name of the model has too (T5's): stored, counted, moved, patched and saved once."""
+
+    def __init__(self, embedding: torch.nn.Module):
+        super().__init__()
+        object.__setattr__(self, "embedding", embedding)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.embedding(ids)
+
+
+def share_tied_embedding(module: torch.nn.Module) -> None:
+    """Where an encoder's embedding is the one that the model shares, let it be no weight of its own."""
+    shared, encoder = getattr(module, "shared", None), getattr(module, "encoder", None)
+    inner = getattr(encoder, "embed_tokens", None)
+    if shared is not None and inner is not None and inner.weight is shared.weight:
+        encoder.embed_tokens = _TiedEmbedding(shared)
 
 
 def share_tied_head(module: torch.nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +14,57 @@ import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
 import torch
+from comfy import patcher_extension
 
 from ..studio.errors import InputError
-from ..studio.kinds import table
+from ..studio.kinds import blocks, places, table
 from ..studio.kinds.facts import Family, ModelFacts, Traits
 from ..studio.kinds.velocity import Velocity
-from . import clip_socket, kept_references
+from ..studio.opening.lora import file_names
+from . import bypassed, clip_socket, kept_references, out_of_memory
 from .lora_patches import FusedLayerNames
+
+
+@functools.cache
+def _wrappable(base: type[Velocity]) -> type[Velocity]:
+    """A velocity whose call goes through ComfyUI's wrappers of the diffusion model (EasyCache), as that of its own FLUX does."""
+
+    class Wrappable(base):  # type: ignore[misc,valid-type]
+        def forward(self, x, timestep, context, *more, transformer_options=None, **conds):
+            options = transformer_options or {}
+            wrappers = patcher_extension.get_all_wrappers(patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
+            if more or not wrappers:  # ComfyUI's calls name all but three
+                return super().forward(x, timestep, context, *more, transformer_options=options, **conds)
+            named = {name: conds.pop(name, None) for name in ("y", "guidance", "ref_latents", "control")}
+            run = patcher_extension.WrapperExecutor.new_class_executor(self._stock_call, self, wrappers)
+            return run.execute(x, timestep, context, *named.values(), options, **conds)
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                layer = self._file_layer(name)
+                if layer is None:
+                    raise
+                return layer
+
+        def _file_layer(self, name: str) -> Any:
+            """For ComfyUI's bypass mode of LoRAs, which looks for layers by the names that files have for them."""
+            transformer = self.__dict__.get("_modules", {}).get("transformer")
+            if transformer is None or name.startswith("_"):
+                return None
+            layers = self.__dict__.setdefault("_file_layers", None) or file_names(transformer)
+            self.__dict__["_file_layers"] = layers
+            return bypassed.find(transformer, layers, self.dtype, name)
+
+        def _stock_call(self, x, timestep, context, y, guidance, ref_latents, control, transformer_options, **conds):
+            """In the order of the arguments of ComfyUI's own FLUX, which wrappers count on."""
+            named = {"y": y, "guidance": guidance, "ref_latents": ref_latents, "control": control}
+            given = {name: value for name, value in named.items() if value is not None}
+            return super().forward(x, timestep, context, transformer_options=transformer_options, **given, **conds)
+
+    Wrappable.__name__ = base.__name__
+    return Wrappable
 
 
 class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
@@ -40,6 +85,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         family, stock = facts.family, facts.family.comfyui
         config = comfy.supported_models_base.BASE({"disable_unet_model_creation": True})
         config.unet_config["disable_unet_model_creation"] = True
+        config.text_encoder_key_prefix, config.vae_key_prefix = ["text_encoders."], ["vae."]  # of saved checkpoints
         config.latent_format = _latent_format(family, preview)
         # The shift is that of samplers which know no size; the activations are those of ComfyUI's own models.
         config.sampling_settings = {"shift": stock.shift(facts.scheduler_config), "multiplier": 1.0}
@@ -47,9 +93,27 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         config.memory_usage_factor = stock.memory(velocity)
         kind = comfy.model_base.ModelType[stock.model_type]
         comfy.model_base.BaseModel.__init__(self, config, model_type=kind, device=device)
+        if isinstance(velocity, Velocity):
+            velocity.__class__ = _wrappable(type(velocity))
         self.diffusion_model = velocity
+        self.parts = out_of_memory.Parts()
         self.facts = facts
         self.memory_usage_factor_conds = ("ref_latents",)
+
+    def apply_model(
+        self, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs: Any
+    ) -> Any:
+        """As ComfyUI's; where memory runs out, some rows at a time."""
+        options, count = transformer_options or {}, x.shape[0]
+        inputs = {"c_concat": c_concat, "c_crossattn": c_crossattn, "control": control, **kwargs}
+
+        def call(rows: slice) -> torch.Tensor:
+            if rows.stop >= count and rows.start == 0:
+                return super(DiffusersModel, self).apply_model(x, t, transformer_options=options, **inputs)
+            some = {name: out_of_memory.rows_of(value, count, rows) for name, value in inputs.items()}
+            return super(DiffusersModel, self).apply_model(x[rows], t[rows], transformer_options=options, **some)
+
+        return self.parts.run(count, call, self.current_patcher, out_of_memory.divisible(options))
 
     def _apply_model(
         self, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs: Any
@@ -58,16 +122,29 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         if control is not None and not self.diffusion_model.takes_control:
             name = self.facts.family.name
             raise InputError("positive", "conditioning with a ControlNet", f"one without: {name} takes none here")
-        if options.get("patches") or options.get("patches_replace"):
-            raise InputError(
-                "model",
-                "patched in its attention",
-                "a model without attention patches, or a stock loader's; what FluxKVCache is for, FLUX.2 klein KV does here"
-                " without it",
-            )
+        self.require_known_patches(options)
         kwargs.pop("crossattn_controlnet", None)  # ComfyUI's, for ControlNets
         kept = kept_references.of_this_run(options, self)
         return super()._apply_model(x, t, c_concat, c_crossattn, control, options, kept=kept, **kwargs)
+
+    def require_known_patches(self, options: Mapping[str, Any]) -> None:
+        """Raise InputError for what a node has put into `transformer_options` and this model would not do."""
+        flux = self.diffusion_model.takes_patches
+        known = {"patches": blocks.PATCHES if flux else (), "patches_replace": blocks.REPLACED if flux else ()}
+        unknown = sorted(name for kind, names in known.items() for name in options.get(kind, {}) if name not in names)
+        if unknown:
+            why = "; FLUX.2 klein KV keeps its references without FluxKVCache" if "attn1_patch" in unknown else ""
+            raise InputError(
+                "model",
+                f"patched in its attention or blocks by a node ({', '.join(unknown)})",
+                f"a {self.facts.family.name} model without that node, or with it on a model from a stock loader{why}",
+            )
+        if options.get("rope_options") and not flux:
+            raise InputError(
+                "model",
+                "patched by ScaleROPE",
+                f"a {self.facts.family.name} model without it: its positions are counted inside the transformer",
+            )
 
     def get_dtype(self) -> torch.dtype:
         return self.diffusion_model.dtype
@@ -139,10 +216,13 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
                 )
         if self.diffusion_model.takes_mask and mask is not None and mask.shape == sequence.shape[:2]:
             out["attention_mask"] = comfy.conds.CONDRegular(mask)
-        if self.diffusion_model.embeds_guidance:
-            out["guidance"] = comfy.conds.CONDRegular(torch.FloatTensor([kwargs.get("guidance", 3.5)]))
+        guidance = kwargs.get("guidance", 3.5)
+        if self.diffusion_model.embeds_guidance and guidance is not None:  # None: stock FluxDisableGuidance
+            out["guidance"] = comfy.conds.CONDRegular(torch.FloatTensor([guidance]))
         if references := kwargs.get("reference_latents"):
             out["ref_latents"] = comfy.conds.CONDList([self._reference(latent) for latent in references])
+            if (method := kwargs.get("reference_latents_method")) and self.diffusion_model.takes_patches:
+                out["ref_latents_method"] = comfy.conds.CONDConstant(_known_method(method))
         if self.diffusion_model.reads_around_references:
             texts, features = kwargs.get("reference_latents_text_embeds"), kwargs.get("clip_vision_outputs")
             out |= self._around_references(len(references or ()), texts or [], features or [])
@@ -203,6 +283,16 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
                 f"{name} of width {have}",
                 f"width {width}: encode the prompt with the CLIP of this model",
             )
+
+
+def _known_method(method: Any) -> str:
+    if method not in places.METHODS:
+        raise InputError(
+            "conditioning",
+            f"the reference method {method}",
+            f"one of {', '.join(places.METHODS)} on a model of this pack",
+        )
+    return str(method)
 
 
 def _latent_format(family: Family, preview: Mapping[str, Any] | None) -> comfy.latent_formats.LatentFormat:

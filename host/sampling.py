@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import comfy.model_sampling
 import comfy.sample
@@ -44,38 +44,52 @@ def sample(
 ) -> tuple[dict[str, Any], str]:
     """LATENT of prompts x pictures, and a note on what had to be done ("" if nothing).
 
-    Picture i has the seed `seed + i` (or + its batch_index). Steps 0, guidance -1 and cfg 0 mean what the model wants.
-    Raises InputError naming the input that does not fit.
+    Picture i of prompt p has the seed `seed + p + i` (i is its batch_index, where it has one). Steps 0, guidance -1 and
+    cfg 0 mean what the model wants. Raises InputError naming the input that does not fit.
     """
     facts = facts_of(model)
-    if guidance == AUTO_GUIDANCE:
-        guidance = facts.defaults.guidance
-    wanted_cfg = facts.defaults.cfg if cfg == AUTO_CFG else cfg
+    guidance = facts.defaults.guidance if guidance == AUTO_GUIDANCE else guidance
     require_number("guidance", guidance, 0, 100)
-    require_number("cfg", wanted_cfg, 1, 100)
     require_number("time_limit", time_limit, 0, 86_400)
-    if wanted_cfg > 1 and not negative:
-        why = f"this model wants cfg {wanted_cfg:g} (cfg 1 does without)" if cfg == AUTO_CFG else "cfg is more than 1"
-        raise InputError("negative", None, f"a CONDITIONING, an empty prompt's will do, because {why}")
+    wanted_cfg = _wanted_cfg(facts, cfg, negative)
     for name, conditioning in (("positive", positive), ("negative", negative or [])):
         _require_mask_is_seen(model, facts, name, conditioning)
     prompts = _batch_of("positive", positive)
-    samples, indexes = _pictures(model, facts, latent, prompts)
-    count, _, height, width = samples.shape
+    samples, rows = _pictures(model, facts, latent, prompts)
     config, mu = _patched_schedule(model, facts)
     steps = facts.defaults.steps if steps == AUTO_STEPS else steps
-    levels = schedule.sigmas(config, steps, strength, height, width, mu, facts.family)
+    levels = schedule.sigmas(config, steps, strength, *samples.shape[-2:], mu, facts.family)
 
-    positive = _prepared("positive", positive, guidance, count)
-    # At cfg 1 it is never asked, but ComfyUI would look at it all the same.
-    negative = _prepared("negative", negative if negative and wanted_cfg > 1 else positive, guidance, count)
-    mask = latent.get("noise_mask")
-    if mask is not None:
-        mask = noise.latent_mask(mask, height, width, facts.family)
-        if count % mask.shape[0]:
-            raise InputError("noise_mask", f"a batch of {mask.shape[0]}", f"a batch that divides the {count} pictures")
-        mask = mask.repeat(count // mask.shape[0], 1, 1, 1)  # as the pictures themselves: all of them for each prompt
-    report_step = latent_preview.prepare_callback(model, len(levels) - 1)
+    # At cfg 1 the negative is never asked, but ComfyUI would look at it all the same.
+    negative = negative if negative and wanted_cfg > 1 else positive
+    positive = _prepared("positive", positive, guidance, rows)
+    negative = _prepared("negative", negative, guidance, rows)
+    note = ""
+    try:
+        out = comfy.sample.sample_custom(
+            model,
+            noise.picture_noise(samples.shape[1:], seed, rows.seeds),
+            wanted_cfg,
+            comfy.samplers.ksampler("euler"),
+            levels,
+            positive,
+            negative,
+            samples,
+            noise_mask=_mask(latent, facts, samples),
+            callback=_after_step(model, len(levels) - 1, time_limit),
+            disable_pbar=True,
+            seed=seed,
+        )
+    except _TimeIsUp as stop:
+        out = model.model.process_latent_out(stop.prediction.float()).cpu()
+        note = f"time limit of {time_limit:g} s reached after {stop.steps} of {len(levels) - 1} steps"
+    result = {key: value for key, value in latent.items() if key != "downscale_ratio_spacial"}
+    return {**result, **rows.keys(), "samples": out}, note
+
+
+def _after_step(model: Any, steps: int, time_limit: float) -> Callable[[int, torch.Tensor, torch.Tensor, int], None]:
+    """ComfyUI's callback, with progress and previews. It raises _TimeIsUp after so many seconds; 0: never."""
+    report_step = latent_preview.prepare_callback(model, steps)
     deadline = time.monotonic() + time_limit if time_limit else None
 
     def after_step(step: int, prediction: torch.Tensor, x: torch.Tensor, total: int) -> None:
@@ -83,27 +97,29 @@ def sample(
         if deadline is not None and time.monotonic() >= deadline and step + 1 < total:
             raise _TimeIsUp(prediction, step + 1)
 
-    note = ""
-    try:
-        out = comfy.sample.sample_custom(
-            model,
-            noise.picture_noise(samples.shape[1:], seed, indexes),
-            wanted_cfg,
-            comfy.samplers.ksampler("euler"),
-            levels,
-            positive,
-            negative,
-            samples,
-            noise_mask=mask,
-            callback=after_step,
-            disable_pbar=True,
-            seed=seed,
-        )
-    except _TimeIsUp as stop:
-        out = model.model.process_latent_out(stop.prediction.float()).cpu()
-        note = f"time limit of {time_limit:g} s reached after {stop.steps} of {len(levels) - 1} steps"
-    result = {key: value for key, value in latent.items() if key not in ("batch_index", "downscale_ratio_spacial")}
-    return {**result, "samples": out}, note
+    return after_step
+
+
+def _wanted_cfg(facts: ModelFacts, cfg: float, negative: list | None) -> float:
+    """The scale of true CFG, the model's own where 0 is asked for. Raises InputError where it needs a negative and has none."""
+    wanted = facts.defaults.cfg if cfg == AUTO_CFG else cfg
+    require_number("cfg", wanted, 1, 100)
+    if wanted > 1 and not negative:
+        why = f"this model wants cfg {wanted:g} (cfg 1 does without)" if cfg == AUTO_CFG else "cfg is more than 1"
+        raise InputError("negative", None, f"a CONDITIONING, an empty prompt's will do, because {why}")
+    return wanted
+
+
+def _mask(latent: dict[str, Any], facts: ModelFacts, samples: torch.Tensor) -> torch.Tensor | None:
+    """The LATENT's noise mask [rows, 1, H, W] for so many rows: all of its pictures for each prompt."""
+    mask = latent.get("noise_mask")
+    if mask is None:
+        return None
+    count, _, height, width = samples.shape
+    mask = noise.latent_mask(mask, height, width, facts.family)
+    if count % mask.shape[0]:
+        raise InputError("noise_mask", f"a batch of {mask.shape[0]}", f"a batch that divides the {count} pictures")
+    return mask.repeat(count // mask.shape[0], 1, 1, 1)
 
 
 def _batch_of(name: str, conditioning: list) -> int:
@@ -145,8 +161,52 @@ def _row(tensor: torch.Tensor, index: int) -> torch.Tensor:
     return tensor[index : index + 1] if tensor.shape[0] > 1 else tensor
 
 
-def _pictures(model: Any, facts: ModelFacts, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, list[int]]:
-    """Raw latents [prompts x pictures, C, H, W] and the index of each that is added to the seed."""
+# In a LATENT of several prompts: how many pictures each has. batch_index is then prompt * that + picture.
+PICTURES = "storefront_pictures"
+
+
+class _Rows(NamedTuple):
+    """Which prompt and which picture of it each row is."""
+
+    prompts: list[int]
+    pictures: list[int]
+    of: int  # prompts that there are
+
+    @property
+    def seeds(self) -> list[int]:
+        """What is added to the seed: it does not depend on how many there are, so that any row can be drawn alone."""
+        return [prompt + picture for prompt, picture in zip(self.prompts, self.pictures, strict=True)]
+
+    def keys(self) -> dict[str, Any]:
+        """What a LATENT says of its rows, so that a second pass knows them; stock samplers read batch_index."""
+        if not any(self.prompts):
+            plain = self.pictures == list(range(len(self.pictures)))
+            return {} if plain else {"batch_index": list(self.pictures)}
+        each = max(self.pictures) + 1
+        indexes = [prompt * each + picture for prompt, picture in zip(self.prompts, self.pictures, strict=True)]
+        return {"batch_index": indexes, PICTURES: each}
+
+
+def _rows_of(latent: dict[str, Any], count: int, prompts: int) -> _Rows:
+    """Rows of a LATENT of `count` pictures under so many prompts.
+
+    A LATENT that our sampler made of several prompts has a row for each already; every other is drawn for each prompt.
+    """
+    given = latent.get("batch_index")
+    indexes = list(range(count)) if given is None else list(given)
+    if len(indexes) != count:
+        raise InputError("latent", f"a batch_index of {len(indexes)} for {count} pictures", "one for each picture")
+    each = latent.get(PICTURES)
+    if each:
+        known = _Rows([index // each for index in indexes], [index % each for index in indexes], prompts)
+        if prompts == 1 or max(known.prompts) < prompts:
+            return known
+    every = range(prompts)
+    return _Rows([prompt for prompt in every for _ in indexes], [index for _ in every for index in indexes], prompts)
+
+
+def _pictures(model: Any, facts: ModelFacts, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, _Rows]:
+    """Raw latents [rows, C, H, W] and what each row is."""
     samples = latent["samples"]
     if not isinstance(samples, torch.Tensor) or samples.is_nested or samples.ndim != 4 or 0 in samples.shape:
         shape = list(samples.shape) if isinstance(samples, torch.Tensor) else type(samples).__name__
@@ -162,9 +222,8 @@ def _pictures(model: Any, facts: ModelFacts, latent: dict[str, Any], prompts: in
         )
     if not torch.isfinite(samples).all():
         raise InputError("latent", "samples with NaN or infinite values", "finite numbers")
-    indexes = list(latent.get("batch_index") or range(samples.shape[0]))
-    step = max(indexes) + 1
-    return samples.repeat(prompts, 1, 1, 1), [prompt * step + index for prompt in range(prompts) for index in indexes]
+    rows = _rows_of(latent, samples.shape[0], prompts)
+    return samples.repeat(len(rows.prompts) // samples.shape[0], 1, 1, 1), rows
 
 
 def _patched_schedule(model: Any, facts: ModelFacts) -> tuple[Mapping[str, Any], float | None]:
@@ -185,22 +244,25 @@ def _patched_schedule(model: Any, facts: ModelFacts) -> tuple[Mapping[str, Any],
     )
 
 
-def _prepared(name: str, conditioning: list, guidance: float, count: int) -> list:
-    """One row for each picture, prompt by prompt, with the guidance of those that bring none of their own."""
-    rows, prompts = [], _batch_of(name, conditioning)
+def _prepared(name: str, conditioning: list, guidance: float, rows: _Rows) -> list:
+    """One row for each picture, with the guidance of those that bring none of their own."""
+    prepared, prompts = [], _batch_of(name, conditioning)
     for sequence, options in conditioning:
         options = {"guidance": guidance, **options}
         if prompts > 1:
-            sequence = _repeated(name, sequence, count)
+            sequence = _for_rows(name, sequence, rows)
             for part in ("pooled_output", "attention_mask"):
                 if options.get(part) is not None:
-                    options[part] = _repeated(name, options[part], count)
-        rows.append([sequence, options])
-    return node_helpers.conditioning_set_values(rows, {})
+                    options[part] = _for_rows(name, options[part], rows)
+        prepared.append([sequence, options])
+    return node_helpers.conditioning_set_values(prepared, {})
 
 
-def _repeated(name: str, tensor: torch.Tensor, count: int) -> torch.Tensor:
-    """Rows in order, each as often as it takes to make `count`. Raises InputError where that does not come out."""
-    if count % tensor.shape[0]:
-        raise InputError(name, f"a batch of {tensor.shape[0]}", f"a batch that divides the {count} pictures")
-    return tensor.repeat_interleave(count // tensor.shape[0], dim=0)
+def _for_rows(name: str, tensor: torch.Tensor, rows: _Rows) -> torch.Tensor:
+    """The prompt of each row; of a batch of another size as many rows each as come out even, else InputError."""
+    size, count = tensor.shape[0], len(rows.prompts)
+    if size == rows.of:
+        return tensor[rows.prompts]
+    if count % size:
+        raise InputError(name, f"a batch of {size}", f"a batch that divides the {count} pictures")
+    return tensor.repeat_interleave(count // size, dim=0)

@@ -11,8 +11,9 @@ import comfy.sd
 import torch
 
 from ..studio.errors import InputError
+from ..studio.opening import original_names
 from ..studio.sampling import latents as codec
-from . import memory
+from . import memory, out_of_memory
 
 TILE_SIZES = (512, 256, 128)  # pixels; each a try after the one before ran out of memory
 
@@ -21,6 +22,14 @@ class DiffusersVae(torch.nn.Module):
     def __init__(self, vae: torch.nn.Module, device: torch.device):
         super().__init__()
         self.vae, self.device = vae, device
+
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, torch.Tensor]:
+        """For save nodes, which ask without arguments: under the names of the original autoencoder."""
+        weights = super().state_dict(*args, **options)
+        if args or options:
+            return weights
+        ours = {name.removeprefix("vae."): weight for name, weight in weights.items()}
+        return original_names.collected(original_names.of_vae(ours), ours)
 
     @torch.no_grad()
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -126,7 +135,7 @@ def decode(vae: Any, samples: torch.Tensor, tiling: str) -> tuple[torch.Tensor, 
     try:
         return _decode_whole(vae, samples), ""
     except Exception as error:
-        if tiling == "off" or not mm.is_oom(error):
+        if tiling == "off" or not out_of_memory.ran_out(error):
             raise
     mm.soft_empty_cache()  # outside of the handler: the exception holds the tensors that filled the memory
     picture, note = _decode_tiled(vae, samples, TILE_SIZES)
@@ -145,12 +154,15 @@ def _decode_whole(vae: Any, samples: torch.Tensor) -> torch.Tensor:
 
 
 def _decode_tiled(vae: Any, samples: torch.Tensor, sizes: tuple[int, ...]) -> tuple[torch.Tensor, str]:
-    size = sizes[0] // vae.spacial_compression_decode()
-    try:
-        picture = vae.decode_tiled(samples, tile_x=size, tile_y=size, overlap=size // 4)
-        return picture, f"in tiles of {sizes[0]} px"
-    except Exception as error:
-        if len(sizes) == 1 or not mm.is_oom(error):
-            raise
-    mm.soft_empty_cache()
-    return _decode_tiled(vae, samples, sizes[1:])
+    for tile in sizes:
+        size = tile // vae.spacial_compression_decode()
+        try:
+            picture = vae.decode_tiled(samples, tile_x=size, tile_y=size, overlap=size // 4)
+            return picture, f"in tiles of {tile} px"
+        except Exception as error:
+            if not out_of_memory.ran_out(error):
+                raise
+        mm.soft_empty_cache()
+    raise out_of_memory.OutOfMemory(
+        "latent", f"a picture that does not fit into memory in tiles of {sizes[-1]} px", "less else in memory"
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from einops import rearrange
 
 from ..errors import ModelFilesError
+from . import blocks, places
 from .facts import (
     APACHE,
     ComfyFacts,
@@ -222,34 +224,10 @@ def unpack(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=height // 2, w=width // 2, p=2, q=2)
 
 
-def position_ids(
-    height: int, width: int, device: torch.device, index: int = 0, row: int = 0, column: int = 0
-) -> torch.Tensor:
-    """Float32 [height/2 * width/2, 3]: (index, row, column) of each token, counted from `row` and `column`."""
-    ids = torch.full((height // 2, width // 2, 3), float(index), device=device)
-    ids[..., 1] = torch.arange(row, row + height // 2, device=device)[:, None]
-    ids[..., 2] = torch.arange(column, column + width // 2, device=device)[None]
-    return ids.reshape(-1, 3)
-
-
-def reference_corners(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(row, column) at which each reference of (height, width) tokens begins, so that FLUX.1 Kontext tells them apart.
-
-    The first at (0, 0), as FluxKontextPipeline has it; the others are set side by side or one above the other, whichever
-    keeps the whole smaller (ComfyUI's method "offset").
-    """
-    corners, rows, columns = [], 0, 0
-    for height, width in sizes:
-        row, column = (0, columns) if height + rows > width + columns else (rows, 0)
-        rows, columns = max(rows, row + height), max(columns, column + width)
-        corners.append((row, column))
-    return corners
-
-
 class FluxVelocity(Velocity):
     """A `FluxTransformer2DModel`."""
 
-    takes_control = True
+    takes_control = takes_patches = True
     step_caches = ("first block", "taylorseer", "magcache")
 
     @property
@@ -267,31 +245,53 @@ class FluxVelocity(Velocity):
         them. An odd side is padded by one cell.
         """
         height, width = x.shape[-2:]
-        padded = even(x)
-        rows, columns = padded.shape[-2:]
-        tokens = pack(padded)
-        ids = [position_ids(rows, columns, x.device)]
-        drawn = tokens.shape[1]
-        references = [even(latent) for latent in given.ref_latents]
-        corners = reference_corners([(r.shape[-2] // 2, r.shape[-1] // 2) for r in references])
-        for reference, (row, column) in zip(references, corners, strict=True):
-            tokens = torch.cat([tokens, pack(for_all(reference, len(x)).to(x))], dim=1)
-            ids.append(position_ids(reference.shape[-2], reference.shape[-1], x.device, 1, row, column))
-        tokens = self.transformer(
-            hidden_states=tokens,
-            timestep=timestep,
-            guidance=given.guidance if self.embeds_guidance else None,
-            pooled_projections=given.y,
-            encoder_hidden_states=given.context,
-            txt_ids=torch.zeros(given.context.shape[1], 3, device=x.device),
-            img_ids=torch.cat(ids),
-            controlnet_block_samples=self._residuals(given.control, "input", "transformer_blocks", tokens),
-            controlnet_single_block_samples=self._residuals(
-                given.control, "output", "single_transformer_blocks", tokens
-            ),
-            return_dict=False,
-        )[0]
-        return unpack(tokens[:, :drawn], rows, columns)[..., :height, :width]
+        grids = [even(x), *(for_all(even(latent), len(x)).to(x) for latent in given.ref_latents)]
+        rows, columns = grids[0].shape[-2:]
+        tokens = torch.cat([pack(g) for g in grids], dim=1)
+        with (
+            self._embedded(given.guidance, timestep) as guidance,
+            blocks.patched(self.transformer, given.context.shape[1], given.transformer_options),
+        ):
+            tokens = self.transformer(
+                hidden_states=tokens,
+                timestep=timestep,
+                guidance=guidance,
+                pooled_projections=given.y,
+                encoder_hidden_states=given.context,
+                txt_ids=torch.zeros(given.context.shape[1], 3, device=x.device),
+                img_ids=torch.cat(self._ids((height, width), grids, given)),
+                controlnet_block_samples=self._residuals(given.control, "input", "transformer_blocks", tokens),
+                controlnet_single_block_samples=self._residuals(
+                    given.control, "output", "single_transformer_blocks", tokens
+                ),
+                return_dict=False,
+            )[0]
+        return unpack(tokens[:, : rows * columns // 4], rows, columns)[..., :height, :width]
+
+    @staticmethod
+    def _ids(drawn: tuple[int, int], grids: Sequence[torch.Tensor], given: Conditions) -> list[torch.Tensor]:
+        """Of what is drawn and of its references, each [H/2 * W/2, 3]."""
+        sizes, rope = [latent.shape[-2:] for latent in given.ref_latents], places.Rope.of(given.transformer_options)
+        begun = places.references(drawn, sizes, given.ref_latents_method or places.OFFSET, 2)
+        return [
+            places.grid(g.shape[-2] // 2, g.shape[-1] // 2, g.device, place, rope)
+            for g, place in zip(grids, [places.ORIGIN, *begun], strict=True)
+        ]
+
+    @contextlib.contextmanager
+    def _embedded(self, guidance: torch.Tensor | None, timestep: torch.Tensor) -> Iterator[torch.Tensor | None]:
+        """What to say of guidance. Where it is None to a model that embeds it, nothing is added to the time's embedding (stock
+        FluxDisableGuidance); diffusers' class knows no such call.
+        """
+        if guidance is not None or not self.embeds_guidance:
+            yield guidance if self.embeds_guidance else None
+            return
+        embedder: Any = self.transformer.time_text_embed.guidance_embedder  # type: ignore[union-attr]
+        hook = embedder.register_forward_hook(lambda _module, _inputs, out: torch.zeros_like(out))
+        try:
+            yield torch.zeros_like(timestep)
+        finally:
+            hook.remove()
 
     def _residuals(
         self, control: Mapping[str, Sequence[torch.Tensor | None]] | None, name: str, blocks: str, tokens: torch.Tensor

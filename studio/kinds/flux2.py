@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from . import blocks, places
 from .facts import (
     APACHE,
     ChatText,
@@ -205,23 +207,32 @@ class Flux2(TransformerKind):
 class Flux2Velocity(Velocity):
     """A `Flux2Transformer2DModel`."""
 
+    takes_patches = True
     step_caches = ("taylorseer",)
 
     def predict(self, x: torch.Tensor, timestep: torch.Tensor, given: Conditions) -> torch.Tensor:
         """Velocity [B, 128, H, W], in the dtype of `x` [B, 128, H, W]."""
         grids = [x, *(for_all(latent, len(x)).to(x) for latent in given.ref_latents)]
-        ids = [grid_ids(g, REFERENCE_SPACING * index) for index, g in enumerate(grids)]
-        tokens = self.transformer(
-            hidden_states=torch.cat([patchify(g) for g in grids], dim=1),
-            timestep=timestep,
-            guidance=given.guidance if self.embeds_guidance else None,
-            encoder_hidden_states=given.context,
-            txt_ids=text_ids(given.context),
-            img_ids=torch.cat(ids),
-            return_dict=False,
-        )[0]
+        with blocks.patched(self.transformer, given.context.shape[1], given.transformer_options):
+            tokens = self.transformer(
+                hidden_states=torch.cat([patchify(g) for g in grids], dim=1),
+                timestep=timestep,
+                guidance=given.guidance if self.embeds_guidance else None,
+                encoder_hidden_states=given.context,
+                txt_ids=text_ids(given.context),
+                img_ids=torch.cat(self._ids(grids, given)),
+                return_dict=False,
+            )[0]
         height, width = x.shape[-2:]
         return unpatchify(tokens[:, : height * width], height)
+
+    @staticmethod
+    def _ids(grids: Sequence[torch.Tensor], given: Conditions) -> list[torch.Tensor]:
+        """Of what is drawn and of its references, each [H * W, 4]."""
+        sizes, rope = [g.shape[-2:] for g in grids], places.Rope.of(given.transformer_options)
+        method = given.ref_latents_method or places.INDEX
+        begun = [places.ORIGIN, *places.references(sizes[0], sizes[1:], method, 1, REFERENCE_SPACING)]
+        return [grid_ids(g, place, rope) for g, place in zip(grids, begun, strict=True)]
 
 
 class Flux2KVVelocity(Flux2Velocity):
@@ -252,19 +263,20 @@ class Flux2KVVelocity(Flux2Velocity):
         references = [latent.to(x) for latent in given.ref_latents]
         cache = given.kept.find(references, len(x)) if given.kept is not None else None
         grids = [x] if cache is not None else [*(for_all(latent, len(x)) for latent in references), x]
-        ids = [grid_ids(g, REFERENCE_SPACING * (index + 1)) for index, g in enumerate(grids[:-1])]
-        tokens, *made = self.transformer(
-            hidden_states=torch.cat([patchify(g) for g in grids], dim=1),
-            timestep=timestep,
-            guidance=given.guidance if self.embeds_guidance else None,
-            encoder_hidden_states=given.context,
-            txt_ids=text_ids(given.context),
-            img_ids=torch.cat([*ids, grid_ids(x, 0)]),
-            return_dict=False,
-            kv_cache=cache,
-            kv_cache_mode="extract" if cache is None else "cached",
-            num_ref_tokens=sum(len(i) for i in ids),
-        )
+        drawn, *ids = self._ids([x, *grids[:-1]], given)
+        with blocks.patched(self.transformer, given.context.shape[1], given.transformer_options):
+            tokens, *made = self.transformer(
+                hidden_states=torch.cat([patchify(g) for g in grids], dim=1),
+                timestep=timestep,
+                guidance=given.guidance if self.embeds_guidance else None,
+                encoder_hidden_states=given.context,
+                txt_ids=text_ids(given.context),
+                img_ids=torch.cat([*ids, drawn]),
+                return_dict=False,
+                kv_cache=cache,
+                kv_cache_mode="extract" if cache is None else "cached",
+                num_ref_tokens=sum(len(i) for i in ids),
+            )
         if given.kept is not None and cache is None:
             given.kept.keep(references, len(x), made[0])
         return unpatchify(tokens, x.shape[-2])

@@ -161,7 +161,7 @@ class Flux3Velocity(Velocity):
 
 def half_grid_ids(latents: torch.Tensor, index: int) -> torch.Tensor:
     """Float32 [H * W, 4]: (0, row / 2, column / 2, index) of each cell of [B, C, H, W], as FLUX.3 was trained."""
-    ids = grid_ids(latents, 0).float()
+    ids = grid_ids(latents)
     ids[:, 1:3] *= 0.5
     ids[:, 3] = index
     return ids

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from einops import rearrange
 
+from . import places
 from .reference_cache import ReferenceCache
 
 
@@ -23,6 +24,7 @@ class Conditions:
     attention_mask: torch.Tensor | None = None  # [B, S], 1 = the text's own tokens; None: all of them
     guidance: torch.Tensor | None = None  # [B]; read by transformers that embed it
     ref_latents: Sequence[torch.Tensor] = ()  # pictures to look at: normalised latents, each [1 or B, C, h, w]
+    ref_latents_method: str = ""  # where they are: one of places.METHODS; "": the kind's own
     ref_contexts: Sequence[torch.Tensor] = ()  # texts around n of them, n + 1, each [1 or B, S, D]
     siglip_feats: Sequence[torch.Tensor] = ()  # features of them, each [1 or B, rows, columns, C], or none
     control: Mapping[str, Sequence[torch.Tensor | None]] | None = None  # a ControlNet's "input" and "output"
@@ -30,7 +32,9 @@ class Conditions:
         None  # of a run with these weights; None: references are computed anew, which is the same
     )
     target: torch.Tensor | None = None  # [B], the noise level that the step ends at
-    transformer_options: Mapping[str, Any] | None = None  # ComfyUI's; "sample_sigmas" are the levels of the whole run
+    transformer_options: Mapping[str, Any] | None = (
+        None  # ComfyUI's; "sample_sigmas" are the levels of the whole run; rope_options, patches
+    )
 
 
 class Velocity(torch.nn.Module, ABC):
@@ -41,6 +45,7 @@ class Velocity(torch.nn.Module, ABC):
 
     takes_control = False  # whether it reads Conditions.control
     takes_mask = False  # whether it reads Conditions.attention_mask, so that its attention is masked
+    takes_patches = False  # whether it does what blocks.py knows, and scales its positions
     reads_around_references = False  # whether it reads ref_contexts and siglip_feats
     # Names in studio/sampling/acceleration.py of diffusers' caches that work on it. First block fails on FLUX.2, whose last
     # block returns text and picture in one tensor; magcache wants ratios measured on the model, and FLUX.1's alone are known.
@@ -90,11 +95,14 @@ class Velocity(torch.nn.Module, ABC):
 
 
 def even(latents: torch.Tensor) -> torch.Tensor:
-    """[B, C, H, W] with odd sides made even by repeating the last row or column."""
+    """[B, C, H, W] with odd sides made even by the first row or column, as ComfyUI's own FLUX has it.
+
+    diffusers' pipelines have no odd sides: they round the picture's to 16 pixels.
+    """
     height, width = latents.shape[-2:]
     if not (height | width) & 1:
         return latents
-    return torch.nn.functional.pad(latents, (0, width % 2, 0, height % 2), mode="replicate")
+    return torch.nn.functional.pad(latents, (0, width % 2, 0, height % 2), mode="circular")
 
 
 def for_all(latents: torch.Tensor, count: int) -> torch.Tensor:
@@ -119,11 +127,8 @@ def text_ids(context: torch.Tensor) -> torch.Tensor:
     return ids
 
 
-def grid_ids(latents: torch.Tensor, time: int) -> torch.Tensor:
-    """Int64 [H * W, 4]: (time, row, column, 0) of each cell of [B, C, H, W]."""
-    height, width = latents.shape[-2:]
-    ids = torch.zeros(height, width, 4, device=latents.device, dtype=torch.int64)
-    ids[..., 0] = time
-    ids[..., 1] = torch.arange(height, device=latents.device)[:, None]
-    ids[..., 2] = torch.arange(width, device=latents.device)[None]
-    return ids.reshape(-1, 4)
+def grid_ids(
+    latents: torch.Tensor, place: places.Place = places.ORIGIN, rope: places.Rope = places.PLAIN
+) -> torch.Tensor:
+    """Float32 [H * W, 4]: (time, row, column, 0) of each cell of [B, C, H, W]."""
+    return torch.nn.functional.pad(places.grid(*latents.shape[-2:], latents.device, place, rope), (0, 1))

@@ -95,8 +95,8 @@ def test_each_picture_of_a_batch_equals_the_one_made_alone(comfyui):
         text_to_image(Encode={"prompt": prompts, "one_prompt_per_line": True}, Canvas={"batch_size": 2})
     ).pixels()
     assert len(batch) == 4
-    for index, prompt in enumerate([RED, RED, BLUE, BLUE]):
-        alone = comfyui.run(text_to_image(Encode={"prompt": prompt}, Sample={"seed": 7 + index})).pixels()[0]
+    for index, (prompt, offset) in enumerate([(RED, 0), (RED, 1), (BLUE, 1), (BLUE, 2)]):
+        alone = comfyui.run(text_to_image(Encode={"prompt": prompt}, Sample={"seed": 7 + offset})).pixels()[0]
         assert abs(alone.astype(int) - batch[index]).max() <= 1
 
 

@@ -40,7 +40,6 @@ LONG_FILES = {
 }
 LONG_FUNCTIONS = {
     "host/blending.py:into_scene": 76,
-    "host/sampling.py:sample": 75,
 }
 MANY_PARAMETERS = {
     "host/blending.py:into_scene": 14,
