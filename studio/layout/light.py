@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 STUDIO = Light(330.0, 55.0)  # from the upper left, as product photographers set it: where a picture does not tell
 FLAT = 0.1  # rise of the square root of luminance across the picture; less is a vignette or noise
 SIDE = 32  # cells; only the large forms count, not what is drawn on them
+LARGE, WIDEST = 0.15, 0.3  # share of the picture that a lamp, and a window at the side, may take
+SPREAD = 0.16  # standard deviation of a light's cells, in pictures, to each direction
 EDGE = 0.07  # a larger step from cell to cell is the edge of a thing, not a slope of light
 
 
@@ -31,7 +33,7 @@ def estimate_light(image: np.ndarray) -> Light:
     if source is not None:
         return source
     roots = np.sqrt(cells)
-    across, down = (_slope(roots, axis) for axis in (1, 0))
+    across, down = _slope(roots, 1), _downwards(roots)
     steep = math.hypot(across, down)
     if steep < FLAT:
         return STUDIO
@@ -48,14 +50,29 @@ def _source(cells: np.ndarray) -> Light | None:
     glare = cells > max(0.7, 1.7 * float(np.median(cells)))
     glare[cells.shape[0] * 2 // 3 :] = False
     share = glare.mean()
-    if not 0.002 < share < 0.15:
+    if not 0.002 < share < WIDEST:
         return None
     rows, columns = np.nonzero(glare)
     down, across = rows / cells.shape[0] - 0.5, columns / cells.shape[1] - 0.5
-    if max(down.std(), across.std()) > 0.16:  # several, as lamps in the background: no one direction
+    beside = (
+        abs(float(across.mean())) > 0.2
+    )  # a window at the side may be large; in the middle it is a wall, or the sky
+    if share > LARGE and not beside:
         return None
+    if across.std() > SPREAD or down.std() > (1.4 * SPREAD if beside else SPREAD):
+        return None  # several, as lamps in the background: no one direction
     azimuth = math.degrees(math.atan2(across.mean(), 0.3))  # the source stands behind, to one side
     return Light(round(azimuth % 360, 1), round(45.0 - 40.0 * float(down.mean()), 1))
+
+
+def _downwards(roots: np.ndarray) -> float:
+    """Rise from top to bottom; a positive one, as of light from the front, only as far as both halves of the picture
+    agree: a sky that brightens towards the horizon, over a ground that does not, is no light from the front."""
+    whole, middle = _slope(roots, 0), len(roots) // 2
+    if whole <= 0 or middle < 1:
+        return whole
+    upper, lower = _slope(roots[: middle + 1], 0), _slope(roots[middle:], 0)
+    return 2 * max(0.0, min(upper, lower))
 
 
 def _slope(roots: np.ndarray, axis: int) -> float:

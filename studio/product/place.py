@@ -340,7 +340,8 @@ def _ground(
         mirrored = shadow.mirror(whole, base)[inner] / np.maximum(shadow.mirror(room, base)[inner], 1e-3)[..., None]
         out[here] = out[here] * (1 - seen) + np.clip(mirrored, 0, 1) * seen
         touched[here] |= seen[..., 0] > 0
-    opacity = shadow.shadow(room, placement.shadow, light, placement.shadow_softness)[inner] * placement.shadow_opacity
+    kind, softness = placement.shadow, placement.shadow_softness
+    opacity = shadow.shadow(room, kind, light, softness, placement.shadow_opacity)[inner]
     opacity[opacity < 0.5 / 255] = 0
     out[here] *= 1 - opacity[..., None]
     dark[here] = 1 - (1 - dark[here]) * (1 - opacity)

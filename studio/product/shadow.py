@@ -16,14 +16,20 @@ KINDS = (NONE, DROP, CONTACT, CAST, BOTH)
 GROUND = 0.38  # how far the ground is foreshortened: the usual product photo looks down at about 20 degrees
 LONGEST = 1.1  # of the product's height: a low light would throw the shadow out of the picture
 RIM = 6  # pixels from column to column that an edge may rise and still be the rim on which the product stands
+STEEPEST = 1.15 * GROUND  # rise for each column of a base that is level to the other side of its lowest point,
+ONE_SIDED = 0.1  # and how far it may rise at all, of the product's height
+ALIKE = 1.3  # how much farther from its lowest point a round base may reach to one side than to the other
+CORNER = 0.15  # share of a base's width to either side of the corner over which a box is seen
+SLOPES = 0.36  # product of the slopes of its two edges: the squared sine of the camera's height, up to 37 degrees
 STEPS = 4
 THINNEST = 0.1  # of the product's height: light from exactly the side still leaves a shadow as deep as the product
 
 
-def shadow(alpha: np.ndarray, kind: str, light: Light, softness: float) -> np.ndarray:
+def shadow(alpha: np.ndarray, kind: str, light: Light, softness: float, opacity: float = 1.0) -> np.ndarray:
     """Opacity [H, W] in 0..1 of the shadow of a product whose matte `alpha` [H, W] stands at its place in the picture.
 
-    `softness` 0 (hard sun) to 1 (overcast). The ground line is the lowest solid row of the matte.
+    `softness` 0 (hard sun) to 1 (overcast). `opacity` 0 to 1 is the cast shadow's; where the product touches the ground
+    hardly any light comes in, so that contact is twice as deep: 1 - (1 - opacity)². The ground line is the lowest solid row of the matte.
     """
     import numpy as np
 
@@ -32,11 +38,12 @@ def shadow(alpha: np.ndarray, kind: str, light: Light, softness: float) -> np.nd
         return np.zeros_like(alpha)
     base, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
     if kind == DROP:
-        return _drop(alpha, tall, light, softness)
+        return _drop(alpha, tall, light, softness) * np.float32(opacity)
     ground = _footprint(alpha, base)
     contact = _contact(alpha, ground, tall, softness) if kind in (CONTACT, BOTH) else 0.0
     cast = _cast(alpha, ground, tall, light, softness) if kind in (CAST, BOTH) else 0.0
-    return np.clip(1 - (1 - 0.85 * np.asarray(contact)) * (1 - 0.75 * np.asarray(cast)), 0, 1).astype(np.float32)
+    deep = 0.95 * (1 - (1 - opacity) ** 2) * np.asarray(contact)
+    return np.clip(1 - (1 - deep) * (1 - 0.75 * opacity * np.asarray(cast)), 0, 1).astype(np.float32)
 
 
 def reach(tall: int) -> int:
@@ -54,22 +61,59 @@ def _drop(alpha: np.ndarray, tall: int, light: Light, softness: float) -> np.nda
 
 def _footprint(alpha: np.ndarray, base: int) -> np.ndarray:
     """The row of the ground under each column: one below the matte's lowest edge, as far as that edge runs on smoothly
-    from the lowest point (the rim of a saucer seen from above); beyond a jump (a handle in the air) it stays level."""
+    from the lowest point and no steeper than a base that lies on the ground.
+
+    A base seen from above rises to both sides of its lowest point (the rim of a saucer), or by less than the ground's
+    foreshortening (the corner of a box). An edge that rises faster, to one side alone, has left the ground, as a slanted
+    sole has, and so has what lies beyond a jump (a handle in the air): the ground stays level there.
+    """
     import numpy as np
 
     solid = alpha > 0.5
+    there = solid.any(0)
     lowest = alpha.shape[0] - np.argmax(solid[::-1], 0)
-    columns = np.flatnonzero(solid.any(0))
+    columns = np.flatnonzero(there)
+    feet = columns[lowest[columns] >= base - 1]
+    start = int(feet[np.abs(feet - np.median(feet)).argmin()])
+    rises = [
+        _rise(there, lowest, base, way) for way in (range(start, columns[-1] + 1), range(start, columns[0] - 1, -1))
+    ]
     ground = np.full(alpha.shape[1], base)
-    start = int(columns[np.argmax(lowest[columns])])
-    for way in (range(start, columns[-1] + 1), range(start, columns[0] - 1, -1)):
-        level = base
-        for column in way:
-            if solid[:, column].any() and abs(int(lowest[column]) - level) <= RIM:
-                level = int(lowest[column])
-            ground[column] = level
-        ground[way.stop :: way.step] = level  # what lies beyond the product
+    tall = base - int(np.flatnonzero(solid.any(1))[0])
+    for way, own, other in ((1, *rises), (-1, *rises[::-1])):
+        steps = np.arange(len(own))
+        off = np.flatnonzero(own > _may_rise(steps, other, tall))
+        if len(off):
+            own = np.minimum(own, own[max(0, off[0] - 1)])
+        ground[start + way * steps] = base - own
+        beyond = slice(start + len(own), None) if way > 0 else slice(None, start - len(own) + 1)
+        ground[beyond] = base - own[-1]
     return ground
+
+
+def _may_rise(steps: np.ndarray, other: np.ndarray, tall: int) -> np.ndarray:
+    """How far above its lowest point a base may be, `steps` columns to one side of it, given its rises to the other."""
+    import numpy as np
+
+    one_sided = np.minimum(STEEPEST * steps, ONE_SIDED * tall) + 2
+    opposite = other[np.minimum(steps, len(other) - 1)] + RIM
+    allowed = np.maximum(one_sided, np.where(steps <= ALIKE * len(other), opposite, 0))
+    slope = other[-1] / len(other)
+    if slope > 0.1 and len(other) > CORNER * (len(steps) + len(other)):
+        allowed = np.maximum(allowed, SLOPES / slope * steps + 2)
+    return allowed
+
+
+def _rise(there: np.ndarray, lowest: np.ndarray, base: int, way: range) -> np.ndarray:
+    """How many pixels above `base` the lowest edge is in each column of `way`; level where it jumps or is missing."""
+    import numpy as np
+
+    rises, level = np.zeros(len(way), int), base
+    for step, column in enumerate(way):
+        if there[column] and abs(int(lowest[column]) - level) <= RIM:
+            level = int(lowest[column])
+        rises[step] = base - level
+    return rises
 
 
 def _contact(alpha: np.ndarray, ground: np.ndarray, tall: int, softness: float) -> np.ndarray:
@@ -81,11 +125,11 @@ def _contact(alpha: np.ndarray, ground: np.ndarray, tall: int, softness: float) 
     lowest = height - np.argmax(alpha[::-1] > 0.5, 0)
     near = np.where(np.abs(lowest - ground) <= 2, near, 0.0)  # nothing touches the ground under a handle
     rows = np.arange(height)[:, None]
-    thick = max(1.5, tall * 0.022)
+    thick = max(1.5, tall * 0.026)
     line = (np.exp(-(((rows - ground) / thick) ** 2)) * near).astype(np.float32)
     tight = _blurred(line, max(0.7, tall * 0.006))
-    wide = _blurred(line, max(2.0, tall * (0.025 + 0.03 * softness)))
-    return np.clip(0.75 * tight + 1.1 * wide, 0, 1)
+    wide = _blurred(line, max(2.0, tall * (0.035 + 0.05 * softness)))
+    return np.clip(0.85 * tight + 1.7 * wide, 0, 1)
 
 
 def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softness: float) -> np.ndarray:

@@ -39,6 +39,24 @@ def test_a_window_is_the_light(middle, azimuth):
     assert 30 <= found.elevation <= 70
 
 
+@pytest.mark.parametrize(("side", "azimuth"), [("left", 300), ("right", 60)])
+def test_a_large_window_at_the_side_is_no_light_from_the_front(side, azimuth):
+    """It lights the floor before it, which brightens towards the camera."""
+    picture = scene()
+    picture[150:] *= np.linspace(1, 1.8, 90)[:, None, None]
+    picture[10:155, :100] = 1
+    found = estimate_light(picture if side == "left" else picture[:, ::-1])
+    assert turned(found.azimuth, azimuth) < 25
+
+
+@pytest.mark.parametrize("ground", [0.1, 0.35])
+def test_a_sky_that_brightens_towards_the_horizon_is_no_light_from_the_front(ground):
+    sky = np.linspace(0.35, 0.85, 130)[:, None, None] * [0.7, 0.85, 1]
+    land = np.linspace(ground, 0.8 * ground, 110)[:, None, None] * [1.0, 0.9, 0.7]
+    picture = np.broadcast_to(np.concatenate([sky, land]), (240, 320, 3))
+    assert turned(estimate_light(picture).azimuth, 180) > 90
+
+
 def test_a_higher_lamp_lights_from_higher():
     heights = []
     for top in (10, 90):

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from storefront.studio import canvas, contrast
 from storefront.studio.canvas import Box, Safe
 from storefront.studio.errors import InputError
@@ -304,6 +305,43 @@ def test_a_handle_in_the_air_has_no_contact():
     opacity = shadow.shadow(alpha, shadow.CONTACT, STUDIO, 0.0)
     assert opacity[178:186, 100:140].mean() > 0.3
     assert opacity[:, 185:].max() < 0.05
+
+
+def outline(points, height=500, width=700) -> np.ndarray:
+    """The matte of a polygon."""
+    picture = Image.new("L", (width, height))
+    ImageDraw.Draw(picture).polygon(points, fill=255)
+    return np.asarray(picture, np.float32) / 255
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("drop", [260, 120])
+def test_a_slanted_sole_has_its_shadow_on_the_ground(flip, drop):
+    """A shoe that stands on its toe: its sole rises steeply, or gently, to one side and is in the air there."""
+    shoe = outline(
+        [(150, 400), (140, 380), (300, 200 - drop // 2), (520, 400 - drop - 60), (540, 400 - drop), (180, 400)]
+    )
+    shoe = shoe[:, ::-1] if flip else shoe
+    opacity = shadow.shadow(shoe, shadow.BOTH, Light(330, 55), 0.5) * (shoe < 0.5)
+    tall = int((shoe > 0.5).any(1).sum())
+    assert opacity[: 401 - round(0.15 * tall)].sum() < 0.05 * opacity.sum()
+    toe = slice(520, 550) if flip else slice(150, 180)
+    assert opacity[401:404, toe].min() > 0.6
+
+
+def test_a_box_over_its_corner_touches_the_ground_along_both_edges():
+    box = outline([(250, 100), (450, 100), (450, 330), (350, 400), (250, 365)])
+    opacity = shadow.shadow(box, shadow.CONTACT, STUDIO, 0.0)
+    for x, y in ((300, 382), (260, 368), (380, 379), (430, 344)):
+        assert opacity[y + 2 : y + 5, x].max() > 0.5
+
+
+def test_the_ground_is_much_darker_where_the_product_stands():
+    """At the defaults; a product that is barely darker there looks pasted."""
+    out = place.place(ground(0.6, 400, 320), *block(), Placement(scale=50, color_match=0))
+    box = out.layout.products[0]
+    under = out.image[0, box.bottom : box.bottom + 2, box.x + 10 : box.right - 10, 0] / 0.6
+    assert float(under.median()) < 0.65
 
 
 def test_the_reflection_mirrors_the_product_and_fades():
