@@ -220,15 +220,15 @@ async def _put(request: web.Request) -> web.Response:
     if not owner.may_write(request):
         return owner.refused()
     if request.content_type != "application/json":
-        return _refused("wanted: application/json", 415)
+        return _refused("Expected: application/json", 415)
     if (request.content_length or LARGEST_REQUEST + 1) > LARGEST_REQUEST:
-        return _refused(f"wanted: at most {LARGEST_REQUEST} bytes of known length", 413)
+        return _refused(f"Expected: at most {LARGEST_REQUEST} bytes of known length", 413)
     try:
         body: Any = json.loads(await request.read())
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or not set(body) <= set(_FIELDS) or not {"base_url", "model"} <= set(body):
-        return _refused(f"wanted: a JSON object with base_url and model, and of: {', '.join(_FIELDS[2:])}", 400)
+        return _refused(f"Expected: a JSON object with base_url and model, and of: {', '.join(_FIELDS[2:])}", 400)
     name = request.match_info["name"]
     try:
         with _WRITING:

@@ -8,7 +8,7 @@ LONGEST = 4000  # characters of a message
 
 
 class InputError(ValueError):
-    """An input that cannot be used. The message names the input, its value and what would be right.
+    """An input that cannot be used. The message names the input, its value and what would be right, in two sentences.
 
     `wanted` is what the value should be, without a verb; `cure`, in its place, whole sentences that say what to do.
     """
@@ -19,12 +19,12 @@ class InputError(ValueError):
         cls.__module__ = InputError.__module__
 
     def __init__(self, name: str, value: object, wanted: str = "", *, cure: str = ""):
-        shown = repr(value)
+        shown = "missing" if value is None else "empty" if isinstance(value, str) and not value else repr(value)
         if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log
             shown = f"{shown[:100]}... ({len(shown)} characters)"
         if len(wanted) > LONGEST:  # what a stranger's file calls things
             wanted = f"{wanted[:LONGEST]}... ({len(wanted)} characters)"
-        super().__init__(f"`{name}` is {shown}. {cure}" if cure else f"{name} is {shown}; wanted: {wanted}.")
+        super().__init__(f"`{name}` is {shown}. {cure}" if cure else f"{name} is {shown}. Expected: {wanted}.")
         self.name = name
 
 

@@ -48,7 +48,7 @@ def test_fp8_products(figures):
 
 def test_fp8_products_are_not_offered_on_a_cpu(figures):
     assert figures["fp8_products"]["offered"] == ["auto"]
-    assert figures["fp8_products"]["refused"] == "matmul is 'fp8'; wanted: one of auto, which this machine has."
+    assert figures["fp8_products"]["refused"] == "matmul is 'fp8'. Expected: one of auto, which this machine has."
 
 
 def test_channels_last(figures):
@@ -63,7 +63,7 @@ def test_channels_last(figures):
     assert channels["again"]
     assert channels["auto"]
     nowhere, word = channels["refused"]
-    assert nowhere == "vae is None; wanted: the VAE whose channels are to come last: a MODEL has no convolutions."
+    assert nowhere == "vae is missing. Expected: the VAE whose channels are to come last: a MODEL has no convolutions."
     assert "channels is 'first'" in word
 
 
@@ -138,7 +138,7 @@ def test_kernels_that_are_not_installed_are_neither_listed_nor_taken(figures):
     assert kernels
     for name, message in kernels.items():
         assert message.startswith("attention is ")
-        assert name not in message.split("wanted:")[1]
+        assert name not in message.split("Expected:")[1]
 
 
 def test_a_control_net_works_where_nothing_is_cached(figures):

@@ -131,7 +131,7 @@ def test_a_picture_of_nothing_is_refused_by_name(comfyui):
     result = comfyui.run(workflow)
     assert not result.ok
     assert (
-        "image is '300 x 200 pixels in which the network sees nothing that stands out'; wanted: a picture"
+        "image is '300 x 200 pixels in which the network sees nothing that stands out'. Expected: a picture"
         in result.error
     )
 

@@ -130,7 +130,7 @@ def test_a_users_own_style_preset_is_a_style_of_both_nodes(comfyui):
 def test_a_style_that_is_none_is_refused_by_name(comfyui):
     entry = node("StorefrontStyleLora", model=["1", 0], clip=["1", 1], style="cubism", strength=1.0)
     result = comfyui.run(text_to_image({"10": entry}, Sample={"model": ["10", 0]}))
-    assert "style is 'cubism'; wanted: one of: " in result.error
+    assert "style is 'cubism'. Expected: one of: " in result.error
 
 
 def test_the_users_own_table_of_styles(comfyui):

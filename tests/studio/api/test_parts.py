@@ -74,7 +74,7 @@ def test_a_gguf_beside_its_encoders(folder, files, expected):
 
 
 def test_what_is_missing_is_named_with_what_to_give(folder, files):
-    with pytest.raises(ModelFilesError, match=r"^text_encoder is 'flux1-dev\.safetensors'; wanted: CLIP and T5"):
+    with pytest.raises(ModelFilesError, match=r"^text_encoder is 'flux1-dev\.safetensors'\. Expected: CLIP and T5"):
         load_model(files["flux1-dev"])
     with pytest.raises(ModelFilesError, match=r"a VAE; choose one in `vae`; the file holds a FLUX\.1 transformer"):
         load_model(ModelParts(files["flux1-dev"], [folder]))

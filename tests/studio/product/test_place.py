@@ -484,9 +484,11 @@ def test_a_picture_or_mask_that_does_not_fit_is_named(named, change):
 
 
 def test_a_mask_of_another_size_is_told_in_plain_words():
-    with pytest.raises(InputError, match="is '1 mask of 20x20'; wanted: one mask of 60x80, as the product"):
+    with pytest.raises(InputError, match=r"is '1 mask of 20x20'\. Expected: one mask of 60x80, as the product"):
         place.place(ground(), block()[0], torch.ones(1, 20, 20), Placement())
-    with pytest.raises(InputError, match="is '5 masks of 60x80'; wanted: 2 masks, or one, of 60x80, as the product"):
+    with pytest.raises(
+        InputError, match=r"is '5 masks of 60x80'\. Expected: 2 masks, or one, of 60x80, as the product"
+    ):
         place.place(ground(), block(count=2)[0], torch.ones(5, 80, 60), Placement())
 
 
