@@ -11,8 +11,8 @@ import comfy.model_management as mm
 import torch
 
 from ..studio.errors import InputError
-from ..studio.opening import original_names
-from ..studio.opening.original_names import Joined
+from ..studio.kinds import original_names, table
+from ..studio.kinds.original_names import Joined
 
 _MODEL, _OURS = "diffusion_model.", "diffusion_model.transformer."
 _NONE = torch.empty(0)  # stands where ComfyUI wants a weight: what is done with it says where and in what dtype
@@ -20,7 +20,8 @@ _NONE = torch.empty(0)  # stands where ComfyUI wants a weight: what is done with
 
 @functools.lru_cache(maxsize=64)
 def _names(class_name: str, names: frozenset[str], norms: str) -> original_names.Names:
-    return original_names.of_transformer(class_name, names, norms)
+    kind = table.of_class(class_name, table.TRANSFORMERS)
+    return kind.originals(set(names), norms) if kind else {}
 
 
 def _of(model: Any, norms: str) -> original_names.Names:
@@ -93,8 +94,9 @@ def cut(model: Any, key: str, merged: list[Any], rows: Mapping[str, int]) -> lis
 
 
 def _require_kin(model: Any, name: str) -> None:
-    class_name = type(model.diffusion_model.transformer).__name__
-    if name.startswith("transformer.") or name.partition(".")[0] in original_names.roots(class_name):
+    kind = table.of_class(type(model.diffusion_model.transformer).__name__, table.TRANSFORMERS)
+    roots = kind.original_roots if kind else frozenset()
+    if name.startswith("transformer.") or name.partition(".")[0] in roots:
         return
     raise InputError(
         "model2",

@@ -11,7 +11,7 @@ import comfy.sd
 import torch
 
 from ..studio.errors import InputError
-from ..studio.opening import original_names
+from ..studio.kinds import original_names, table
 from ..studio.sampling import latents as codec
 from . import memory, out_of_memory
 
@@ -29,7 +29,8 @@ class DiffusersVae(torch.nn.Module):
         if args or options:
             return weights
         ours = {name.removeprefix("vae."): weight for name, weight in weights.items()}
-        return original_names.collected(original_names.of_vae(ours), ours)
+        kind = table.of_class(type(self.vae).__name__, table.VAES)
+        return original_names.collected(kind.originals(set(ours)) if kind else {}, ours)
 
     @torch.no_grad()
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:

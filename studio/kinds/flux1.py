@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 
 from ..errors import ModelFilesError
-from . import blocks, places
+from . import blocks, original_names, places
 from .facts import (
     APACHE,
     ComfyFacts,
@@ -163,6 +163,7 @@ class Flux1(TransformerKind):
     named_editions = MappingProxyType({"FLUX.1 Kontext": ModelFacts(_KONTEXT, _KONTEXT.defaults, DEV_SCHEDULER)})
     models = MODELS
     lora = LoraNames("FluxLoraLoaderMixin", _LORA)
+    original_roots = original_names.roots_of_flux(ORIGINALS)
     stock = ("comfy.model_base.Flux",)
 
     def config(self, part: Part) -> dict[str, Any]:
@@ -206,6 +207,9 @@ class Flux1(TransformerKind):
 
     def is_distilled(self, index: Config, transformer: Config, scheduler: Config) -> bool:
         return not transformer.get("guidance_embeds", False)  # schnell
+
+    def originals(self, names: set[str], norms: str) -> original_names.Names:
+        return original_names.of_flux(names, ORIGINALS, norms)
 
     def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity:
         return FluxVelocity(transformer, dtype)

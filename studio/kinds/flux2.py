@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from . import blocks, places
+from . import blocks, original_names, places
 from .facts import (
     APACHE,
     ChatText,
@@ -164,6 +164,7 @@ class Flux2(TransformerKind):
     )
     models = MODELS
     lora = LoraNames("Flux2LoraLoaderMixin", lora_table(ORIGINALS))
+    original_roots = original_names.roots_of_flux(ORIGINALS)
     stock = ("comfy.model_base.Flux2",)
 
     def config(self, part: Part) -> dict[str, Any]:
@@ -196,6 +197,9 @@ class Flux2(TransformerKind):
 
     def is_distilled(self, index: Config, transformer: Config, scheduler: Config) -> bool:
         return bool(index.get("is_distilled", False))
+
+    def originals(self, names: set[str], norms: str) -> original_names.Names:
+        return original_names.of_flux(names, ORIGINALS, norms)
 
     def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity:
         return (Flux2KVVelocity if edition.keeps_references else Flux2Velocity)(transformer, dtype)

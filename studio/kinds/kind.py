@@ -15,6 +15,7 @@ from .part import Part
 if TYPE_CHECKING:
     import torch
 
+    from .original_names import Names
     from .velocity import Velocity
 
 Config = Mapping[str, Any]  # a config.json
@@ -54,6 +55,7 @@ class TransformerKind(Kind, Protocol):
     named_editions: Mapping[str, ModelFacts] = MappingProxyType({})
     models: tuple[KnownModel, ...] = ()
     lora: LoraNames = LoraNames()
+    original_roots: frozenset[str] = frozenset()  # the first words of its weights' names in ComfyUI's own model
     stock: tuple[str, ...] = ()  # ComfyUI's own classes of such a model, MODULE.CLASS of its model or of its config
 
     @abstractmethod
@@ -81,6 +83,13 @@ class TransformerKind(Kind, Protocol):
     def is_distilled(self, index: Config, transformer: Config, scheduler: Config) -> bool:
         """Whether it was distilled to a few steps, from what its makers changed with it in a folder's configs."""
         return False
+
+    def originals(self, names: set[str], norms: str) -> Names:
+        """Its makers' name -> ours, of the weights of those names; {} where diffusers' names are all there are.
+
+        norms: what the norms of queries and keys end with: "scale" in the makers' files, "weight" in ComfyUI's own models.
+        """
+        return {}
 
     @abstractmethod
     def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity: ...
@@ -126,6 +135,10 @@ class TextEncoderKind(Kind, Protocol):
 
 class VaeKind(Kind, Protocol):
     """What turns pictures into latents and back."""
+
+    @abstractmethod
+    def originals(self, names: set[str]) -> Names:
+        """Its makers' name -> ours, of the weights of those names."""
 
     def channels(self, part: Part) -> int:
         """Of its own latents."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from .kind import Config, VaeKind
 from .names import Naming, Rows, Shapes, renamed, same
+from .original_names import Joined, Names
 from .part import Part
 
 _ORIGINALS = (  # the original autoencoder's names, in the order they are replaced
@@ -36,6 +37,35 @@ def _rename(shapes: Shapes) -> dict[str, Rows]:
     return {
         _UP.sub(lambda found: f".up_blocks.{last - int(found.group(1))}.", name): rows for name, rows in out.items()
     }
+
+
+_OURS = (
+    (re.compile(r"^quant_conv\."), "encoder.quant_conv."),
+    (re.compile(r"^post_quant_conv\."), "decoder.post_quant_conv."),
+    (re.compile(r"\.down_blocks\.(\d+)\.resnets\.(\d+)\."), r".down.\1.block.\2."),
+    (re.compile(r"\.down_blocks\.(\d+)\.downsamplers\.0\."), r".down.\1.downsample."),
+    (re.compile(r"\.up_blocks\.(\d+)\.resnets\.(\d+)\."), r".up.\1.block.\2."),
+    (re.compile(r"\.up_blocks\.(\d+)\.upsamplers\.0\."), r".up.\1.upsample."),
+    (re.compile(r"\.conv_shortcut\."), ".nin_shortcut."),
+    (re.compile(r"\.mid_block\.attentions\.0\.group_norm\."), ".mid.attn_1.norm."),
+    (re.compile(r"\.mid_block\.attentions\.0\.to_([qkv])\."), r".mid.attn_1.\1."),
+    (re.compile(r"\.mid_block\.attentions\.0\.to_out\.0\."), ".mid.attn_1.proj_out."),
+    (re.compile(r"\.mid_block\.resnets\.0\."), ".mid.block_1."),
+    (re.compile(r"\.mid_block\.resnets\.1\."), ".mid.block_2."),
+    (re.compile(r"\.conv_norm_out\."), ".norm_out."),
+)
+_UP_OF_ORIGINALS = re.compile(r"\.up\.(\d+)\.")
+
+
+def _originals(names: set[str]) -> Names:
+    turned = {renamed(name, _OURS): name for name in names}
+    # The original counts the decoder's blocks from the picture, diffusers from the latents.
+    last = max((int(found[1]) for name in turned if (found := _UP_OF_ORIGINALS.search(name))), default=0)
+    out = {}
+    for name, ours in turned.items():
+        original = _UP_OF_ORIGINALS.sub(lambda found: f".up.{last - int(found[1])}.", name)
+        out[original] = Joined((ours,), convolution=".attn_1." in name and name.endswith(".weight"))
+    return out
 
 
 _OWN = Naming("decoder.conv_in.weight", same, also=("decoder.mid_block.resnets.0.conv1.weight",))
@@ -69,6 +99,9 @@ class Vae(VaeKind):
     classes = MappingProxyType({"AutoencoderKL": "AutoencoderKL"})
     namings = (_OWN._replace(unless=_NORM), _ORIGINAL._replace(unless=_NORM))
 
+    def originals(self, names: set[str]) -> Names:
+        return _originals(names)
+
     def config(self, part: Part) -> dict[str, Any]:
         return _config(part) | {"scaling_factor": 0.3611, "shift_factor": 0.1159, "force_upcast": True}
 
@@ -84,6 +117,9 @@ class Flux2Vae(VaeKind):
     library = "diffusers"
     classes = MappingProxyType({"AutoencoderKLFlux2": "AutoencoderKLFlux2"})
     namings = (_OWN._replace(also=(*_OWN.also, _NORM)), _ORIGINAL._replace(also=(*_ORIGINAL.also, _NORM)))
+
+    def originals(self, names: set[str]) -> Names:
+        return _originals(names)
 
     def config(self, part: Part) -> dict[str, Any]:
         encoder, decoder = _widths(part, "encoder.down_blocks"), _widths(part, "decoder.up_blocks")[::-1]

@@ -23,6 +23,7 @@ from .facts import (
 )
 from .kind import Config, TransformerKind, whole_number
 from .names import LoraNames, Naming, Rows, Shapes, Share, renamed, same
+from .original_names import Joined, Names
 from .part import Part, axes_of
 from .velocity import Conditions, Velocity, even, for_all
 
@@ -87,6 +88,26 @@ def _rename(shapes: Shapes) -> dict[str, Rows]:
     return out
 
 
+_OURS = (
+    (re.compile(r"^all_final_layer\.2-1\."), "final_layer."),
+    (re.compile(r"^all_x_embedder\.2-1\."), "x_embedder."),
+    (re.compile(r"\.attention\.to_out\.0\."), ".attention.out."),
+    (re.compile(r"\.attention\.norm_q\."), ".attention.q_norm."),
+    (re.compile(r"\.attention\.norm_k\."), ".attention.k_norm."),
+)
+
+
+def _originals(known: set[str]) -> Names:
+    out: Names = {}
+    for name in sorted(known):
+        stem, middle, kind = name.partition(".attention.to_q.")
+        if middle:
+            out[f"{stem}.attention.qkv.{kind}"] = Joined(tuple(f"{stem}.attention.to_{part}.{kind}" for part in "qkv"))
+        elif ".attention.to_k." not in name and ".attention.to_v." not in name:
+            out[renamed(name, _OURS)] = Joined((name,))
+    return out
+
+
 _LORA: dict[str, tuple[str | Share, ...]] = {
     "x_embedder": ("all_x_embedder.2-1",),
     "final_layer.linear": ("all_final_layer.2-1.linear",),
@@ -108,6 +129,22 @@ class ZImage(TransformerKind):
     namings = (
         Naming("layers.0.attention.qkv.weight", _rename, also=("cap_embedder.1.weight",)),
         Naming("layers.0.attention.to_q.weight", same, also=("cap_embedder.1.weight",)),
+    )
+    original_roots = frozenset(
+        [
+            "layers",
+            "noise_refiner",
+            "context_refiner",
+            "x_embedder",
+            "t_embedder",
+            "cap_embedder",
+            "final_layer",
+            "x_pad_token",
+            "cap_pad_token",
+            "siglip_embedder",
+            "siglip_refiner",
+            "norm_final",
+        ]
     )
     editions = MappingProxyType(
         {
@@ -161,6 +198,9 @@ class ZImage(TransformerKind):
 
     def is_distilled(self, index: Config, transformer: Config, scheduler: Config) -> bool:
         return float(scheduler.get("shift", 3.0)) <= 3.0  # Turbo; the base model's is 6
+
+    def originals(self, names: set[str], norms: str) -> Names:
+        return _originals(names)
 
     def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity:
         sees = getattr(transformer.config, "siglip_feat_dim", None) is not None
