@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .errors import InputError, require_unicode
 
 LONGEST_TEXT = 1_000_000  # characters; each node has narrower limits of its own
+MOST_BITS = 256  # of a whole number that is shown
 MOST_SHOWN = 12  # options in a message
 
 
@@ -45,6 +46,8 @@ def require(wanted: Wanted, value: Any) -> Any:
 
 def described(value: Any) -> Any:
     """What a message shows of a value: itself where JSON can hold it, else its type, since tensors print for pages."""
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:  # Python refuses to print thousands of digits
+        return _Bare(f"a whole number of {value.bit_length()} bits")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     shape = getattr(value, "shape", None)
@@ -79,16 +82,23 @@ def _whole(wanted: Wanted, value: Any) -> int:
 
 
 def _number(wanted: Wanted, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not _is_finite(value):
         raise InputError(wanted.name, described(value), cure=f"Use a number{_range(wanted)}.")
     return float(_in_range(wanted, value, "a number"))
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _in_range(wanted: Wanted, value: Any, kind: str) -> Any:
     low = -math.inf if wanted.low is None else wanted.low
     high = math.inf if wanted.high is None else wanted.high
     if not low <= value <= high:
-        raise InputError(wanted.name, value, cure=f"Use {kind}{_range(wanted)}.")
+        raise InputError(wanted.name, described(value), cure=f"Use {kind}{_range(wanted)}.")
     return value
 
 

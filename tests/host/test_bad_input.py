@@ -66,10 +66,10 @@ REFUSED = [
         "text is '\\ud83d'",
         text_to_image({"10": node("CLIPTextEncode", clip=["1", 1], text="\ud83d")}, Sample={"positive": ["10", 0]}),
     ),
-    ("`clip` is None", text_to_image(NO_CLIP_NO_VAE, Encode={"clip": ["10", 1]})),
-    ("`vae` is None", text_to_image(NO_CLIP_NO_VAE, Decode={"vae": ["10", 2]})),
+    ("`clip` is missing", text_to_image(NO_CLIP_NO_VAE, Encode={"clip": ["10", 1]})),
+    ("`vae` is missing", text_to_image(NO_CLIP_NO_VAE, Decode={"vae": ["10", 2]})),
     (
-        "`vae` is None",
+        "`vae` is missing",
         text_to_image(
             NO_CLIP_NO_VAE
             | {
@@ -81,7 +81,7 @@ REFUSED = [
             Sample={"positive": ["12", 0]},
         ),
     ),
-    ("`clip` is None", text_to_image(LORA_ALONE, Encode={"clip": ["10", 1]})),
+    ("`clip` is missing", text_to_image(LORA_ALONE, Encode={"clip": ["10", 1]})),
     ("prompt", text_to_image(Encode={"prompt": "\n\n", "one_prompt_per_line": True})),
     # Over a link, where ComfyUI checks neither minimum nor maximum, and sockets that are no links
     ("`max_tokens` is 20000. Use a whole number from 0 to ", over_link(20_000, Encode="max_tokens")),
