@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..canvas import FORMATS, NOTHING, SAFE_AREAS, Safe
 from ..errors import InputError, require_number
@@ -10,6 +11,7 @@ from ..errors import InputError, require_number
 AS_PICTURE = "as the picture"
 EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
+WIDE = 1.45  # width over height: from here on a product may leave the middle to the words
 RANGES: dict[str, tuple[float, float]] = {"product_scale": (0, 100), "margin": (0, 25)}
 
 
@@ -35,11 +37,24 @@ class Wishes:
             require_number(name, getattr(self, name), low, high)
 
 
-def margin_edges(wishes: Wishes, width: int, height: int) -> Safe:
+class Frame(NamedTuple):
+    """The picture that is planned for."""
+
+    width: int  # pixels
+    height: int
+    free: Safe  # the margin that was asked for
+    safe: Safe  # where no word may stand: that margin, or the format's safe area where it is wider
+
+    @property
+    def aspect(self) -> float:
+        return self.width / self.height
+
+    @property
+    def is_wide(self) -> bool:
+        return self.aspect >= WIDE
+
+
+def frame_of(wishes: Wishes, width: int, height: int) -> Frame:
     edge = wishes.margin / 100 * min(width, height)
-    return Safe(edge / height, edge / width, edge / height, edge / width)
-
-
-def safe_edges(wishes: Wishes, width: int, height: int) -> Safe:
-    """Where no word may stand: the margin wished for, or the format's safe area where that is wider."""
-    return Safe(*map(max, zip(margin_edges(wishes, width, height), SAFE_AREAS.get(wishes.format, NOTHING))))
+    free = Safe(edge / height, edge / width, edge / height, edge / width)
+    return Frame(width, height, free, Safe(*map(max, zip(free, SAFE_AREAS.get(wishes.format, NOTHING)))))
