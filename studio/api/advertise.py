@@ -241,7 +241,7 @@ def poster_from_photo(
     layout = None if layout is None else parse(layout)
     typeface = _typeface(font, font_folders)
     picture = read_opaque("photo", photo)
-    if format != AS_PICTURE:
+    if format in FORMATS:
         picture = covering(picture, FORMATS[format])
     if layout is None:
         with recorder.stage("plan"):
@@ -299,18 +299,18 @@ def _scene(
     """What was given for a scene, with everything looked at that can be without drawing. Raises InputError."""
     words = SCENE if scene is None else scene
     if isinstance(words, BankPicture):
-        if format != AS_PICTURE and (words.layout.width, words.layout.height) != FORMATS[format]:
+        if format in FORMATS and (words.layout.width, words.layout.height) != FORMATS[format]:
             raise InputError(
                 "scene", f"a scene of {words.layout.width}x{words.layout.height}", f"one framed for {format}"
             )
         return _Ground(words.image, known=words.layout)
     if not isinstance(words, str):
         picture = read_opaque("scene", words)
-        return _Ground(picture if format == AS_PICTURE else covering(picture, FORMATS[format]))
+        return _Ground(picture if format not in FORMATS else covering(picture, FORMATS[format]))
     require_words("scene", words)
     if PurePath(words).suffix.lower() in PICTURE_ENDINGS:
         raise InputError("scene", words, "words for a scene; a picture's file is given as pathlib.Path(...)")
-    if format == AS_PICTURE:
+    if format not in FORMATS:
         raise InputError("format", format, "a format with a size, since the scene is drawn from words")
     check_model(model)
     return _Sketch(words, FORMATS[format], drawing, model)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..canvas import FORMATS, Box
+from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_picture
 from ..text.estimate import Writing
@@ -18,7 +18,7 @@ from .products import Shape, one_for_each, product_places, shape_of, shared_out
 from .reasons import Facts, reasons
 from .scene import Scene, look_at
 from .weights import WORDS, WORDS_ALONE
-from .wishes import AS_PICTURE, EACH, Frame, Wishes, frame_of
+from .wishes import EACH, Frame, Wishes, frame_of, require_shape
 from .words import Task, word_places
 
 if TYPE_CHECKING:
@@ -69,12 +69,7 @@ def plan(
     height, width = background.shape[:2]
     if min(height, width) < SMALLEST:
         raise InputError("background", f"{width}x{height}", f"at least {SMALLEST} pixels on each side")
-    if wishes.format != AS_PICTURE:
-        size = FORMATS[wishes.format]
-        if abs(width / height * size.height / size.width - 1) > 0.02:
-            raise InputError(
-                "background", f"{width}x{height}", f"the shape of {wishes.format!r}, such as {size.width}x{size.height}"
-            )
+    require_shape("background", wishes.format, width, height)
     if len(masks) > MOST:
         raise InputError("product_mask", f"{len(masks)} masks", f"at most {MOST}")
     shapes = [shape_of(mask, index) for index, mask in enumerate(masks)]

@@ -326,6 +326,22 @@ def test_safe_areas_of_each_format(format):
     assert text.right <= width * (1 - safe.right) + 1
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_auto_takes_the_format_from_the_picture_s_shape(format):
+    size = FORMATS[format]
+    picture = table(size.width // 2, size.height // 2)
+    assert plan(picture, [], HEADLINE, Wishes(format="auto")) == plan(picture, [], HEADLINE, Wishes(format=format))
+
+
+def test_auto_keeps_no_safe_area_where_no_format_has_the_shape():
+    assert plan(table(700, 200), [], "세일", Wishes(format="auto")) == plan(table(700, 200), [], "세일", Wishes())
+
+
+def test_another_shape_than_the_format_is_refused_and_the_one_that_fits_is_named():
+    with pytest.raises(InputError, match=r"9:16.*format '1:1 feed', or 'auto'"):
+        plan(table(320, 320), [], HEADLINE, Wishes(format="9:16 story, reel"))
+
+
 def test_another_shape_than_the_format_is_refused():
     with pytest.raises(InputError, match="9:16"):
         plan(table(), [], HEADLINE, Wishes(format="9:16 story, reel"))
