@@ -18,7 +18,7 @@ from .products import Shape, one_for_each, product_places, shape_of, shared_out
 from .reasons import Facts, reasons
 from .scene import Scene, look_at
 from .weights import WORDS, WORDS_ALONE
-from .wishes import EACH, Frame, Wishes, frame_of, require_shape
+from .wishes import AS_PICTURE, AUTO, EACH, Frame, Wishes, frame_of, require_shape
 from .words import Task, word_places
 
 if TYPE_CHECKING:
@@ -79,9 +79,8 @@ def plan(
     scene = look_at(background, not shapes, find if given is None else None)
     if given is not None and given.known is not None:
         scene = scene._replace(horizon=given.known.horizon, known=given.known)
-        if wishes.format == AS_PICTURE:  # a scene has the size of its format
-            named = next((name for name, size in FORMATS.items() if size == (width, height)), AS_PICTURE)
-            wishes = replace(wishes, format=named)
+        if wishes.format == AS_PICTURE:  # a scene has the shape of its format
+            wishes = replace(wishes, format=AUTO)
     frame = frame_of(wishes, width, height)
     products, flush = product_places(shapes, scene, frame, wishes)
     words = Writing(headline, wishes.vertical)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .breaking import is_hangul
 from .markup import TAG
-from .typeset import OWN_LINES, RUN_ON
+from .typeset import LONG_WORD, OWN_LINES, RUN_ON
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +77,8 @@ def estimate(boxes: np.ndarray, words: Writing, width: int, height: int) -> Esti
 
 def _unbroken(word: str) -> str:
     """What of a word stays on a line: Hangul without spaces is broken where that makes it much larger."""
+    if len(word) > LONG_WORD:
+        return word[:LONG_WORD]
     return word[:RUN_ON] if sum(map(is_hangul, word)) > RUN_ON else word
 
 
