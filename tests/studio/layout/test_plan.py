@@ -205,7 +205,7 @@ def share_under(box, picture: np.ndarray, left: float, top: float, right: float,
 )
 def test_a_product_stands_beside_the_scene_s_subject_and_is_seen(area, size, matte):
     picture = table(*size, horizon=0.6)
-    layout = plan(picture, [matte], HEADLINE, Wishes(), subject_at(*area))
+    layout = plan(picture, [matte], HEADLINE, Wishes(), find=subject_at(*area))
     box = layout.products[0]
     assert share_under(box, picture, *area) < 0.15
     assert share_under(layout.text, picture, *area) < 0.15
@@ -227,18 +227,18 @@ def test_in_an_empty_scene_the_product_is_a_hero(matte, size):
 
 def test_a_sofa_is_stood_before_and_a_subject_that_the_network_doubts_is_none():
     picture = table(400, 400)
-    sofa = plan(picture, [BOTTLE], HEADLINE, Wishes(), subject_at(0.1, 0.5, 0.9, 0.75)).products[0]
+    sofa = plan(picture, [BOTTLE], HEADLINE, Wishes(), find=subject_at(0.1, 0.5, 0.9, 0.75)).products[0]
     assert sofa.height > 0.4 * 400
     doubtful = torch.full((320, 320), 0.5) * subject_at(0.3, 0.2, 0.7, 0.9)(None)
     plain = plan(picture, [BOTTLE], HEADLINE, Wishes())
-    assert plan(picture, [BOTTLE], HEADLINE, Wishes(), lambda _: doubtful).products == plain.products
+    assert plan(picture, [BOTTLE], HEADLINE, Wishes(), find=lambda _: doubtful).products == plain.products
 
 
 def test_the_bundled_network_finds_the_cup_and_the_product_leaves_it_free():
     from storefront.studio.api.load import load_cutter
 
     picture = filled("coffee", 512, 512)
-    box = plan(picture, [BOTTLE], "매일 아침", Wishes(), load_cutter().find).products[0]
+    box = plan(picture, [BOTTLE], "매일 아침", Wishes(), find=load_cutter().find).products[0]
     assert share_under(box, picture, 0.2, 0.0, 0.75, 0.55) < 0.15
 
 
@@ -295,9 +295,9 @@ def test_a_scene_s_subject_is_looked_for_once():
 
     remembered = Remembered(find)
     for words in ("세일", HEADLINE):
-        plan(table(400, 400), [MUG], words, Wishes(), remembered)
+        plan(table(400, 400), [MUG], words, Wishes(), find=remembered)
     assert len(asked) == 1
-    plan(table(400, 500), [MUG], HEADLINE, Wishes(), remembered)
+    plan(table(400, 500), [MUG], HEADLINE, Wishes(), find=remembered)
     assert len(asked) == 2
 
 
