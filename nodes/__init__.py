@@ -53,11 +53,12 @@ for _node in NODES:
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import connections, photos, report, start_up
+        from ..host import connections, photos, report, sizes, start_up
 
         photos.put_example()
         report.add_route()
         connections.add_routes()
+        sizes.watch()
         start_up.queue_when_started()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

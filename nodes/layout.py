@@ -35,9 +35,9 @@ class StorefrontPlanLayout(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "format",
-                    options=[wishes.AS_PICTURE, *canvas.FORMATS],
-                    default=wishes.AS_PICTURE,
-                    tooltip="Which edges stay free of words (a story's name and buttons, a print's trim).",
+                    options=[wishes.AUTO, wishes.AS_PICTURE, *canvas.FORMATS],
+                    default=wishes.AUTO,
+                    tooltip="Which edges stay free of words (a story's name and buttons, a print's trim). auto: by the picture's shape.",
                     optional=True,
                 ),
                 io.Combo.Input(
@@ -104,11 +104,20 @@ class StorefrontPlanLayout(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, connection="none") -> bool | str:
-        """In place of ComfyUI's "not in list": connections come and go."""
+    def validate_inputs(cls, connection="none", format: str | None = None) -> bool | str:
+        """In place of ComfyUI's "not in list": connections come and go. And a format that the picture cannot have is
+        refused before the picture is drawn, where its size is known by then."""
         from ..host import connections
 
-        return refusal((connections.require_name, connection))
+        return refusal((connections.require_name, connection), (cls._require_fitting, format))
+
+    @classmethod
+    def _require_fitting(cls, format: str) -> None:
+        from ..host import sizes
+
+        wishes.Wishes(format=format)
+        if size := sizes.size_behind(cls.hidden.unique_id, "background"):
+            wishes.require_shape("background", format, size.width, size.height)
 
     @classmethod
     def fingerprint_inputs(cls, connection="none", **_) -> str:
@@ -121,18 +130,18 @@ class StorefrontPlanLayout(io.ComfyNode):
         cls,
         background,
         headline: str = "",
-        format: str = wishes.AS_PICTURE,
+        format: str = wishes.AUTO,
         product_mask=None,
         connection: str = "none",
         scene_layout=None,
         **wished,
     ) -> io.NodeOutput:
-        from ..host import connections, progress
+        from ..host import connections, progress, rembg_models
         from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
 
         wish = wishes.Wishes(format=format, **wished)
-        layout = plan_pictures(background, product_mask, headline, wish, scene_layout)
+        layout = plan_pictures(background, product_mask, headline, wish, scene_layout, rembg_models.find_subject)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
         progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MULTIPLE = 16  # 8 px a latent cell, 2 x 2 cells a transformer token
 SMALLEST, LARGEST = 16, 16384
@@ -114,6 +117,21 @@ def anchor_shares(anchor: str) -> tuple[float, float]:
     bottom, else one half."""
     across = 0.0 if "left" in anchor else 1.0 if "right" in anchor else 0.5
     return across, 0.0 if "top" in anchor else 1.0 if "bottom" in anchor else 0.5
+
+
+SIDES = ("top", "right", "bottom", "left")
+CUT_SHARE = 0.03  # of a side of a photo: where more of it is product, the photo cuts the product off
+
+
+def cut_sides(mask: np.ndarray) -> frozenset[str]:
+    """The sides at which a photo ends before its product does, by the product's mask [h, w] over the whole photo.
+
+    None where the mask reaches all four: it was then trimmed to the product, and nobody can tell.
+    """
+    edges = dict(zip(SIDES, (mask[0], mask[:, -1], mask[-1], mask[:, 0])))
+    if all((edge > 0.5).any() for edge in edges.values()):
+        return frozenset()
+    return frozenset(side for side, edge in edges.items() if (edge > 0.5).mean() > CUT_SHARE)
 
 
 def nearest_multiple(pixels: int) -> int:

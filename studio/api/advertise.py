@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..images import on_white, read_opaque, read_picture, require_mask
 from ..layout import plan
 from ..layout.layout import Layout, parse
+from ..layout.subject import Remembered
 from ..layout.wishes import AS_PICTURE, Wishes
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
@@ -23,13 +24,14 @@ from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
 from .draw import Drawing, draw, require_several, require_words, size_like
-from .load import Cutter, ModelChoice, as_cutter, as_model, check_model
+from .load import Cutter, ModelChoice, as_cutter, as_model, check_model, subject_finder
 from .result import Progress, Recorder, Result
 
 if TYPE_CHECKING:
     import torch
 
     from ..images import Picture
+    from ..layout.subject import Salience
 
 # flux-micro draws a product into each picture; a model of one's own wants an empty scene in words.
 SCENE = "a white mug on a wooden table"
@@ -47,6 +49,7 @@ class _Style(NamedTuple):
     placement: Placement
     design: Design
     typeface: Typeface
+    find: Salience  # whether a scene has a subject
 
 
 def product_composite(
@@ -153,7 +156,9 @@ def catalogue(
         if not 1 <= len(pairs) <= plan.MOST:
             raise InputError("photos", f"{len(pairs)} photos", f"1 to {plan.MOST}, or same_place=False for more")
     ground = _scene(scene, format, Drawing(seed=seed, steps=steps, guidance=guidance), model)
-    style = _Style(as_cutter(cutter), edges, wishes, placement, design, _typeface(font, font_folders))
+    loaded = as_cutter(cutter)
+    find = Remembered(subject_finder(loaded).find)
+    style = _Style(loaded, edges, wishes, placement, design, _typeface(font, font_folders), find)
     if isinstance(pairs, list):
         return _in_one_place(pairs, ground, style, progress)
     return _one_by_one(pairs, ground, layout, style, progress)
@@ -187,7 +192,7 @@ def _in_one_place(
     longest = max((words for _, words in pairs), key=len)
     with recorders[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
-        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes, ground.known)
+        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes, ground.known, style.find)
     for (_, words), cut, one in zip(pairs, cuts, recorders):
         yield _finish(cut, words, ground, layout, style, one)
 
@@ -206,7 +211,7 @@ def _one_by_one(
         own = layout
         if own is None:
             with recorder.stage("plan"):
-                own = plan.plan_pictures(ground.image, cut.alpha, words, style.wishes, ground.known)
+                own = plan.plan_pictures(ground.image, cut.alpha, words, style.wishes, ground.known, style.find)
         yield _finish(cut, words, ground, own, style, recorder)
 
 
@@ -236,11 +241,11 @@ def poster_from_photo(
     layout = None if layout is None else parse(layout)
     typeface = _typeface(font, font_folders)
     picture = read_opaque("photo", photo)
-    if format != AS_PICTURE:
+    if format in FORMATS:
         picture = covering(picture, FORMATS[format])
     if layout is None:
         with recorder.stage("plan"):
-            layout = plan.plan_pictures(picture, None, headline, wishes)
+            layout = plan.plan_pictures(picture, None, headline, wishes, find=subject_finder().find)
     image = _write(picture, headline, layout, design, typeface, recorder)
     return Result(image, recorder.report(), layout)
 
@@ -294,18 +299,18 @@ def _scene(
     """What was given for a scene, with everything looked at that can be without drawing. Raises InputError."""
     words = SCENE if scene is None else scene
     if isinstance(words, BankPicture):
-        if format != AS_PICTURE and (words.layout.width, words.layout.height) != FORMATS[format]:
+        if format in FORMATS and (words.layout.width, words.layout.height) != FORMATS[format]:
             raise InputError(
                 "scene", f"a scene of {words.layout.width}x{words.layout.height}", f"one framed for {format}"
             )
         return _Ground(words.image, known=words.layout)
     if not isinstance(words, str):
         picture = read_opaque("scene", words)
-        return _Ground(picture if format == AS_PICTURE else covering(picture, FORMATS[format]))
+        return _Ground(picture if format not in FORMATS else covering(picture, FORMATS[format]))
     require_words("scene", words)
     if PurePath(words).suffix.lower() in PICTURE_ENDINGS:
         raise InputError("scene", words, "words for a scene; a picture's file is given as pathlib.Path(...)")
-    if format == AS_PICTURE:
+    if format not in FORMATS:
         raise InputError("format", format, "a format with a size, since the scene is drawn from words")
     check_model(model)
     return _Sketch(words, FORMATS[format], drawing, model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -206,3 +207,13 @@ def as_cutter(cutter: Cutter | str | Path | None) -> Cutter:
     if cutter is None or isinstance(cutter, str | Path):
         return load_cutter(cutter)
     raise InputError("cutter", type(cutter).__name__, "a file NAME.onnx, or what load_cutter returns")
+
+
+def subject_finder(cutter: Cutter | None = None) -> Cutter:
+    """The bundled network, which tells whether a scene has a subject: `cutter` where it is that one, else loaded once."""
+    return cutter if cutter is not None and cutter.name == BUNDLED_NETWORK.stem else _bundled_cutter()
+
+
+@lru_cache(maxsize=1)
+def _bundled_cutter() -> Cutter:
+    return load_cutter()

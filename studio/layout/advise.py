@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..images import require_picture, to_pil
 from .layout import Layout, parse
 from .lettering import lettering
-from .wishes import Wishes, safe_edges
+from .wishes import Wishes, frame_of
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ def advised(background: torch.Tensor, layout: Layout, headline: str, wishes: Wis
     the words are measured on the picture as for a local plan. Raises AdviceError where the answer breaks a rule.
     """
     picture = require_picture("background", background[:1])
-    safe = safe_edges(wishes, layout.width, layout.height)
+    safe = frame_of(wishes, layout.width, layout.height).safe
     request = json.dumps(
         {
             "headline": headline,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ..canvas import Box, Safe
+from ..canvas import SIDES, Box, Safe
 from ..contrast import Scrim, require_color
 from ..errors import InputError
 from ..text.design import TextPlan
@@ -48,6 +48,12 @@ class Layout:
     reason_ko: str = ""
     safe: Safe | None = None  # what the plan kept free of words, for whoever moves them later; None: not known
     known: KnownGround | None = None  # of a scene from the bank; None: the ground is guessed from the picture
+    # For each product the sides at which its photo cuts it off and its box ends at the frame; empty: none at any.
+    cuts: tuple[frozenset[str], ...] = ()
+
+    def cut_of(self, index: int) -> frozenset[str]:
+        """The sides of product `index` at which it must meet its box's edge."""
+        return self.cuts[index] if index < len(self.cuts) else frozenset()
 
     def to_json(self) -> str:
         """What `parse` reads; a person may edit it."""
@@ -55,7 +61,7 @@ class Layout:
         return json.dumps(
             {
                 "canvas": {"width": self.width, "height": self.height},
-                "products": [box._asdict() for box in self.products],
+                "products": [_product(box, self.cut_of(index)) for index, box in enumerate(self.products)],
                 "ground": self.ground,
                 "text": {
                     "box": self.text._asdict(),
@@ -106,7 +112,7 @@ class Layout:
 
 def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`
-    and `known` may be absent.
+    `known` and a product's `cut` may be absent.
 
     Raises InputError that names the field.
     """
@@ -125,6 +131,7 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     products = value.get("products")
     if not isinstance(products, (list, tuple)) or len(products) > 64:
         raise InputError("layout: products", products, "a list of at most 64 boxes")
+    cuts = tuple(_cut(box, f"products[{index}].cut") for index, box in enumerate(products))
     align = text.get("align")
     if align not in ALIGNMENTS:
         raise InputError("layout: text.align", align, "one of: " + ", ".join(ALIGNMENTS))
@@ -152,6 +159,7 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         str(reasons.get("ko", "")),
         safe,
         _known(value),
+        cuts if any(cuts) else (),
     )
 
 
@@ -171,6 +179,17 @@ def _place(name: str, value: Any) -> tuple[float, float]:
         raise InputError(f"layout: {name}", value, "two numbers from 0 to 1")
     x, y = (_number({"place": part}, f"{name}.place", 0, 1) for part in value)
     return x, y
+
+
+def _product(box: Box, cut: frozenset[str]) -> dict[str, Any]:
+    return box._asdict() | ({"cut": sorted(cut)} if cut else {})
+
+
+def _cut(product: Any, name: str) -> frozenset[str]:
+    sides = product.get("cut", ()) if isinstance(product, Mapping) else ()
+    if not isinstance(sides, (list, tuple)) or any(side not in SIDES for side in sides):
+        raise InputError(f"layout: {name}", sides, "a list of: " + ", ".join(SIDES))
+    return frozenset(sides)
 
 
 def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..canvas import Box, Safe
+from ..canvas import Box, cut_sides
 from ..errors import InputError
-from .scene import EYE, BoxMeans, Scene, share_hidden
-from .wishes import Wishes
+from .scene import EYE, BoxMeans, Scene, face_cover, share_hidden
+from .subject import is_backdrop
+from .weights import PRODUCT
+from .wishes import Frame, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 GAP = 0.06  # between products, times the tallest one's height
 BEST = 350  # of each kind are paired
 KNOWN_SHARE = 0.17  # of the picture: how large a product is on a ground that is known
+HIGHEST = 0.62  # of the height, where no ground is seen: no base is above this
+SIZES, LINES, ACROSS = 14, 8, 17  # how many sizes, ground lines and positions across are tried
 
 
 class Shape(NamedTuple):
@@ -27,6 +31,7 @@ class Shape(NamedTuple):
     width: float
     height: float
     foot: tuple[float, float]  # where it touches the ground: from, to in 0..1 of the width (a mug's handle does not)
+    cut: frozenset[str] = frozenset()  # sides at which its photo cuts it off: it must end at the frame there
 
 
 class ProductPlaces(NamedTuple):
@@ -34,7 +39,7 @@ class ProductPlaces(NamedTuple):
 
     boxes: np.ndarray  # [N, 4] left, top, right, bottom in 0..1 of the picture
     score: np.ndarray  # [N]
-    hidden: np.ndarray  # [N] 0..1, how much of what catches the eye they hide
+    covered: np.ndarray  # [N] 0..1, how much of the scene's subject they cover
     platform: np.ndarray  # [N] 0..1, how much the ground under them is set off: a podium, a pool of light
 
 
@@ -47,7 +52,13 @@ def shape_of(mask: np.ndarray, index: int) -> Shape:
     wide, tall = int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
     low = mask[rows[-1] - tall // 20 : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0.5
     foot = np.flatnonzero(low.any(0))
-    return Shape(wide, tall, (float(foot[0]) / wide, float(foot[-1] + 1) / wide))
+    return Shape(wide, tall, (float(foot[0]) / wide, float(foot[-1] + 1) / wide), cut_sides(mask))
+
+
+def one_for_each(shapes: list[Shape]) -> Shape:
+    """A shape that holds each of several products, which take its place one after the other."""
+    cut = frozenset.intersection(*(shape.cut for shape in shapes))
+    return Shape(max(one.width for one in shapes), max(one.height for one in shapes), shapes[0].foot, cut)
 
 
 def group_of(shapes: list[Shape]) -> Shape:
@@ -55,58 +66,85 @@ def group_of(shapes: list[Shape]) -> Shape:
     if len(shapes) == 1:
         return shapes[0]
     tallest = max(shape.height for shape in shapes)
-    return Shape(sum(shape.width for shape in shapes) + GAP * tallest * (len(shapes) - 1), tallest, (0, 1))
+    wide = sum(shape.width for shape in shapes) + GAP * tallest * (len(shapes) - 1)
+    return Shape(wide, tallest, (0, 1), frozenset.intersection(*(shape.cut for shape in shapes)) & {"bottom"})
 
 
 def product_places(
-    shapes: list[Shape], scene: Scene, width: int, height: int, wishes: Wishes, safe: Safe, free: Safe
-) -> ProductPlaces:
-    """Sizes x ground lines x positions across, scored by size, thirds, what they hide and what they stand on."""
+    shapes: list[Shape], scene: Scene, frame: Frame, wishes: Wishes
+) -> tuple[ProductPlaces, frozenset[str]]:
+    """The best places, best first, and the sides at which the products end at the frame because their photo cuts them off.
+
+    A side is left out of these where the product would become too large or too small for it.
+    """
     import numpy as np
 
     if not shapes:
-        return ProductPlaces(np.zeros((1, 4)), np.zeros(1), np.zeros(1), np.zeros(1))
+        return ProductPlaces(np.zeros((1, 4)), np.zeros(1), np.zeros(1), np.zeros(1)), frozenset()
     group = group_of(shapes)
     if scene.known is not None:
-        return _known_places(scene.known, group, scene, width / height, wishes, free)
-    shape = group.width / group.height * height / width  # width for a height of 1, both as shares of the picture
-    tallest = min(1 - free.top - free.bottom, (1 - 2 * free.left) / shape)
-    heights = [wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.2, 0.76, 13)
-    heights = np.unique(np.minimum(heights, tallest).round(4))
-    bases = _ground_lines(scene, safe, free)
-    grid = np.stack(np.meshgrid(heights, bases, np.linspace(0, 1, 17), indexing="ij"), -1).reshape(-1, 3)
-    grid = grid[grid[:, 1] - grid[:, 0] >= min(free.top, 1 - free.bottom - grid[:, 0].min())]
-    if not len(grid):  # a size was wished that leaves no choice of ground lines
-        grid = np.array([(heights[0], max(heights[0], 1 - free.bottom), across) for across in np.linspace(0, 1, 17)])
-    tall, base = grid[:, 0], grid[:, 1]
-    wide = tall * shape
-    left = free.left + (1 - 2 * free.left - wide) * grid[:, 2]
-    boxes = np.stack([left, base - tall, left + wide, base], -1)
-
-    # A sixth of the picture, more for several, less for a long thin one: its length already makes it large.
-    long = max(max(shape.width / shape.height, shape.height / shape.width) for shape in shapes)
-    size = -0.8 * np.abs(np.log(tall * wide / (0.165 * long**-0.4 * min(2.2, 1 + 0.4 * (len(shapes) - 1)))))
-    middle = left + wide / 2
-    spot = -1.5 * np.min([np.abs(middle - third) for third in (1 / 3, 0.5, 2 / 3)], 0)
-    straddles, platform = _footing(boxes, group.foot, scene, width / height)
-    if scene.horizon is None:
-        depth = np.abs(base - 0.86) * 4
-    else:
-        depth = np.abs((base - scene.horizon) / (1 - scene.horizon) - 0.6)
-    behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
-    hidden = share_hidden(scene, behind)
-    covered = BoxMeans(scene.saliency).over(behind)
-    score = size + spot - depth * (1 - platform) + platform - 1.3 * straddles - 1.4 * covered - 1.8 * hidden
+        return _known_places(scene.known, group, scene, frame, wishes), frozenset()
+    proportion = (
+        group.width / group.height * frame.height / frame.width
+    )  # width for a height of 1, as shares of the picture
+    flush = _flush_sides(group, proportion, wishes)
+    boxes = _boxes(proportion, flush, scene, frame, wishes)
+    straddles, platform = _footing(boxes, group.foot, scene, frame.aspect)
+    covered, score = _score(boxes, straddles, platform, scene, frame, flush, len(shapes))
     best = np.argsort(-score, kind="stable")[:BEST]
-    return ProductPlaces(boxes[best], score[best], hidden[best], platform[best])
+    return ProductPlaces(boxes[best], score[best], covered[best], platform[best]), flush
 
 
-def _known_places(
-    ground: KnownGround, group: Shape, scene: Scene, aspect: float, wishes: Wishes, free: Safe
-) -> ProductPlaces:
+def _flush_sides(group: Shape, proportion: float, wishes: Wishes) -> frozenset[str]:
+    """The sides of `group.cut` that can lie on the frame all at once. A product cut at both ends has one size alone."""
+    flush = set(group.cut)
+    for pair, high in (({"left", "right"}, 1 / proportion), ({"top", "bottom"}, 1.0)):
+        fits = PRODUCT.smallest <= high <= 1 and high * proportion <= 1
+        if pair <= flush and (wishes.product_scale or not fits):
+            flush -= pair
+    if len(flush) == 4:
+        flush -= {"left", "right"}
+    return frozenset(flush)
+
+
+def _boxes(proportion: float, flush: frozenset[str], scene: Scene, frame: Frame, wishes: Wishes) -> np.ndarray:
+    """[N, 4] every size on every ground line at every position across, as far as the frame's margins allow."""
+    import numpy as np
+
+    free = frame.free
+    top, right, bottom, left = (0.0 if side in flush else edge for side, edge in zip(free._fields, free))
+    tallest = min(1 - top - bottom, (1 - left - right) / proportion)
+    hero = min(PRODUCT.hero_height, PRODUCT.hero_width / proportion)
+    heights = (
+        np.array([wishes.product_scale / 100])
+        if wishes.product_scale
+        else np.append(np.linspace(0.2, 0.8, SIZES), hero)
+    )
+    if {"left", "right"} <= flush:
+        heights = np.array([1 / proportion])
+    if {"top", "bottom"} <= flush:
+        heights = np.array([1.0])
+    heights = np.unique(np.minimum(heights, tallest).round(4))
+    lowest = 1 - bottom
+    bases = np.array([1.0]) if "bottom" in flush else _ground_lines(scene, lowest)
+    across = np.array([0.0 if "left" in flush else 1.0]) if flush & {"left", "right"} else np.linspace(0, 1, ACROSS)
+    grid = np.stack(np.meshgrid(heights, bases, across, indexing="ij"), -1).reshape(-1, 3)
+    if "top" in flush:
+        grid[:, 1] = grid[:, 0]
+    inside = grid[:, 1] - grid[:, 0] >= min(top, lowest - grid[:, 0].min()) - 1e-6
+    if not inside.any():  # a size was wished that leaves no choice of ground lines
+        grid[:, 1], inside = np.maximum(grid[:, 0], lowest), np.ones(len(grid), bool)
+    tall, base, share = grid[inside].T
+    wide = tall * proportion
+    start = left + (1 - left - right - wide) * share
+    return np.unique(np.stack([start, base - tall, start + wide, base], -1), axis=0)
+
+
+def _known_places(ground: KnownGround, group: Shape, scene: Scene, frame: Frame, wishes: Wishes) -> ProductPlaces:
     """Sizes x places around where a product stands best, scored by size and by how much of its foot is supported."""
     import numpy as np
 
+    aspect, free = frame.aspect, frame.free
     shape = group.width / group.height / aspect
     x, y = ground.stand
     tallest = min(y - free.top, (1 - 2 * free.left) / shape)
@@ -125,7 +163,7 @@ def _known_places(
     hidden = share_hidden(scene, boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None]))
     score = 2 + size - 3.0 * apart - 3.0 * lost - 0.6 * hidden
     best = np.argsort(-score, kind="stable")[:BEST]
-    return ProductPlaces(boxes[best], score[best], hidden[best], np.zeros(len(best)))
+    return ProductPlaces(boxes[best], score[best], np.zeros(len(best)), np.zeros(len(best)))
 
 
 def _nearest(ground: KnownGround, side: int) -> float:
@@ -146,15 +184,70 @@ def inside(corners: Sequence[tuple[float, float]], x: np.ndarray, y: np.ndarray)
     return within
 
 
-def _ground_lines(scene: Scene, safe: Safe, free: Safe) -> np.ndarray:
-    """Where a product's base may stand: on the ground that begins at the horizon, else in the lower quarter."""
+def _ground_lines(scene: Scene, lowest: float) -> np.ndarray:
+    """Where a product's base may stand: below the horizon, if there is one, and down to `lowest`."""
     import numpy as np
 
-    lowest = 1 - max(free.bottom, safe.bottom * 0.5)  # buttons may lie over its foot, not over its middle
-    if scene.horizon is None:
-        return np.linspace(min(0.68, lowest - 0.05), lowest, 7)
-    deep = 1 - scene.horizon
-    return np.linspace(min(scene.horizon + 0.25 * deep, lowest - 0.02), min(scene.horizon + 0.85 * deep, lowest), 9)
+    highest = HIGHEST if scene.horizon is None else scene.horizon + PRODUCT.horizon * (1 - scene.horizon)
+    lines = np.append(np.linspace(min(highest, lowest), lowest, LINES), PRODUCT.base)
+    return np.unique(lines[(lines >= min(highest, lowest)) & (lines <= lowest)])
+
+
+def _score(
+    boxes: np.ndarray,
+    straddles: np.ndarray,
+    platform: np.ndarray,
+    scene: Scene,
+    frame: Frame,
+    flush: frozenset[str],
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """[N] twice: the share of the subject that each box covers, and the score."""
+    import numpy as np
+
+    left, _, right, base = boxes.T
+    tall, wide, middle = base - boxes[:, 1], right - left, (left + right) / 2
+    widest = min(0.9, PRODUCT.hero_width + 0.1 * (count - 1))
+    score = -PRODUCT.size * np.abs(np.log(np.maximum(tall / PRODUCT.hero_height, wide / widest)))
+    if not flush & {"left", "right"}:
+        third = 0.0 if frame.is_wide else PRODUCT.third
+        spots = [np.abs(middle - 0.5), *(np.abs(middle - x) + third / PRODUCT.off_middle for x in (1 / 3, 2 / 3))]
+        score -= PRODUCT.off_middle * np.min(spots, 0)
+        score -= PRODUCT.nearly_middle * ((spots[0] > 0.01) & (spots[0] < PRODUCT.nearly))
+    if not flush & {"top", "bottom"}:
+        counts = platform * (base > PRODUCT.platform_from)
+        score -= PRODUCT.off_base * np.abs(base - PRODUCT.base) * (1 - PRODUCT.platform_depth * counts)
+        score += PRODUCT.platform * counts - PRODUCT.straddle * np.minimum(straddles, PRODUCT.straddle_most)
+    behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
+    score -= PRODUCT.busy * np.minimum(BoxMeans(scene.saliency).over(behind), PRODUCT.busy_most)
+    score -= PRODUCT.face * (face_cover(scene.faces, boxes) > 0.02)
+    covered = np.zeros(len(boxes))
+    if scene.subject is not None:
+        covered, ends = _cover(scene.subject, boxes)
+        much = PRODUCT.backdrop if is_backdrop(scene.subject) else 1.0
+        score -= much * (PRODUCT.subject * covered + PRODUCT.subject_ends * ends)
+        score -= PRODUCT.tiny * np.clip(PRODUCT.smallest - tall, 0, 1)
+    return covered, score
+
+
+def _cover(subject: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[N] twice: the share of a subject [h, w] that lies under each box; the smaller of the shares that stick out left and
+    right of it where it lies across."""
+    import numpy as np
+
+    means, whole = BoxMeans(subject), max(float(subject.mean()), 1e-6)
+
+    def share(
+        x0: np.ndarray | float, y0: np.ndarray | float, x1: np.ndarray | float, y1: np.ndarray | float
+    ) -> np.ndarray:
+        sides = np.broadcast_arrays(boxes[:, 0], x0, y0, x1, y1)[1:]
+        parts = np.stack(sides, -1).astype(np.float64)
+        area = np.maximum(parts[:, 2] - parts[:, 0], 0) * np.maximum(parts[:, 3] - parts[:, 1], 0)
+        return means.over(parts) * area / whole
+
+    left, top, right, base = boxes.T
+    covered = share(left, top, right, base)
+    return np.minimum(covered, 1), np.minimum(share(0, top, left, base), share(right, top, 1, base)) * (covered > 0.05)
 
 
 def _footing(

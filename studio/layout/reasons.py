@@ -2,69 +2,168 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .. import contrast
 from ..canvas import Box
 from ..contrast import Scrim
 from .pairing import Choice
 from .scene import BUSY, Scene
+from .weights import PRODUCT
 
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
+LEFT, RIGHT = 0.42, 0.58  # of the width: where "on the left" ends and "on the right" begins
+UPPER, LOWER = 0.4, 0.6  # and the same for what is at the top or bottom
+COVERED = 0.1  # of the subject: a product that covers less is beside it
+SIDES_KO = {"top": "위", "right": "오른쪽", "bottom": "아래", "left": "왼쪽"}
 
 
-def reasons(
-    choice: Choice, products: tuple[Box, ...], scene: Scene, width: int, color: str, ratio: float, scrim: Scrim | None
-) -> tuple[str, str]:
-    """One sentence each, of what decided; every number in it was measured."""
-    english, korean = [], []
-    if products:
-        middle = (products[0].x + products[-1].right) / 2 / width
-        where = ("left", "왼쪽") if middle < 0.42 else ("right", "오른쪽") if middle > 0.58 else ("middle", "가운데")
-        things = ("the product stands", "상품은") if len(products) == 1 else ("the products stand", "상품들은")
-        if scene.known is not None:
-            english.append(f"{things[0]} {_at(where[0])} on the ground that the scene was built with")
-            korean.append(f"{things[1]} 장면을 만들 때 정한 바닥의 {where[1]}에 놓았고")
-        elif choice.products.platform > PLATFORM:
-            english.append(f"{things[0]} {_at(where[0])} on the surface that is set off from the rest")
-            korean.append(f"{things[1]} 주변과 구별되는 {where[1]} 받침면 위에 놓았고")
-        elif scene.horizon is not None:
-            english.append(
-                f"{things[0]} {_at(where[0])} on the ground that begins at {scene.horizon:.0%} of the height"
-            )
-            korean.append(f"{things[1]} 위에서 {scene.horizon:.0%} 되는 높이에서 시작하는 바닥의 {where[1]}에 놓았고")
-        else:
-            english.append(f"{things[0]} {_at(where[0])} in the lower part, since no ground line shows")
-            korean.append(f"바닥선이 뚜렷하지 않아 {things[1]} 아래쪽 {where[1]}에 놓았고")
-    words = choice.words
-    x, y = (words.boxes[:2] + words.boxes[2:]) / 2
-    down = ("top", "위쪽") if y < 0.4 else ("bottom", "아래쪽") if y > 0.6 else ("middle", "중간 높이")
-    side = ("left", "왼쪽") if x < 0.42 else ("right", "오른쪽") if x > 0.58 else ("", "")
-    place = " ".join(part for part in (down[0], side[0]) if part)
-    place_ko = " ".join(part for part in (side[1], down[1]) if part)
-    overall = float((scene.busyness > BUSY).mean())
-    english.append(
-        f"the words go to the {place}, where {words.busy:.0%} of the picture is busy ({overall:.0%} overall)"
+class Facts(NamedTuple):
+    """What a plan came to."""
+
+    choice: Choice
+    products: tuple[Box, ...]
+    scene: Scene
+    width: int  # pixels of the picture
+    height: int
+    color: str
+    ratio: float  # the words' contrast
+    scrim: Scrim | None
+    flush: frozenset[str]  # sides at which the products end at the frame, since their photos cut them off there
+    lost: frozenset[str]  # sides at which they are cut off, but do not reach the frame
+
+
+class Clause(NamedTuple):
+    english: str
+    korean: str
+
+
+def reasons(facts: Facts) -> tuple[str, str]:
+    """A sentence in English and one in Korean."""
+    clauses = [clause for part in (_product, _edges, _words, _ink) for clause in part(facts)]
+    english, korean = (", ".join(part) for part in zip(*clauses))
+    return english[0].upper() + english[1:] + ".", korean + "."
+
+
+def _product(facts: Facts) -> list[Clause]:
+    products, scene = facts.products, facts.scene
+    if not products:
+        return []
+    middle = (products[0].x + products[-1].right) / 2 / facts.width
+    at, at_ko = (
+        ("on the left", "왼쪽")
+        if middle < LEFT
+        else ("on the right", "오른쪽")
+        if middle > RIGHT
+        else ("in the middle", "가운데")
     )
-    korean.append(f"글자는 복잡한 부분이 {words.busy:.0%}인(전체 {overall:.0%}) {place_ko}에 두었으며")
-    if words.hidden > 0.1:
-        english.append(f"though they lie over {words.hidden:.0%} of what catches the eye")
-        korean.append(f"눈길을 끄는 부분의 {words.hidden:.0%}와 겹치지만")
-    tone, tone_ko = ("white", "흰색") if color == contrast.LIGHT else ("a dark colour", "어두운 색")
-    if choice.words.veiled and scrim is not None:
-        english.append(f"in {tone} over a veil of {scrim.opacity:.0%}, since no part of the picture is free for them")
-        korean.append(f"비어 있는 곳이 없어 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다")
-    elif scrim is None:
-        english.append(f"in {tone}, which has a contrast of {ratio:.1f} to 1 there")
-        korean.append(f"그 자리에서 대비가 {ratio:.1f}:1인 {tone_ko}으로 썼습니다")
+    things, things_ko = ("the product stands", "상품은") if len(products) == 1 else ("the products stand", "상품들은")
+    if scene.known is not None:
+        clauses = [
+            Clause(
+                f"{things} {at} on the ground that the scene was built with",
+                f"{things_ko} 장면을 만들 때 정한 바닥의 {at_ko}에 놓았고",
+            )
+        ]
+    elif facts.choice.products.platform > PLATFORM and products[0].bottom > PRODUCT.platform_from * facts.height:
+        clauses = [
+            Clause(
+                f"{things} {at} on the surface that is set off from the rest",
+                f"{things_ko} 주변과 구별되는 {at_ko} 받침면 위에 놓았고",
+            )
+        ]
+    elif scene.horizon is not None:
+        clauses = [
+            Clause(
+                f"{things} {at} on the ground that begins at {scene.horizon:.0%} of the height",
+                f"{things_ko} 위에서 {scene.horizon:.0%} 되는 높이에서 시작하는 바닥의 {at_ko}에 놓았고",
+            )
+        ]
     else:
-        english.append(
-            f"in {tone} over a veil of {scrim.opacity:.0%}, since neither white nor dark letters reach 4.5 to 1 there"
+        clauses = [
+            Clause(
+                f"{things} {at} in the lower part, since no ground line shows",
+                f"바닥선이 뚜렷하지 않아 {things_ko} 아래쪽 {at_ko}에 놓았고",
+            )
+        ]
+    if scene.subject is not None:
+        covered = float(facts.choice.products.covered)
+        clauses.append(
+            Clause("beside what the picture shows", "사진 속 주인공을 가리지 않았으며")
+            if covered < COVERED
+            else Clause(
+                f"before {covered:.0%} of what the picture shows, since beside it no place is large enough",
+                f"옆에 넉넉한 자리가 없어 사진 속 주인공의 {covered:.0%}를 가리며",
+            )
         )
-        korean.append(
-            f"흰 글자도 어두운 글자도 대비 4.5:1에 못 미쳐 {scrim.opacity:.0%} 농도의 막 위에 {tone_ko}으로 썼습니다"
-        )
-    sentence = ", ".join(english)
-    return sentence[0].upper() + sentence[1:] + ".", ", ".join(korean) + "."
+    return clauses
 
 
-def _at(side: str) -> str:
-    return "in the middle" if side == "middle" else f"on the {side}"
+def _edges(facts: Facts) -> list[Clause]:
+    clauses = []
+    for sides, english, korean in (
+        (
+            facts.flush,
+            "flush with the {} edge, where its photo cuts it off",
+            "사진에서 잘린 {} 끝을 화면 가장자리에 맞추었고",
+        ),
+        (
+            facts.lost,
+            "with the flat cut of its photo in sight at the {} (a photo that shows all of it would be better)",
+            "사진에서 잘린 {} 끝이 그대로 보이니 전체가 나온 사진이 더 좋고",
+        ),
+    ):
+        if sides and facts.products:
+            names = sorted(sides)
+            clauses.append(
+                Clause(english.format(" and ".join(names)), korean.format("·".join(SIDES_KO[side] for side in names)))
+            )
+    return clauses
+
+
+def _words(facts: Facts) -> list[Clause]:
+    words = facts.choice.words
+    x, y = (words.boxes[:2] + words.boxes[2:]) / 2
+    down, down_ko = ("top", "위쪽") if y < UPPER else ("bottom", "아래쪽") if y > LOWER else ("middle", "중간 높이")
+    side, side_ko = ("left", "왼쪽") if x < LEFT else ("right", "오른쪽") if x > RIGHT else ("", "")
+    overall = float((facts.scene.busyness > BUSY).mean())
+    clauses = [
+        Clause(
+            f"the words go to the {down}{side and ' ' + side}, where {words.busy:.0%} of the picture is busy"
+            f" ({overall:.0%} overall)",
+            f"글자는 복잡한 부분이 {words.busy:.0%}인(전체 {overall:.0%}) {side_ko and side_ko + ' '}{down_ko}에 두었으며",
+        )
+    ]
+    if words.hidden > 0.1:
+        clauses.append(
+            Clause(
+                f"though they lie over {words.hidden:.0%} of what catches the eye",
+                f"눈길을 끄는 부분의 {words.hidden:.0%}와 겹치지만",
+            )
+        )
+    return clauses
+
+
+def _ink(facts: Facts) -> list[Clause]:
+    tone, tone_ko = ("white", "흰색") if facts.color == contrast.LIGHT else ("a dark colour", "어두운 색")
+    if facts.scrim is None:
+        return [
+            Clause(
+                f"in {tone}, which has a contrast of {facts.ratio:.1f} to 1 there",
+                f"그 자리에서 대비가 {facts.ratio:.1f}:1인 {tone_ko}으로 썼습니다",
+            )
+        ]
+    veil = f"{facts.scrim.opacity:.0%}"
+    if facts.choice.words.veiled:
+        return [
+            Clause(
+                f"in {tone} over a veil of {veil}, since no part of the picture is free for them",
+                f"비어 있는 곳이 없어 {veil} 농도의 막 위에 {tone_ko}으로 썼습니다",
+            )
+        ]
+    return [
+        Clause(
+            f"in {tone} over a veil of {veil}, since neither white nor dark letters reach 4.5 to 1 there",
+            f"흰 글자도 어두운 글자도 대비 4.5:1에 못 미쳐 {veil} 농도의 막 위에 {tone_ko}으로 썼습니다",
+        )
+    ]

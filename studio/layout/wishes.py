@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..canvas import FORMATS, NOTHING, SAFE_AREAS, Safe
+from ..canvas import FORMATS, NOTHING, SAFE_AREAS, Safe, Size
 from ..errors import InputError, require_number
 
+AUTO = "auto"  # the format that has the picture's shape, as the picture where none has it
 AS_PICTURE = "as the picture"
 EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
+SHAPE = 0.02  # how far a picture's proportions may be from a format's
+WIDE = 1.45  # width over height: from here on a product may leave the middle to the words
 RANGES: dict[str, tuple[float, float]] = {"product_scale": (0, 100), "margin": (0, 25)}
 
 
@@ -24,7 +28,7 @@ class Wishes:
 
     def __post_init__(self) -> None:
         allowed: dict[str, tuple[str, ...]] = {
-            "format": (AS_PICTURE, *FORMATS),
+            "format": (AUTO, AS_PICTURE, *FORMATS),
             "text_side": SIDES,
             "batch": (EACH, TOGETHER),
         }
@@ -35,11 +39,51 @@ class Wishes:
             require_number(name, getattr(self, name), low, high)
 
 
-def margin_edges(wishes: Wishes, width: int, height: int) -> Safe:
+def require_shape(name: str, format: str, width: int, height: int) -> None:
+    """Raise InputError where a picture of `width` x `height` pixels has not the shape of a named format."""
+    if format in FORMATS and not _is_shaped(FORMATS[format], width, height):
+        size, own = FORMATS[format], format_of(width, height)
+        fits = "" if own == AS_PICTURE else f", or format {own!r}"
+        raise InputError(
+            name,
+            f"{width}x{height}",
+            f"the shape of format {format!r}, such as {size.width}x{size.height}{fits}, or {AUTO!r}",
+        )
+
+
+def format_of(width: int, height: int) -> str:
+    """The format whose shape is nearest to a picture's, within 2 %; AS_PICTURE where none is."""
+    near = [format for format, size in FORMATS.items() if _is_shaped(size, width, height)]
+    return min(near, key=lambda format: _off(FORMATS[format], width, height), default=AS_PICTURE)
+
+
+def _is_shaped(size: Size, width: int, height: int) -> bool:
+    return _off(size, width, height) <= SHAPE
+
+
+def _off(size: Size, width: int, height: int) -> float:
+    return abs(width / height * size.height / size.width - 1)
+
+
+class Frame(NamedTuple):
+    """The picture that is planned for."""
+
+    width: int  # pixels
+    height: int
+    free: Safe  # the margin that was asked for
+    safe: Safe  # where no word may stand: that margin, or the format's safe area where it is wider
+
+    @property
+    def aspect(self) -> float:
+        return self.width / self.height
+
+    @property
+    def is_wide(self) -> bool:
+        return self.aspect >= WIDE
+
+
+def frame_of(wishes: Wishes, width: int, height: int) -> Frame:
     edge = wishes.margin / 100 * min(width, height)
-    return Safe(edge / height, edge / width, edge / height, edge / width)
-
-
-def safe_edges(wishes: Wishes, width: int, height: int) -> Safe:
-    """Where no word may stand: the margin wished for, or the format's safe area where that is wider."""
-    return Safe(*map(max, zip(margin_edges(wishes, width, height), SAFE_AREAS.get(wishes.format, NOTHING))))
+    free = Safe(edge / height, edge / width, edge / height, edge / width)
+    format = format_of(width, height) if wishes.format == AUTO else wishes.format
+    return Frame(width, height, free, Safe(*map(max, zip(free, SAFE_AREAS.get(format, NOTHING)))))

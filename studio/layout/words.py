@@ -5,22 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
-from ..canvas import Safe
 from ..text.estimate import Estimate, Writing, estimate
 from .lettering import LEFT, alignments
-from .scene import BUSY, EYE, BoxMeans, Scene, box_mean, share_hidden
-from .wishes import Wishes
+from .scene import BUSY, EYE, BoxMeans, Scene, box_mean, face_cover, share_hidden
+from .weights import PAIR, WordTaste
+from .wishes import Frame
 
 if TYPE_CHECKING:
     import numpy as np
 
 BEST = 350  # of each kind are paired
-SENTENCE = 16  # em: longer words are no headline any more
 CLEAR = 0.25  # of an em: what letters keep from a thing, at least
 TEXTURE = 0.35  # busy cells among their neighbours; more is wood or a crowd, less is the outline of a thing
 BANDS = (0.12, 0.17, 0.24, 0.33)  # of the safe area's height: words over things take one along its upper or lower edge
-VEILED = 2.0  # what that costs, in scores of `_scored_words`, where a good place has 1 to 3 and a bad one less than -1
 TRIMS = (0.1, 0.2, 0.3, 0.42, 0.55)  # of a box's side, taken off where it meets a thing
+FACE_TOUCHED = 0.02  # of a face: from here on words are over it
+NEAR = 24  # of the best places for products: so many get places for words that are made for them
+
+
+class Task(NamedTuple):
+    """What is to be written, on what, and by which taste."""
+
+    scene: Scene
+    words: Writing
+    frame: Frame
+    taste: WordTaste
 
 
 class WordPlaces(NamedTuple):
@@ -34,32 +43,60 @@ class WordPlaces(NamedTuple):
     veiled: np.ndarray  # [M] whether they lie over things, on a veil from an edge of the picture
 
 
-def word_places(scene: Scene, headline: str, width: int, height: int, wishes: Wishes, safe: Safe) -> WordPlaces:
-    """Widths x heights x positions inside the safe area, scored by calm, by contrast and by how large letters can be."""
+def word_places(task: Task, side: str, products: np.ndarray) -> WordPlaces:
+    """Widths x heights x positions inside the safe area, and what the best places [N, 4] of products leave beside them,
+    scored by calm, by contrast and by how large letters can be. `side` is where the words were wished."""
     import numpy as np
 
-    x0, y0, x1, y1 = safe.left, safe.top, 1 - safe.right, 1 - safe.bottom
+    frame, words = task.frame, task.words
+    x0, y0, x1, y1 = frame.safe.left, frame.safe.top, 1 - frame.safe.right, 1 - frame.safe.bottom
     room = (x1 - x0, y1 - y0)
     places = []
     for long in (1.0, 0.8, 0.64, 0.52, 0.42, 0.34):  # along the lines
         for deep in (0.12, 0.17, 0.24, 0.33, 0.45, 0.6):  # across them
-            w, h = (part * side for part, side in zip((deep, long) if wishes.vertical else (long, deep), room))
+            w, h = (part * side for part, side in zip((deep, long) if words.vertical else (long, deep), room))
             steps = (5 if long < 0.8 else 3 if long < 1 else 1, 8)
-            columns, rows = reversed(steps) if wishes.vertical else steps
+            columns, rows = reversed(steps) if words.vertical else steps
             for x in np.linspace(x0, x1 - w, columns):
                 for y in np.linspace(y0, y1 - h, rows):
                     places.append((x, y, x + w, y + h))
     boxes = np.array(places)
-    boxes = boxes[_on_side(boxes, wishes.text_side, y1)]
-    words = Writing(headline, wishes.vertical)
-    boxes = _trimmed(_scored_words(boxes, scene, words, width, height).boxes[: BEST // 3])
-    free = _scored_words(boxes[_on_side(boxes, wishes.text_side, y1)], scene, words, width, height)
-    if wishes.vertical:
+    boxes = boxes[_on_side(boxes, side, y1)]
+    boxes = _trimmed(_scored(boxes, task).boxes[: BEST // 3])
+    boxes = np.concatenate([boxes, _around(products[:NEAR], frame)])
+    free = _scored(boxes[_on_side(boxes, side, y1)], task)
+    if words.vertical:
         return free
     bands = [(x0, y, x1, y + tall * (y1 - y0)) for tall in BANDS for y in (y0, y1 - tall * (y1 - y0))]
     over = np.array(bands)
-    over = _veiled_words(over[_on_side(over, wishes.text_side, y1)], scene, words, width, height)
+    over = _veiled(over[_on_side(over, side, y1)], task)
     return WordPlaces(*map(np.concatenate, zip(free, over)))
+
+
+def _around(products: np.ndarray, frame: Frame) -> np.ndarray:
+    """[M, 4] what the safe area leaves above, left and right of each place [N, 4] for products, the gap kept."""
+    import numpy as np
+
+    if not products.any():
+        return np.zeros((0, 4))
+    short = min(frame.width, frame.height)
+    gap_y, gap_x = 1.02 * PAIR.gap * short / frame.height, 1.02 * PAIR.gap_beside * short / frame.width
+    left, top, right, base = products.T
+    x0, y0, x1, y1 = (
+        np.full(len(products), edge)
+        for edge in (frame.safe.left, frame.safe.top, 1 - frame.safe.right, 1 - frame.safe.bottom)
+    )
+    high, low = np.maximum(y0, top), np.minimum(y1, base)
+    parts = [
+        (x0, y0, x1, top - gap_y),
+        (x0, high, left - gap_x, low),
+        (right + gap_x, high, x1, low),
+        (x0, y0, left - gap_x, y1),
+        (right + gap_x, y0, x1, y1),
+    ]
+    boxes = np.concatenate([np.stack(part, -1) for part in parts])
+    boxes = np.unique(boxes.round(4), axis=0)
+    return boxes[((boxes[:, 2] - boxes[:, 0]) > 0.12) & ((boxes[:, 3] - boxes[:, 1]) > 0.05)]
 
 
 def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
@@ -85,63 +122,78 @@ def _trimmed(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes, *(boxes + less * side * part for side in np.eye(4) for part in TRIMS)])
 
 
-def _scored_words(boxes: np.ndarray, scene: Scene, words: Writing, width: int, height: int) -> WordPlaces:
+def _scored(boxes: np.ndarray, task: Task) -> WordPlaces:
     """The best of the boxes [N, 4], best first."""
     import numpy as np
 
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    scene, words, frame, taste = task.scene, task.words, task.frame, task.taste
     planes = [scene.busyness > BUSY, scene.busyness, scene.saliency > EYE, scene.saliency]
     busy, rough, nicked, salient = BoxMeans(np.stack(planes, -1, dtype=np.float64)).over(boxes).T
     hidden = share_hidden(scene, boxes)
     legible, patchy = _legible(scene, boxes)
-    noise = 1.2 * busy + 0.8 * rough + 0.9 * patchy
-    # Words that nick a subject look careless, however little of it they hide.
-    eye = 0.9 * salient + 3.2 * hidden + 1.2 * nicked
-    ink = estimate(boxes, words, width, height)
-    large = _large(ink, words, width, height)
+    ink = estimate(boxes, words, frame.width, frame.height)
     across = 0 if words.vertical else 1
-    lost = np.clip(boxes[:, 2 + across] - boxes[:, across] - 0.4, 0, 1)  # a deep box with few words looks lost
-    upper = 1 - centre[:, 1]  # read first
-    score = 1.8 * large + 0.4 * upper + 0.9 * legible - noise - eye - 0.5 * lost
-    # Columns of two letters read as rows of them.
-    score -= (1.2 if words.vertical else 0.6) * ink.broken
-    score -= _touched(boxes, ink, words, scene, width, height)
+    deep = boxes[:, 2 + across] - boxes[:, across]
+    score = _common(boxes, ink, task) + taste.legible * legible
+    score -= taste.busy * busy + taste.rough * rough + taste.patchy * patchy
+    score -= taste.salient * salient + taste.hidden * hidden + taste.nicked * nicked
+    score -= taste.lost * np.clip(deep - 0.4, 0, 1) + taste.cloud * (legible < 0.5) * ~_at_an_edge(boxes, taste)
+    score -= _touched(boxes, ink, task)
     best = np.argsort(-score, kind="stable")[: 2 * BEST]
     return WordPlaces(boxes[best], score[best], hidden[best], busy[best], ink.letter[best], np.zeros(len(best), bool))
 
 
-def _veiled_words(boxes: np.ndarray, scene: Scene, words: Writing, width: int, height: int) -> WordPlaces:
+def _veiled(boxes: np.ndarray, task: Task) -> WordPlaces:
     """Bands [N, 4] along an edge, for pictures that leave no free place: there a headline over things, on a gradient as
     posters have it, looks better than one squeezed between them. What is under it counts little; a face counts."""
     import numpy as np
 
+    scene, words, frame, taste = task.scene, task.words, task.frame, task.taste
     salient, busy = BoxMeans(np.stack([scene.saliency, scene.busyness > BUSY], -1, dtype=np.float64)).over(boxes).T
     hidden = share_hidden(scene, boxes)
-    ink = estimate(boxes, words, width, height)
-    large = _large(ink, words, width, height)
-    upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
-    score = 1.8 * large + 0.4 * upper - 0.9 * salient - 3.2 * hidden - 0.6 * ink.broken - VEILED
+    ink = estimate(boxes, words, frame.width, frame.height)
+    score = _common(boxes, ink, task) - taste.veiled
+    score -= taste.veiled_salient * salient + taste.hidden * hidden
     return WordPlaces(boxes, score, hidden, busy, ink.letter, np.ones(len(boxes), bool))
 
 
-def _large(ink: Estimate, words: Writing, width: int, height: int) -> np.ndarray:
+def _common(boxes: np.ndarray, ink: Estimate, task: Task) -> np.ndarray:
+    """[N] what counts for all words, on a veil or not: their size, how high they are, and faces."""
+    scene, words, taste = task.scene, task.words, task.taste
+    upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
+    score = taste.large * _large(ink, task) + taste.upper * upper
+    score -= (taste.broken_columns if words.vertical else taste.broken) * ink.broken
+    crowded, few = (taste.crowded_columns, 1) if words.vertical else (taste.crowded, 2)
+    score -= crowded * (ink.lines - few).clip(0)
+    return score - taste.face * (face_cover(scene.faces, boxes) > FACE_TOUCHED)
+
+
+def _at_an_edge(boxes: np.ndarray, taste: WordTaste) -> np.ndarray:
+    """[N] whether a veil under words there is a gradient from the picture's upper or lower edge."""
+    middle = (boxes[:, 1] + boxes[:, 3]) / 2
+    return (boxes[:, 2] - boxes[:, 0] >= taste.wide) & ((middle < taste.edge) | (middle > 1 - taste.edge))
+
+
+def _large(ink: Estimate, task: Task) -> np.ndarray:
     """[M] how large the letters are, up to 1; less than 0 where they are no headline."""
     import numpy as np
 
-    share = ink.letter / (width * height) ** 0.5
-    # Below a sixteenth it is hardly a headline, below a twentieth it is none; a long sentence may be smaller.
-    least = np.clip((SENTENCE / max(1.0, words.length(words.headline))) ** 0.5, 0.7, 1)
-    small = 2 * np.clip(1 - share / (0.06 * least), 0, 1) + 5 * np.clip(1 - share / (0.054 * least), 0, 1)
-    return np.clip(share / 0.12, 0, 1) - small
+    words, frame, taste = task.words, task.frame, task.taste
+    long = words.sentence_length / taste.sentence
+    least = taste.least * min(frame.width, frame.height) * np.clip(max(long, 1e-6) ** -0.5, taste.sentence_least, 1)
+    large = np.clip(ink.letter / (taste.full * (frame.width * frame.height) ** 0.5), 0, 1)
+    return large - taste.small / taste.large * np.clip(1 - ink.letter / least, 0, 1)
 
 
-def _touched(boxes: np.ndarray, ink: Estimate, words: Writing, scene: Scene, width: int, height: int) -> np.ndarray:
+def _touched(boxes: np.ndarray, ink: Estimate, task: Task) -> np.ndarray:
     """[M] what it costs that the letters themselves, not their box, meet a thing or the outline of one.
 
     Half a letter's worth costs all of it: a headline that only just bites into a cup looks as wrong as one across it.
     """
     import numpy as np
 
+    scene, words, frame, taste = task.scene, task.words, task.frame, task.taste
+    width, height = frame.width, frame.height
     clear = CLEAR * ink.letter
     # Columns stand in the middle of their box.
     align = 0.5 if words.vertical else alignments((boxes[:, 0] + boxes[:, 2]) / 2)
@@ -153,7 +205,7 @@ def _touched(boxes: np.ndarray, ink: Estimate, words: Writing, scene: Scene, wid
     busy = (scene.busyness > BUSY).astype(np.float64)
     outline = busy * (box_mean(busy[..., None], max(2, min(busy.shape) // 16))[..., 0] < TEXTURE)
     thing, edge = BoxMeans(np.stack([scene.saliency > EYE, outline], -1).astype(np.float64)).over(room).T
-    return 2.0 * np.clip(thing * area / 0.5, 0, 1) + 0.6 * np.clip(edge * area / 0.5, 0, 1)
+    return taste.touch * np.clip(thing * area / 0.5, 0, 1) + taste.touch_edge * np.clip(edge * area / 0.5, 0, 1)
 
 
 def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..canvas import ANCHORS, Box, anchor_shares
+from ..canvas import ANCHORS, Box, Size, anchor_shares, cut_sides
 from ..errors import InputError, require_number
 from ..images import require_colors, require_mask, require_one_each, require_picture
 from ..layout.adjusted import adjusted
@@ -95,6 +95,9 @@ class Product(NamedTuple):
 
     rgb: np.ndarray  # [h, w, 3] sRGB in 0..1, straight
     alpha: np.ndarray  # [h, w] in 0..1
+    cut: frozenset[str] = (
+        frozenset()
+    )  # sides at which its photo cuts it off: flush with the frame where nobody asks otherwise
 
 
 class _Sprite(NamedTuple):
@@ -161,7 +164,7 @@ def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
         if not len(rows):
             raise InputError("product_mask", f"empty (picture {index})", "a mask with a product in it (1 = product)")
         part: tuple[slice, slice] = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        products.append(Product(picture[part], alpha[part]))
+        products.append(Product(picture[part], alpha[part], cut_sides(alpha)))
     return products
 
 
@@ -209,11 +212,14 @@ def _light(background: np.ndarray, placement: Placement, layout: Layout | None) 
 def target_boxes(
     products: Sequence[Product], placement: Placement, layout: Layout | None, width: int, height: int
 ) -> list[Box]:
-    """Where each product (after its rotation) stands. Larger than the picture shrinks to fit."""
+    """Where each product (after its rotation) stands. Larger than the picture shrinks to fit.
+
+    A product that its photo cuts off ends at the frame there, unless an anchor, a rotation or an offset says otherwise.
+    """
     sizes = [_turned_size(product.alpha.shape, placement.rotation) for product in products]
-    planned = layout.products if layout is not None and placement.anchor == AUTO else ()
-    if planned and len(planned) < len(products):
-        raise InputError("layout", f"{len(planned)} product boxes", f"a plan for {len(products)} products")
+    planned = layout is not None and bool(layout.products) and placement.anchor == AUTO
+    if layout is not None and planned and len(layout.products) < len(products):
+        raise InputError("layout", f"{len(layout.products)} product boxes", f"a plan for {len(products)} products")
     share = 1 / len(products)  # of the picture's width, where no layout gives each its box
     percent = (placement.scale or 60) / 100
     # One for all: photos are taken to be of one scale, as a plan takes them.
@@ -223,29 +229,20 @@ def target_boxes(
     )
     boxes = []
     for index, (wide, high) in enumerate(sizes):
-        if placement.scale and placement.scale_of == OF_PHOTO:
-            factor = min(placement.scale / 100, width / wide, height / high)
-        elif planned and not placement.scale:
-            factor = min(planned[index].width / wide, planned[index].height / high)
+        own = min(placement.scale / 100, width / wide, height / high) if placement.scale_of == OF_PHOTO else alike
+        if layout is not None and planned:
+            cut = layout.cut_of(index) if placement.rotation % 360 == 0 else frozenset()
+            box = _in_box(layout.products[index], wide, high, own if placement.scale else 0.0, cut, Size(width, height))
+            if placement.flip and len(cut & {"left", "right"}) == 1:
+                box = box._replace(x=width - box.right)
         else:
-            factor = alike
-        w, h = max(1, round(wide * factor)), max(1, round(high * factor))
-        if planned:
-            box = planned[index]
-            x, y = box.x + (box.width - w) / 2, float(box.bottom - h)
-            # A size of one's own may be larger than the box: it stays in the picture as far as the box lies in it.
-            x = min(max(x, min(0, box.x)), max(width, box.right) - w)
-            y = max(y, min(0, box.y))
-        else:
-            name = "bottom center" if placement.anchor == AUTO else placement.anchor
-            across, down = anchor_shares(name)
-            lane = width * share
-            x, y = lane * index + (lane - w) * across, (height - h) * down
-            if placement.anchor == AUTO:
-                y -= min(y, height * 0.08)  # the ground in front of it
-        boxes.append(
-            Box(round(x + width * placement.offset_x / 100), round(y + height * placement.offset_y / 100), w, h)
-        )
+            factor = own if placement.scale else alike
+            size = Size(max(1, round(wide * factor)), max(1, round(high * factor)))
+            box = _at_anchor(placement, size, width * share * index, Size(round(width * share), height))
+            if placement.anchor == AUTO and placement.rotation % 360 == 0:
+                box = _flush(box, _mirrored(products[index].cut, placement.flip), width, height)
+        x, y = box.x + width * placement.offset_x / 100, box.y + height * placement.offset_y / 100
+        boxes.append(box._replace(x=round(x), y=round(y)))
     for box in boxes:
         if box.x >= width or box.y >= height or box.right <= 0 or box.bottom <= 0:
             raise InputError(
@@ -254,6 +251,53 @@ def target_boxes(
                 "an offset that leaves the product in sight",
             )
     return boxes
+
+
+def _in_box(box: Box, wide: float, high: float, scale: float, cut: frozenset[str], size: Size) -> Box:
+    """A product of `wide` x `high` pixels in its planned box: as large as that, or `scale` times itself; on its ground, in
+    its middle, and at its edges on the sides at which the product's photo cut it off."""
+    factors = (box.width / wide, box.height / high)
+    factor = scale or (
+        factors[0] if {"left", "right"} <= cut else factors[1] if {"top", "bottom"} <= cut else min(factors)
+    )
+    w, h = max(1, round(wide * factor)), max(1, round(high * factor))
+    x, y = box.x + (box.width - w) / 2, float(box.bottom - h)
+    if "left" in cut:
+        x = float(box.x)
+    elif "right" in cut:
+        x = float(box.right - w)
+    if "top" in cut and "bottom" not in cut:
+        y = float(box.y)
+    # A size of one's own may be larger than the box: it stays in the picture as far as the box lies in it.
+    x = min(max(x, min(0, box.x)), max(size.width, box.right) - w)
+    y = max(y, min(0, box.y))
+    return Box(round(x), round(y), w, h)
+
+
+def _at_anchor(placement: Placement, size: Size, left: float, lane: Size) -> Box:
+    """A product of `size` in its lane of the picture, which begins at `left`."""
+    across, down = anchor_shares("bottom center" if placement.anchor == AUTO else placement.anchor)
+    x, y = left + (lane.width - size.width) * across, (lane.height - size.height) * down
+    if placement.anchor == AUTO:
+        y -= min(y, lane.height * 0.08)  # the ground in front of it
+    return Box(round(x), round(y), size.width, size.height)
+
+
+def _flush(box: Box, cut: frozenset[str], width: int, height: int) -> Box:
+    """The box moved to the frame at the sides of `cut`, where it is not two that face each other."""
+    if "bottom" in cut and "top" not in cut:
+        box = box._replace(y=height - box.height)
+    elif "top" in cut and "bottom" not in cut:
+        box = box._replace(y=0)
+    if "left" in cut and "right" not in cut:
+        box = box._replace(x=0)
+    elif "right" in cut and "left" not in cut:
+        box = box._replace(x=width - box.width)
+    return box
+
+
+def _mirrored(cut: frozenset[str], flip: bool) -> frozenset[str]:
+    return frozenset({"left": "right", "right": "left"}.get(side, side) for side in cut) if flip else cut
 
 
 def _turned_size(shape: tuple[int, ...], degrees: float) -> tuple[float, float]:
@@ -266,7 +310,7 @@ def _sprite(product: Product, box: Box, background: np.ndarray, placement: Place
     """The product resampled premultiplied, in linear light: colours of transparent pixels never bleed in."""
     import numpy as np
 
-    rgb, alpha = product
+    rgb, alpha, _ = product
     if placement.flip:
         rgb, alpha = rgb[:, ::-1], alpha[:, ::-1]
     part, _ = _overlap(alpha.shape, box.x, box.y, *background.shape[:2])

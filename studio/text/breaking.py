@@ -65,11 +65,24 @@ def clusters_of(runs: Sequence[Run]) -> list[Cluster]:
     for text, style in runs:
         for character in text:
             joined = clusters and clusters[-1].text[-1] == "\u200d"
-            if clusters and (joined or unicodedata.category(character) in ("Mn", "Me", "Mc") or character == "\u200d"):
+            if clusters and (joined or _joins(clusters[-1].text, character)):
                 clusters[-1] = Cluster(clusters[-1].text + character, clusters[-1].style)
             else:
                 clusters.append(Cluster(character, style))
     return clusters
+
+
+def _joins(before: str, character: str) -> bool:
+    """Whether a character belongs to the cluster before it: a mark, a joiner, a skin tone, a flag's tag or second letter."""
+    if unicodedata.category(character) in ("Mn", "Me", "Mc") or character == "\u200d":
+        return True
+    second = is_regional(before[0]) and len(before) == 1 and is_regional(character)
+    return second or "\U0001f3fb" <= character <= "\U0001f3ff" or "\U000e0020" <= character <= "\U000e007f"
+
+
+def is_regional(character: str) -> bool:
+    """Letters of which two make a flag."""
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 def may_break(before: str, after: str) -> bool:

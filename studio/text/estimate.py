@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .breaking import is_hangul
 from .markup import TAG
-from .typeset import OWN_LINES, RUN_ON
+from .typeset import LONG_WORD, OWN_LINES, RUN_ON
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,11 @@ class Writing(NamedTuple):
         """Of a line, in em, about."""
         return sum(map(_downward if self.vertical else _advance, text))
 
+    @property
+    def sentence_length(self) -> float:
+        """Of all the words on one line, in em, about."""
+        return self.length(TAG.sub("", self.headline))
+
 
 class Estimate(NamedTuple):
     """What the words come to in each of M boxes, about: a font has its own widths."""
@@ -34,6 +39,7 @@ class Estimate(NamedTuple):
     letter: np.ndarray  # [M] pixels an em
     wide: np.ndarray  # [M] pixels, of the longest line
     tall: np.ndarray  # [M] pixels, of all lines
+    lines: np.ndarray  # [M]
     broken: np.ndarray  # [M] whether lines are broken that the writer made
 
 
@@ -66,11 +72,13 @@ def estimate(boxes: np.ndarray, words: Writing, width: int, height: int) -> Esti
     drawn = np.minimum(along / longest, across / lines_high)  # no leading before the first line, nor behind the last
     filled = (drawn * longest, drawn * lines_high)
     ink_wide, ink_tall = reversed(filled) if words.vertical else filled
-    return Estimate(letter, ink_wide, ink_tall, fold > 0)
+    return Estimate(letter, ink_wide, ink_tall, np.choose(fold, counts), fold > 0)
 
 
 def _unbroken(word: str) -> str:
     """What of a word stays on a line: Hangul without spaces is broken where that makes it much larger."""
+    if len(word) > LONG_WORD:
+        return word[:LONG_WORD]
     return word[:RUN_ON] if sum(map(is_hangul, word)) > RUN_ON else word
 
 

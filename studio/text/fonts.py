@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EM = 256.0  # pixels at which letters are looked at
 WIDEST = 8  # em of a letter: the widest ligature is below; a damaged outline reaches for thousands
 BUNDLED = "Pretendard"
+EMOJI = "NotoEmoji"  # bundled too
 BUNDLED_FOLDER = Path(__file__).parent.parent.parent / "fonts"
 ENDINGS = {".otf", ".ttf", ".ttc"}
 
@@ -51,6 +52,7 @@ SYSTEM_NAMES = re.compile(
 # Asked first for what the chosen font lacks: wide coverage, and shapes that go with a sans serif headline.
 FALLBACKS = (
     BUNDLED,
+    EMOJI,
     "NotoSansCJK",
     "NotoSansKR",
     "AppleSDGothicNeo",
@@ -192,6 +194,10 @@ def is_blank(file: FontFile, weight: int, text: str) -> bool:
     return bool(visible) and side_bearings(file, weight, text) is None
 
 
+# Signs that are pictures: dingbats, weather, hands, faces, flags.
+PICTURE = re.compile("[\u231a-\u23ff\u2600-\u27bf\u2b1b-\u2b55\U0001f000-\U0001faff]")
+
+
 class Typeface:
     """One family, with the others behind it for the characters that it lacks."""
 
@@ -201,6 +207,8 @@ class Typeface:
         rank = {fallback: place for place, fallback in enumerate(FALLBACKS)}
         others = sorted((other for other in families if other != name), key=lambda o: rank.get(o, len(rank)))
         self._chosen = families[name]
+        # Before any font but the bundled one, which draws its few as heavy as its letters: elsewhere they are hairlines.
+        self._emoji = families.get(EMOJI, ()) if name != BUNDLED else ()
         self._others = [families[other] for other in others]
 
     def file_for(self, text: str, weight: int) -> FontFile | None:
@@ -210,6 +218,8 @@ class Typeface:
         is its tables or this letter that cannot be read.
         """
         points = {ord(character) for character in text} - INVISIBLE
+        if self._emoji and PICTURE.match(text) and points <= coverage(*(file := _nearest(self._emoji, weight))[:2]):
+            return file
         nearest = _nearest(self._chosen, weight)
         if points <= coverage(nearest.path, nearest.face):
             return nearest

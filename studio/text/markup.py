@@ -33,7 +33,8 @@ class Run(NamedTuple):
 
 
 def clean(text: str) -> str:
-    """Text in composed form (NFC; decomposed Hangul falls apart without it), line ends as "\\n", odd spaces as spaces.
+    """Text in composed form (NFC; decomposed Hangul falls apart without it), line ends as "\\n", odd spaces as spaces. A backslash
+    and an n, as a JSON typed by hand brings them, are a line end too.
 
     Invisible format characters (byte order marks, direction overrides, soft hyphens) are left out. Raises InputError for an empty or endless text, and for control characters and lone surrogates.
     """
@@ -41,7 +42,7 @@ def clean(text: str) -> str:
         raise InputError("text", text, "words to write")
     if len(text) > LONGEST:
         raise InputError("text", text, f"at most {LONGEST} characters")
-    text = SPACES.sub(" ", LINE_ENDS.sub("\n", DROPPED.sub("", text)))
+    text = SPACES.sub(" ", LINE_ENDS.sub("\n", DROPPED.sub("", text.replace("\\n", "\n"))))
     bad = sorted({c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn")})
     if bad:
         raise InputError("text", " ".join(f"U+{ord(c):04X}" for c in bad), "text without control characters")

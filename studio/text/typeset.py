@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
-from . import breaking, fonts, markup
+from . import bidi, breaking, fonts, markup
 from .breaking import Cluster
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ OWN_LINES = 0.7  # of the largest size; at more than this the writer's own lines
 BELOW = 0.2  # of a row's leading lies below its baseline, where descenders and half the space to the next row are
 
 RUN_ON = 10  # syllables; Hangul longer than this is a sentence without spaces,
+LONG_WORD = 20  # letters; a longer one is an address or a made-up word, which may be broken too
 RUN_ON_GAIN = 1.5  # whose letters may be broken apart where that makes them so much larger
 
 # Where lines may be broken further than the writer did.
@@ -94,6 +95,7 @@ class Typesetter:
             self._paragraphs = [_upright(paragraph) for paragraph in self._paragraphs]
         every = [cluster.text for paragraph in self._paragraphs for cluster in paragraph]
         self._ideographs = "".join(dict.fromkeys(text for text in every if breaking.is_ideograph(text[0])))
+        self._from_right = bidi.begins_right("".join(run.text for run in runs))
         self._widths: dict[tuple[Cluster, ...], float] = {}
         self._heights: dict[tuple[Cluster, ...], tuple[float, float]] = {}
         self._files: dict[tuple[str, int], fonts.FontFile | None] = {}
@@ -119,7 +121,7 @@ class Typesetter:
                 lacking[cluster.text] = None
         if lacking:
             shown = " ".join(f"{text} (U+{ord(text[0]):04X})" for text in list(lacking)[:10])
-            raise InputError("text", shown, "characters that an installed font has; put one into models/fonts")
+            raise InputError("text", shown, f"characters that an installed font has; {_where_from(lacking)}")
 
     def _require_shaping(self, text: str) -> None:
         if not breaking.COMPLEX.search(text):
@@ -128,29 +130,30 @@ class Typesetter:
             raise InputError("text", text, "a script that needs no shaping, since Pillow has no raqm and fribidi here")
         if self._setting.tracking or self._setting.vertical:
             raise InputError("tracking", self._setting.tracking, "0, and horizontal writing: this script joins letters")
-        for paragraph in self._paragraphs:
-            line = "".join(cluster.text for cluster in paragraph)
-            if breaking.is_right_to_left(line) and len(self._pieces(paragraph)) > 1:
-                raise InputError("text", line, "no markup, and one font for all of a right-to-left line")
 
     def _pieces(self, clusters: Sequence[Cluster]) -> list[tuple[str, fonts.FontFile, markup.Style]]:
-        """Neighbours of one font and style, joined; one by one where they are spaced or written downwards."""
-        line = "".join(cluster.text for cluster in clusters)
-        if breaking.is_right_to_left(line):  # reordering needs the whole line in one font
-            whole = self._typeface.file_for(line, self._setting.weight)
-            if whole is not None and len({cluster.style for cluster in clusters}) == 1:
-                return [(line, whole, clusters[0].style)]
+        """From left to right: neighbours of one font, style and direction, joined; one by one where they are spaced or
+        written downwards."""
         apart = bool(self._setting.tracking) or self._setting.vertical
         pieces: list[tuple[str, fonts.FontFile, markup.Style]] = []
-        for text, style in clusters:
+        found: list[int] = []  # the level of each piece
+        own = self._levels([cluster.text for cluster in clusters])
+        for (text, style), level in zip(clusters, own):
             file = self._file_for(text, style)
             assert file is not None  # _require_glyphs
             text = text.replace("\u00a0", " ").replace("\u202f", " ")  # a font need not have them
-            if pieces and not apart and pieces[-1][1:] == (file, style):
+            if pieces and not apart and pieces[-1][1:] == (file, style) and found[-1] == level:
                 pieces[-1] = (pieces[-1][0] + text, file, style)
             else:
                 pieces.append((text, file, style))
-        return pieces
+                found.append(level)
+        return [pieces[index] for index in bidi.visual_order(found)]
+
+    def _levels(self, texts: Sequence[str]) -> list[int]:
+        """Directions of a line's clusters; all alike where nothing runs from right to left."""
+        if not breaking.is_right_to_left("".join(texts)):
+            return [0] * len(texts)
+        return bidi.levels(texts, self._from_right)
 
     def _font(self, file: fonts.FontFile, style: markup.Style, size: float) -> ImageFont.FreeTypeFont:
         return fonts.sized(file, round(size * style.size, 2), style.weight or self._setting.weight)
@@ -228,7 +231,9 @@ class Typesetter:
 
     def _runs_on(self) -> bool:
         units = (unit.clusters for paragraph in self._paragraphs for unit in breaking.units_of(paragraph))
-        return any(sum(breaking.is_hangul(one.text[0]) for one in unit) > RUN_ON for unit in units)
+        return any(
+            len(unit) > LONG_WORD or sum(breaking.is_hangul(one.text[0]) for one in unit) > RUN_ON for unit in units
+        )
 
     def _largest(self, width: float, height: float, largest: float, breaks: str) -> Block | None:
         """The block at the largest size that fits, to within about a per cent; None if not even the smallest does."""
@@ -292,10 +297,9 @@ class Typesetter:
             scale = max(scale, style.size)
         if not clusters:
             return _Line(glyphs, 0.0, 0.0, 0.0, 0.0, scale)
-        first, last = clusters[0], clusters[-1]
+        order = bidi.visual_order(self._levels([cluster.text for cluster in clusters]))
+        first, last = clusters[order[0]], clusters[order[-1]]
         right = x - self._setting.tracking * size * last.style.size
-        if breaking.is_right_to_left("".join(cluster.text for cluster in clusters)):
-            first, last = last, first
         left = self._bearings(first).left * size * first.style.size
         return _Line(glyphs, left, right - self._bearings(last).right * size * last.style.size, top, bottom, scale)
 
@@ -327,6 +331,13 @@ class Typesetter:
             y += down + em * self._setting.tracking
             wide, scale = max(wide, em), max(scale, style.size)
         return _Line(glyphs, -wide / 2, wide / 2, 0.0, y, scale)
+
+
+def _where_from(lacking: Iterable[str]) -> str:
+    """Which font to put where, for characters that none has."""
+    if any(breaking.is_ideograph(text[0]) for text in lacking):
+        return "put NotoSansCJK-Regular.ttc or NotoSansCJK-Bold.ttc (Han and kana) into ComfyUI's models/fonts"
+    return "put one into ComfyUI's models/fonts"
 
 
 def _downward(text: str, font: ImageFont.FreeTypeFont) -> float:

@@ -138,6 +138,24 @@ def test_what_makes_no_plan_is_named(comfyui):
     assert comfyui.run(planned()).ok
 
 
+def scaled(format: str) -> dict[str, dict]:
+    """A plan for a scene that is brought to 768 x 1360 pixels on its way."""
+    return planned(format=format, background=["22", 0], headline=f"형식 {format}") | {
+        "21": node("ImageScale", image=["3", 0], upscale_method="bicubic", width=768, height=1360, crop="disabled"),
+        "22": node("ImageBlur", image=["21", 0], blur_radius=1, sigma=1.0),
+    }
+
+
+def test_a_format_that_the_picture_cannot_have_is_refused_before_anything_runs(comfyui):
+    result = comfyui.run(scaled("1:1 feed"))
+    assert not result.ok
+    assert "background is '768x1360'" in result.error
+    assert "9:16 story, reel" in result.error
+    assert result.history is None
+    assert comfyui.run(scaled("9:16 story, reel")).ok
+    assert comfyui.run(scaled("auto")).ok
+
+
 @pytest.mark.usefixtures("no_traceback")
 @pytest.mark.parametrize(("width", "height"), [(4096, 64), (64, 4096)])
 def test_extreme_shapes_are_planned(comfyui, width, height):

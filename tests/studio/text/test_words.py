@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from PIL import Image, ImageDraw
 from storefront.studio.errors import InputError
-from storefront.studio.text import breaking, fonts, markup, typeset
+from storefront.studio.text import bidi, breaking, fonts, markup, typeset
 from storefront.studio.text.markup import Run, Style
 
 
@@ -301,6 +301,84 @@ def test_emoji_are_at_hand_and_a_sequence_is_one_picture(emoji):
         return block.right - block.left
 
     assert 60 < width(f"가{emoji}") - width("가") < 180
+
+
+@pytest.mark.parametrize("emoji", ["☕", "❤", "⚡", "❤️", "🍓"])
+@pytest.mark.parametrize("family", ["Pretendard", "DejaVuSans", "NotoSansCJK"])
+def test_emoji_come_from_the_bundled_face_before_any_system_font(emoji, family):
+    families = fonts.all_families()
+    if family not in families:
+        pytest.skip(f"!!! NO {family} IS INSTALLED: EMOJI BEHIND IT WERE NOT TESTED !!!")
+    assert (
+        fonts.Typeface(families, family).file_for(emoji.removesuffix("\ufe0f"), 700).path.name == "NotoEmoji-Bold.ttf"
+    )
+
+
+@pytest.mark.parametrize(
+    "sequence", ["🇰🇷", "👍🏽", "👨‍👩‍👧", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"]
+)
+def test_an_emoji_of_several_characters_is_one(sequence):
+    assert [c.text for c in breaking.clusters_of(markup.parse(f"가{sequence}나"))] == ["가", sequence, "나"]
+
+
+def test_a_written_backslash_n_is_a_line_end(bundled):
+    assert markup.clean("봄\\n여름") == "봄\n여름"
+    assert typeset.Typesetter("봄\\n여름", bundled, typeset.Setting(size=40)).fit(500, 500).lines == 2
+
+
+def test_a_very_long_word_is_broken_rather_than_tiny(bundled):
+    word = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk"
+    block = typeset.Typesetter(word, bundled, typeset.Setting()).fit(600, 400)
+    assert block.lines > 1
+    assert block.size > 50
+
+
+def test_where_no_font_has_han_the_error_says_which_file_goes_where():
+    face = fonts.Typeface(fonts.families_in([fonts.BUNDLED_FOLDER]), fonts.BUNDLED)
+    with pytest.raises(InputError, match=r"NotoSansCJK-Regular.ttc.*models/fonts"):
+        typeset.Typesetter("東京", face, typeset.Setting())
+
+
+@pytest.mark.parametrize(
+    ("line", "from_right", "shown"),
+    [
+        ("abc", False, "abc"),
+        ("אבג", True, "גבא"),
+        ("אב 50% ג", True, "ג 50% בא"),  # a number keeps its order, and its sign
+        ("שלום sale עולם", True, "םלוע sale םולש"),
+        ("할인 אבג!", False, "할인 גבא!"),
+        ("אבג!", True, "!גבא"),
+        ("50% 할인", False, "50% 할인"),
+    ],
+)
+def test_a_line_of_both_directions_stands_as_it_is_read(line, from_right, shown):
+    found = bidi.levels(line, from_right)
+    assert "".join(line[index] for index in bidi.visual_order(found)) == shown
+    assert bidi.begins_right(line) == from_right
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "خصم ٥٠٪ اليوم",
+        "مبيعات 50% اليوم",
+        "הנחה 30% 🍓",
+        "여름 세일 מבצע 50%",
+        "[b]הנחה[/b] [color=#ff3300]50%[/color]",
+    ],
+)
+@pytest.mark.parametrize("emphasis", [False, True])
+def test_right_to_left_goes_with_prices_emoji_markup_and_korean(text, emphasis):
+    face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+    try:
+        typeset.Typesetter("خצ", face, typeset.Setting())
+    except InputError:
+        pytest.skip("!!! NO FONT WITH ARABIC AND HEBREW, OR NO RAQM: RIGHT TO LEFT WAS NOT TESTED !!!")
+    block = typeset.Typesetter(text, face, typeset.Setting(emphasis=emphasis)).fit(900, 200)
+    starts = [glyph.x for glyph in block.glyphs]
+    assert starts == sorted(starts)
+    ends = [glyph.x + glyph.font.getlength(glyph.text) for glyph in block.glyphs]
+    assert all(end <= start + 0.1 * block.size for end, start in zip(ends, starts[1:]))
 
 
 def test_characters_that_no_font_has_are_named(bundled):
