@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..canvas import FORMATS, NOTHING, SAFE_AREAS, Safe
+from ..canvas import AS_PICTURE, FORMATS, NOTHING, SAFE_AREAS, Safe
 from ..errors import InputError, require_number
 
-AS_PICTURE = "as the picture"
 EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
 RANGES: dict[str, tuple[float, float]] = {"product_scale": (0, 100), "margin": (0, 25)}
