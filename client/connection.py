@@ -50,7 +50,7 @@ Progress = Callable[[Step], object]
 
 @dataclass(frozen=True)
 class Fetched:
-    """A picture that a workflow made."""
+    """A picture, or another file, that a workflow made."""
 
     name: str  # in the server's folder
     subfolder: str
@@ -77,6 +77,7 @@ class Run:
     pictures: tuple[Fetched, ...]
     outputs: Mapping[str, Any]  # node id -> what ComfyUI's history says of it
     seconds: float  # from queueing to the last picture
+    files: tuple[Fetched, ...] = ()  # what else was saved, such as a PDF
 
 
 class Job:
@@ -121,7 +122,8 @@ class Job:
         listed = [(node, image) for node, output in shown.items() for image in output.get("images", ())]
         saved = [pair for pair in listed if pair[1].get("type") == "output"] or listed
         pictures = [await self._fetched(node, image) for node, image in saved]
-        return Run(self.prompt_id, tuple(pictures), outputs, time.monotonic() - self._begun)
+        files = [await self._fetched(node, file) for node, output in shown.items() for file in output.get("files", ())]
+        return Run(self.prompt_id, tuple(pictures), outputs, time.monotonic() - self._begun, tuple(files))
 
     async def _fetched(self, node: str, image: Mapping[str, str]) -> Fetched:
         away_since = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import logging
 from collections.abc import Sequence
 
@@ -31,11 +30,9 @@ def _show(text: str, node_id: str | None) -> None:
     server = getattr(PromptServer, "instance", None)
     if not node_id or server is None:
         return
-    # Only to a client that said what it can read, as the editor does: client libraries take every binary message for a
-    # picture.
+    # Only to a client that said what it can read, as the editor does: others need not expect messages that ComfyUI has not.
     if server.sockets_metadata.get(server.client_id, {}).get("feature_flags"):
-        # The editor reads it as HTML, of which older ones leave nothing out, and users' words may stand in it.
-        server.send_progress_text(html.escape(text, quote=False), node_id, server.client_id)
+        server.send_sync("storefront.note", {"node": node_id, "text": text}, server.client_id)  # js/notes.js
 
 
 def say_all(notes: list[str], node_id: str | None, fallbacks: Sequence[str] = ()) -> None:

@@ -19,6 +19,7 @@ from .product import StorefrontPlaceProduct
 from .prompt import StorefrontAdPrompt
 from .reference import StorefrontReference
 from .scene import StorefrontScene
+from .scene_size import StorefrontSceneToFormat
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
@@ -35,6 +36,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontDecode,
     StorefrontExamplePhoto,
     StorefrontRemoveBackground,
+    StorefrontSceneToFormat,
     StorefrontPlanLayout,
     StorefrontEditLayout,
     StorefrontPlaceProduct,

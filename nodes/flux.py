@@ -134,21 +134,45 @@ class StorefrontCanvas(io.ComfyNode):
                     tooltip="Pixels, for the custom format; rounded to the nearest multiple of 16.",
                     optional=True,
                 ),
-                io.Int.Input("batch_size", default=1, min=1, max=64, optional=True),
+                io.Int.Input(
+                    "batch_size",
+                    default=1,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How many pictures.",
+                ),
+                io.Int.Input(
+                    "draw_side",
+                    default=0,
+                    min=0,
+                    max=canvas.LARGEST,
+                    step=16,
+                    optional=True,
+                    advanced=True,
+                    tooltip="The model draws about so many pixels squared, in the format's shape: 64 for flux-micro. "
+                    "0: the format's own size. Scene to Format enlarges it.",
+                ),
             ],
-            outputs=[io.Latent.Output(), io.Int.Output("WIDTH"), io.Int.Output("HEIGHT")],
+            outputs=[
+                io.Latent.Output(),
+                io.Int.Output("WIDTH", tooltip="Pixels of the format, whatever draw_side is."),
+                io.Int.Output("HEIGHT", tooltip="Pixels of the format, whatever draw_side is."),
+            ],
         )
 
     @classmethod
     def execute(
-        cls, format: str = "1:1 feed", width: int = 1024, height: int = 1024, batch_size: int = 1
+        cls, format: str = "1:1 feed", width: int = 1024, height: int = 1024, batch_size: int = 1, draw_side: int = 0
     ) -> io.NodeOutput:
         from ..studio.sampling.noise import empty_latent
 
         size = canvas.canvas_size(format, width, height)
+        drawn = canvas.drawn_size(size, draw_side)
         return io.NodeOutput(
             # The ratio lets samplers make the canvas of another family of it: FLUX.2's cells are twice as large.
-            {"samples": empty_latent(size, batch_size), "downscale_ratio_spacial": 8},
+            {"samples": empty_latent(drawn, batch_size), "downscale_ratio_spacial": 8},
             size.width,
             size.height,
         )

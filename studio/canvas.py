@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import InputError
+from .errors import InputError, require_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MULTIPLE = 16  # 8 px a latent cell, 2 x 2 cells a transformer token
 SMALLEST, LARGEST = 16, 16384
 CUSTOM = "custom (width x height)"
+AS_PICTURE = "as the picture"
 
 
 class Size(NamedTuple):
@@ -152,3 +153,28 @@ def canvas_size(format: str, width: int, height: int) -> Size:
     if format not in FORMATS:
         raise InputError("format", format, "one of: " + ", ".join([CUSTOM, *FORMATS]))
     return FORMATS[format]
+
+
+def size_like(wanted: Size, side: int) -> Size:
+    """The size of `wanted`'s proportions that has about side x side pixels, in multiples of 16."""
+    factor = side / (wanted.width * wanted.height) ** 0.5
+    return Size(nearest_multiple(round(wanted.width * factor)), nearest_multiple(round(wanted.height * factor)))
+
+
+def wished_size(format: str, width: int, height: int, own: Size) -> Size:
+    """`width` x `height` where both are given (not 0), else the format's size, else a picture's `own`.
+
+    Raises InputError for one side without the other, for a side out of range and for an unknown format.
+    """
+    if width or height:
+        for name, pixels in (("width", width), ("height", height)):
+            if not SMALLEST <= pixels <= LARGEST:
+                raise InputError(name, pixels, f"{SMALLEST} to {LARGEST} pixels, or 0 for both")
+        return Size(width, height)
+    return own if format == AS_PICTURE else canvas_size(format, 0, 0)
+
+
+def drawn_size(size: Size, side: int) -> Size:
+    """What a model draws for a picture of `size`: about `side` x `side` pixels, in multiples of 16; 0: `size` itself."""
+    require_number("draw_side", side, 0, LARGEST)
+    return size_like(size, side) if side else size

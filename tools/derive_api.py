@@ -16,6 +16,7 @@ from typing import Any
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 PHOTOS = {"LoadImage", "StorefrontExamplePhoto"}
 NOTES = {"MarkdownNote", "Note", "Reroute"}
+PREVIEWS = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone: a file has one output, its result
 AFTER_GENERATE = {"fixed", "increment", "decrement", "randomize"}  # a widget of the front end alone, behind a seed
 
 
@@ -39,11 +40,11 @@ def widget_values(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def derive(graph: dict[str, Any]) -> dict[str, Any]:
-    """The API form of a graph without subgraphs and without muted nodes."""
+    """The API form of a graph without subgraphs and without muted nodes; without its notes and previews."""
     links = {link[0]: [str(link[1]), link[2]] for link in graph["links"]}
     prompt = {}
     for node in sorted(graph["nodes"], key=lambda node: node["id"]):
-        if node["type"] in NOTES:
+        if node["type"] in NOTES | PREVIEWS:
             continue
         inputs = widget_values(node)
         for entry in node.get("inputs", ()):

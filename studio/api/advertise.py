@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..canvas import FORMATS, Size
+from ..backdrop import backdrop
+from ..canvas import FORMATS, Size, size_like
 from ..errors import InputError
 from ..images import on_white, read_opaque, read_picture, require_mask
 from ..layout import plan
@@ -17,13 +18,13 @@ from ..product import cutout
 from ..product.cutout import Cutout, Edges
 from ..product.place import Placement, place
 from ..product.transparency import is_cut_out
-from ..scale import covering, softened, stretched
+from ..scale import covering
 from ..scenes.picture import BankPicture
 from ..text import draw as letters
 from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
-from .draw import Drawing, draw, require_several, require_words, size_like
+from .draw import Drawing, draw, require_several, require_words
 from .load import Cutter, ModelChoice, as_cutter, as_model, check_model, subject_finder
 from .result import Progress, Recorder, Result
 
@@ -325,9 +326,7 @@ def _ground(scene: _Ground | _Sketch, recorder: Recorder) -> _Ground:
     size = scene.size
     drawn = size if size.width * size.height <= NEARLY_ALL * loaded.side**2 else size_like(size, loaded.side)
     picture = draw(loaded, scene.words, drawn, scene.drawing, recorder)
-    part = loaded.backdrop
-    picture = picture[:, :, round(part.left * drawn.width) : round(part.right * drawn.width)]
-    picture = stretched(softened(picture, part.blur, part.sigma), size).clamp(0, 1)
+    picture = backdrop(picture, loaded.backdrop, size)
     return _Ground(picture, scene.drawing.seed, loaded.name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..canvas import FORMATS, MULTIPLE, Size, nearest_multiple
+from ..canvas import FORMATS, MULTIPLE, Size, size_like
 from ..errors import InputError, require_number
 from ..images import read_opaque, read_picture
 from ..sampling import noise
@@ -276,12 +276,6 @@ def draw(
         picture = studio.decode(latents)
     recorder.note(f"{model.name}: licence {model.licence.name}; {model.licence.commercial}")
     return picture
-
-
-def size_like(wanted: Size, side: int) -> Size:
-    """The size of `wanted`'s proportions that has about side x side pixels, in multiples of 16."""
-    factor = side / (wanted.width * wanted.height) ** 0.5
-    return Size(nearest_multiple(round(wanted.width * factor)), nearest_multiple(round(wanted.height * factor)))
 
 
 def require_several(name: str, values: object) -> None:

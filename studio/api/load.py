@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
+from ..backdrop import FREE_GROUND, WHOLE, Backdrop
 from ..errors import InputError, ModelFilesError
 from ..kinds.facts import UNKNOWN_LICENCE, Licence
 from ..opening.models import Description, ModelFiles, describe
@@ -25,18 +26,7 @@ AUTO = "auto"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class Backdrop(NamedTuple):
-    """Which part of what a model draws serves as a scene."""
-
-    left: float = 0.0  # shares of the width that are kept
-    right: float = 1.0
-    blur: int = 0  # pixels: how far the softening reaches
-    sigma: float = 1.0  # pixels
-
-
-WHOLE = Backdrop()
-# flux-micro puts a product into every picture; the ground to its left is free.
-BACKDROPS = {"flux-micro": Backdrop(0.0, 0.25, 2, 3.0)}
+BACKDROPS = {"flux-micro": FREE_GROUND}
 
 
 @dataclass(frozen=True, eq=False)

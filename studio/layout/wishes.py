@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..canvas import FORMATS, NOTHING, SAFE_AREAS, Safe, Size
+from ..canvas import AS_PICTURE, FORMATS, NOTHING, SAFE_AREAS, Safe, Size
 from ..errors import InputError, require_number
 
 AUTO = "auto"  # the format that has the picture's shape, as the picture where none has it
-AS_PICTURE = "as the picture"
 EACH, TOGETHER = "each on its own background", "all in one picture"
 SIDES = ("auto", "top", "bottom", "left", "right")
 SHAPE = 0.02  # how far a picture's proportions may be from a format's

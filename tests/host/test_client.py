@@ -84,7 +84,7 @@ def test_a_parameter_changes_the_picture_and_progress_is_told(comfyui):
     assert done == sorted(set(done))  # ComfyUI leaves some out where they follow each other within milliseconds
     assert len(done) >= 2
     assert done[-1] == 5
-    assert {step.stage for step in steps} >= {"StorefrontSample", "StorefrontDecode", "SaveImage"}
+    assert {step.stage for step in steps} >= {"StorefrontSample", "StorefrontDecode", "Picture · 그림"}
 
 
 @pytest.mark.usefixtures("no_traceback")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
@@ -21,8 +22,10 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1700,1050",
+    "--window-size=1366,900",
 ]
+SCREEN = {"width": 1366, "height": 768, "deviceScaleFactor": 1, "mobile": False}  # the smallest that many laptops have
+READABLE = 0.595  # the scale at which the classic renderer still draws texts is a little less
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,7 @@ def browser():
     for flag in FLAGS:
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(driver))
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREEN)
     yield driver
     driver.quit()
 
@@ -75,13 +79,54 @@ def open_template(browser, comfyui, name: str) -> list[dict]:
     return until(whole)
 
 
+# node id -> left, top, width, height in the graph's pixels
+CLASSIC_PLACES = """
+    return Object.fromEntries(window.app.graph._nodes.map(n => [n.id, [n.pos[0], n.pos[1] - 30, n.size[0], n.size[1] + 30]]))
+    """
+NODES_2_PLACES = """
+    const scale = window.app.canvas.ds.scale
+    return Object.fromEntries([...document.querySelectorAll("[data-node-id]")].map(e => {
+      const r = e.getBoundingClientRect()
+      return [e.dataset.nodeId, [r.left / scale, r.top / scale, r.width / scale, r.height / scale]]
+    }))
+    """
+PREVIEWS = {"PreviewImage", "MaskPreview", "PreviewAny"}
+
+
+def overlapping(places: dict[str, list[float]]) -> list[tuple[str, str]]:
+    """Pairs of nodes that cover each other by more than two pixels both ways."""
+
+    def shared(a: list[float], b: list[float], axis: int) -> float:
+        return min(a[axis] + a[axis + 2], b[axis] + b[axis + 2]) - max(a[axis], b[axis])
+
+    pairs = itertools.combinations(places.items(), 2)
+    return [(m, n) for (m, a), (n, b) in pairs if min(shared(a, b, 0), shared(a, b, 1)) > 2]
+
+
+def all_places(browser, count: int) -> dict[str, list[float]]:
+    """Of every node in Nodes 2.0, once `count` of them are drawn."""
+    return until(lambda: len(p := browser.execute_script(NODES_2_PLACES)) == count and p)
+
+
+def test_no_node_covers_another_in_nodes_2(comfyui, browser):
+    comfyui.get("/api/settings/Comfy.VueNodes.Enabled", True)
+    try:
+        for name in GRAPHS:
+            assert overlapping(all_places(browser, len(open_template(browser, comfyui, name)))) == [], name
+            assert browser.execute_script("return window.app.canvas.ds.scale") >= READABLE, name
+    finally:
+        comfyui.get("/api/settings/Comfy.VueNodes.Enabled", False)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_template_opens_whole_and_exports_its_twin(comfyui, browser, name):
     nodes = open_template(browser, comfyui, name)
     assert not any(node["bad"] for node in nodes)
+    assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE, 10)
+    assert overlapping(browser.execute_script(CLASSIC_PLACES)) == []
     exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
     twin = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
-    assert {k: (v["class_type"], v["inputs"]) for k, v in exported.items()} == {
+    assert {k: (v["class_type"], v["inputs"]) for k, v in exported.items() if v["class_type"] not in PREVIEWS} == {
         k: (v["class_type"], v["inputs"]) for k, v in twin.items()
     }
 
@@ -216,7 +261,7 @@ def test_words_under_a_node_are_shown_as_they_are_and_never_run(comfyui, browser
         words,
     )
     browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
-    look = "return [...document.querySelectorAll('span')].map(span => span.textContent).filter(t => t.includes('A&B'))"
+    look = "return [...document.querySelectorAll('[role=status]')].map(line => line.textContent).filter(t => t.includes('A&B'))"
     shown = until(lambda: browser.execute_script(look))
     assert shown[0].startswith(words)
     assert browser.execute_script("return window.stranger ?? null") is None

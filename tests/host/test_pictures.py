@@ -126,7 +126,7 @@ def test_progress_and_previews_reach_the_client(comfyui):
 
 @pytest.mark.parametrize("editor", [True, False])
 def test_notes_reach_the_editor_and_only_it(comfyui, editor):
-    """A client that did not say what it can read would take the note for a picture."""
+    """Other clients hear nothing that ComfyUI itself does not send, and no binary message, which they take for a picture."""
     with comfyui.listening() as (socket, client):
         if editor:
             socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
@@ -135,11 +135,12 @@ def test_notes_reach_the_editor_and_only_it(comfyui, editor):
         notes = []
         while True:
             message = socket.recv()
-            if isinstance(message, bytes):
-                notes.append(message)
-            elif (m := json.loads(message))["type"] == "executing" and m["data"]["node"] is None:
+            assert not isinstance(message, bytes)
+            if (m := json.loads(message))["type"] == "storefront.note":
+                notes.append(m["data"])
+            elif m["type"] == "executing" and m["data"]["node"] is None:
                 break
-    assert any(b"cut off" in note for note in notes) == editor
+    assert any(note["node"] == "2" and "cut off" in note["text"] for note in notes) == editor
     assert bool(notes) == editor
 
 

@@ -41,7 +41,10 @@ def test_a_workflow_says_which_model_it_needs_and_runs_with_it(comfyui, name, ti
 
 @pytest.mark.parametrize("path", [p for p in WORKFLOWS if p.stem not in NEEDS], ids=lambda path: path.stem)
 def test_it_runs_at_once(comfyui, path):
-    pictures = ComfyApiWrapper(comfyui.url).queue_and_wait_images(ComfyWorkflowWrapper(str(path)), "SaveImage")
+    (title,) = [
+        n["_meta"]["title"] for n in json.loads(path.read_text("utf-8")).values() if n["class_type"] == "SaveImage"
+    ]
+    pictures = ComfyApiWrapper(comfyui.url).queue_and_wait_images(ComfyWorkflowWrapper(str(path)), title)
     assert pictures
     for content in pictures.values():
         assert np.asarray(Image.open(io.BytesIO(content))).std() > 20  # neither black nor one grey
@@ -52,8 +55,8 @@ def test_a_parameter_set_by_name_changes_the_picture(comfyui):
     workflow = ComfyWorkflowWrapper(str(ROOT / "workflows" / "api" / "text_to_image.json"))
     drawn = []
     for prompt in ("a red mug on marble", "a blue mug on marble"):
-        workflow.set_node_param("StorefrontEncode", "prompt", prompt)
-        drawn += api.queue_and_wait_images(workflow, "SaveImage").values()
+        workflow.set_node_param("Picture in words · 그림 설명", "prompt", prompt)
+        drawn += api.queue_and_wait_images(workflow, "Picture · 그림").values()
     assert drawn[0] != drawn[1]
 
 
@@ -66,10 +69,39 @@ def test_the_photo_shows_through_at_low_strength(comfyui):
     likeness = []
     for strength in (0.3, 0.9):
         workflow.set_node_param("StorefrontSample", "strength", strength)
-        (content,) = api.queue_and_wait_images(workflow, "SaveImage").values()
+        (content,) = api.queue_and_wait_images(workflow, "Picture · 그림").values()
         drawn = np.asarray(Image.open(io.BytesIO(content)).convert("L"), float).ravel()
         likeness.append(np.corrcoef(wanted, drawn)[0, 1])
     assert likeness[0] > likeness[1] + 0.1
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_its_one_output_is_its_result(comfyui, path):
+    known = comfyui.get("/object_info")
+    workflow = json.loads(path.read_text("utf-8"))
+    outputs = [node_id for node_id, entry in workflow.items() if known[entry["class_type"]]["output_node"]]
+    table = json.loads((ROOT / "workflows" / "parameters" / path.name).read_text("utf-8"))
+    assert outputs == [table["result"]]
+
+
+@pytest.mark.parametrize("format", ["9:16 story, reel", "2:1 banner"])
+def test_one_field_decides_the_format(comfyui, format):
+    from storefront.studio.canvas import FORMATS
+
+    workflow = json.loads((ROOT / "workflows" / "api" / "product_composite.json").read_text("utf-8"))
+    workflow["3"]["inputs"]["format"] = format
+    width, height = FORMATS[format]
+    assert comfyui.run(workflow).pixels().shape == (1, height, width, 3)
+
+
+def test_a_changed_headline_does_not_draw_the_scene_again(comfyui):
+    workflow = json.loads((ROOT / "workflows" / "api" / "product_composite.json").read_text("utf-8"))
+    assert comfyui.run(workflow).ok
+    workflow["10"]["inputs"]["value"] = "오늘만"
+    messages = comfyui.run(workflow).history["status"]["messages"]
+    (cached,) = [set(body["nodes"]) for kind, body in messages if kind == "execution_cached"]
+    assert {"1", "2", "3", "4", "5", "6", "8", "9"} <= cached
+    assert not {"10", "13", "14"} & cached
 
 
 def test_they_are_listed_in_the_template_browser(comfyui):

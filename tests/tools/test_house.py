@@ -36,7 +36,7 @@ ROOMS = (
 )
 BACKWARDS: set[tuple[str, str]] = set()  # (module, module of a later room that it imports)
 LONG_FILES = {
-    "client/connection.py": 468,
+    "client/connection.py": 470,
 }
 LONG_FUNCTIONS = {
     "host/blending.py:into_scene": 76,

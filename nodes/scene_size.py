@@ -1,0 +1,64 @@
+"""Any picture as the scene of an advertisement format."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..studio import backdrop, canvas
+
+
+class StorefrontSceneToFormat(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontSceneToFormat",
+            display_name="Scene to Format (Storefront)",
+            category="Storefront/Layout",
+            description="Brings a drawn or photographed scene to the size of an advertisement format.",
+            search_aliases=["resize", "crop", "upscale", "aspect ratio", "fit", "배경 크기", "자르기", "확대"],
+            inputs=[
+                io.Image.Input("image", tooltip="From Decode Picture, or a picture of your own."),
+                io.Combo.Input(
+                    "format",
+                    options=[canvas.AS_PICTURE, *canvas.FORMATS],
+                    default=canvas.AS_PICTURE,
+                    optional=True,
+                    tooltip="The size to bring it to. Ignored where width and height are connected.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=canvas.LARGEST,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas, and its format is the only one to choose.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=canvas.LARGEST,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas, and its format is the only one to choose.",
+                ),
+                io.Combo.Input(
+                    "part",
+                    options=list(backdrop.PARTS),
+                    default=backdrop.AUTO,
+                    optional=True,
+                    advanced=True,
+                    tooltip="auto: the whole picture; of flux-micro's 64 px miniatures, which always show a product, the "
+                    "free ground beside it.",
+                ),
+            ],
+            outputs=[io.Image.Output(tooltip="The scene, in the format's size.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, image, format: str = canvas.AS_PICTURE, width: int = 0, height: int = 0, part: str = backdrop.AUTO
+    ) -> io.NodeOutput:
+        size = canvas.wished_size(format, width, height, canvas.Size(image.shape[2], image.shape[1]))
+        return io.NodeOutput(backdrop.to_size(image, size, part))
