@@ -121,7 +121,7 @@ class TextEncoders(torch.nn.Module):
         extra: dict[str, Any] = {OWN_LENGTH: True}
         if text.mask is not None:
             extra["attention_mask"] = text.mask.cpu()
-        if sees(self):
+        if has_vision(self):
             extra[PROMPTS] = [prompt for part in tokens.values() for prompt in part.texts]
         return text.sequence.float().cpu(), pooled, extra
 
@@ -163,15 +163,15 @@ def require_clip(clip: Any) -> None:
         )
 
 
-def sees(encoders: Any) -> bool:
+def has_vision(encoders: Any) -> bool:
     """Whether this part of a CLIP looks at reference pictures (Z-Image Omni's SigLIP)."""
-    return isinstance(encoders, TextEncoders) and getattr(encoders.studio, "sight", None) is not None
+    return isinstance(encoders, TextEncoders) and getattr(encoders.studio, "vision", None) is not None
 
 
-def look(clip: Any, picture: torch.Tensor) -> comfy.clip_vision.Output:
-    """What a CLIP that `sees` makes of an IMAGE [1, H, W, 3], as stock CLIPVisionEncode hands it on."""
+def vision_features(clip: Any, picture: torch.Tensor) -> comfy.clip_vision.Output:
+    """What a CLIP that `has_vision` makes of an IMAGE [1, H, W, 3], as stock CLIPVisionEncode hands it on."""
     clip.load_model()
-    features = clip.cond_stage_model.studio.sight.look(picture, clip.patcher.load_device).float().cpu()
+    features = clip.cond_stage_model.studio.vision.features(picture, clip.patcher.load_device).float().cpu()
     rows, columns = features.shape[1:3]
     output = comfy.clip_vision.Output()
     output["last_hidden_state"] = features.flatten(1, 2)
@@ -259,7 +259,7 @@ def encode_prompts(clip: Any, pairs: list[tuple[str, str]], max_tokens: int) -> 
             return clip.encode_from_tokens_scheduled(tokens), notes
         texts.append(_encode_once(clip, tokens, (first, second, max_tokens)))
     conditioning = _one_batch(texts, {OWN_LENGTH: True} if ours else {})
-    if sees(clip.cond_stage_model):
+    if has_vision(clip.cond_stage_model):
         conditioning[1][PROMPTS] = [first for first, _ in pairs]
     return [conditioning], notes
 

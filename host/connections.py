@@ -6,26 +6,24 @@ import contextlib
 import ipaddress
 import json
 import logging
-import os
 import stat
-import tempfile
 import threading
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import folder_paths
 from aiohttp import web
 from server import PromptServer
 
+from ..studio import atomic
 from ..studio.errors import InputError
 from ..studio.layout import advise
 from ..studio.layout.layout import Layout
 from ..studio.layout.wishes import Wishes
 from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
 from ..studio.prompt.writers import MOST_NEW_TOKENS, TRIES, Writer, WriterError
-from . import fingerprints, owner
+from . import fingerprints, owner, user_files
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ _WRITING = threading.Lock()
 
 def file() -> Path:
     """Of a system user: ComfyUI's own routes for user files refuse those (their names begin with __)."""
-    return Path(folder_paths.get_system_user_directory("storefront")) / "connections.json"
+    return user_files.folder() / "connections.json"
 
 
 class _UnreadableError(Exception):
@@ -85,17 +83,7 @@ def _write(entries: dict[str, Any]) -> None:
     """Whole or not at all, for its owner's eyes only from the first byte on."""
     target = file()
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".connections-")  # made with 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(entries, stream, indent=2, ensure_ascii=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(stat.S_IRUSR | stat.S_IWUSR)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    atomic.write(target, json.dumps(entries, indent=2, ensure_ascii=False).encode(), stat.S_IRUSR | stat.S_IWUSR)
 
 
 def names() -> list[str]:

@@ -14,7 +14,7 @@ import folder_paths
 from ..studio.errors import InputError, require_number
 from ..studio.opening import lora
 from ..studio.prompt import presets
-from . import prompting
+from . import prompting, user_files
 from .lora_patches import PREFIX, FusedLayerNames, as_numbers, fits, target_shape, with_magnitude
 from .progress import check_cancel
 
@@ -197,7 +197,7 @@ def report(outcome: list[Applied]) -> str:
 
 def _user_table() -> dict[str, tuple[presets.Lora, ...]]:
     """Style -> its LoRAs, from the table in ComfyUI's user folder. Raises InputError where it cannot be read."""
-    return presets.read_loras(Path(folder_paths.get_user_directory()) / "default" / "storefront" / "styles.yaml")
+    return presets.read_loras(user_files.styles_file())
 
 
 def _styles() -> dict[str, tuple[presets.Lora, ...]]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
-import os
 import secrets
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import folder_paths
 from aiohttp import web
+
+from ..studio import atomic
+from . import user_files
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "
 
 def token_file() -> Path:
     """Of a system user, whose files no route of ComfyUI reads. The log is none: ComfyUI shows it to the network."""
-    return Path(folder_paths.get_system_user_directory("storefront")) / "owner_token.txt"
+    return user_files.folder() / "owner_token.txt"
 
 
 def token() -> str:
@@ -36,10 +36,7 @@ def token() -> str:
     file = token_file()
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".owner-")  # made with 0600
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
-        Path(temporary).replace(file)
+        atomic.write(file, f"{secrets.token_urlsafe(TOKEN_BYTES)}\n".encode("ascii"), 0o600)
     return file.read_text("ascii", "replace").strip()
 
 

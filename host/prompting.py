@@ -25,7 +25,7 @@ from ..studio.prompt.writers import (
     Choice,
     WriterError,
 )
-from . import connections, fingerprints, memory
+from . import connections, fingerprints, memory, user_files
 from .connections import NONE
 from .progress import check_cancel
 
@@ -35,18 +35,14 @@ MOST_CAPTION_TOKENS = 8192  # as many as FLUX.3 reads
 TEMPERATURE, TOP_K, TOP_P, REPETITION = 0.7, 20, 0.8, 1.05
 
 
-def _user_presets() -> Path:
-    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / "presets"
-
-
 def library() -> presets.Library:
-    """The pack's presets and those in ComfyUI's user folder, default/storefront/presets."""
-    return presets.read_library(_user_presets())
+    """The pack's presets and the user's (host/user_files.py)."""
+    return presets.read_library(*user_files.preset_folders())
 
 
 def headings() -> presets.Headings:
     """What widgets show of `library`."""
-    return presets.read_headings(_user_presets())
+    return presets.read_headings(*user_files.preset_folders())
 
 
 def compose(order: advert.Order, clip: Any, local_model: str, connection: str, node_id: str) -> advert.Advert:
@@ -60,7 +56,7 @@ def compose(order: advert.Order, clip: Any, local_model: str, connection: str, n
 def fingerprint(translate: Any, local_model: Any, connection: Any, node_id: str) -> str:
     """Another text where the same inputs may give another prompt: a preset file, the model's folder or the connection
     was changed, or presets had to write in place of a model, which may be back."""
-    seen: list[Hashable] = [presets.stamps(_user_presets())]
+    seen: list[Hashable] = [presets.stamps(*user_files.preset_folders())]
     if translate in IN_LINE:
         # What is wrong, or comes over a link and is not known yet, `execute` names.
         with contextlib.suppress(InputError):

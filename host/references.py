@@ -31,13 +31,13 @@ def add(conditioning: list, vae: Any, image: torch.Tensor, size: str, clip: Any 
     if before + len(picture) > MOST_REFERENCES:
         raise InputError("image", f"{before + len(picture)} references in all", f"at most {MOST_REFERENCES}")
     read_by_omni = any(clip_socket.PROMPTS in options for _, options in conditioning)
-    if read_by_omni and (clip is None or not clip_socket.sees(clip.cond_stage_model)):
+    if read_by_omni and (clip is None or not clip_socket.has_vision(clip.cond_stage_model)):
         raise InputError("clip", None if clip is None else "another model's", "the CLIP of Z-Image Omni, which sees")
     fitted = references.fit(picture, packed[vae.latent_channels] or read_by_omni, size)
     latents = {"reference_latents": [vae.encode(one[None]) for one in fitted]}
     if read_by_omni:
         shown = picture if size == references.AS_IT_IS else references.at_most_a_megapixel(picture)
-        latents["clip_vision_outputs"] = [clip_socket.look(clip, one[None]) for one in shown]
+        latents["clip_vision_outputs"] = [clip_socket.vision_features(clip, one[None]) for one in shown]
         conditioning = [_read_beside_pictures(entry, clip, len(picture)) for entry in conditioning]
     return node_helpers.conditioning_set_values(conditioning, latents, append=True)
 

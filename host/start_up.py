@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import folder_paths
 from aiohttp import web
 from comfy.cli_args import args
 from server import PromptServer
+
+from . import user_files
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def file() -> Path:
     """Of a system user, as the connections: no route of ComfyUI writes there, so that no visitor's prompt outlives a restart."""
-    return Path(folder_paths.get_system_user_directory("storefront")) / NAME
+    return user_files.folder() / NAME
 
 
 def queue_when_started() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import atomic
 from ..errors import InputError
 from ..images import to_pil
 from ..layout.layout import Layout
@@ -88,17 +87,7 @@ class Result:
             encoded = self._encoded(str(kind))
         except (OSError, ValueError) as error:  # formats without colours, and such as want a library of their own
             raise InputError("path", str(path), f"a name that ends in .png, .jpg, .webp or alike ({error})") from error
-        handle, temporary = tempfile.mkstemp(suffix=target.suffix, dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        atomic.write(target, encoded, 0o644)
         return replace(self, path=target)
 
     def _encoded(self, kind: str) -> bytes:

@@ -20,7 +20,7 @@ def texts_around(pictures: int) -> list[str]:
     return [FIRST, *[BETWEEN] * (pictures - 1), LAST] if pictures else []
 
 
-class Sight(torch.nn.Module):
+class Vision(torch.nn.Module):
     """SigLIP 2, and what cuts a picture into the patches that it sees."""
 
     def __init__(self, siglip: torch.nn.Module, processor: Any):
@@ -31,7 +31,7 @@ class Sight(torch.nn.Module):
         vision.use_head, vision.head = False, None  # it pools all patches into one vector, which nobody asks for
 
     @torch.no_grad()
-    def look(self, picture: torch.Tensor, device: torch.device) -> torch.Tensor:
+    def features(self, picture: torch.Tensor, device: torch.device) -> torch.Tensor:
         """Features [1, rows, columns, C] of one IMAGE [1, H, W, 3], whose proportions they keep."""
         seen = self._processor(images=images.to_pil(picture), return_tensors="pt").to(device)
         # Read as a table, not called as a layer, so that partial loading may have left it elsewhere.

@@ -63,7 +63,7 @@ Z_IMAGE_OMNI = replace(
 )
 _BASE = Edition(Z_IMAGE, Defaults(50, 0.0, 5.0), quick=Defaults(8, 0.0, 1.0))
 _OMNI = Edition(Z_IMAGE_OMNI, Defaults(50, 0.0, 6.0), takes_references=True)
-_SIGHT = "siglip_embedder.0.weight"  # Omni's: it looks at references by a SigLIP that is in no such file
+_VISION = "siglip_embedder.0.weight"  # Omni's: it looks at references by a SigLIP that is in no such file
 
 # --- names of weights -------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class ZImage(TransformerKind):
             "cap_feat_dim": part.length("cap_embedder.1.weight", 1),
             "axes_dims": list(axes_of(head, (32, 48, 48))),
             "axes_lens": [1536, 512, 512],
-            "siglip_feat_dim": part.length(_SIGHT, 0) if part.has(_SIGHT) else None,
+            "siglip_feat_dim": part.length(_VISION, 0) if part.has(_VISION) else None,
         }
 
     def widths(self, part: Part) -> Widths:
@@ -183,7 +183,7 @@ class ZImage(TransformerKind):
         return Widths(whole_number(config, "cap_feat_dim", name))
 
     def traits(self, part: Part) -> Traits:
-        return Traits(False, 0, part.has(_SIGHT))
+        return Traits(False, 0, part.has(_VISION))
 
     def traits_in(self, config: Config, name: str) -> Traits:
         channels = whole_number({"in_channels": 16, **config}, "in_channels", name)

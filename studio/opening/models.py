@@ -108,7 +108,7 @@ def describe(files: ModelFiles) -> Description:
     texts = [None if path is None else opened[path] for path in files.text_encoders]
     encoders = _encoders(transformer, texts, source)
     if files.is_whole:
-        encoders += _sights(transformer, source)
+        encoders += _vision(transformer, source)
     vae = None if files.vae is None else _vae(transformer, opened[files.vae], source)
     name = source.path.name if files.is_whole else transformer.name
     return Description(name, transformer.facts, transformer, encoders, vae, tuple(opened))
@@ -162,7 +162,7 @@ def _encoders(transformer: Transformer, texts: list[Source | None], beside: Sour
     return tuple(encoders)
 
 
-def _sights(transformer: Transformer, source: Source) -> tuple[TextEncoder, ...]:
+def _vision(transformer: Transformer, source: Source) -> tuple[TextEncoder, ...]:
     """What looks at pictures beside a family's words. It comes with a whole model or not at all."""
     kinds = table.encoders_of(transformer.facts.family).values()
     return tuple(source.encoders[kind.role] for kind in kinds if not kind.reads_text and kind.role in source.encoders)

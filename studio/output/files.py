@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .. import atomic
 from ..errors import InputError
 
 _TEMPORARY = ".storefront-"
@@ -97,19 +98,12 @@ def _look_around(folder: Path, pattern: re.Pattern[str] | None, data: bytes) -> 
 def _temporary(folder: Path, data: bytes) -> Iterator[Path]:
     """A file with `data` that has reached the disk; gone at the end. Raises StorageError where there is no room."""
     path = folder / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-            with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            stack.enter_context(atomic.temporary(path, data))
         except OSError as error:
             raise _storage_error(path, folder, error, len(data)) from None
         yield path
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
 
 
 def _publish(temporary: Path, target: Path) -> bool:

@@ -119,29 +119,27 @@ def pick(choices: Sequence[str], seed: int, slot: str) -> str:
     return choices[int.from_bytes(digest[:8], "big") % len(choices)]
 
 
-def read_library(user_folder: Path | None = None) -> Library:
-    """The pack's presets, and those in `user_folder`/trades and /styles; a user's takes the place of the pack's own."""
+def read_library(*user_folders: Path) -> Library:
+    """The pack's presets, and those in trades and styles of each folder; a later one takes the place of an earlier one."""
     library = _bundled()
-    if user_folder is None:
-        return library
     problems: list[str] = []
-    return replace(
-        library,
-        trades={**library.trades, **_folder(user_folder / "trades", trade, problems)},
-        styles={**library.styles, **_folder(user_folder / "styles", style, problems)},
-        problems=tuple(problems),
-    )
+    trades, styles = dict(library.trades), dict(library.styles)
+    for folder in user_folders:
+        trades |= _folder(folder / "trades", trade, problems)
+        styles |= _folder(folder / "styles", style, problems)
+    return replace(library, trades=trades, styles=styles, problems=tuple(problems)) if user_folders else library
 
 
-def read_headings(user_folder: Path) -> Headings:
+def read_headings(*user_folders: Path) -> Headings:
     """Key and name of every preset of `read_library`. Of the pack's own files the first line is read, which is their
     name: all of them would take a third of the pack's share of ComfyUI's start."""
-    trades, styles = _bundled_headings()
+    bundled = _bundled_headings()
+    trades, styles = dict(bundled.trades), dict(bundled.styles)
     problems: list[str] = []
-    return Headings(
-        {**trades, **_folder(user_folder / "trades", trade, problems)},
-        {**styles, **_folder(user_folder / "styles", style, problems)},
-    )
+    for folder in user_folders:
+        trades |= _folder(folder / "trades", trade, problems)
+        styles |= _folder(folder / "styles", style, problems)
+    return Headings(trades, styles)
 
 
 @functools.lru_cache(maxsize=1)
@@ -195,10 +193,13 @@ def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[st
     return presets
 
 
-def stamps(user_folder: Path) -> tuple[tuple[str, int, int], ...]:
+def stamps(*user_folders: Path) -> tuple[tuple[str, int, int], ...]:
     """Another value where a file that `read_library` reads was added, edited or taken away."""
-    files = [file for kind in ("trades", "styles") for file in sorted((user_folder / kind).glob("*.yaml"))]
-    return tuple((str(file.relative_to(user_folder)), *_edited(file)) for file in files)
+    found = []
+    for folder in user_folders:
+        files = [file for kind in ("trades", "styles") for file in sorted((folder / kind).glob("*.yaml"))]
+        found += [(f"{folder.parent.name}/{file.relative_to(folder)}", *_edited(file)) for file in files]
+    return tuple(found)
 
 
 def _edited(file: Path) -> tuple[int, int]:

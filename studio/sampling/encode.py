@@ -172,9 +172,9 @@ class ChatTokenizer:
 class ChatEncoder(torch.nn.Module):
     """A language model of transformers whose hidden states are the embedding; Z-Image Omni's with an eye beside it."""
 
-    def __init__(self, language_model: torch.nn.Module, text: ChatText, sight: omni.Sight | None = None):
+    def __init__(self, language_model: torch.nn.Module, text: ChatText, vision: omni.Vision | None = None):
         super().__init__()
-        self.language_model, self.sight = language_model, sight
+        self.language_model, self.vision = language_model, vision
         self._text = text
 
     @property
@@ -246,7 +246,7 @@ def make_encoders(
     """
     if family.text is None:
         return PairEncoders(modules[0], modules[1])
-    return ChatEncoder(modules[0], family.text, omni.Sight(modules[1], processors[0]) if processors else None)
+    return ChatEncoder(modules[0], family.text, omni.Vision(modules[1], processors[0]) if processors else None)
 
 
 def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:

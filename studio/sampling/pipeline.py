@@ -75,7 +75,7 @@ class FluxStudio:
 
         Raises InputError for another family, which sees the latents alone.
         """
-        if not isinstance(self.encoders, ChatEncoder) or self.encoders.sight is None:
+        if not isinstance(self.encoders, ChatEncoder) or self.encoders.vision is None:
             raise InputError("pictures", self.family.name, "Z-Image Omni: other families want references alone")
         assert isinstance(self.tokenizer, ChatTokenizer)
         template = omni.PROMPT if pictures else ""
@@ -84,7 +84,7 @@ class FluxStudio:
             self.encoders.embed(self.tokenizer.tokenize([""], template=words), self.device).sequence
             for words in omni.texts_around(len(pictures))
         ]
-        seen = [self.encoders.sight.look(picture, self.device) for picture in pictures]
+        seen = [self.encoders.vision.features(picture, self.device) for picture in pictures]
         return replace(text, around=tuple(around), seen=tuple(seen))
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -19,8 +19,24 @@ AT_ONCE, AT_ONCE_ON_A_GPU = 2**20, 2**24
 FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 
 
+class Stored(Protocol):
+    """How the bytes of a weight become numbers: what stays in memory beside int8 [rows, bytes]."""
+
+    def columns(self, raw: torch.Tensor) -> int:
+        """Numbers in a row of int8 [rows, bytes]."""
+        ...
+
+    def rows(self, start: int, stop: int | None) -> Self:
+        """The same for some of the rows; None: to the last."""
+        ...
+
+    def expand(self, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """int8 [rows, bytes] -> the weight [rows, columns] in `dtype`, the numbers that the format's makers compute."""
+        ...
+
+
 @dataclass(frozen=True)
-class ScaledFp8:
+class ScaledFp8(Stored):
     """8-bit floats, times a scale where there is one: ComfyUI's `fp8_scaled`, BFL's `fp8r`."""
 
     kind: torch.dtype
@@ -46,7 +62,7 @@ class ScaledFp8:
 
 
 @dataclass(frozen=True)
-class ScaledInt8:
+class ScaledInt8(Stored):
     """8-bit integers times a scale: bitsandbytes' LLM.int8(), ComfyUI's `int8_tensorwise`, optimum-quanto's and torchao's int8."""
 
     scale: torch.Tensor  # float32, one number or [rows, 1]
@@ -80,7 +96,7 @@ class ScaledInt8:
         return _in_steps(len(raw), raw.shape[1], numbers, dtype, raw.device)
 
 
-class _Rows:
+class _Rows(Stored):
     """Blocks of a row's numbers, all that belongs to them in that row: some of the rows are read as all are."""
 
     block: int  # numbers
@@ -279,7 +295,7 @@ class TabledBlocks(_Rows):
 
 
 @dataclass(frozen=True)
-class Composed:
+class Composed(Stored):
     """Blocks that are not yet the weight: in this order, times a scale of each row, divided by what each column was
     multiplied with, added to the product of two narrow matrices (SVDQuant), and rotated by a Hadamard matrix.
     """
@@ -321,7 +337,7 @@ class Composed:
 
 
 @dataclass(frozen=True)
-class GgufBlocks:
+class GgufBlocks(Stored):
     """GGUF's blocks."""
 
     kind: int  # gguf.GGMLQuantizationType
@@ -345,9 +361,6 @@ class GgufBlocks:
             return dequantise(blocks, block, size, torch.float32).reshape(-1, columns)
 
         return _in_steps(len(raw), columns, numbers, dtype, raw.device)
-
-
-Stored = ScaledFp8 | ScaledInt8 | ScaledBlocks | ShiftedBlocks | TabledBlocks | Composed | GgufBlocks
 
 
 def _rows(scale: torch.Tensor | None, start: int, stop: int | None) -> torch.Tensor | None:

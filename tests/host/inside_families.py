@@ -323,7 +323,7 @@ class Family:
         moved = {"vae": (decoder.decode, {"latents": self.latent})}
 
         def see() -> torch.Tensor:
-            return encoders.studio.sight.look(self.photo, CPU)
+            return encoders.studio.vision.features(self.photo, CPU)
 
         # A mask picks each text's own tokens by its values, which fake tensors do not have.
         moved["transformer"] = (model.diffusion_model, {**arguments, "attention_mask": None})
@@ -332,7 +332,7 @@ class Family:
                 "MODEL": half_resident(self.loaded.model, lambda: model.diffusion_model(**arguments)),
                 "CLIP": half_resident(self.loaded.clip.patcher, lambda: encoders.encode_token_weights(tokens)[0]),
                 "VAE": half_resident(self.loaded.vae.patcher, lambda: decoder.decode(self.latent)),
-                **({"sight": half_resident(clip.patcher, see)} if clip_socket.sees(encoders) else {}),
+                **({"sight": half_resident(clip.patcher, see)} if clip_socket.has_vision(encoders) else {}),
             },
             "streamed": {name: streamed(*call) for name, call in moved.items()},
         }

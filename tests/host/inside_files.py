@@ -165,7 +165,7 @@ def shown_by_stock(opened, whole) -> list[torch.Tensor]:
         """As stock CLIPVisionLoader's output."""
 
         def encode_image(self, image, crop=True):
-            return clip_socket.look(whole.clip, image)
+            return clip_socket.vision_features(whole.clip, image)
 
     ((beside,),) = TextEncodeZImageOmni.execute(
         opened.clip, PROMPT, image_encoder=Looks(), vae=opened.vae, image1=photo(), auto_resize_images=False

@@ -256,7 +256,7 @@ def from_cache(result) -> bool:
 
 
 def test_an_edited_preset_is_seen_at_once(comfyui):
-    folder = comfyui.base / "user" / "default" / "storefront" / "presets" / "styles"
+    folder = comfyui.base / "user" / "__storefront" / "presets" / "styles"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "mine.yaml"
     style = (ROOT / "studio" / "prompt" / "presets" / "styles" / "realistic.yaml").read_text("utf-8")

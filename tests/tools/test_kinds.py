@@ -23,7 +23,7 @@ EXCEPTED = {
     # Z-Image Omni reads its references in pieces, which is a way of encoding of its own.
     ("host/references.py", "omni"),
     ("studio/sampling/encode.py", "omni"),
-    ("studio/sampling/encode.py", "Sight"),
+    ("studio/sampling/encode.py", "Vision"),
     ("studio/sampling/pipeline.py", "omni"),
 }
 
