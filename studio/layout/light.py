@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 STUDIO = Light(330.0, 55.0)  # from the upper left, as product photographers set it: where a picture does not tell
-FLAT = 0.1  # rise of the square root of luminance across the picture; less is a vignette or noise
+FLAT = 0.07  # rise of the square root of luminance across the picture; less is a vignette or noise
 SIDE = 32  # cells; only the large forms count, not what is drawn on them
 LARGE, WIDEST = 0.15, 0.3  # share of the picture that a lamp, and a window at the side, may take
 SPREAD = 0.16  # standard deviation of a light's cells, in pictures, to each direction
-EDGE = 0.07  # a larger step from cell to cell is the edge of a thing, not a slope of light
+EDGE = 0.05  # a larger step from cell to cell is the edge of a thing, not a slope of light
 
 
 def estimate_light(image: np.ndarray) -> Light:
@@ -54,9 +54,8 @@ def _source(cells: np.ndarray) -> Light | None:
         return None
     rows, columns = np.nonzero(glare)
     down, across = rows / cells.shape[0] - 0.5, columns / cells.shape[1] - 0.5
-    beside = (
-        abs(float(across.mean())) > 0.2
-    )  # a window at the side may be large; in the middle it is a wall, or the sky
+    # A window at the side may be large; in the middle it is a wall, or the sky.
+    beside = abs(float(across.mean())) > 0.2
     if share > LARGE and not beside:
         return None
     if across.std() > SPREAD or down.std() > (1.4 * SPREAD if beside else SPREAD):
@@ -66,13 +65,12 @@ def _source(cells: np.ndarray) -> Light | None:
 
 
 def _downwards(roots: np.ndarray) -> float:
-    """Rise from top to bottom; a positive one, as of light from the front, only as far as both halves of the picture
-    agree: a sky that brightens towards the horizon, over a ground that does not, is no light from the front."""
+    """Rise from top to bottom. A positive one, as of light from the front, counts only as far as the lower half of the
+    picture has it too: a sky that brightens towards the horizon is no light from the front."""
     whole, middle = _slope(roots, 0), len(roots) // 2
     if whole <= 0 or middle < 1:
         return whole
-    upper, lower = _slope(roots[: middle + 1], 0), _slope(roots[middle:], 0)
-    return 2 * max(0.0, min(upper, lower))
+    return min(whole, max(0.0, 2 * _slope(roots[middle:], 0)))
 
 
 def _slope(roots: np.ndarray, axis: int) -> float:
