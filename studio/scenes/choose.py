@@ -52,7 +52,7 @@ PALETTES: dict[str, Named] = {
     "pink": Named("분홍", ("분홍", "핑크", "벚꽃", "딸기", "pink", "rose")),
     "sage": Named("세이지", ("세이지", "초록", "녹색", "그린", "말차", "녹차", "sage", "green")),
     "blue": Named("파랑", ("파랑", "파란", "하늘색", "블루", "blue", "sky")),
-    "cream": Named("크림", ("크림", "아이보리", "cream", "ivory")),
+    "cream": Named("크림", ("크림색", "아이보리", "cream-colored", "ivory")),
     "terracotta": Named("테라코타", ("테라코타", "벽돌", "주황", "terracotta", "brick", "orange")),
     "lavender": Named("라벤더", ("라벤더", "보라", "lavender", "purple", "violet")),
     "mint": Named("민트", ("민트", "mint")),
@@ -75,6 +75,7 @@ LEVEL, ABOVE = "level", "from above"
 VIEWS = (LEVEL, ABOVE)
 STEEP = 24.0  # degrees down: a camera that looks down more than that looks from above
 WEIGHTS = {"view": 16.0, "setting": 8.0, "palette": 4.0, "trade": 3.0, "light": 2.0}
+HINT = 1.5  # of a palette that words alone speak of: strawberries are pink, but what sells them is the trade
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,12 @@ def choose(bank: Bank, wish: Wish, library: Library) -> Chosen:
     both = [variant for scene in candidates for variant in (scene, mirrored(scene))]
     if wish.scene != AUTO and wanted["light"] is None:
         both = both[:1]  # a scene asked for by name comes as it is
-    scores = [_score(scene, wanted) for scene in both]
+    asked = {name: value for name, value in wanted.items() if getattr(wish, name) != AUTO}
+    weights = WEIGHTS if "palette" in asked else WEIGHTS | {"palette": HINT}
+    scores = [_score(scene, wanted, weights) for scene in both]
     best = max(scores)
     equals = [scene for scene, score in zip(both, scores) if score == best]
     scene = max(equals, key=lambda scene: _draw(wish.seed, scene))
-    asked = {name: value for name, value in wanted.items() if getattr(wish, name) != AUTO}
     return Chosen(scene, _unmet(scene, asked))
 
 
@@ -163,9 +165,9 @@ def _stands_in(word: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(word)}\b", text) is not None if word.isascii() else word in text
 
 
-def _score(scene: Scene, wanted: dict[str, str | None]) -> float:
+def _score(scene: Scene, wanted: dict[str, str | None], weights: dict[str, float]) -> float:
     score = 0.0
-    for name, weight in WEIGHTS.items():
+    for name, weight in weights.items():
         if wanted[name] is not None:
             score += weight * _meets(scene, name, str(wanted[name]))
     return round(score, 6)

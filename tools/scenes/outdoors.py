@@ -81,6 +81,8 @@ def grass(stage: Stage, variant: str) -> None:
         spread = np.random.default_rng(rng.randrange(9999))
         xs, ys = spread.uniform(-8.5, 8.5, count), -3.2 + 12.5 * spread.random(count) ** 1.6
         for x, y in zip(xs, ys):
+            if abs(x) < 1.34 and abs(y) < 1.34:  # the slab lies there
+                continue
             lean, turn = spread.uniform(0.05, 0.5), spread.uniform(0, 6.3)
             way = (math.cos(turn) * lean, math.sin(turn) * lean, 1.0)
             blades.add((x, y, -0.02), way, (spread.uniform(0.22, 0.42), 0.05), 0.25 * lean)

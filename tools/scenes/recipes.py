@@ -36,7 +36,7 @@ SETTINGS = {
     "wooden table": Setting(
         sets.wooden_table,
         "a wooden table in front of a {color} wall",
-        "academy bakery bookshop cafe dessert fried_chicken furniture gift_shop kindergarten market restaurant shop tea_house",
+        "academy bakery bookshop cafe dessert flower_shop fried_chicken furniture gift_shop kindergarten market restaurant shop tea_house",
     ),
     "marble counter": Setting(
         sets.marble_counter,
@@ -71,12 +71,12 @@ SETTINGS = {
     "shop shelf": Setting(
         sets.shop_shelf,
         "a wooden shop counter with softly blurred shelves of goods",
-        "bookshop car_repair cosmetics electronics gift_shop hardware market optician pet_shop pharmacy shoes shop",
+        "bookshop car_repair cosmetics electronics fitness gift_shop hardware market optician pet_shop pharmacy shoes shop",
     ),
     "kitchen": Setting(
         sets.kitchen,
         "a kitchen worktop in front of glazed tiles",
-        "bakery dessert fried_chicken laundry market real_estate restaurant",
+        "bakery dessert fried_chicken laundry market pet_shop real_estate restaurant",
     ),
     "desk": Setting(
         sets.desk,
@@ -212,12 +212,12 @@ kitchen-1  | kitchen        |          | sage       | left front   | lemons boar
 bath-1     | bathroom shelf |          | mint       | right front  | towels branch
 window-6   | window light   | leaves   | beige      | left         | beans -       | 35
 concrete-1 | concrete       | block    | grey       | right behind | stones -
-grass-1    | grass          |          | sage       | right front  | - -
-shelf-1    | shop shelf     | oak      | cream      | left front   | - plant
 dark-1     | dark studio    | podium   | blue       | left behind  | - -
+marble-1   | marble counter |          | blue       | right        | flowers candle
+shelf-1    | shop shelf     | oak      | cream      | left front   | - plant
+grass-1    | grass          |          | sage       | right front  | - -
 cafe-1     | cafe at night  |          | terracotta | left behind  | beans cup
 steps-1    | stone steps    |          | sage       | left front   | - -
-marble-1   | marble counter |          | blue       | right        | flowers candle
 desk-1     | desk           | ash      | navy       | left         | books pencils
 snow-1     | snow           |          | blue       | right        | cones -
 window-1   | window light   | leaves   | cream      | left         | - branch

@@ -120,7 +120,7 @@ def window_light(stage: Stage, variant: str) -> None:
     stage.shade(variant or "panes")
     stage.sun(4.6, 1.1, (1.0, 0.86, 0.66))
     stage.world("cfdcea", 0.5)
-    stage.aperture, stage.key, stage.bright = 0.05, 0.34, 0.66
+    stage.aperture, stage.key = 0.05, 0.34
 
 
 def cafe_night(stage: Stage, variant: str) -> None:

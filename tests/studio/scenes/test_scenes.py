@@ -60,6 +60,22 @@ def test_a_users_scene_is_read_and_framed(tmp_path):
     assert parse(made.layout.to_json()) == made.layout
 
 
+@pytest.mark.parametrize(
+    ("field", "known"),
+    [
+        ("known", []),
+        ("known.support", {"support": 3, "stand": [0, 0], "horizon": 0}),
+        ("known.support", {"support": [[0, 0, 0]], "stand": [0, 0], "horizon": 0}),
+        ("known.stand", {"support": [], "stand": [2, 0], "horizon": 0}),
+        ("known.horizon", {"support": [], "stand": [0, 0], "horizon": "low"}),
+    ],
+)
+def test_a_layout_with_a_broken_ground_is_refused(tmp_path, field, known):
+    layout = picture.frame(bank.read_scene(write(tmp_path)), "1:1 feed").layout
+    with pytest.raises(InputError, match=f"layout: {field}"):
+        parse(json.loads(layout.to_json()) | {"known": known})
+
+
 BROKEN = {
     "version": {"version": 2},
     "setting": {"setting": "a\nb"},
@@ -159,6 +175,7 @@ SAID = {
     "분홍 파스텔 스튜디오의 립밤": "studio-1",
     "a podium in pink for a lipstick": "studio-1",
     "빵집에서 갓 구운 소금빵": "wood-1",
+    "촉촉한 수분크림": "studio-1",  # a cream is cosmetics before it is a color
 }
 
 
