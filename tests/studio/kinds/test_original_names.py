@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
-import writers
 from storefront.studio.kinds import original_names, table
+
+_spec = importlib.util.spec_from_file_location("writers", Path(__file__).parents[1] / "opening" / "writers.py")
+writers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(writers)
 
 CLASSES = {
     "FLUX.1": "FluxTransformer2DModel",
