@@ -13,6 +13,7 @@ from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, Storefro
 from .flux3 import StorefrontFlux3Prompt
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .lora import StorefrontLoadLora, StorefrontStyleLora
+from .missing import log_missing_packages, name_missing_packages
 from .output import StorefrontReport, StorefrontSaveImage
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
@@ -51,12 +52,14 @@ NODES: list[type[io.ComfyNode]] = [
 
 for _node in NODES:
     check_inputs(_node)
+    name_missing_packages(_node)
 
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
         from ..host import connections, photos, report, sizes, start_up
 
+        log_missing_packages()
         photos.put_example()
         report.add_route()
         connections.add_routes()

@@ -108,7 +108,12 @@ def test_end(end: str) -> int:
     left_out = NEWER_THAN_LOWEST if end == "lowest" else ("test_lora",)
     arguments = [*END_TESTS, "-k", "not 0.20.1", *without(left_out), *in_parallel()]
     passed = pytest(python, *arguments, OMP_NUM_THREADS="1", STOREFRONT_PYTHON=str(python))
-    return verdict([] if passed else [f"pytest with the {end} releases"])
+    failed = [] if passed else [f"pytest with the {end} releases"]
+    if end == "newest":
+        set_up(comfyui, test=True)
+        if not pytest(PYTHON, "-m", "install", "tests/host/test_install.py", "-s"):
+            failed.append("installation as by ComfyUI-Manager")
+    return verdict(failed)
 
 
 def hold() -> int:

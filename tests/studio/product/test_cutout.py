@@ -197,7 +197,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path):
     broken.write_bytes(b"not a network")
     with pytest.raises(ModelFilesError, match=r"u2net\.onnx"):
         networks.open_session("u2net", broken, CPU)
-    with pytest.raises(ModelFilesError, match="model is 'unheard_of'; wanted: a network that rembg"):
+    with pytest.raises(ModelFilesError, match=r"model is 'unheard_of'\. Expected: a network that rembg"):
         networks.open_session("unheard_of", MODEL, CPU)
 
 
