@@ -46,7 +46,8 @@ class FileLayer:
 
     def __init__(self, transformer: torch.nn.Module, slices: tuple[Slice, ...], dtype: torch.dtype, name: str):
         self._parts = [(transformer.get_submodule(part.layer), part) for part in slices]
-        self._name, self._undo = name, []
+        self._name = name
+        self._undo: list[Any] = []
         self._rows = sum(part.rows for part in slices)
         self.weight = torch.empty(self._rows, getattr(self._parts[0][0], "in_features", 1), dtype=dtype, device="meta")
 

@@ -199,7 +199,7 @@ def make_clip(encoders: TextEncoders, tokenizer: Tokenizer, load_device, offload
         "dtype": next(iter(encoders.dtypes)),
     }
     clip = comfy.sd.CLIP(target, model_options=options)
-    clip.patcher.__class__ = keeping_bytes(type(clip.patcher))
+    clip.patcher.__class__ = keeping_bytes(type(clip.patcher))  # type: ignore[arg-type]
     return clip
 
 

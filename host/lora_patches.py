@@ -94,7 +94,9 @@ def patcher(model: FusedLayerNames, load_device: torch.device, offload_device: t
     # ComfyUI's dynamic patcher turns itself into the plain one on a CPU, which would lose the subclass.
     on_cpu = mm.is_device_cpu(load_device)
     base = comfy.model_patcher.ModelPatcher if on_cpu else comfy.model_patcher.CoreModelPatcher
-    return _cutting(keeping_bytes(base))(model, load_device=load_device, offload_device=offload_device)
+    return _cutting(keeping_bytes(base))(  # type: ignore[arg-type]
+        model, load_device=load_device, offload_device=offload_device
+    )
 
 
 def as_numbers(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

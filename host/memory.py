@@ -114,7 +114,7 @@ def share_tied_embedding(module: torch.nn.Module) -> None:
     """Where an encoder's embedding is the one that the model shares, let it be no weight of its own."""
     shared, encoder = getattr(module, "shared", None), getattr(module, "encoder", None)
     inner = getattr(encoder, "embed_tokens", None)
-    if shared is not None and inner is not None and inner.weight is shared.weight:
+    if encoder is not None and shared is not None and inner is not None and inner.weight is shared.weight:
         encoder.embed_tokens = _TiedEmbedding(shared)
 
 

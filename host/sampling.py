@@ -58,7 +58,8 @@ def sample(
     samples, rows = _pictures(model, facts, latent, prompts)
     config, mu = _patched_schedule(model, facts)
     steps = facts.defaults.steps if steps == AUTO_STEPS else steps
-    levels = schedule.sigmas(config, steps, strength, *samples.shape[-2:], mu, facts.family)
+    height, width = samples.shape[-2:]
+    levels = schedule.sigmas(config, steps, strength, height, width, mu, facts.family)
 
     # At cfg 1 the negative is never asked, but ComfyUI would look at it all the same.
     negative = negative if negative and wanted_cfg > 1 else positive

@@ -89,7 +89,7 @@ class KeepingBytes:
         """
         layer = stored_layer(self.model, key)
         if layer is None:
-            return super().patch_weight_to_device(key, device_to, *args, return_weight=return_weight, **options)
+            return super().patch_weight_to_device(key, device_to, *args, return_weight=return_weight, **options)  # type: ignore[misc]
         if return_weight:
             return self._patched_numbers(key, layer, device_to)
         if key in self.patches:
@@ -140,10 +140,10 @@ class KeepingBytes:
 
     def patch_hook_weight_to_device(self, hooks: Any, combined_patches: Any, key: str, *args: Any, **options: Any):
         if stored_layer(self.model, key) is None:  # those of stored layers: apply_hooks
-            super().patch_hook_weight_to_device(hooks, combined_patches, key, *args, **options)
+            super().patch_hook_weight_to_device(hooks, combined_patches, key, *args, **options)  # type: ignore[misc]
 
     def apply_hooks(self, hooks: Any, *args: Any, **options: Any):
-        out = super().apply_hooks(hooks, *args, **options)
+        out = super().apply_hooks(hooks, *args, **options)  # type: ignore[misc]
         patches = self.get_combined_hook_patches(hooks)
         for key, layer in stored_layers(self.model):
             mine = patches.get(key)
@@ -152,13 +152,13 @@ class KeepingBytes:
         return out
 
     def unpatch_hooks(self, whitelist_keys_set: set[str] | None = None) -> None:
-        super().unpatch_hooks(whitelist_keys_set)
+        super().unpatch_hooks(whitelist_keys_set)  # type: ignore[misc]
         for key, layer in stored_layers(self.model):
             if not whitelist_keys_set or key in whitelist_keys_set:
                 layer.hooked = None
 
     def unpatch_model(self, device_to: torch.device | None = None, unpatch_weights: bool = True) -> None:
-        super().unpatch_model(device_to, unpatch_weights)
+        super().unpatch_model(device_to, unpatch_weights)  # type: ignore[misc]
         for _, layer in stored_layers(self.model) if unpatch_weights else ():
             layer.on_top = None
 

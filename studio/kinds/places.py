@@ -14,7 +14,7 @@ METHODS = (OFFSET, INDEX, UXO)
 class Place(NamedTuple):
     """(index, row, column) at which a grid of tokens begins."""
 
-    index: float = 0
+    index: float = 0  # type: ignore[assignment]  # tuple.index is not asked for
     row: float = 0
     column: float = 0
 

@@ -131,4 +131,5 @@ def grid_ids(
     latents: torch.Tensor, place: places.Place = places.ORIGIN, rope: places.Rope = places.PLAIN
 ) -> torch.Tensor:
     """Float32 [H * W, 4]: (time, row, column, 0) of each cell of [B, C, H, W]."""
-    return torch.nn.functional.pad(places.grid(*latents.shape[-2:], latents.device, place, rope), (0, 1))
+    height, width = latents.shape[-2:]
+    return torch.nn.functional.pad(places.grid(height, width, latents.device, place, rope), (0, 1))

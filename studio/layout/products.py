@@ -189,7 +189,7 @@ def _ground_lines(scene: Scene, lowest: float) -> np.ndarray:
     import numpy as np
 
     highest = HIGHEST if scene.horizon is None else scene.horizon + PRODUCT.horizon * (1 - scene.horizon)
-    lines = np.append(np.linspace(min(highest, lowest), lowest, LINES), PRODUCT.base)
+    lines: np.ndarray = np.append(np.linspace(min(highest, lowest), lowest, LINES), PRODUCT.base)
     return np.unique(lines[(lines >= min(highest, lowest)) & (lines <= lowest)])
 
 

@@ -75,12 +75,11 @@ def _footprint(alpha: np.ndarray, base: int) -> np.ndarray:
     columns = np.flatnonzero(there)
     feet = columns[lowest[columns] >= base - 1]
     start = int(feet[np.abs(feet - np.median(feet)).argmin()])
-    rises = [
-        _rise(there, lowest, base, way) for way in (range(start, columns[-1] + 1), range(start, columns[0] - 1, -1))
-    ]
+    right = _rise(there, lowest, base, range(start, columns[-1] + 1))
+    left = _rise(there, lowest, base, range(start, columns[0] - 1, -1))
     ground = np.full(alpha.shape[1], base)
     tall = base - int(np.flatnonzero(solid.any(1))[0])
-    for way, own, other in ((1, *rises), (-1, *rises[::-1])):
+    for way, own, other in ((1, right, left), (-1, left, right)):
         steps = np.arange(len(own))
         off = np.flatnonzero(own > _may_rise(steps, other, tall))
         if len(off):
@@ -108,7 +107,8 @@ def _rise(there: np.ndarray, lowest: np.ndarray, base: int, way: range) -> np.nd
     """How many pixels above `base` the lowest edge is in each column of `way`; level where it jumps or is missing."""
     import numpy as np
 
-    rises, level = np.zeros(len(way), int), base
+    rises: np.ndarray = np.zeros(len(way), int)
+    level = base
     for step, column in enumerate(way):
         if there[column] and abs(int(lowest[column]) - level) <= RIM:
             level = int(lowest[column])
