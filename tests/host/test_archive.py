@@ -31,6 +31,7 @@ PUBLISHED = {
     "nodes",
     "pyproject.toml",
     "requirements.txt",
+    "sbom.cdx.json",
     "serving",
     "studio",
     "subgraphs",
