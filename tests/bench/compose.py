@@ -125,7 +125,7 @@ def hero(background: np.ndarray, alpha: np.ndarray, format: str) -> Any:
     color, _, scrim = lettering(background, text)
     light = estimate_light(background)
     return Layout(
-        width, height, (Box(x, y, w, h),), y + h, text, color, "center", scrim, light, "hero", "hero", safe, (cut,)
+        width, height, (Box(x, y, w, h),), y + h, text, color, "center", scrim, light, "hero", "hero", safe, cuts=(cut,)
     )
 
 
