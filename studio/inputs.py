@@ -170,8 +170,18 @@ def _is_conditioning(value: Any) -> bool:
         isinstance(value, list)
         and len(value) > 0
         and all(isinstance(entry, (list, tuple)) and len(entry) == 2 for entry in value)
-        and all(isinstance(text, torch.Tensor) and isinstance(options, dict) for text, options in value)
+        and all(
+            isinstance(text, torch.Tensor) and text.ndim >= 2 and isinstance(options, dict) for text, options in value
+        )
+        and all(_are_tensors(options, "pooled_output", "attention_mask") for _, options in value)
+        and all(isinstance(options.get("guidance", 0.0), (int, float)) for _, options in value)
     )
+
+
+def _are_tensors(options: Mapping[str, Any], *names: str) -> bool:
+    import torch
+
+    return all(options.get(name) is None or isinstance(options[name], torch.Tensor) for name in names)
 
 
 def _has(*names: str) -> Callable[[Any], bool]:

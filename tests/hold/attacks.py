@@ -103,7 +103,7 @@ def good_prompt(node_id: str, info: dict) -> dict[str, dict]:
                 values[name] = link
         elif (node_id, name) in QUICK:
             values[name] = QUICK[node_id, name]
-        elif options["required"]:
+        elif options["required"] or name in TEXTS:
             values[name] = _value(name, kind, options)
     prompt["x"] = node(node_id, **values)
     if not info["output_node"]:

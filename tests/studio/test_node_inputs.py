@@ -90,6 +90,11 @@ REFUSED = [
     (Wanted("latent", "LATENT"), torch.zeros(1), "Connect a LATENT"),
     (Wanted("positive", "CONDITIONING"), [], "`positive` is a list of 0. Connect a CONDITIONING"),
     (Wanted("positive", "CONDITIONING"), [[None, {}]], "Connect a CONDITIONING"),
+    (Wanted("positive", "CONDITIONING"), [[torch.zeros(()), {}]], "Connect a CONDITIONING"),
+    *[
+        (Wanted("positive", "CONDITIONING"), [[torch.zeros(1, 8, 4), {part: "x"}]], "Connect a CONDITIONING")
+        for part in ("pooled_output", "attention_mask", "guidance")
+    ],
     (Wanted("layout", "STOREFRONT_LAYOUT"), 1, "`layout` is 1. Connect Plan Layout or Edit Layout."),
 ]
 
