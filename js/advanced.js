@@ -16,23 +16,43 @@ function label(open) {
 
 const isLinked = (node, widget) => node.inputs?.some((slot) => slot.widget?.name === widget.name && slot.link != null)
 
+// Front-end 1.58 keeps a state for each surface: the canvas alone is ours, Nodes 2.0 and the panel have their own button.
+const surfacesOf = (widget) => widget.visibility?.surfaces
+
+function setShown(widget, shown) {
+  const surfaces = surfacesOf(widget)
+  if (surfaces) surfaces.canvas = shown ? "shown" : "never"
+}
+
+// Earlier front-ends read `hidden`; `advanced` would stop drawing the widget and keep its place.
+function hideUnless(widget, isShown) {
+  widget.advanced = false
+  Object.defineProperty(widget, "hidden", { configurable: true, enumerable: true, get: () => !isShown(), set: () => {} })
+}
+
 app.registerExtension({
   name: "Storefront.Advanced",
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("Storefront")) return
     const rare = (node.widgets ?? []).filter((widget) => widget.options?.advanced && !widget.hidden)
     if (!rare.length) return
-    for (const widget of rare) {
-      widget.advanced = false // the classic renderer would stop drawing it and keep its place
-      Object.defineProperty(widget, "hidden", {
-        configurable: true,
-        enumerable: true,
-        get: () => !node.showAdvanced && !isLinked(node, widget),
-        set: () => {},
-      })
+    const arrange = () => {
+      for (const widget of rare) setShown(widget, node.showAdvanced || isLinked(node, widget))
     }
+    for (const widget of rare) if (!surfacesOf(widget)) hideUnless(widget, () => node.showAdvanced || isLinked(node, widget))
+    // The editor moves a widget's visibility into its store when the node joins a graph, and derives it anew when one is read.
+    for (const event of ["onAdded", "onConfigure", "onConnectionsChange"]) {
+      const before = node[event]
+      node[event] = function (...values) {
+        const answer = before?.apply(this, values)
+        arrange()
+        return answer
+      }
+    }
+    arrange()
     const button = node.addWidget("button", "storefront_advanced", null, () => {
       node.showAdvanced = !node.showAdvanced
+      arrange()
       button.label = label(node.showAdvanced)
       node.setSize([node.size[0], node.computeSize()[1]])
       node.setDirtyCanvas(true, true)

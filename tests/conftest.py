@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,11 +17,23 @@ from pack import import_pack  # noqa: E402
 import_pack()
 
 
-def pytest_collection_modifyitems(items):
-    """For pytest-xdist: one process a ComfyUI version, so that each starts one server; other tests by their file."""
-    for item in items:
-        version = getattr(item, "callspec", None) and item.callspec.params.get("comfyui_folder")
-        item.add_marker(pytest.mark.xdist_group(f"comfyui {version}" if version else str(item.path)))
+VERSION = re.compile(r"\[(?:.*-)?(newest|0\.20\.1)(?:-.*)?\]$")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One process a ComfyUI version, so that each starts one server; other tests stay with their file.
+
+    By the ids of tests: pytest-xdist 3.8 does not see its own `xdist_group` marks under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByVersion(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            version = VERSION.search(nodeid)
+            return version[1] if version else nodeid.partition("::")[0]
+
+    return ByVersion(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -35,6 +35,7 @@ GOOD: dict[str, tuple[dict, list]] = {
 }
 # Defaults that would take seconds each.
 QUICK = {
+    ("StorefrontTextOverlay", "text"): "1+1",  # what fits a picture of 64 px
     ("StorefrontWarmUp", "width"): 32,
     ("StorefrontWarmUp", "height"): 32,
     ("StorefrontSample", "steps"): 2,

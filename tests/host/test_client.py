@@ -263,7 +263,7 @@ def test_a_lost_prompt_is_missed_though_the_server_talks_on(comfyui, monkeypatch
 
 
 BAD = [
-    ("text_to_image", {"prompts": "x"}, client.InputError, r"prompts is 'x'; .*prompt, format, width"),
+    ("text_to_image", {"prompts": "x"}, client.InputError, r"prompts is 'x'\. .*prompt, format, width"),
     ("text_to_picture", {}, client.InputError, "text_to_image"),
     ("text_to_image", {"guidance": float("nan")}, client.InputError, "guidance is nan"),
     ("text_to_image", {"prompt": object()}, client.InputError, "prompt"),

@@ -43,7 +43,8 @@ def good():
 
 
 def stored(comfyui) -> dict:
-    return json.loads((comfyui.base / "user" / "__storefront" / "connections.json").read_text("utf-8"))
+    file = comfyui.base / "user" / "__storefront" / "connections.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 
 def test_the_file_is_the_owners_alone_and_no_route_reads_it(comfyui, good):

@@ -67,8 +67,8 @@ def pytest(python: Path, *arguments: str, **environment: str) -> bool:
 
 
 def in_parallel() -> list[str]:
-    """pytest-xdist's arguments: one process a ComfyUI version, tests of a file together. See tests/conftest.py."""
-    return ["-n", "2", "--dist", "loadgroup"]
+    """pytest-xdist's arguments: one process a ComfyUI version, other tests by their file. See tests/conftest.py."""
+    return ["-n", "2", "--dist", "loadscope"]
 
 
 def test(paths: list[str], fast: bool) -> int:
