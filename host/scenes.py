@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import folder_paths
-
 from ..studio.scenes import bank
 from ..studio.scenes.choose import AUTO, LIGHTS, PALETTES, SETTINGS, Chosen, Named, Wish, choose
-from . import prompting
+from . import prompting, user_files
 
 
 def own_folder() -> Path:
-    """Where a user adds scenes: default/storefront/scenes in ComfyUI's user folder."""
-    return Path(folder_paths.get_user_directory()) / "default" / "storefront" / "scenes"
+    """Where a user adds scenes: `user/__storefront/scenes`."""
+    return user_files.folder() / "scenes"
 
 
 def read() -> bank.Bank:

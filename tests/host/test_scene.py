@@ -43,7 +43,7 @@ def scene(**inputs) -> dict[str, dict]:
 
 @pytest.mark.usefixtures("no_traceback")
 def test_a_users_scene_is_there_after_it_was_added_and_a_broken_one_is_named(comfyui):
-    own = comfyui.base / "user" / "default" / "storefront" / "scenes"
+    own = comfyui.base / "user" / "__storefront" / "scenes"
     record = {
         "version": 1,
         "setting": "my counter",
