@@ -318,5 +318,5 @@ def test_unload_models_frees_ours_and_the_next_prompt_loads_them_again(comfyui):
 
 def test_the_log_knows_the_licence(comfyui):
     comfyui.run(text_to_image(LoadModel={"weight_dtype": "fp32"}))
-    assert "flux-micro: licence Apache-2.0" in comfyui.log()
+    assert "flux-micro: FLUX.1; licence Apache-2.0" in comfyui.log()
     assert Path(comfyui.base).is_dir()

@@ -15,8 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GRAPHS = sorted((ROOT / "workflows").glob("*.json"))
 NODE_LIST = (ROOT / "nodes" / "__init__.py").read_text("utf-8")
 KOREAN = json.loads((ROOT / "locales" / "ko" / "nodeDefs.json").read_text("utf-8"))
-# Nodes that write a message under themselves in every run: with fewer pixels the editor makes them this high then.
-HEIGHT_WITH_MESSAGE = {"StorefrontLoadModel": 172, "StorefrontRemoveBackground": 292, "StorefrontPlanLayout": 342}
+# Nodes that write a line under their widgets in every run, and how much higher js/notes.js makes them.
+WITH_A_LINE = ("StorefrontLoadModel", "StorefrontRemoveBackground", "StorefrontPlanLayout")
+LINE = 60
+# Whose notes say where a model of one's own goes.
+OWN_MODEL = {"text_to_image", "image_to_image", "product_composite", "sentence_to_ad"}
+OWN_MODEL |= {"kontext_edit", "flux2_two_references", "zimage_turbo"}
 
 
 def test_there_are_workflows():
@@ -37,7 +41,7 @@ def test_links_and_nodes_are_consistent(path):
         assert number in nodes[source]["outputs"][output]["links"]
         assert nodes[source]["outputs"][output]["type"] == kind
         assert nodes[target]["inputs"][slot]["link"] == number
-        assert nodes[target]["inputs"][slot]["type"] == kind
+        assert nodes[target]["inputs"][slot]["type"] in (kind, "*")
     for node in nodes.values():
         if node["type"].startswith("Storefront"):
             assert f"    {node['type']}," in NODE_LIST
@@ -53,9 +57,13 @@ def test_nodes_do_not_overlap(path):
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
-def test_messages_have_room_under_their_nodes(path):
+def test_lines_have_room_under_their_nodes(path):
     nodes = json.loads(path.read_text("utf-8"))["nodes"]
-    assert [n["id"] for n in nodes if n["size"][1] < HEIGHT_WITH_MESSAGE.get(n["type"], 0)] == []
+    for n in nodes:
+        left, top, right = n["pos"][0], n["pos"][1], n["pos"][0] + n["size"][0]
+        below = [m for m in nodes if m["pos"][1] > top and m["pos"][0] < right and left < m["pos"][0] + m["size"][0]]
+        room = min((m["pos"][1] - 30 - top for m in below), default=10_000)
+        assert n["type"] not in WITH_A_LINE or room >= n["size"][1] + LINE, (n["type"], room)
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
@@ -69,8 +77,11 @@ def test_a_note_tells_what_to_change_in_english_and_korean(path):
     text = " ".join(
         n["widgets_values"][0] for n in json.loads(path.read_text("utf-8"))["nodes"] if n["type"] == "MarkdownNote"
     )
-    assert "models/diffusers" in text
-    assert "모델" in text
+    english, korean = (re.findall(letters, text) for letters in ("[A-Za-z]", "[가-힣]"))
+    assert len(english) > 60
+    assert len(korean) > 30
+    if path.stem in OWN_MODEL:
+        assert "models/diffusers" in text
 
 
 def english_names() -> dict[str, str]:
