@@ -20,8 +20,8 @@ from . import CACHE, ROOT, VENV, python_of, say
 REQUIREMENTS = ROOT / "tools" / "requirements"
 LOCK = REQUIREMENTS / "dev.lock"
 UV = "uv==0.13.9"
-# The editors that the browser tests open beside the one that ComfyUI 0.33.0 asks for.
-FRONT_END_OF_OLDEST, FRONT_END_NEWEST = "1.42.15", "1.58.1"
+# The newest editor on the registry: the browser tests open it beside the one that ComfyUI 0.33.0 asks for.
+FRONT_END_NEWEST = "1.58.1"
 
 
 def listed(start: str) -> list[str]:
