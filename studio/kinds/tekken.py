@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ def from_tekken(data: bytes, name: str) -> Any:
         config = tekken["config"]
         offset = int(config["default_num_special_tokens"])
         ranked = tekken["vocab"][: int(config["default_vocab_size"]) - offset]
-        tokens = [base64.b64decode(entry["token_bytes"]) for entry in ranked]
+        tokens = [binascii.a2b_base64(entry["token_bytes"]) for entry in ranked]
         specials = {int(entry["rank"]): str(entry["token_str"]) for entry in tekken["special_tokens"]}
         pattern = str(config["pattern"])
     except (ValueError, KeyError, TypeError) as error:

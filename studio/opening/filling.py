@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
@@ -16,6 +16,7 @@ from ..kinds.part import File, Part
 from ..weights.layers import Layer
 from ..weights.stored import Stored
 from .parts import require_known_format
+from .releases import class_named
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +38,11 @@ def _build(part: Part) -> torch.nn.Module:
     from accelerate import init_empty_weights
 
     kind, name = table.kind_of(part.role), part.file.path.name
-    library = importlib.import_module(kind.library)
-    cls = getattr(library, kind.class_of(part), None)
-    if cls is None:
-        wanted = f"a newer {kind.library} than {library.__version__}: it has no {kind.class_of(part)}"
-        raise ModelFilesError("model", name, wanted)
+    try:
+        cls: Any = class_named(kind.library, kind.class_of(part))
+    except AttributeError as error:
+        wanted = f"a newer {kind.library} than {version(kind.library)}: it has no {kind.class_of(part)}"
+        raise ModelFilesError("model", name, wanted) from error
     try:
         config = kind.config(part)
         with init_empty_weights():
@@ -89,7 +90,7 @@ def fill(
         if place.module._parameters.get(place.leaf) is place.tensor:
             place.module._parameters[place.leaf] = filled[id(place.tensor)]
     _cast_buffers(module, dtype)
-    return module.eval().requires_grad_(False)
+    return module.train(False).requires_grad_(False)
 
 
 @dataclass(frozen=True)

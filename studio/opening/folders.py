@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from ..kinds.names import Rows
 from ..kinds.table import repository_of
 from .filling import fill
 from .parts import parts_of
+from .releases import class_named
 from .weight_files import PICKLES, check_safetensors, open_shards
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def load_module(part: Path, kind: Kind, cls: str, dtype: torch.dtype, keep: bool
     if variant := weight_names(part)[1]:
         options["variant"] = variant
     try:
-        module, report = getattr(importlib.import_module(kind.library), cls).from_pretrained(
+        module, report = class_named(kind.library, cls).from_pretrained(
             part,
             local_files_only=True,
             use_safetensors=True,
@@ -226,7 +226,7 @@ def load_module(part: Path, kind: Kind, cls: str, dtype: torch.dtype, keep: bool
     missing = sorted(report["missing_keys"])
     if missing:  # the libraries would make them up
         raise ModelFilesError("model", where, f"every weight in it; {len(missing)} are missing, such as {missing[0]}")
-    return module.eval().requires_grad_(False)
+    return module.train(False).requires_grad_(False)
 
 
 def _load_quantised(
@@ -239,7 +239,7 @@ def _load_quantised(
     file = open_shards(part, weight_paths(part.parent, part.name), quantisation(part))
     sources = {key: Rows(key) for key in file.entries}
     try:
-        cls = getattr(importlib.import_module(kind.library), name)
+        cls = class_named(kind.library, name)
         if kind.library == "diffusers":
             config = {**cls.load_config(part, local_files_only=True), **settings}
             config.pop("quantization_config", None)

@@ -7,10 +7,19 @@ from ..kinds.facts import Edition, Family
 from ..kinds.table import encoders_of, kind_of
 
 
+def class_named(library: str, name: str) -> type:
+    """The class of "diffusers" or "transformers". Raises AttributeError, ImportError or RuntimeError where it has none."""
+    if library == "diffusers":
+        import diffusers
+
+        return getattr(diffusers, name)
+    import transformers
+
+    return getattr(transformers, name)
+
+
 def require_classes(name: str, family: Family) -> None:
     """Raise ModelFilesError where the installed libraries are older than the family."""
-    import importlib
-
     import diffusers
 
     parts = [kind_of(role) for role in family.parts.values()]
@@ -18,7 +27,7 @@ def require_classes(name: str, family: Family) -> None:
     classes += [("transformers", kind.reader) for kind in encoders_of(family).values()]
     for library, cls in classes:
         try:
-            getattr(importlib.import_module(library), cls)
+            class_named(library, cls)
         except (AttributeError, ImportError, RuntimeError) as error:
             raise ModelFilesError(
                 "model",

@@ -80,7 +80,7 @@ def load(folder: Path, name: str) -> Clip:
     except Exception as error:  # the tokenizers library raises plain Exceptions
         reason = " ".join(str(error).split()).replace(str(folder), name)[:300]
         raise ModelFilesError("clip_vision", name, f"a whole CLIP model in transformers' layout ({reason})") from error
-    return Clip(name, model.eval().requires_grad_(False), tokenizer, processor)
+    return Clip(name, model.train(False).requires_grad_(False), tokenizer, processor)
 
 
 def read(clip: Clip, text: str) -> Words:

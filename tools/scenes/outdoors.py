@@ -76,10 +76,10 @@ def grass(stage: Stage, variant: str) -> None:
     """A slab on a lawn, trees behind."""
     rng = stage.rng
     s.plane(120, 60, m.Material("4f7530", 0.95), (0, 10, 0))
-    for color, count in (("5d8a30", 5200), ("7aa040", 4200), ("4a7628", 4200)):
+    for color, count in (("5d8a30", 6400), ("7aa040", 5200), ("4a7628", 5200)):
         blades = s.Leaves()
         spread = np.random.default_rng(rng.randrange(9999))
-        xs, ys = spread.uniform(-8.5, 8.5, count), -3.2 + 12.5 * spread.random(count) ** 1.6
+        xs, ys = spread.uniform(-8.5, 8.5, count), -6.0 + 15.3 * spread.random(count) ** 1.6  # a story looks down to -5
         for x, y in zip(xs, ys):
             if abs(x) < 1.34 and abs(y) < 1.34:  # the slab lies there
                 continue
