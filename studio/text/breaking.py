@@ -3,21 +3,25 @@ whole and without hyphens. After UAX #14 and JIS X 4051, as far as headlines nee
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from . import sense
 from .markup import Run, Style
 
 NOT_FIRST = set(
     "、。，．・：；？！)」』】〕〉》’”ー々ゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ…‥,.!?:;%]}~％）｝］〟»›°℃"
 )
-CLAUSE_ENDS = set(",.!?:;、。，．！？：；…")
 NOT_LAST = set("(「『【〔〈《‘“[{（｛［〝«‹₩￦$€£¥#@")
 SIGNS = set("&+×=→/·-–—~")  # between two words, where they stand alone
 RIGHT_TO_LEFT = {"R", "AL"}
+LONGEST_UNIT = 6  # letters, of what a number counts
+ORPHAN = 0.5  # squares of a full line, for one that holds a letter or an article alone
 BALANCED = 200  # units; a longer text is a paragraph, whose lines are filled, and balancing it would take seconds
 # Scripts whose letters join, reorder or stack: Arabic and Hebrew, Indic, Thai to Khmer, Mongolian, Hangul of single jamo.
 COMPLEX = re.compile(
@@ -101,12 +105,18 @@ def is_hangul(character: str) -> bool:
 
 
 def leads_on(word: Sequence[Cluster], following: Cluster, then: Sequence[Cluster]) -> bool:
-    """Whether a word belongs to the one after it and stays with it: a Korean one of one syllable (전, 새, 첫, 한, 갓), a sign
-    that stands alone (&), a number before what it counts (500 원). `following` and `then`: the next word's first clusters."""
+    """Whether a word belongs to the one after it and stays with it: a Korean one of one syllable (전, 새, 첫, 한, 갓), any before
+    후 or 시, a sign that stands alone (&), a number before its unit (500 원, 50 %, 2 kg). `following` and `then`: the clusters
+    behind the space."""
     if len(word) == 1:
-        return is_hangul(word[0].text[0]) or word[0].text in SIGNS
-    alone = not then or then[0].text == " "
-    return word[-1].text.isdigit() and alone and is_hangul(following.text[0])
+        return (is_hangul(word[0].text[0]) and word[0].text not in sense.TRAILING) or word[0].text in SIGNS
+    if word[-1].text in NOT_LAST:  # "₩ 9,900"
+        return True
+    text = following.text + "".join(itertools.takewhile(lambda letter: letter != " ", (one.text for one in then)))
+    if text in sense.TRAILING:
+        return True
+    alone = len(text) == 1 and is_hangul(text)
+    return word[-1].text.isdigit() and (alone or text.rstrip(".,!?") in sense.UNITS)
 
 
 def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
@@ -118,7 +128,7 @@ def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
         if cluster.text == " ":
             space.append(cluster)
             continue
-        if word and space and leads_on(word, cluster, clusters[index + 1 : index + 2]):
+        if word and space and leads_on(word, cluster, clusters[index + 1 : index + 1 + LONGEST_UNIT]):
             word, space = [*word, *space], []
         elif word and (space or may_break(word[-1].text, cluster.text)):
             units.append(Unit(tuple(word), tuple(space)))
@@ -132,10 +142,15 @@ def units_of(clusters: Sequence[Cluster]) -> list[Unit]:
 
 
 def wrap(
-    units: Sequence[Unit], width: float, measure: Callable[[Sequence[Cluster]], float], split_words: bool
+    units: Sequence[Unit],
+    width: float,
+    measure: Callable[[Sequence[Cluster]], float],
+    split_words: bool,
+    together: float = math.inf,
 ) -> list[list[Unit]] | None:
     """The fewest lines no wider than `width`; those of up to BALANCED units are balanced. None where a word does not fit and
-    words may not be split."""
+    words may not be split. Words stay on one line where a break between them costs `together` or more (sense)."""
+    units = _joined(units, together)
     widths = [measure(unit.clusters) for unit in units]
     if split_words and any(each > width for each in widths):
         units = [
@@ -149,7 +164,9 @@ def wrap(
     if lines is None:
         return None
     if len(lines) > 1 and len(units) <= BALANCED:
-        lines = _even(widths, spaces, [_ending(unit, after) for unit, after in pairwise(units)], width, len(lines))
+        lone = [sense.is_too_little("".join(cluster.text for cluster in unit.clusters)) for unit in units]
+        endings = [cost_between(unit, after) for unit, after in pairwise(units)]
+        lines = _even(_Row(widths, spaces, endings, lone), width, len(lines))
     return [list(units[a:b]) for a, b in lines]
 
 
@@ -184,32 +201,56 @@ def _greedy(widths: Sequence[float], spaces: Sequence[float], limit: float) -> l
     return list(zip(starts, [*starts[1:], len(widths)]))
 
 
-def _ending(unit: Unit, after: Unit) -> float:
-    """What it costs to end a line between two units, in squares of a full line; below 0 where a reader pauses anyway."""
-    last = "".join(cluster.text for cluster in unit.clusters[-2:])
-    if last[-1] in CLAUSE_ENDS:
-        return -0.15
-    month = last[0].isdigit() and last[-1] == "월" and after.clusters[0].text.isdigit()  # and its day
-    percent = last[-1] in "%％" and is_hangul(after.clusters[0].text[0])  # and what it is of: 70% 할인
-    return 0.3 if month or percent else 0.0
+def cost_between(unit: Unit, after: Unit) -> float:
+    """What it costs to end a line between two units, in squares of a full line (sense)."""
+    if not unit.space:  # parts of one word
+        return 0.0
+    last = "".join(cluster.text for cluster in unit.clusters).rsplit(" ", 2)
+    if len(last) > 1 and last[-2][-1:].isdigit():  # "50 %" is one number
+        last[-1] = last[-2] + last[-1]
+    first = "".join(cluster.text for cluster in after.clusters).split(" ", 2)
+    if len(first) > 1 and first[0][-1:].isdigit() and first[1] in sense.UNITS:
+        first[0] += first[1]
+    return sense.cost_between(last[-1], first[0])
 
 
-def _even(
-    widths: Sequence[float], spaces: Sequence[float], endings: Sequence[float], limit: float, count: int
-) -> list[tuple[int, int]]:
-    """`count` lines no wider than `limit` whose squared widths add up to the least: no line is left with one word
-    where the others can share. `endings` are costs of ending a line with a unit that is not the last, in squares of `limit`."""
-    total = len(widths)
+def _joined(units: Sequence[Unit], together: float) -> Sequence[Unit]:
+    """Units with those in one that stay on a line."""
+    if math.isinf(together) or not 2 < len(units) <= BALANCED:  # two words, a line each, are a poster
+        return units
+    joined = [*units[:1]]
+    for before, unit in pairwise(units):
+        if cost_between(before, unit) >= together:
+            joined[-1] = Unit((*joined[-1].clusters, *joined[-1].space, *unit.clusters), unit.space)
+        else:
+            joined.append(unit)
+    return joined
+
+
+class _Row(NamedTuple):
+    """The units of a text, measured."""
+
+    widths: Sequence[float]
+    spaces: Sequence[float]  # after each
+    endings: Sequence[float]  # what it costs to end a line after each but the last, in squares of a full line
+    lone: Sequence[bool]  # whether a line should not hold it alone
+
+
+def _even(row: _Row, limit: float, count: int) -> list[tuple[int, int]]:
+    """`count` lines no wider than `limit` whose squared widths add up to the least, with what their ends cost: no line is
+    left with one word where the others can share."""
+    total = len(row.widths)
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]  # after each line: end -> (cost, start of the line)
     for _ in range(count):
         reached: dict[int, tuple[float, int]] = {}
         for start, (cost, _before) in best[-1].items():
             length = 0.0
             for end in range(start + 1, total + 1):
-                length += widths[end - 1] + (spaces[end - 2] if end - 1 > start else 0.0)
+                length += row.widths[end - 1] + (row.spaces[end - 2] if end - 1 > start else 0.0)
                 if length > limit:
                     break
-                paid = cost + length**2 + (endings[end - 1] * limit**2 if end < total else 0.0)
+                extra = (row.endings[end - 1] if end < total else 0.0) + ORPHAN * (end == start + 1 and row.lone[start])
+                paid = cost + length**2 + extra * limit**2
                 if end not in reached or paid < reached[end][0]:
                     reached[end] = (paid, start)
         best.append(reached)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
-from . import bidi, breaking, fonts, markup
+from . import bidi, breaking, fonts, markup, sense
 from .breaking import Cluster
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ LONG_WORD = 20  # letters; a longer one is an address or a made-up word, which m
 RUN_ON_GAIN = 1.5  # whose letters may be broken apart where that makes them so much larger
 
 # Where lines may be broken further than the writer did.
-NOWHERE, BETWEEN_WORDS, IN_WORDS = "nowhere", "between words", "in words"
+NOWHERE, BY_SENSE, BY_NEED, BETWEEN_WORDS, IN_WORDS = "nowhere", "by sense", "by need", "between words", "in words"
+TOGETHER = {BY_SENSE: sense.CLOSE, BY_NEED: sense.BOUND}  # what a break costs from which on there is none
+WORTH = {BY_SENSE: 0.8, BY_NEED: 0.65}  # of the size without it, which is worth that words stay together
 
 # Turned by a quarter in vertical writing, or moved to the cell's upper right (JLREQ 2.1, 3.1).
 TURNED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|＝")
@@ -191,7 +194,9 @@ class Typesetter:
         lines: list[list[Cluster]] = []
         for paragraph in self._paragraphs:
             units = breaking.units_of(paragraph)
-            wrapped = breaking.wrap(units, length / size, self._measure, breaks == IN_WORDS) if units else [[]]
+            together = TOGETHER.get(breaks, math.inf)
+            limits = (length / size, self._measure, breaks == IN_WORDS, together)
+            wrapped = breaking.wrap(units, *limits) if units else [[]]
             if wrapped is None or (breaks == NOWHERE and len(wrapped) > 1):
                 return None
             for line in wrapped:
@@ -210,7 +215,8 @@ class Typesetter:
         """
         size = self._setting.size
         if size:
-            block = self._set(width, height, size, IN_WORDS)
+            ways = (self._set(width, height, size, breaks) for breaks in (*WORTH, IN_WORDS))
+            block = next((block for block in ways if block is not None), None)
             if block is None:
                 raise InputError("size", size, f"a size at which the text fits {width:.0f} x {height:.0f} pixels")
             return block
@@ -218,7 +224,7 @@ class Typesetter:
         own = self._largest(width, height, largest, NOWHERE) if len(self._paragraphs) > 1 else None
         if own is not None and not self._fits(width, height, min(largest, own.size / OWN_LINES), BETWEEN_WORDS):
             return own
-        block = self._largest(width, height, largest, BETWEEN_WORDS)
+        block = self._sensible(width, height, largest)
         if block is None or (self._runs_on() and self._fits(width, height, block.size * RUN_ON_GAIN, IN_WORDS)):
             block = self._largest(width, height, largest, IN_WORDS) or block
         if block is not None:
@@ -228,6 +234,14 @@ class Typesetter:
             "".join(cluster.text for paragraph in self._paragraphs for cluster in paragraph),
             f"words that fit {width:.0f} x {height:.0f} pixels at {SMALLEST:g} pixels an em; shorten it or enlarge the box",
         )
+
+    def _sensible(self, width: float, height: float, largest: float) -> Block | None:
+        """The largest block with breaks between words; a smaller one where words that belong together are worth it."""
+        block = self._largest(width, height, largest, BETWEEN_WORDS)
+        for breaks, worth in WORTH.items():
+            if block is not None and self._fits(width, height, worth * block.size, breaks):
+                return self._largest(width, height, largest, breaks) or block
+        return block
 
     def _runs_on(self) -> bool:
         units = (unit.clusters for paragraph in self._paragraphs for unit in breaking.units_of(paragraph))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 from storefront.studio.errors import InputError
 from storefront.studio.text import bidi, breaking, fonts, markup, typeset
 from storefront.studio.text.markup import Run, Style
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import headlines
 
 
 @pytest.fixture(scope="module")
@@ -409,6 +415,31 @@ def test_hangul_without_spaces_is_broken_rather_than_tiny(bundled, text):
     block = typeset.Typesetter(text, bundled, typeset.Setting()).fit(260, 600)
     assert block.size > 50
     assert block.lines > 4
+
+
+def rows_of(block: typeset.Block) -> list[str]:
+    rows: dict[int, list[tuple[float, str]]] = {}
+    for glyph in block.glyphs:
+        rows.setdefault(round(glyph.y), []).append((glyph.x, glyph.text))
+    return ["".join(text for _, text in sorted(row)) for _, row in sorted(rows.items())]
+
+
+@pytest.mark.parametrize(("box", "text", "right"), [*headlines.KOREAN, *headlines.ENGLISH])
+def test_lines_are_broken_by_sense(bundled, box, text, right):
+    assert "|".join(rows_of(typeset.Typesetter(text, bundled, typeset.Setting()).fit(*box))) in right
+
+
+@pytest.mark.parametrize(("box", "text"), [(box, text) for box, text, _ in headlines.KOREAN])
+def test_no_line_holds_one_syllable(bundled, box, text):
+    rows = rows_of(typeset.Typesetter(text, bundled, typeset.Setting()).fit(*box))
+    assert min(map(len, rows)) > 1
+    assert " ".join(rows) == text
+
+
+def test_sense_costs_little_size(bundled):
+    """A narrow box, where the pair would make the letters tiny, tears it."""
+    tall = typeset.Typesetter("초경량 카메라가방 할인", bundled, typeset.Setting()).fit(300, 700)
+    assert rows_of(tall) == ["초경량", "카메라가방", "할인"]
 
 
 def test_a_long_word_is_not_broken(bundled):
