@@ -12,18 +12,19 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..studio.errors import InputError
 from .errors import Cancelled, ClientError, ConnectionLost, ExecutionFailed, Problem, PromptLost, Refused, RunTimeout
+from .pictures import file_of
 from .workflows import Workflow, check_names, fill, load_workflow
 
 if TYPE_CHECKING:
     import aiohttp
     from PIL import Image
 
-    Picture: TypeAlias = "str | Path | bytes | Image.Image"
+    from .pictures import Picture
 
 SUBFOLDER = "storefront"  # of ComfyUI's input folder, for what is uploaded
 CONNECT, SILENCE = 30, 60  # seconds that a connection may take to come about, and an answer to go on
@@ -32,8 +33,6 @@ LOOK = 5  # seconds without news of a prompt, after which the history is asked
 STOPPING = 5  # seconds that a cancelled prompt is waited for
 LEAVING = 10  # seconds that cancelling may take where nobody waits for the prompt any more
 LARGEST_MESSAGE = 256 * 2**20  # bytes; previews come over the same WebSocket
-IN_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that a PNG keeps
-ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
 
 
 class Step(NamedTuple):
@@ -353,13 +352,9 @@ class Client:
         """
         import aiohttp
 
-        content = _content(name, picture)
-        ending = next((ending for start, ending in ENDINGS.items() if content.startswith(start)), None)
-        if ending is None:
-            shown = str(picture) if isinstance(picture, (str, Path)) else f"{len(content)} bytes"
-            raise InputError(name, shown, "a PNG, JPEG, WebP, GIF or BMP picture")
+        content, suffix = file_of(name, picture)
         form = aiohttp.FormData()
-        file_name = hashlib.sha256(content).hexdigest()[:32] + ending
+        file_name = hashlib.sha256(content).hexdigest()[:32] + suffix
         form.add_field("image", content, filename=file_name, content_type="application/octet-stream")
         form.add_field("subfolder", SUBFOLDER)
         answer = await self._request("POST", "/upload/image", data=form)
@@ -419,36 +414,6 @@ class Client:
         if status != 200:
             raise Refused(f"picture {image['filename']}: the server answers {status}")
         return Fetched(image["filename"], image["subfolder"], image["type"], node, body)
-
-
-def _content(name: str, picture: Picture) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, (str, Path)):
-        try:
-            return Path(picture).read_bytes()
-        except (OSError, ValueError) as error:  # ValueError: a name with a null character
-            raise InputError(name, str(picture), f"a file that can be read ({error})") from error
-    return _as_png(name, picture)
-
-
-def _as_png(name: str, picture: Image.Image) -> bytes:
-    """A Pillow picture, turned as its EXIF says: a PNG carries no EXIF that every reader looks at."""
-    from PIL import Image, ImageOps
-
-    if not isinstance(picture, Image.Image):
-        raise InputError(name, type(picture).__name__, "a file, bytes, or a Pillow picture")
-    if picture.mode in ("I", "F"):
-        raise InputError(name, f"a picture of mode {picture.mode}", "one of 8 bits, or of mode I;16")
-    try:
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode not in IN_PNG:
-            upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        buffer = io.BytesIO()
-        upright.save(buffer, "PNG")
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow reads a file when its pixels are first needed
-        raise InputError(name, f"a picture of mode {picture.mode}", f"one that Pillow can read ({error})") from error
-    return buffer.getvalue()
 
 
 def _refusal(answer: Mapping[str, Any], workflow: Workflow) -> Refused:

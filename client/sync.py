@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .connection import LEAVING, Client, Job, Progress, Run
 
 if TYPE_CHECKING:
-    from .connection import Picture
+    from .pictures import Picture
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import folder_paths
 from ..studio.errors import InputError, require_number
 from ..studio.opening import lora
 from ..studio.prompt import presets
-from . import prompting, user_files
+from . import preset_library, user_files
 from .lora_patches import PREFIX, FusedLayerNames, as_numbers, fits, target_shape, with_magnitude
 from .progress import check_cancel
 
@@ -205,7 +205,7 @@ def _styles() -> dict[str, tuple[presets.Lora, ...]]:
 
     Raises InputError where the table cannot be read.
     """
-    return presets.style_loras(prompting.library().styles, _user_table())
+    return presets.style_loras(preset_library.library().styles, _user_table())
 
 
 def style_names() -> list[str]:
@@ -215,7 +215,7 @@ def style_names() -> list[str]:
     except InputError as error:
         log.warning("Storefront: %s", error)
         table = {}
-    return presets.style_names(prompting.headings().styles, table)
+    return presets.style_names(preset_library.headings().styles, table)
 
 
 def find_style(style: str) -> str:
@@ -245,7 +245,7 @@ def apply_style(model: Any, clip: Any | None, style: str, strength: float) -> tu
     if style == NONE:
         return model, clip, ["no style chosen"]
     known, name = _styles(), find_style(style)
-    problems = prompting.library().problems
+    problems = preset_library.library().problems
     notes = []
     for entry in known[name]:
         file = _installed(entry.file)

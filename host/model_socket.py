@@ -21,7 +21,7 @@ from ..studio.kinds import blocks, places, table
 from ..studio.kinds.facts import Family, ModelFacts, Traits
 from ..studio.kinds.velocity import Velocity
 from ..studio.opening.lora import file_names
-from . import bypassed, clip_socket, kept_references, out_of_memory
+from . import bypassed, clip_socket, clip_vision, kept_references, out_of_memory
 from .lora_patches import FusedLayerNames
 
 
@@ -240,7 +240,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             raise InputError("conditioning", f"{pictures} reference latents, {len(outputs)} of them seen", wanted)
         for text in texts:
             self._require_width("reference_latents_text_embeds", text, self.diffusion_model.text_width)
-        features = [clip_socket.features_of(output) for output in outputs]
+        features = [clip_vision.features_of(output) for output in outputs]
         for feature in features:
             self._require_width("clip_vision_outputs", feature, self.diffusion_model.config.siglip_feat_dim)
         out = {}

@@ -12,7 +12,7 @@ from ..studio.images import require_picture
 from ..studio.kinds import omni
 from ..studio.kinds.table import families
 from ..studio.sampling import references
-from . import clip_socket, vae_socket
+from . import clip_socket, clip_vision, vae_socket
 
 MOST_REFERENCES = 10  # FLUX.2 was trained with as many
 
@@ -37,7 +37,7 @@ def add(conditioning: list, vae: Any, image: torch.Tensor, size: str, clip: Any 
     latents = {"reference_latents": [vae.encode(one[None]) for one in fitted]}
     if read_by_omni:
         shown = picture if size == references.AS_IT_IS else references.at_most_a_megapixel(picture)
-        latents["clip_vision_outputs"] = [clip_socket.vision_features(clip, one[None]) for one in shown]
+        latents["clip_vision_outputs"] = [clip_vision.vision_features(clip, one[None]) for one in shown]
         conditioning = [_read_beside_pictures(entry, clip, len(picture)) for entry in conditioning]
     return node_helpers.conditioning_set_values(conditioning, latents, append=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..studio.scenes import bank
 from ..studio.scenes.choose import AUTO, LIGHTS, PALETTES, SETTINGS, Chosen, Named, Wish, choose
-from . import prompting, user_files
+from . import preset_library, user_files
 
 
 def own_folder() -> Path:
@@ -40,7 +40,7 @@ def _options(table: dict[str, Named], present) -> list[str]:
 def chosen(wish: Wish) -> Chosen:
     """The scene that suits a wish, and notes for the node's run: wishes not met, folders that could not be used."""
     found = read()
-    scene, notes = choose(found, wish, prompting.library())
+    scene, notes = choose(found, wish, preset_library.library())
     return Chosen(scene, (*notes, *found.problems))
 
 

@@ -54,7 +54,7 @@ class StorefrontLoadModel(io.ComfyNode):
 class StorefrontEncode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import clip_socket
+        from ..host import prompt_encoding
 
         return io.Schema(
             node_id="StorefrontEncode",
@@ -78,7 +78,7 @@ class StorefrontEncode(io.ComfyNode):
                     "max_tokens",
                     default=0,
                     min=0,
-                    max=clip_socket.MAX_TOKENS,
+                    max=prompt_encoding.MAX_TOKENS,
                     tooltip="Length the sequence encoder pads and cuts to. 0: the model's own.",
                     optional=True,
                     advanced=True,
@@ -98,11 +98,11 @@ class StorefrontEncode(io.ComfyNode):
     def execute(
         cls, clip, prompt: str, prompt_2: str = "", max_tokens: int = 0, one_prompt_per_line: bool = False
     ) -> io.NodeOutput:
-        from ..host import clip_socket, progress
+        from ..host import progress, prompt_encoding
         from ..studio.sampling import encode
 
         pairs = encode.pair_prompts(prompt, prompt_2, one_prompt_per_line)
-        conditioning, notes = clip_socket.encode_prompts(clip, pairs, max_tokens)
+        conditioning, notes = prompt_encoding.encode_prompts(clip, pairs, max_tokens)
         progress.fell_back(notes, cls.hidden.unique_id)
         return io.NodeOutput(conditioning)
 

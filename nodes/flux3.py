@@ -11,7 +11,7 @@ from .layout import LAYOUT
 class StorefrontFlux3Prompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import prompting
+        from ..host import connections, flux3_upsampler
         from ..studio.prompt import flux3
 
         return io.Schema(
@@ -24,8 +24,8 @@ class StorefrontFlux3Prompt(io.ComfyNode):
                 io.String.Input("prompt", multiline=True, tooltip="What is drawn, or with an image what is changed."),
                 io.Combo.Input(
                     "upsampler",
-                    options=[prompting.NONE, *prompting.upsamplers()],
-                    default=prompting.NONE,
+                    options=[connections.NONE, *flux3_upsampler.upsamplers()],
+                    default=connections.NONE,
                     tooltip="flux-3-image-klein-pup in models/LLM. none: the boxes are written behind your own words.",
                     optional=True,
                 ),
@@ -60,7 +60,7 @@ class StorefrontFlux3Prompt(io.ComfyNode):
                     "max_tokens",
                     default=flux3.MOST_TOKENS,
                     min=1,
-                    max=prompting.MOST_CAPTION_TOKENS,
+                    max=flux3_upsampler.MOST_CAPTION_TOKENS,
                     optional=True,
                     tooltip="At most so many tokens are written by the upsampler.",
                     advanced=True,
@@ -72,9 +72,9 @@ class StorefrontFlux3Prompt(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, upsampler="none") -> bool | str:
         """In place of ComfyUI's "not in list": models come and go."""
-        from ..host import prompting
+        from ..host import flux3_upsampler
 
-        return refusal((prompting.require_upsampler, upsampler))
+        return refusal((flux3_upsampler.require_upsampler, upsampler))
 
     @classmethod
     def execute(
@@ -88,8 +88,8 @@ class StorefrontFlux3Prompt(io.ComfyNode):
         product_mask=None,
         max_tokens: int = 3584,
     ) -> io.NodeOutput:
-        from ..host import prompting
+        from ..host import flux3_upsampler
         from ..studio.prompt import flux3
 
         order = flux3.order(prompt, layout, products, headline, image, product_mask)
-        return io.NodeOutput(prompting.flux3_caption(order, upsampler, max_tokens))
+        return io.NodeOutput(flux3_upsampler.flux3_caption(order, upsampler, max_tokens))

@@ -13,9 +13,9 @@ TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
 class StorefrontAdPrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import connections, prompting
+        from ..host import connections, language_models, preset_library
 
-        headings = prompting.headings()
+        headings = preset_library.headings()
         return io.Schema(
             node_id="StorefrontAdPrompt",
             display_name="Ad Prompt (Storefront)",
@@ -75,8 +75,8 @@ class StorefrontAdPrompt(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "local_model",
-                    options=[prompting.NONE, *prompting.folders()],
-                    default=prompting.NONE,
+                    options=[connections.NONE, *language_models.folders()],
+                    default=connections.NONE,
                     optional=True,
                     tooltip="A language model in transformers' layout: a folder in models/LLM with .safetensors.",
                     advanced=True,
@@ -115,22 +115,22 @@ class StorefrontAdPrompt(io.ComfyNode):
         cls, trade=advert.AUTO, style="realistic", translate=writers.OFF, local_model="none", connection="none"
     ) -> bool | str:
         """In place of ComfyUI's "not in list": presets, models and connections come and go."""
-        from ..host import connections, prompting
+        from ..host import connections, language_models, preset_library
 
         asked = translate in writers.IN_LINE  # a name that nobody asks may be a stranger's
         return refusal(
-            (prompting.require_trade, trade),
-            (prompting.require_style, style),
+            (preset_library.require_trade, trade),
+            (preset_library.require_style, style),
             (writers.require_choice, translate),
-            (prompting.require_folder, local_model if asked else None),
+            (language_models.require_folder, local_model if asked else None),
             (connections.require_name, connection if asked else None),
         )
 
     @classmethod
     def fingerprint_inputs(cls, translate=writers.OFF, local_model="none", connection="none", **_) -> str:
-        from ..host import prompting
+        from ..host import prompt_writers
 
-        return prompting.fingerprint(translate, local_model, connection, cls.hidden.unique_id)
+        return prompt_writers.fingerprint(translate, local_model, connection, cls.hidden.unique_id)
 
     @classmethod
     def execute(
@@ -145,9 +145,9 @@ class StorefrontAdPrompt(io.ComfyNode):
         connection: str = "none",
         glossary: str = "",
     ) -> io.NodeOutput:
-        from ..host import progress, prompting
+        from ..host import progress, prompt_writers
 
         order = advert.Order(text, trade, style, translate, seed, glossary)
-        made = prompting.compose(order, clip, local_model, connection, cls.hidden.unique_id)
+        made = prompt_writers.compose(order, clip, local_model, connection, cls.hidden.unique_id)
         progress.say_all([made.headline, *made.notes], cls.hidden.unique_id, made.fallbacks)
         return io.NodeOutput(made.prompt, made.negative, made.headline, made.report_json(), made.scene)

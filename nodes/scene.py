@@ -12,7 +12,7 @@ from .layout import LAYOUT
 class StorefrontScene(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import prompting, scenes
+        from ..host import preset_library, scenes
 
         options = scenes.choices()
         return io.Schema(
@@ -38,7 +38,7 @@ class StorefrontScene(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "trade",
-                    options=[choose.AUTO, *prompting.headings().trades],
+                    options=[choose.AUTO, *preset_library.headings().trades],
                     default=choose.AUTO,
                     tooltip="auto: found by the words.",
                     optional=True,

@@ -53,7 +53,7 @@ def main() -> None:
     import_pack()
     import comfy.model_management as mm
     from diffusers import FluxPipeline
-    from storefront.host import clip_socket, opening, sampling, vae_socket
+    from storefront.host import opening, prompt_encoding, sampling, vae_socket
     from storefront.studio.canvas import Size
     from storefront.studio.sampling.noise import empty_latent
 
@@ -79,7 +79,7 @@ def main() -> None:
     prompts = iter(f"a red mug on a wooden table {i}" for i in range(10_000))
 
     def ours() -> None:
-        conditioning, _ = clip_socket.encode_prompts(loaded.clip, [(text := next(prompts), text)], 0)
+        conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [(text := next(prompts), text)], 0)
         latent, _ = sampling.sample(
             loaded.model,
             conditioning,
@@ -129,7 +129,7 @@ def main() -> None:
     loads.clear()
     pixels = torch.rand(1, args.side, args.side, 3)
     with torch.no_grad():
-        conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a blue mug", "a blue mug")], 0)
+        conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [("a blue mug", "a blue mug")], 0)
         sampling.sample(
             loaded.model,
             conditioning,

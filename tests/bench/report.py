@@ -37,7 +37,7 @@ def main() -> None:
     from pack import import_pack
 
     import_pack()
-    from storefront.host import clip_socket, opening, report, sampling
+    from storefront.host import opening, prompt_encoding, report, sampling
     from storefront.studio.canvas import Size
     from storefront.studio.output.report import LOOK_EVERY
     from storefront.studio.sampling.noise import empty_latent
@@ -47,7 +47,7 @@ def main() -> None:
 
     comfy.utils.set_progress_bar_global_hook(hook)
     loaded = opening.load_model("flux-micro", "fp32")
-    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
     settings = {"seed": 1, "steps": args.steps, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
 
     def run(recorded: bool) -> float:

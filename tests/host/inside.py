@@ -17,7 +17,7 @@ import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import torch
-from storefront.host import blending, clip_socket, model_files, opening, sampling, vae_socket
+from storefront.host import blending, model_files, opening, prompt_encoding, sampling, vae_socket
 from storefront.studio import examples
 from storefront.studio.errors import InputError
 
@@ -44,7 +44,7 @@ def half_resident(patcher, compute) -> dict:
 
 @torch.no_grad()
 def partial_loading(loaded) -> dict:
-    (conditioning,) = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)[0]
+    (conditioning,) = prompt_encoding.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)[0]
     model = loaded.model.model
 
     def velocity() -> torch.Tensor:
@@ -87,14 +87,16 @@ def stock_flux_clip():
 
 def stock_clip() -> dict:
     clip = stock_flux_clip()
-    (ours,), _ = clip_socket.encode_prompts(clip, [("a red mug", "on marble")], 0)
+    (ours,), _ = prompt_encoding.encode_prompts(clip, [("a red mug", "on marble")], 0)
     tokens = clip.tokenize("a red mug")
     tokens["t5xxl"] = clip.tokenize("on marble")["t5xxl"]
     sequence, pooled = clip.encode_from_tokens(tokens, return_pooled=True)
-    (batch,), _ = clip_socket.encode_prompts(clip, [("a red mug", "a red mug"), ("a box " * 300, "a box " * 300)], 0)
+    (batch,), _ = prompt_encoding.encode_prompts(
+        clip, [("a red mug", "a red mug"), ("a box " * 300, "a box " * 300)], 0
+    )
     refused = ""
     try:
-        clip_socket.encode_prompts(clip, [("a", "a")], 100)
+        prompt_encoding.encode_prompts(clip, [("a", "a")], 100)
     except InputError as error:
         refused = str(error)
     return {
@@ -155,7 +157,7 @@ def other_model(loaded) -> str:
     }
     model = comfy.model_base.BaseModel(comfy.supported_models.SD15(unet), device=CPU)
     patcher = comfy.model_patcher.ModelPatcher(model, CPU, CPU)
-    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [("a", "a")], 0)
     try:
         sampling.sample(patcher, conditioning, None, {"samples": torch.zeros(1, 4, 8, 8)}, **SETTINGS)
     except InputError as error:
@@ -216,7 +218,7 @@ def streaming(loaded) -> dict:
     from storefront.studio.sampling import encode
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    (sequence, options), *_ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)[0]
+    (sequence, options), *_ = prompt_encoding.encode_prompts(loaded.clip, [("a", "a")], 0)[0]
     encoders, ids = loaded.clip.cond_stage_model, torch.arange(8)[None]
     velocity, decoder = loaded.model.model.diffusion_model, loaded.vae.first_stage_model
     inputs = (LATENT, torch.tensor([0.7]), sequence, options["pooled_output"], torch.tensor([3.5]))
@@ -239,7 +241,7 @@ def streaming(loaded) -> dict:
 
 def masks_and_prompts(loaded) -> dict:
     """Two pictures with masks of their own and two prompts: how much each half of each of the four was repainted."""
-    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug"), ("a box", "a box")], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [("a red mug", "a red mug"), ("a box", "a box")], 0)
     masks = torch.zeros(2, 64, 64)
     masks[0, :, :32], masks[1, :, 32:] = 1, 1
     start = loaded.vae.encode(torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0)))
@@ -259,8 +261,8 @@ def blending_batches(loaded) -> dict:
     masks[:, 20:44, 20:44] = 1
 
     def blended(pictures, masks, words, seed=0, against=None):
-        positive, _ = clip_socket.encode_prompts(loaded.clip, words, 0)
-        negative = clip_socket.encode_prompts(loaded.clip, against, 0)[0] if against else None
+        positive, _ = prompt_encoding.encode_prompts(loaded.clip, words, 0)
+        negative = prompt_encoding.encode_prompts(loaded.clip, against, 0)[0] if against else None
         wishes = {"reach": 20.0, "longest_side": 0, "seed": seed, "steps": 2, "guidance": 3.5, "strength": 1.0}
         wishes["cfg"] = 3.0 if against else 1.0
         return blending.into_scene(pictures, masks, None, loaded.model, positive, negative, loaded.vae, **wishes)
@@ -292,7 +294,7 @@ def refusals(loaded) -> dict:
     """What cannot be honoured is refused by name, never ignored."""
     import comfy.model_sampling
 
-    plain, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")], 0)
+    plain, _ = prompt_encoding.encode_prompts(loaded.clip, [("a", "a")], 0)
 
     def outcome(model=loaded.model, positive=plain, negative=None, count=1, **changes) -> str:
         latent = {"samples": torch.zeros(count, 16, 8, 8)}
@@ -307,7 +309,7 @@ def refusals(loaded) -> dict:
     shifted.add_object_patch("model_sampling", sampler(loaded.model.model.model_config))
     patched = loaded.model.clone()
     patched.set_model_attn1_patch(lambda *a: a)
-    three, _ = clip_socket.encode_prompts(loaded.clip, [("a", "a")] * 3, 0)
+    three, _ = prompt_encoding.encode_prompts(loaded.clip, [("a", "a")] * 3, 0)
     return {
         "shift": outcome(shifted),
         "attention": outcome(patched),

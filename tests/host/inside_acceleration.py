@@ -26,7 +26,7 @@ from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConf
 from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import acceleration, clip_socket, fp8_matmul, lora, model_files, opening, sampling, vae_socket
+from storefront.host import acceleration, fp8_matmul, lora, model_files, opening, prompt_encoding, sampling, vae_socket
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import acceleration as studio_acceleration
 from storefront.studio.sampling import fp8, noise
@@ -83,7 +83,7 @@ class Micro:
         self.prompts = {text: self.encode(text) for text in (PROMPT, OTHER, "")}
 
     def encode(self, text: str) -> list:
-        return clip_socket.encode_prompts(self.loaded.clip, [(text, text)], 0)[0][0]
+        return prompt_encoding.encode_prompts(self.loaded.clip, [(text, text)], 0)[0][0]
 
     def draw(self, model=None, prompt: str = PROMPT, steps: int = STEPS, cfg: float = 1.0, seed: int = SEED, **options):
         SAID.lines.clear()
@@ -335,7 +335,7 @@ def fp8_products(_: Micro) -> dict:
     """flux-micro in fp8 storage, its layers multiplied in 8 bits as on a card that can: CPUs can too, if slowly."""
     loaded = opening.load_model(model_files.BUNDLED, "fp8 storage")
     velocity = loaded.model.model.diffusion_model
-    prompt, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+    prompt, _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
     (sequence, options), x = prompt[0], torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
     text = {"c_crossattn": sequence, "y": options["pooled_output"], "guidance": torch.tensor([3.5])}
 

@@ -35,7 +35,7 @@ from diffusers import (
 )
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from safetensors.torch import save_file
-from storefront.host import clip_socket, model_files, opening, sampling, vae_socket
+from storefront.host import model_files, opening, prompt_encoding, sampling, vae_socket
 from storefront.host.model_socket import facts_of
 from storefront.studio import images
 from storefront.studio.errors import InputError
@@ -170,8 +170,8 @@ def alike(ours, stock, conditioning, negative, latent) -> dict:
 def flux2(name: str) -> dict:
     loaded, weights = build(name)
     stock = stock_flux2(name, weights)
-    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
-    negative, _ = clip_socket.encode_prompts(loaded.clip, [("", "")], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+    negative, _ = prompt_encoding.encode_prompts(loaded.clip, [("", "")], 0)
     latent = loaded.vae.encode(torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1)))
     other = loaded.vae.encode(torch.rand(1, 80, 112, 3, generator=torch.Generator().manual_seed(2)))
     looking = conditioning
@@ -202,13 +202,13 @@ def z_image() -> dict:
     name = "Z-Image Turbo"
     loaded, weights = build(name)
     stock = stock_z_image(weights)
-    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
-    negative, _ = clip_socket.encode_prompts(loaded.clip, [("", "")], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+    negative, _ = prompt_encoding.encode_prompts(loaded.clip, [("", "")], 0)
     latent = loaded.vae.encode(torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(1)))
     out = alike(loaded.model, stock, conditioning, negative, latent)
     shifted = [ModelSamplingAuraFlow().patch_aura(model, 5.0)[0] for model in (loaded.model, stock)]
     out["shifted"] = difference(*(draw(model, conditioning) for model in shifted))
-    both, _ = clip_socket.encode_prompts(loaded.clip, [("a mug", "a mug"), (PROMPT, PROMPT)], 0)
+    both, _ = prompt_encoding.encode_prompts(loaded.clip, [("a mug", "a mug"), (PROMPT, PROMPT)], 0)
     try:
         draw(stock, both)
     except InputError as error:
@@ -274,7 +274,7 @@ def redux() -> dict:
         )
         return unpack(last["latents"], 8, 12) / 0.3611 + 0.1159
 
-    prompt, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 512)
+    prompt, _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 512)
     (nothing,) = nodes.ConditioningZeroOut().zero_out(prompt)
     square, wide = shown(1, SEEN, SEEN), shown(2, 150, 90)
     half = nodes.ConditioningAverage().addWeighted(styled(nothing, square), styled(nothing, wide), 0.25)[0]

@@ -16,7 +16,7 @@ import nodes
 import torch
 import tiny
 from safetensors.torch import save_file
-from storefront.host import clip_socket, model_files, opening, sampling, vae_socket
+from storefront.host import clip_socket, clip_vision, model_files, opening, prompt_encoding, sampling, vae_socket
 from storefront.host import references as host_references
 from storefront.studio import images
 from storefront.studio.errors import InputError
@@ -79,8 +79,8 @@ class Family:
         self.loaded = opening.load_model(name, "fp32")
         self.family, self.edition = self.loaded.description.family, self.loaded.description.edition
         self.studio = FluxStudio.load(folder)
-        (self.conditioning,), _ = clip_socket.encode_prompts(self.loaded.clip, [(PROMPT, PROMPT)], 0)
-        (self.negative,), _ = clip_socket.encode_prompts(self.loaded.clip, [("", "")], 0)
+        (self.conditioning,), _ = prompt_encoding.encode_prompts(self.loaded.clip, [(PROMPT, PROMPT)], 0)
+        (self.negative,), _ = prompt_encoding.encode_prompts(self.loaded.clip, [("", "")], 0)
         generator = torch.Generator().manual_seed(1)
         self.photo = torch.rand(1, 64, 96, 3, generator=generator)
         self.latent = self.loaded.vae.encode(self.photo)
@@ -243,12 +243,12 @@ class Family:
         texts = ["a mug", "a very long sentence about a lamp at the beach at night"]
         if self.edition.beside_noise:
             return {"difference": 0.0}
-        (both,), _ = clip_socket.encode_prompts(self.loaded.clip, [(t, t) for t in texts], 0)
+        (both,), _ = prompt_encoding.encode_prompts(self.loaded.clip, [(t, t) for t in texts], 0)
         empty = {"samples": torch.zeros_like(self.latent)}
         together = self.sample(empty, both)
         alone = []
         for index, text in enumerate(texts):
-            (one,), _ = clip_socket.encode_prompts(self.loaded.clip, [(text, text)], 0)
+            (one,), _ = prompt_encoding.encode_prompts(self.loaded.clip, [(text, text)], 0)
             alone.append(self.sample(empty, one, seed=SEED + index))
         return {"difference": difference(together, torch.cat(alone))}
 
@@ -317,7 +317,7 @@ class Family:
         if self.family is Z_IMAGE_OMNI:
             looking = self.looking(conditioning, [self.photo])[1]
             arguments["ref_contexts"] = looking["reference_latents_text_embeds"]
-            arguments["siglip_feats"] = [clip_socket.features_of(looking["clip_vision_outputs"][0])]
+            arguments["siglip_feats"] = [clip_vision.features_of(looking["clip_vision_outputs"][0])]
         encoders, tokens = self.loaded.clip.cond_stage_model, self.loaded.clip.tokenize(PROMPT)
         decoder = self.loaded.vae.first_stage_model
         moved = {"vae": (decoder.decode, {"latents": self.latent})}
@@ -377,7 +377,7 @@ def control_net() -> dict:
 
     loaded = opening.load_model(model_files.BUNDLED, "fp32")
     image = torch.randint(0, 256, (1, 64, 64, 3), generator=torch.Generator().manual_seed(4)) / 255
-    (plain,), _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
+    (plain,), _ = prompt_encoding.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
     control = nodes.ControlNetLoader().load_controlnet("net.safetensors")[0]
     apply = ControlNetApplySD3()
     positive, _ = apply.apply_controlnet([plain], [plain], control, image, 0.8, 0.0, 1.0, vae=loaded.vae)

@@ -21,7 +21,7 @@ import lora_files
 import torch
 import writers
 from safetensors.torch import save_file
-from storefront.host import clip_socket, model_files, opening, references, sampling, vae_socket
+from storefront.host import clip_vision, model_files, opening, prompt_encoding, references, sampling, vae_socket
 from storefront.host import lora as loras
 from storefront.host.stored_linear import StoredLinear
 from storefront.studio.errors import InputError
@@ -59,7 +59,7 @@ def beside(opened) -> bool:
 
 
 def encode(clip) -> list:
-    return clip_socket.encode_prompts(clip, [(PROMPT, PROMPT)], 0)[0][0]
+    return prompt_encoding.encode_prompts(clip, [(PROMPT, PROMPT)], 0)[0][0]
 
 
 def namings(name: str) -> dict:
@@ -165,7 +165,7 @@ def shown_by_stock(opened, whole) -> list[torch.Tensor]:
         """As stock CLIPVisionLoader's output."""
 
         def encode_image(self, image, crop=True):
-            return clip_socket.vision_features(whole.clip, image)
+            return clip_vision.vision_features(whole.clip, image)
 
     ((beside,),) = TextEncodeZImageOmni.execute(
         opened.clip, PROMPT, image_encoder=Looks(), vae=opened.vae, image1=photo(), auto_resize_images=False

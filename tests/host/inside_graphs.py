@@ -28,7 +28,7 @@ import torch
 import writers
 from original_layout import to_original
 from safetensors.torch import load_file
-from storefront.host import clip_socket, model_files, opening, sampling
+from storefront.host import model_files, opening, prompt_encoding, sampling
 from storefront.host import out_of_memory as host_memory
 from storefront.studio.errors import InputError
 
@@ -83,7 +83,7 @@ def second_pass(models, text) -> dict:
 
 def prompts_and_pictures(models, clip) -> dict:
     """2 prompts x 3 pictures: any picture picked from the canvas, and a second pass over all and over one."""
-    text, _ = clip_socket.encode_prompts(clip, [("a red mug", "a red mug"), ("a blue vase", "a blue vase")], 0)
+    text, _ = prompt_encoding.encode_prompts(clip, [("a red mug", "a red mug"), ("a blue vase", "a blue vase")], 0)
     whole = ours(models["ours"], text, latent(count=3))
     out = {"picked": 0.0, "spread": difference(whole["samples"][0], whole["samples"][3])}
     for index in range(3):
@@ -193,8 +193,8 @@ def with_room_for(model, rows: int, error: Exception):
 
 def out_of_memory(models, clip) -> dict:
     """4 pictures of 2 prompts under true CFG, where 3 rows fit at once; and where not even one does."""
-    text, _ = clip_socket.encode_prompts(clip, [("a red mug", "a red mug"), ("a blue vase", "a blue vase")], 0)
-    negative, _ = clip_socket.encode_prompts(clip, [("blurry", "blurry")], 0)
+    text, _ = prompt_encoding.encode_prompts(clip, [("a red mug", "a red mug"), ("a blue vase", "a blue vase")], 0)
+    negative, _ = prompt_encoding.encode_prompts(clip, [("blurry", "blurry")], 0)
     mask = torch.zeros(2, 64, 64)
     mask[0, :, :32], mask[1, 16:, :] = 1, 1
     start = {"samples": torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0)), "noise_mask": mask}
@@ -256,7 +256,7 @@ def main() -> None:
         "kontext": opening.load(*file, "FLUX.1 Kontext").model,
         "stock": nodes.UNETLoader().load_unet("micro.safetensors", "default")[0],
     }
-    text, _ = clip_socket.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
+    text, _ = prompt_encoding.encode_prompts(loaded.clip, [("a red mug", "a red mug")], 0)
     figures = {
         "second pass": second_pass(models, text),
         "prompts and pictures": prompts_and_pictures(models, loaded.clip),

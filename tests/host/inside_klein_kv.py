@@ -20,7 +20,7 @@ from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_flux import FluxKVCache
 from diffusers.models.transformers.transformer_flux2 import Flux2KVCache
 from safetensors.torch import save_file
-from storefront.host import acceleration, clip_socket, kept_references, lora, opening, sampling
+from storefront.host import acceleration, kept_references, lora, opening, prompt_encoding, sampling
 from storefront.studio.errors import InputError
 from storefront.studio.sampling.acceleration import Settings
 from storefront.studio.sampling.pipeline import FluxStudio
@@ -54,8 +54,8 @@ class Klein:
         self.anew = self.model.clone()
         self.anew.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, kept_references._KEY)
         self.studio = FluxStudio.load(folder)
-        self.plain, _ = clip_socket.encode_prompts(self.loaded.clip, [(PROMPT, PROMPT)], 0)
-        self.empty, _ = clip_socket.encode_prompts(self.loaded.clip, [("", "")], 0)
+        self.plain, _ = prompt_encoding.encode_prompts(self.loaded.clip, [(PROMPT, PROMPT)], 0)
+        self.empty, _ = prompt_encoding.encode_prompts(self.loaded.clip, [("", "")], 0)
         self.references = [latent(1), latent(2, 5, 7)]
         self.positive = looking(self.plain, *self.references)
         self.seen: list[int] = []  # tokens of each call

@@ -24,7 +24,7 @@ import torch
 from diffusers import FluxPipeline
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import clip_socket, lora, model_files, opening, sampling
+from storefront.host import lora, model_files, opening, prompt_encoding, sampling
 from storefront.studio.errors import InputError
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def write(name: str, weights: dict[str, torch.Tensor], metadata: dict[str, str] 
 
 def draw(model, clip) -> torch.Tensor:
     """Latents in model space of one picture."""
-    conditioning, _ = clip_socket.encode_prompts(clip, [(PROMPT, PROMPT)], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(clip, [(PROMPT, PROMPT)], 0)
     out, _ = sampling.sample(model, conditioning, None, {"samples": torch.zeros(1, 16, 8, 8)}, **SETTINGS)
     return (out["samples"] - 0.1159) * 0.3611
 
@@ -197,12 +197,12 @@ def text_encoders(loaded, pipeline) -> dict:
         seen = {}
         for loader in (by_our_node, by_stock_loader):
             result = loader(loaded, file, 1.0, 0.5)
-            ((sequence, options),), _ = clip_socket.encode_prompts(result[1], [(PROMPT, PROMPT)], 0)
+            ((sequence, options),), _ = prompt_encoding.encode_prompts(result[1], [(PROMPT, PROMPT)], 0)
             seen[loader.__name__] = [difference(sequence, expected), difference(options["pooled_output"], pooled)]
             if loader is by_our_node:
                 seen["unmatched"] = result[2].unmatched
         outcome[name] = seen
-    ((sequence, options),), _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+    ((sequence, options),), _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
     outcome["taken off"] = [difference(sequence, before), difference(options["pooled_output"], pooled_before)]
     return outcome
 
@@ -320,8 +320,8 @@ def language_models() -> dict:
         expected = spoken(pipeline)
         file = write("text.safetensors", {f"text_encoder.{k}": t for k, t in saved.items()}, text_metadata(4))
         _, clip, applied = by_our_node(loaded, file, 1.0)
-        ((sequence, _),), _ = clip_socket.encode_prompts(clip, [(PROMPT, PROMPT)], 0)
-        ((again, _),), _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+        ((sequence, _),), _ = prompt_encoding.encode_prompts(clip, [(PROMPT, PROMPT)], 0)
+        ((again, _),), _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
         seen["PEFT's forward"] = difference(sequence, expected)
         seen["spread"] = difference(before, expected)
         seen["size"] = float(expected.abs().max())
@@ -363,7 +363,7 @@ def taken_off(dtype: str) -> dict:
     mm.unload_all_models()
     model.load(device_to=CPU, lowvram_model_memory=model.model_size() // 2)
     resident = model.loaded_size() / model.model_size()
-    conditioning, _ = clip_socket.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [(PROMPT, PROMPT)], 0)
     half = velocity(inner, conditioning)
     model.unpatch_model(CPU)
     mm.load_models_gpu([model])

@@ -25,7 +25,7 @@ from comfy_extras.nodes_model_merging_model_specific import ModelMergeFlux1
 from diffusers import AutoencoderKL
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import clip_socket, model_files, opening, sampling, vae_socket
+from storefront.host import model_files, opening, prompt_encoding, sampling, vae_socket
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import encode as encoding
 
@@ -45,7 +45,7 @@ def draw(model, text) -> torch.Tensor:
 
 
 def encode(clip) -> list:
-    return clip_socket.encode_prompts(clip, [("a red mug", "a red mug")], 0)[0]
+    return prompt_encoding.encode_prompts(clip, [("a red mug", "a red mug")], 0)[0]
 
 
 @torch.no_grad()

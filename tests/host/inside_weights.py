@@ -25,7 +25,7 @@ import writers
 from comfy_extras.nodes_model_merging import CLIPMergeSimple, ModelMergeSimple
 from original_layout import to_original
 from safetensors.torch import load_file
-from storefront.host import clip_socket, model_files, opening, sampling
+from storefront.host import model_files, opening, prompt_encoding, sampling
 from storefront.host.stored_linear import StoredLinear
 
 CPU = torch.device("cpu")
@@ -236,7 +236,7 @@ def text_encoders(kind: str) -> dict:
         before = bits(clip.patcher)
 
         def encode(which) -> torch.Tensor:
-            return clip_socket.encode_prompts(which, [("a red mug", "a red mug")], 0)[0][0][0]
+            return prompt_encoding.encode_prompts(which, [("a red mug", "a red mug")], 0)[0][0][0]
 
         plain = encode(clip)
         patched = clip.clone()
@@ -250,7 +250,7 @@ def text_encoders(kind: str) -> dict:
         if not dense:
             mm.unload_all_models()
             out["stored"] = sum(isinstance(layer, StoredLinear) for layer in t5.modules())
-            clip_socket.CACHE._entries.clear()
+            prompt_encoding.CACHE._entries.clear()
             out["taken off"] = difference(plain, encode(clip))
             mm.unload_all_models()
             after = bits(clip.patcher)
@@ -263,7 +263,7 @@ def text_encoders(kind: str) -> dict:
 def main() -> None:
     write_models()
     _, clip = open_model("fp32")
-    conditioning, _ = clip_socket.encode_prompts(clip, [("a red mug", "a red mug")], 0)
+    conditioning, _ = prompt_encoding.encode_prompts(clip, [("a red mug", "a red mug")], 0)
     figures = {
         "walks": {kind: walk(kind, seed, conditioning) for seed, kind in enumerate((*NUMBERS, *FILES, *FOLDERS))},
         "text encoders": {kind: text_encoders(kind) for kind in ("nf4", "uint4")},

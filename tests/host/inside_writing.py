@@ -42,7 +42,16 @@ import_pack()
 
 from reciter import RECITED
 from sentences import SENTENCES
-from storefront.host import clip_score, opening, prompting
+from storefront.host import (
+    clip_score,
+    clip_writer,
+    connections,
+    folder_writer,
+    language_models,
+    opening,
+    preset_library,
+    prompt_writers,
+)
 from storefront.studio.prompt import advert, flux3, writers
 from storefront.studio.prompt.advert import Order
 from transformers import CLIPTokenizer, T5TokenizerFast
@@ -51,7 +60,7 @@ SIZE = 128
 TINY = {"hidden_size": SIZE, "intermediate_size": 8, "num_hidden_layers": 3, "lm_head": True}
 TINY |= {"num_attention_heads": 1, "num_key_value_heads": 1}
 LATTE = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
-LIBRARY = prompting.library()
+LIBRARY = preset_library.library()
 
 
 class TinyQwen3(comfy.sd1_clip.SDClipModel):
@@ -98,9 +107,9 @@ def stock_clip():
     return clip
 
 
-def compose(order: Order, clip, folder: str = prompting.NONE) -> advert.Advert:
-    line = prompting.choices(order.translate, clip, folder, "none")
-    return advert.compose(order, prompting.library(), line, prompting.reads_korean(clip))
+def compose(order: Order, clip, folder: str = connections.NONE) -> advert.Advert:
+    line = prompt_writers.choices(order.translate, clip, folder, "none")
+    return advert.compose(order, preset_library.library(), line, clip_writer.reads_korean(clip))
 
 
 def encoder() -> dict:
@@ -118,7 +127,7 @@ def encoder() -> dict:
         cancelled = type(error).__name__
     mm.interrupt_current_processing(False)
     return {
-        "reads korean": prompting.reads_korean(clip),
+        "reads korean": clip_writer.reads_korean(clip),
         "loaded by ComfyUI": any(model.model is clip.patcher for model in mm.current_loaded_models),
         "written by": made.report["written_by"],
         "attempts": made.report["attempts"],
@@ -152,14 +161,14 @@ def korean() -> dict:
     import comfy.text_encoders.flux
 
     stock = types.SimpleNamespace(tokenize=comfy.text_encoders.flux.FluxTokenizer().tokenize_with_weights)
-    return {"flux-micro": prompting.reads_korean(micro), "FLUX.1": prompting.reads_korean(stock)}
+    return {"flux-micro": clip_writer.reads_korean(micro), "FLUX.1": clip_writer.reads_korean(stock)}
 
 
 def upsampler() -> dict:
     """FLUX.3's prompt upsampler, tiny, with half of its weights resident, and with a Cancel."""
     folder = Path(tempfile.mkdtemp())
     tiny.build_upsampler(folder)
-    opened = prompting.open_folder(
+    opened = language_models.open_folder(
         "upsampler", "tiny", folder, transformers.Qwen3_5ForConditionalGeneration, transformers.AutoProcessor
     )
     order = flux3.Order("a cup", references=(torch.zeros(1, 64, 96, 3),))
@@ -193,10 +202,10 @@ def memory_runs_out() -> dict:
 
     clip = stock_clip()
     clip.generate = fail
-    folder = prompting.FolderWriter("a folder", Path())
+    folder = folder_writer.FolderWriter("a folder", Path())
     folder._generate, folder._opened = fail, folder
     said = []
-    for writer in (prompting.EncoderWriter(clip), folder):
+    for writer in (clip_writer.EncoderWriter(clip), folder):
         try:
             said.append(writer.write("", "", 0))
         except writers.WriterError as error:

@@ -18,7 +18,7 @@ MODULES = {"flux1", "flux2", "flux3", "z_image", "text_encoders", "vaes", "omni"
 COMMON = {"clip", "Clip", "vae", "Vae", "text_encoders"}
 EXCEPTED = {
     # studio/prompt/flux3.py: FLUX.3's captions, which a node of its own writes.
-    ("host/prompting.py", "flux3"),
+    ("host/flux3_upsampler.py", "flux3"),
     ("nodes/flux3.py", "flux3"),
     # Z-Image Omni reads its references in pieces, which is a way of encoding of its own.
     ("host/references.py", "omni"),
