@@ -93,12 +93,7 @@ def warm_up(model: Any, width: int, height: int, batch_size: int, tokens: int) -
             prompt,
             prompt,
             {"samples": latent},
-            seed=0,
-            steps=1,
-            guidance=sampling.AUTO_GUIDANCE,
-            cfg=sampling.AUTO_CFG,
-            strength=1.0,
-            time_limit=0,
+            sampling.SamplerSettings(seed=0, steps=1),
         )
     return f"warmed up for {width} x {height} in {time.monotonic() - started:.1f} s"
 

@@ -18,7 +18,18 @@ from ..studio.kinds.facts import ModelFacts
 from ..studio.sampling import noise, schedule
 from .model_socket import DiffusersModel, facts_of
 
-AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # "what the model wants"
+AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # the model's defaults
+
+
+class SamplerSettings(NamedTuple):
+    """The inputs of FLUX Sampler that are numbers."""
+
+    seed: int
+    steps: int = AUTO_STEPS
+    guidance: float = AUTO_GUIDANCE  # 0..100, embedded
+    cfg: float = AUTO_CFG  # 1..100
+    strength: float = 1.0  # 0..1; 1 starts from noise
+    time_limit: float = 0  # seconds; 0: none
 
 
 class _TimeIsUp(Exception):
@@ -34,19 +45,14 @@ def sample(
     positive: list,
     negative: list | None,
     latent: dict[str, Any],
-    *,
-    seed: int,
-    steps: int,
-    guidance: float,
-    cfg: float,
-    strength: float,
-    time_limit: float,
+    settings: SamplerSettings,
 ) -> tuple[dict[str, Any], str]:
     """LATENT of prompts x pictures, and a note on what had to be done ("" if nothing).
 
-    Picture i of prompt p has the seed `seed + p + i` (i is its batch_index, where it has one). Steps 0, guidance -1 and
-    cfg 0 mean what the model wants. Raises InputError naming the input that does not fit.
+    Picture i of prompt p has the seed `seed + p + i` (i is its batch_index, where it has one). Raises InputError naming
+    the input that does not fit.
     """
+    seed, steps, guidance, cfg, strength, time_limit = settings
     facts = facts_of(model)
     guidance = facts.defaults.guidance if guidance == AUTO_GUIDANCE else guidance
     require_number("guidance", guidance, 0, 100)

@@ -31,8 +31,7 @@ def save(
         embedded(hidden) if embed_workflow else {},
         widget=lambda node, name: widget_of(prompt, node, name),
         values={} if seed is None else {"seed": seed},
-        layout=layout,
-        mask=mask,
+        keep=saving.Keep(layout, mask),
         step=progress.check_cancel,
     )
     known = sum(not one.new for one in saved)

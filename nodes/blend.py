@@ -110,23 +110,16 @@ class StorefrontBlendIntoScene(io.ComfyNode):
         negative=None,
         cfg: float = 1.0,
     ) -> io.NodeOutput:
-        from ..host import blending, progress
+        from ..host import blending, progress, sampling
 
         blended, repainted, notes = blending.into_scene(
             image,
             product_mask,
             shadow,
-            model,
-            positive,
-            negative,
-            vae,
+            blending.ModelInputs(model, positive, negative, vae),
+            sampling.SamplerSettings(seed, steps, guidance, cfg, strength),
             reach=reach,
             longest_side=longest_side,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            cfg=cfg,
-            strength=strength,
         )
         progress.fell_back(notes, cls.hidden.unique_id)
         return io.NodeOutput(blended, repainted)

@@ -267,12 +267,7 @@ class StorefrontSample(io.ComfyNode):
             positive,
             negative,
             latent,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            cfg=cfg,
-            strength=strength,
-            time_limit=time_limit,
+            sampling.SamplerSettings(seed, steps, guidance, cfg, strength, time_limit),
         )
         if note:
             progress.fell_back([note], cls.hidden.unique_id)

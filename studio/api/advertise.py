@@ -26,7 +26,7 @@ from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
 from .draw import Drawing, draw, require_several, require_words
 from .load import Cutter, ModelChoice, as_cutter, as_model, check_model, subject_finder
-from .result import Progress, Recorder, Result
+from .result import Progress, Result, StageClock
 
 if TYPE_CHECKING:
     import torch
@@ -186,15 +186,15 @@ class _Sketch(NamedTuple):
 def _in_one_place(
     pairs: list[tuple[Picture, str]], scene: _Ground | _Sketch, style: _Style, progress: Progress | None
 ) -> Iterator[Result]:
-    recorders = [Recorder(progress, index) for index in range(len(pairs))]
+    clocks = [StageClock(progress, index) for index in range(len(pairs))]
     # Before a scene is drawn, which takes longest: a photo may be missing, or hold no product.
-    cuts = [_cut_out(photo, style, one) for (photo, _), one in zip(pairs, recorders)]
-    ground = _ground(scene, recorders[0])
+    cuts = [_cut_out(photo, style, one) for (photo, _), one in zip(pairs, clocks)]
+    ground = _ground(scene, clocks[0])
     longest = max((words for _, words in pairs), key=len)
-    with recorders[0].stage("plan"):
+    with clocks[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
         layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes, ground.known, style.find)
-    for (_, words), cut, one in zip(pairs, cuts, recorders):
+    for (_, words), cut, one in zip(pairs, cuts, clocks):
         yield _finish(cut, words, ground, layout, style, one)
 
 
@@ -206,14 +206,14 @@ def _one_by_one(
     progress: Progress | None,
 ) -> Iterator[Result]:
     for index, (photo, words) in enumerate(pairs):
-        recorder = Recorder(progress, index)
-        cut = _cut_out(photo, style, recorder)
-        scene = ground = _ground(scene, recorder)  # drawn for the first one
+        clock = StageClock(progress, index)
+        cut = _cut_out(photo, style, clock)
+        scene = ground = _ground(scene, clock)  # drawn for the first one
         own = layout
         if own is None:
-            with recorder.stage("plan"):
+            with clock.stage("plan"):
                 own = plan.plan_pictures(ground.image, cut.alpha, words, style.wishes, ground.known, style.find)
-        yield _finish(cut, words, ground, own, style, recorder)
+        yield _finish(cut, words, ground, own, style, clock)
 
 
 def poster_from_photo(
@@ -236,7 +236,7 @@ def poster_from_photo(
     require_words("headline", headline)
     if not headline.strip():
         raise InputError("headline", headline, "words to write")
-    recorder = Recorder(progress)
+    clock = StageClock(progress)
     _require("design", design, Design)
     wishes = Wishes(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
     layout = None if layout is None else parse(layout)
@@ -245,10 +245,10 @@ def poster_from_photo(
     if format in FORMATS:
         picture = covering(picture, FORMATS[format])
     if layout is None:
-        with recorder.stage("plan"):
+        with clock.stage("plan"):
             layout = plan.plan_pictures(picture, None, headline, wishes, find=subject_finder().find)
-    image = _write(picture, headline, layout, design, typeface, recorder)
-    return Result(image, recorder.report(), layout)
+    image = _write(picture, headline, layout, design, typeface, clock)
+    return Result(image, clock.report(), layout)
 
 
 _NO_MORE: Any = object()
@@ -317,51 +317,51 @@ def _scene(
     return _Sketch(words, FORMATS[format], drawing, model)
 
 
-def _ground(scene: _Ground | _Sketch, recorder: Recorder) -> _Ground:
+def _ground(scene: _Ground | _Sketch, clock: StageClock) -> _Ground:
     """The scene, drawn where it is not yet."""
     if isinstance(scene, _Ground):
         return scene
-    with recorder.stage("load"):
+    with clock.stage("load"):
         loaded = as_model(scene.model)
     size = scene.size
     drawn = size if size.width * size.height <= NEARLY_ALL * loaded.side**2 else size_like(size, loaded.side)
-    picture = draw(loaded, scene.words, drawn, scene.drawing, recorder)
+    picture = draw(loaded, scene.words, drawn, scene.drawing, clock)
     picture = backdrop(picture, loaded.backdrop, size)
     return _Ground(picture, scene.drawing.seed, loaded.name)
 
 
-def _cut_out(photo: Picture, style: _Style, recorder: Recorder) -> Cutout:
-    with recorder.stage("cut out"):
+def _cut_out(photo: Picture, style: _Style, clock: StageClock) -> Cutout:
+    with clock.stage("cut out"):
         image, alpha = read_picture("photo", photo)
         if alpha is not None and is_cut_out(alpha[0].numpy()):
-            recorder.note("the photo's transparency is its cut-out")
+            clock.note("the photo's transparency is its cut-out")
             return Cutout(image, alpha)
         if alpha is not None:
-            recorder.note("the photo has transparent pixels, but no transparent background: it was cut out anew")
+            clock.note("the photo has transparent pixels, but no transparent background: it was cut out anew")
             image = on_white(image, alpha)
         cut = cutout.cut_out(image, style.cutter.find, style.edges, lambda: None)
     for note in cut.notes:
-        recorder.note(note)
-    recorder.note(f"{style.cutter.name}: {style.cutter.terms}")
+        clock.note(note)
+    clock.note(f"{style.cutter.name}: {style.cutter.terms}")
     return cut
 
 
-def _finish(cut: Cutout, words: str, ground: _Ground, layout: Layout, style: _Style, recorder: Recorder) -> Result:
-    with recorder.stage("place"):
+def _finish(cut: Cutout, words: str, ground: _Ground, layout: Layout, style: _Style, clock: StageClock) -> Result:
+    with clock.stage("place"):
         placed = place(ground.image, cut.foreground, cut.alpha, style.placement, layout)
     for note in placed.notes:
-        recorder.note(note)
+        clock.note(note)
     image = placed.image
     if words:
-        image = _write(image, words, placed.layout, style.design, style.typeface, recorder)
-    return Result(image, recorder.report(ground.seed, ground.model), placed.layout, placed.mask)
+        image = _write(image, words, placed.layout, style.design, style.typeface, clock)
+    return Result(image, clock.report(ground.seed, ground.model), placed.layout, placed.mask)
 
 
 def _write(
-    image: torch.Tensor, words: str, layout: Layout, design: Design, typeface: Typeface, recorder: Recorder
+    image: torch.Tensor, words: str, layout: Layout, design: Design, typeface: Typeface, clock: StageClock
 ) -> torch.Tensor:
-    with recorder.stage("write"):
+    with clock.stage("write"):
         lettered = letters.overlay(image, [words], design, typeface, layout)
     for note in lettered.notes:
-        recorder.note(note)
+        clock.note(note)
     return lettered.image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import FORMATS, MULTIPLE, Size, size_like
 from ..errors import InputError, require_number
@@ -14,7 +14,7 @@ from ..sampling.encode import require_prompt
 from ..sampling.schedule import MAX_STEPS
 from ..scale import covering
 from .load import Model, ModelChoice, as_model
-from .result import Progress, Recorder, Result
+from .result import Progress, Result, StageClock
 
 if TYPE_CHECKING:
     import torch
@@ -107,11 +107,11 @@ def text_to_images(
     require_several("prompts", prompts)
     drawing = Drawing(negative, seed, steps, guidance, cfg)
     size = _size(format, width, height)
-    recorder = Recorder(progress)
-    with recorder.stage("load"):
+    clock = StageClock(progress)
+    with clock.stage("load"):
         loaded = as_model(model)
     size = size or Size(loaded.side, loaded.side)
-    return _texts(loaded, prompts, size, drawing, progress, recorder)
+    return _texts(loaded, prompts, size, drawing, clock)
 
 
 def _texts(
@@ -119,13 +119,12 @@ def _texts(
     prompts: Iterable[str],
     size: Size,
     drawing: Drawing,
-    progress: Progress | None,
-    recorder: Recorder,
+    clock: StageClock,
 ) -> Iterator[Result]:
     for index, prompt in enumerate(prompts):
-        recorder = Recorder(progress, index) if index else recorder
+        clock = clock.of_picture(index)
         one = drawing.numbered(index)
-        yield Result(draw(model, prompt, size, one, recorder), recorder.report(one.seed, model.name))
+        yield Result(draw(model, prompt, size, one, clock), clock.report(one.seed, model.name))
 
 
 def image_to_image(
@@ -199,43 +198,47 @@ def image_to_images(
     repaint = None if mask is None else read_picture("mask", mask)[0]
     size = _size(format, width, height)
     require_words("prompt", prompt)
-    recorder = Recorder(progress)
-    with recorder.stage("load"):
+    clock = StageClock(progress)
+    with clock.stage("load"):
         loaded = as_model(model)
-    return _photos(loaded, photos, prompt, strength, repaint, size, drawing, progress, recorder)
+    return _photos(loaded, photos, prompt, Repaint(strength, repaint), size, drawing, clock)
+
+
+class Repaint(NamedTuple):
+    """How much of a photo is drawn anew."""
+
+    strength: float  # 0..1; 1 starts from noise
+    mask: torch.Tensor | None  # IMAGE [1, H, W, 3] of the photo's size, white = what may change; None: everything
 
 
 def _photos(
     model: Model,
     photos: Iterable[Picture],
     prompt: str,
-    strength: float,
-    repaint: torch.Tensor | None,
+    repaint: Repaint,
     wanted: Size | None,
     drawing: Drawing,
-    progress: Progress | None,
-    recorder: Recorder,
+    clock: StageClock,
 ) -> Iterator[Result]:
+    mask = repaint.mask
     for index, photo in enumerate(photos):
-        recorder = Recorder(progress, index) if index else recorder
+        clock = clock.of_picture(index)
         one = drawing.numbered(index)
         image = read_opaque("photo", photo)
-        if repaint is not None and repaint.shape[1:3] != image.shape[1:3]:
+        if mask is not None and mask.shape[1:3] != image.shape[1:3]:
             raise InputError(
                 "mask",
-                f"{repaint.shape[2]} x {repaint.shape[1]} pixels",
+                f"{mask.shape[2]} x {mask.shape[1]} pixels",
                 f"{image.shape[2]} x {image.shape[1]}, as the photo",
             )
         size = wanted or size_like(Size(image.shape[2], image.shape[1]), model.side)
-        with recorder.stage("encode photo"):
+        with clock.stage("encode photo"):
             start = model.studio.encode_image(covering(image, size)).float()
         cells = None
-        if repaint is not None:
-            cells = noise.latent_mask(
-                covering(repaint, size)[..., 0], start.shape[2], start.shape[3], model.studio.family
-            )
-        picture = draw(model, prompt, size, one, recorder, start, strength, cells)
-        yield Result(picture, recorder.report(one.seed, model.name))
+        if mask is not None:
+            cells = noise.latent_mask(covering(mask, size)[..., 0], start.shape[2], start.shape[3], model.studio.family)
+        picture = draw(model, prompt, size, one, clock, start, repaint.strength, cells)
+        yield Result(picture, clock.report(one.seed, model.name))
 
 
 def draw(
@@ -243,7 +246,7 @@ def draw(
     prompt: str,
     size: Size,
     drawing: Drawing,
-    recorder: Recorder,
+    clock: StageClock,
     start: torch.Tensor | None = None,
     strength: float = 1.0,
     mask: torch.Tensor | None = None,
@@ -252,14 +255,14 @@ def draw(
     studio = model.studio
     wanted = studio.defaults
     cfg = wanted.cfg if drawing.cfg is None else drawing.cfg
-    with recorder.stage("encode"):
+    with clock.stage("encode"):
         require_words("prompt", prompt)
         texts = [prompt] if cfg == 1 else [prompt, drawing.negative]
         lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
         if lost:
-            recorder.note(f"cut off, since it is too long for the model: {lost[:200]}")
+            clock.note(f"cut off, since it is too long for the model: {lost[:200]}")
         encoded = [studio.encode([text]) for text in texts]
-    with recorder.stage("sample"):
+    with clock.stage("sample"):
         latents = studio.sample(
             encoded[0],
             noise.empty_latent(size, 1, studio.family) if start is None else start,
@@ -270,11 +273,11 @@ def draw(
             negative=encoded[-1] if len(encoded) > 1 else None,
             strength=strength,
             mask=mask,
-            progress=lambda done, total: recorder.tell("sample", done, total),
+            progress=lambda done, total: clock.tell("sample", done, total),
         )
-    with recorder.stage("decode"):
+    with clock.stage("decode"):
         picture = studio.decode(latents)
-    recorder.note(f"{model.name}: licence {model.licence.name}; {model.licence.commercial}")
+    clock.note(f"{model.name}: licence {model.licence.name}; {model.licence.commercial}")
     return picture
 
 

@@ -98,7 +98,7 @@ class Result:
         return buffer.getvalue()
 
 
-class Recorder:
+class StageClock:
     """Times the stages of one picture and tells of them."""
 
     def __init__(self, progress: Progress | None, picture: int = 0):
@@ -106,6 +106,10 @@ class Recorder:
         self._stages: list[Stage] = []
         self._told = (0, 1)  # done and total, last
         self.notes: list[str] = []
+
+    def of_picture(self, index: int) -> StageClock:
+        """The one for picture `index` of several; loading counts for the first."""
+        return StageClock(self._progress, index) if index else self
 
     def tell(self, stage: str, done: int, total: int) -> None:
         self._told = (done, total)

@@ -42,6 +42,13 @@ class Wishes:
         crops.require_formats(self.also_formats)
 
 
+class Keep(NamedTuple):
+    """What a crop of a picture must hold."""
+
+    layout: Layout | Mapping[str, Any] | str | None = None  # its products and its text
+    mask: torch.Tensor | None = None  # MASK [B or 1, H, W]
+
+
 class Saved(NamedTuple):
     folder: str  # relative to the output folder, "/" between names, "" for the folder itself
     name: str
@@ -68,21 +75,20 @@ def save(
     *,
     widget: Callable[[str, str], str | None] = lambda node, name: None,
     values: Mapping[str, str] | None = None,
-    layout: Layout | Mapping[str, Any] | str | None = None,
-    mask: torch.Tensor | None = None,
+    keep: Keep | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[list[Saved], list[str]]:
     """Every picture of IMAGE [B, H, W, 3 or 4] below `root`, and notes on what was done otherwise than asked.
 
     `metadata` is embedded where the format carries it; empty for delivery. `widget` and `values` fill tokens of the
-    name. `layout` and `mask` [B or 1, H, W] say what a crop must hold. `step` is called before each file, and may
+    name. `keep` says what a crop must hold. `step` is called before each file, and may
     raise. Raises InputError, and StorageError where a file cannot be written; files before it stay.
     """
     pictures = to_pil(require_pixels("image", image))
     when = datetime.now()
     saved: list[Saved] = []
     notes: list[str] = []
-    held = _held(pictures, layout, mask) if wishes.also_formats else [[]] * len(pictures)
+    held = _held(pictures, keep or Keep()) if wishes.also_formats else [[]] * len(pictures)
     for index, picture in enumerate(pictures):
         for format, sheet, note in _sheets(picture, held[index], wishes.also_formats):
             step()
@@ -105,18 +111,18 @@ def save(
     return saved, notes
 
 
-def _held(pictures: list[Image.Image], layout: Any, mask: torch.Tensor | None) -> list[list[Box]]:
+def _held(pictures: list[Image.Image], keep: Keep) -> list[list[Box]]:
     """For each picture the boxes that a crop must hold. Raises InputError for a layout or mask of another shape."""
     width, height = pictures[0].size
     boxes: list[Box] = []
-    if layout is not None:
-        plan = parse(layout).on(width, height)
+    if keep.layout is not None:
+        plan = parse(keep.layout).on(width, height)
         for box in (*plan.products, plan.text):
             left, top = max(0, box.x), max(0, box.y)
             boxes.append(Box(left, top, min(width, box.right) - left, min(height, box.bottom) - top))
-    if mask is None:
+    if keep.mask is None:
         return [boxes] * len(pictures)
-    masks = require_mask("mask", mask)
+    masks = require_mask("mask", keep.mask)
     require_one_each("mask", masks, len(pictures), width, height, "image")
     around = [crops.mask_box(one) for one in masks] * (len(pictures) if len(masks) == 1 else 1)
     return [[*boxes, *([] if box is None else [box])] for box in around]

@@ -85,12 +85,7 @@ def main() -> None:
             conditioning,
             None,
             {"samples": empty_latent(size, 1)},
-            seed=1,
-            steps=args.steps,
-            guidance=3.5,
-            cfg=1.0,
-            strength=1.0,
-            time_limit=0,
+            sampling.SamplerSettings(1, args.steps, 3.5, 1.0, 1.0),
         )
         vae_socket.decode(loaded.vae, latent["samples"], "auto")
 
@@ -135,12 +130,7 @@ def main() -> None:
             conditioning,
             None,
             {"samples": loaded.vae.encode(pixels)},
-            seed=1,
-            steps=args.steps,
-            guidance=3.5,
-            cfg=1.0,
-            strength=0.6,
-            time_limit=0,
+            sampling.SamplerSettings(1, args.steps, 3.5, 1.0, 0.6),
         )
     print(f"from text-to-image to image-to-image: {sum(loads)} bytes of weights loaded again")
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")

@@ -58,7 +58,7 @@ def main() -> None:
         latent = {"samples": empty_latent(Size(args.side, args.side), 1)}
         start = time.perf_counter()
         registry.start_progress("1")
-        sampling.sample(loaded.model, conditioning, None, latent, **settings)
+        sampling.sample(loaded.model, conditioning, None, latent, sampling.SamplerSettings(**settings))
         registry.finish_progress("1")
         return time.perf_counter() - start
 

@@ -159,7 +159,9 @@ def other_model(loaded) -> str:
     patcher = comfy.model_patcher.ModelPatcher(model, CPU, CPU)
     conditioning, _ = prompt_encoding.encode_prompts(loaded.clip, [("a", "a")], 0)
     try:
-        sampling.sample(patcher, conditioning, None, {"samples": torch.zeros(1, 4, 8, 8)}, **SETTINGS)
+        sampling.sample(
+            patcher, conditioning, None, {"samples": torch.zeros(1, 4, 8, 8)}, sampling.SamplerSettings(**SETTINGS)
+        )
     except InputError as error:
         return str(error)
     return ""
@@ -245,7 +247,9 @@ def masks_and_prompts(loaded) -> dict:
     masks = torch.zeros(2, 64, 64)
     masks[0, :, :32], masks[1, :, 32:] = 1, 1
     start = loaded.vae.encode(torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0)))
-    out, _ = sampling.sample(loaded.model, conditioning, None, {"samples": start, "noise_mask": masks}, **SETTINGS)
+    out, _ = sampling.sample(
+        loaded.model, conditioning, None, {"samples": start, "noise_mask": masks}, sampling.SamplerSettings(**SETTINGS)
+    )
     moved = (out["samples"] - start.repeat(2, 1, 1, 1)).abs()
     return {
         "left": [float(x) for x in moved[..., :4].amax((1, 2, 3))],
@@ -263,9 +267,9 @@ def blending_batches(loaded) -> dict:
     def blended(pictures, masks, words, seed=0, against=None):
         positive, _ = prompt_encoding.encode_prompts(loaded.clip, words, 0)
         negative = prompt_encoding.encode_prompts(loaded.clip, against, 0)[0] if against else None
-        wishes = {"reach": 20.0, "longest_side": 0, "seed": seed, "steps": 2, "guidance": 3.5, "strength": 1.0}
-        wishes["cfg"] = 3.0 if against else 1.0
-        return blending.into_scene(pictures, masks, None, loaded.model, positive, negative, loaded.vae, **wishes)
+        inputs = blending.ModelInputs(loaded.model, positive, negative, loaded.vae)
+        settings = sampling.SamplerSettings(seed, 2, 3.5, 3.0 if against else 1.0)
+        return blending.into_scene(pictures, masks, None, inputs, settings, reach=20.0, longest_side=0)
 
     together = blended(pictures, masks, words[:2])[0]
     alone = [blended(pictures[i : i + 1], masks[i : i + 1], [words[i]], seed=i)[0][0] for i in range(2)]
@@ -299,7 +303,7 @@ def refusals(loaded) -> dict:
     def outcome(model=loaded.model, positive=plain, negative=None, count=1, **changes) -> str:
         latent = {"samples": torch.zeros(count, 16, 8, 8)}
         try:
-            sampling.sample(model, positive, negative, latent, **{**SETTINGS, **changes})
+            sampling.sample(model, positive, negative, latent, sampling.SamplerSettings(**{**SETTINGS, **changes}))
         except InputError as error:
             return str(error)
         return "no error"

@@ -92,7 +92,11 @@ class Micro:
         settings = {"seed": seed, "steps": steps, "guidance": 3.5, "cfg": cfg, "strength": 1.0, "time_limit": 0}
         conditioning = options.pop("conditioning", [self.prompts[prompt]])
         out, _ = sampling.sample(
-            model or self.model, conditioning, [self.prompts[""]], empty, **{**settings, **options}
+            model or self.model,
+            conditioning,
+            [self.prompts[""]],
+            empty,
+            sampling.SamplerSettings(**{**settings, **options}),
         )
         return (out["samples"] - self.family.shift_factor) * self.family.scaling_factor
 

@@ -136,7 +136,9 @@ def draw(model, conditioning, **changes) -> torch.Tensor:
     channels, rows, columns = (128, 4, 6) if conditioning[0][0].shape[-1] == 48 else (16, 8, 12)
     settings = {"seed": SEED, "steps": STEPS, "guidance": 4.0, "cfg": 1.0, "strength": 1.0, "time_limit": 0} | changes
     empty = {"samples": torch.zeros(1, channels, rows, columns)}
-    return sampling.sample(model, conditioning, settings.pop("negative", None), empty, **settings)[0]["samples"]
+    return sampling.sample(
+        model, conditioning, settings.pop("negative", None), empty, sampling.SamplerSettings(**settings)
+    )[0]["samples"]
 
 
 def ksampler(model, positive, negative, latent, cfg: float) -> torch.Tensor:

@@ -108,7 +108,7 @@ class Family:
             [conditioning or self.conditioning],
             [negative or self.negative],
             latent,
-            **options,
+            sampling.SamplerSettings(**options),
         )
         return self.normalised(out["samples"])
 
@@ -210,12 +210,7 @@ class Family:
                     [conditioning],
                     None,
                     canvas,
-                    seed=0,
-                    steps=1,
-                    guidance=-1,
-                    cfg=1.0,
-                    strength=1.0,
-                    time_limit=0,
+                    sampling.SamplerSettings(0, 1, cfg=1.0),
                 )[0]["samples"].shape
             ),
         }
@@ -383,8 +378,8 @@ def control_net() -> dict:
     positive, _ = apply.apply_controlnet([plain], [plain], control, image, 0.8, 0.0, 1.0, vae=loaded.vae)
     settings = {"seed": SEED, "steps": 4, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
     empty = {"samples": torch.zeros(1, 16, 8, 8)}
-    ours = sampling.sample(loaded.model, positive, None, empty, **settings)[0]["samples"]
-    without = sampling.sample(loaded.model, [plain], None, empty, **settings)[0]["samples"]
+    ours = sampling.sample(loaded.model, positive, None, empty, sampling.SamplerSettings(**settings))[0]["samples"]
+    without = sampling.sample(loaded.model, [plain], None, empty, sampling.SamplerSettings(**settings))[0]["samples"]
 
     parts = {k: v for k, v in base.components.items() if k not in ("image_encoder", "feature_extractor")}
     pipeline = FluxControlNetPipeline(**parts, controlnet=net)

@@ -50,7 +50,9 @@ def draw(opened, conditioning) -> torch.Tensor:
     if beside(opened):
         shown = torch.ones(1, channels, 64 // cell, 96 // cell)
         conditioning = [conditioning[0], {**conditioning[1], "concat_latent_image": shown}]
-    return sampling.sample(opened.model, [conditioning], [conditioning], latent, **SETTINGS)[0]["samples"]
+    return sampling.sample(opened.model, [conditioning], [conditioning], latent, sampling.SamplerSettings(**SETTINGS))[
+        0
+    ]["samples"]
 
 
 def beside(opened) -> bool:

@@ -52,7 +52,9 @@ def ksampler(model, positive, start=None, steps: int = 4, cfg: float = 1.0, deno
 
 
 def ours(model, positive, start=None, **changes) -> dict:
-    return sampling.sample(model, positive, None, latent() if start is None else start, **{**SETTINGS, **changes})[0]
+    return sampling.sample(
+        model, positive, None, latent() if start is None else start, sampling.SamplerSettings(**{**SETTINGS, **changes})
+    )[0]
 
 
 def refusal(call, *arguments, **options) -> str:
@@ -202,7 +204,9 @@ def out_of_memory(models, clip) -> dict:
     def drawn(model, sampler):
         if sampler == "KSampler":
             return ksampler(model, text, {"samples": torch.zeros(2, 16, 8, 8)}, cfg=3.0)["samples"]
-        return sampling.sample(model, text, negative, start, **{**SETTINGS, "cfg": 3.0})[0]["samples"]
+        return sampling.sample(model, text, negative, start, sampling.SamplerSettings(**{**SETTINGS, "cfg": 3.0}))[0][
+            "samples"
+        ]
 
     errors = {
         "CUDA": torch.OutOfMemoryError("CUDA out of memory"),

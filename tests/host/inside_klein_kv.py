@@ -67,7 +67,9 @@ class Klein:
         settings = {"seed": SEED, "steps": steps, "guidance": 0, "cfg": cfg, "strength": 1.0, "time_limit": 0}
         empty = {"samples": torch.zeros(count, 128, 4, 6)}
         model, positive = model or self.model, positive or self.positive
-        return sampling.sample(model, positive, negative or self.empty, empty, **settings)[0]["samples"]
+        return sampling.sample(model, positive, negative or self.empty, empty, sampling.SamplerSettings(**settings))[0][
+            "samples"
+        ]
 
     def ksampler(self, model, sampler: str) -> torch.Tensor:
         self.seen.clear()

@@ -48,7 +48,9 @@ def write(name: str, weights: dict[str, torch.Tensor], metadata: dict[str, str] 
 def draw(model, clip) -> torch.Tensor:
     """Latents in model space of one picture."""
     conditioning, _ = prompt_encoding.encode_prompts(clip, [(PROMPT, PROMPT)], 0)
-    out, _ = sampling.sample(model, conditioning, None, {"samples": torch.zeros(1, 16, 8, 8)}, **SETTINGS)
+    out, _ = sampling.sample(
+        model, conditioning, None, {"samples": torch.zeros(1, 16, 8, 8)}, sampling.SamplerSettings(**SETTINGS)
+    )
     return (out["samples"] - 0.1159) * 0.3611
 
 

@@ -41,7 +41,9 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def draw(model, text) -> torch.Tensor:
-    return sampling.sample(model, text, None, {"samples": torch.zeros(1, 16, 8, 8)}, **SETTINGS)[0]["samples"]
+    return sampling.sample(
+        model, text, None, {"samples": torch.zeros(1, 16, 8, 8)}, sampling.SamplerSettings(**SETTINGS)
+    )[0]["samples"]
 
 
 def encode(clip) -> list:

@@ -94,7 +94,11 @@ class Walk:
         if hooks is not None:
             positive = comfy.hooks.set_hooks_for_conditioning(positive, hooks)
         out, _ = sampling.sample(
-            patcher or self.patcher, positive, None, {"samples": torch.zeros(1, 16, 8, 8)}, **SETTINGS
+            patcher or self.patcher,
+            positive,
+            None,
+            {"samples": torch.zeros(1, 16, 8, 8)},
+            sampling.SamplerSettings(**SETTINGS),
         )
         return out["samples"]
 

@@ -36,17 +36,11 @@ ROOMS = (
 )
 BACKWARDS: set[tuple[str, str]] = set()  # (module, module of a later room that it imports)
 LONG_FILES: dict[str, int] = {}
-LONG_FUNCTIONS = {
-    "host/blending.py:into_scene": 76,
-}
+LONG_FUNCTIONS: dict[str, int] = {}
 MANY_PARAMETERS = {
-    "host/blending.py:into_scene": 14,
     "host/clip_socket.py:generate": 10,  # ComfyUI's signature
     "host/clip_socket.py:tokenize_with_weights": 9,  # ComfyUI's signature
-    "host/sampling.py:sample": 10,
-    "studio/api/draw.py:_photos": 9,
-    "studio/output/saving.py:save": 9,
-    "studio/sampling/pipeline.py:sample": 12,
+    "studio/sampling/pipeline.py:sample": 12,  # the Python core's own signature
 }
 
 

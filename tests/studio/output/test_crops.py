@@ -110,7 +110,7 @@ def test_layout_and_mask_guide_every_picture_of_a_batch(tmp_path):
     masks = torch.zeros(2, 480, 640)
     masks[0, 100:200, 600:640] = 1
     wishes = saving.Wishes(also_formats=("9:16 story, reel", "1:1 feed"))
-    saved, notes = saving.save(image, tmp_path, wishes, {}, layout=LAYOUT.to_json(), mask=masks)
+    saved, notes = saving.save(image, tmp_path, wishes, {}, keep=saving.Keep(LAYOUT.to_json(), masks))
     assert [one.path for one in saved] == [
         "Storefront_00001_.png",
         "Storefront_9x16-story-reel_00001_.png",
@@ -127,7 +127,13 @@ def test_layout_and_mask_guide_every_picture_of_a_batch(tmp_path):
 @pytest.mark.parametrize("layout", [LAYOUT.on(640, 480), "{", 5, {"canvas": None}])
 def test_a_layout_of_another_shape_is_refused_by_name(tmp_path, layout):
     with pytest.raises(InputError, match="layout"):
-        saving.save(torch.zeros(1, 100, 100, 3), tmp_path, saving.Wishes(also_formats=("1:1 feed",)), {}, layout=layout)
+        saving.save(
+            torch.zeros(1, 100, 100, 3),
+            tmp_path,
+            saving.Wishes(also_formats=("1:1 feed",)),
+            {},
+            keep=saving.Keep(layout),
+        )
 
 
 def test_the_same_twice_is_written_once(tmp_path):
