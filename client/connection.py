@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SUBFOLDER = "storefront"  # of ComfyUI's input folder, for what is uploaded
 CONNECT, SILENCE = 30, 60  # seconds that a connection may take to come about, and an answer to go on
 AWAY = (502, 503, 504)  # what a proxy answers while the server behind it is down
-LOOK = 5  # seconds without news of a prompt, after which the history is asked
+HISTORY_INTERVAL = 5  # seconds without news of a prompt, after which the history is asked
 STOPPING = 5  # seconds that a cancelled prompt is waited for
 LEAVING = 10  # seconds that cancelling may take where nobody waits for the prompt any more
 LARGEST_MESSAGE = 256 * 2**20  # bytes; previews come over the same WebSocket
@@ -161,14 +161,14 @@ class Job:
         """Pass on progress until this prompt has ended or nothing was heard of it for a while; False: the line is dead."""
         import aiohttp
 
-        deadline = time.monotonic() + LOOK
+        deadline = time.monotonic() + HISTORY_INTERVAL
         while True:
             try:
                 message = await asyncio.wait_for(socket.receive(), max(0.0, deadline - time.monotonic()))
             except asyncio.TimeoutError:
                 return not socket.closed
             if message.type == aiohttp.WSMsgType.BINARY:  # a preview; they go to this prompt's client alone
-                deadline = time.monotonic() + LOOK
+                deadline = time.monotonic() + HISTORY_INTERVAL
                 continue
             if message.type != aiohttp.WSMsgType.TEXT:
                 return False
@@ -176,7 +176,7 @@ class Job:
             data = news.get("data") or {}
             if data.get("prompt_id") != self.prompt_id:  # the queue's length, which a busy server tells all the time
                 continue
-            deadline = time.monotonic() + LOOK
+            deadline = time.monotonic() + HISTORY_INTERVAL
             kind = news.get("type")
             if kind == "progress" and progress is not None and data.get("node") is not None:
                 progress(Step(data["node"], self.workflow.title(data["node"]), data["value"], data["max"]))

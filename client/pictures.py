@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     Picture: TypeAlias = "str | Path | bytes | Image.Image"
 
 IN_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that a PNG keeps
-SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
+SUFFIX_OF = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
 
 
 def file_of(name: str, picture: Picture) -> tuple[bytes, str]:
     """A picture's bytes and the suffix of their format. Raises InputError for a file that cannot be read, or is no picture."""
     content = _content(name, picture)
-    suffix = next((suffix for start, suffix in SUFFIXES.items() if content.startswith(start)), None)
+    suffix = next((suffix for start, suffix in SUFFIX_OF.items() if content.startswith(start)), None)
     if suffix is None:
         shown = str(picture) if isinstance(picture, (str, Path)) else f"{len(content)} bytes"
         raise InputError(name, shown, "a PNG, JPEG, WebP, GIF or BMP picture")

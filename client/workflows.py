@@ -21,8 +21,8 @@ from typing import Any
 from ..studio.errors import InputError
 
 FOLDER = Path(__file__).parent.parent / "workflows"
-PICTURES = ("picture", "pictures")
-WAYS = ("value", "lines", "longest line", *PICTURES)
+PICTURE_KINDS = ("picture", "pictures")
+WAYS = ("value", "lines", "longest line", *PICTURE_KINDS)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Parameter:
     def takes(self) -> str:
         """What to give: "picture", "pictures", "lines", or "value"."""
         ways = set(self.sets.values())
-        return next((way for way in (*PICTURES, "lines") if way in ways), "value")
+        return next((way for way in (*PICTURE_KINDS, "lines") if way in ways), "value")
 
 
 @dataclass(frozen=True)

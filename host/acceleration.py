@@ -14,11 +14,11 @@ from comfy_execution.utils import get_executing_context
 
 from ..studio.errors import InputError, require_number
 from ..studio.sampling import acceleration
-from ..studio.sampling.acceleration import Run, Settings
+from ..studio.sampling.acceleration import AccelerationSettings, SamplingRun
 from . import fp8_matmul, progress, report, sampling, vae_socket
 from .model_socket import DiffusersModel
 
-LARGEST_BATCH, LONGEST_PROMPT = 64, 4096
+LARGEST_BATCH, MOST_WARM_UP_TOKENS = 64, 4096
 _KEY = "storefront acceleration"
 
 
@@ -30,7 +30,7 @@ def matmuls() -> list[str]:
     return acceleration.matmuls(mm.get_torch_device())
 
 
-def accelerate(model: Any, settings: Settings) -> Any:
+def accelerate(model: Any, settings: AccelerationSettings) -> Any:
     """A clone of a MODEL of ours with these settings instead of any that an earlier node gave it.
 
     Raises InputError for a stock MODEL and for what the model or the machine cannot do.
@@ -83,7 +83,7 @@ def warm_up(model: Any, width: int, height: int, batch_size: int, tokens: int) -
         if side < 16 or side % 16:
             raise InputError(name, side, "a multiple of 16")
     require_number("batch_size", batch_size, 1, LARGEST_BATCH)
-    require_number("tokens", tokens, 0, LONGEST_PROMPT)
+    require_number("tokens", tokens, 0, MOST_WARM_UP_TOKENS)
     latent = torch.zeros(batch_size, family.latent_channels, height // cell, width // cell)
     prompt = inner.blank_prompt(tokens or family.max_tokens, latent)
     started = time.monotonic()
@@ -101,9 +101,9 @@ def warm_up(model: Any, width: int, height: int, batch_size: int, tokens: int) -
 class _Accelerator:
     """What ComfyUI calls around a sampling run, around each noise level, and around each call of the model."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: AccelerationSettings):
         self.settings = settings
-        self._run: Run | None = None
+        self._run: SamplingRun | None = None
         self._compile_failure = ""
 
     def sample(self, executor: Any, noise: Any, latent_image: Any, sampler: Any, sigmas: torch.Tensor, *rest, **more):
@@ -125,7 +125,9 @@ class _Accelerator:
         outer = self._run
         try:
             with contextlib.ExitStack() as undo:
-                if self.settings.matmul == acceleration.FP8:  # before compiling, which is of what the layers do then
+                if (
+                    self.settings.matmul == acceleration.FP8_MATMUL
+                ):  # before compiling, which is of what the layers do then
                     undo.enter_context(fp8_matmul.multiplying(velocity))
                 self._run = undo.enter_context(
                     acceleration.running(velocity, self.settings, sigmas, self._compile_failure)
@@ -137,7 +139,7 @@ class _Accelerator:
         finally:
             self._run = outer
 
-    def _tell(self, run: Run) -> None:
+    def _tell(self, run: SamplingRun) -> None:
         """Under the node that samples: it is the one that ran."""
         context = get_executing_context()
         node_id = context.node_id if context is not None else None

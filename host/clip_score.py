@@ -21,11 +21,11 @@ PATHS = ("clip_vision", "text_encoders")  # ComfyUI's names for them
 FILES = (
     "config.json model.safetensors preprocessor_config.json tokenizer.json tokenizer_config.json vocab.json merges.txt"
 )
-HINT = (
+WHERE_TO_GET = (
     "no CLIP score: there is no whole CLIP model in transformers' layout in models/clip_vision; to get one: hf download "
     f"openai/clip-vit-large-patch14 {FILES} --local-dir ComfyUI/models/clip_vision/clip-vit-large-patch14"
 )
-BOTH = "no CLIP score: it wants both, image and prompt"
+NEEDS_BOTH = "no CLIP score: it wants both, image and prompt"
 MEMORY = "no CLIP score: there was not enough memory for it"
 
 
@@ -47,8 +47,8 @@ def judge(images: list[Any] | None, prompts: list[Any] | None, node_id: str | No
     if not pictures and not any(texts):
         return Judged(None, [])
     if not pictures or not texts or not all(texts):
-        report.note(BOTH, node_id)
-        return Judged(None, [BOTH])
+        report.note(NEEDS_BOTH, node_id)
+        return Judged(None, [NEEDS_BOTH])
     with report.stage("CLIP score"):
         found, fallbacks = _score(pictures, texts * len(pictures) if len(texts) == 1 else texts)
     for note in fallbacks:
@@ -91,10 +91,12 @@ def _score(pictures: list[torch.Tensor], texts: list[str]) -> tuple[score.Score 
             if not mm.is_oom(error):
                 raise
             return None, [*notes, MEMORY]
-    return None, [*notes, HINT]
+    return None, [*notes, WHERE_TO_GET]
 
 
-def _under_management(clip: score.Clip, pictures: list[torch.Tensor], words: list[score.Words]) -> list[float]:
+def _under_management(
+    clip: score.ClipModel, pictures: list[torch.Tensor], words: list[score.TokenizedText]
+) -> list[float]:
     """ComfyUI makes the room, and has it back at the end. Listens for Cancel before each batch."""
     device = mm.text_encoder_device()
     patcher = memory.patcher_of_transformers(clip.model, device, mm.text_encoder_offload_device())

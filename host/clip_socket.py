@@ -141,7 +141,7 @@ class TextEncoders(torch.nn.Module):
             )
         if presence_penalty:
             raise InputError("presence_penalty", presence_penalty, "0: transformers knows repetition_penalty only")
-        how = encode.Writing(
+        how = encode.GenerationOptions(
             max_length, (seed or 0) % 2**64, do_sample, temperature, top_k, top_p, min_p, repetition_penalty
         )
         return self.studio.write(tokens, how, self._execution_device, check_cancel)

@@ -20,16 +20,16 @@ from ..studio import atomic
 from ..studio.errors import InputError
 from ..studio.layout import advise
 from ..studio.layout.layout import Layout
-from ..studio.layout.wishes import Wishes
+from ..studio.layout.options import LayoutOptions
 from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
-from ..studio.prompt.writers import MOST_NEW_TOKENS, TRIES, Writer, WriterError
+from ..studio.prompt.writers import MOST_NEW_TOKENS, WRITING_ATTEMPTS, Writer, WriterError
 from . import fingerprints, owner, user_files
 from .progress import check_cancel
 
 log = logging.getLogger(__name__)
 
 NONE = "none"
-MOST = 50
+MOST_CONNECTIONS = 50
 LARGEST_REQUEST = 16 * 1024  # bytes
 _FIELDS = ("base_url", "model", "key", "allow_private", "seconds")
 _WRITING = threading.Lock()
@@ -123,7 +123,7 @@ def fingerprint(name: Any, node_id: str) -> str:
 
 
 def advised(
-    name: str, background: Any, layout: Layout, headline: str, wishes: Wishes, node_id: str
+    name: str, background: Any, layout: Layout, headline: str, options: LayoutOptions, node_id: str
 ) -> tuple[Layout, list[str]]:
     """The layout with a vision model's boxes and a note on who placed them; as it is without a connection.
 
@@ -143,9 +143,9 @@ def advised(
         messages: list[dict[str, Any]] = [{"role": "system", "content": told}, {"role": "user", "content": content}]
         return chat(connection, messages, 0, MOST_NEW_TOKENS, check_cancel)
 
-    for _ in range(TRIES):
+    for _ in range(WRITING_ATTEMPTS):
         try:
-            return advise.advised(background, layout, headline, wishes, ask), [f"placed by connection {name!r}"]
+            return advise.advised(background, layout, headline, options, ask), [f"placed by connection {name!r}"]
         except advise.AdviceError as error:
             wrong.append(str(error))
         except WriterError as error:
@@ -222,8 +222,8 @@ async def _put(request: web.Request) -> web.Response:
         with _WRITING:
             entries = _entries()
             entries[name] = _replaced(name, entries.get(name), body)
-            if len(entries) > MOST:
-                raise InputError("name", name, f"at most {MOST} connections")
+            if len(entries) > MOST_CONNECTIONS:
+                raise InputError("name", name, f"at most {MOST_CONNECTIONS} connections")
             _write(entries)
     except InputError as error:
         return _refused(str(error), 400)

@@ -40,13 +40,13 @@ def require_upsampler(name: str) -> None:
         find_upsampler(name)
 
 
-def flux3_caption(order: flux3.Order, upsampler: str, most_tokens: int) -> str:
+def flux3_caption(request: flux3.CaptionRequest, upsampler: str, most_tokens: int) -> str:
     """The caption that FLUX.3 is given, written by its prompt upsampler; "none": the table of boxes alone behind the prompt."""
     require_number("max_tokens", most_tokens, 1, MOST_CAPTION_TOKENS)
     if upsampler == NONE:
-        return flux3.caption(order)
+        return flux3.caption(request)
     folder = find_upsampler(upsampler)
     import transformers
 
     opened = open_folder("upsampler", upsampler, folder, getattr(transformers, UPSAMPLER), transformers.AutoProcessor)
-    return flux3.upsample(order, opened, opened.reader, most_tokens)
+    return flux3.upsample(request, opened, opened.reader, most_tokens)

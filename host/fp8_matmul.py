@@ -43,6 +43,6 @@ def _forward(
         layer, dtype=layer.weight.dtype, device=input.device, bias_dtype=input.dtype, offloadable=True
     )
     scale = layer.stored.scale if hasattr(layer, "stored") else None  # type: ignore[union-attr]
-    out = fp8.linear(input, raw.view(fp8.KIND), scale, bias)
+    out = fp8.linear(input, raw.view(fp8.FP8_DTYPE), scale, bias)
     comfy.ops.uncast_bias_weight(layer, raw, bias, stream)
     return out

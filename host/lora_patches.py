@@ -267,12 +267,12 @@ class Magnitude(WeightAdapterBase):
         added = torch.zeros(weight.shape, dtype=intermediate_dtype, device=weight.device)
         added = adapter.calculate_weight(added, key, 1.0, 1.0, None, lambda a: a, intermediate_dtype, None)
         before = weight.to(intermediate_dtype)
-        turned = before + function(added)
+        merged = before + function(added)
         magnitude = mm.cast_to_device(magnitude, weight.device, intermediate_dtype)
         rows = magnitude.shape[1] == 1
-        length = torch.linalg.vector_norm(turned, dim=1 if rows else 0, keepdim=True).clamp_min(1e-12)
+        length = torch.linalg.vector_norm(merged, dim=1 if rows else 0, keepdim=True).clamp_min(1e-12)
         scale = (function(magnitude) if rows else magnitude) / length  # the function may change the order of rows
-        weight += (strength * (turned * scale - before)).type(weight.dtype)
+        weight += (strength * (merged * scale - before)).type(weight.dtype)
         return weight
 
 

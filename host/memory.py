@@ -13,8 +13,8 @@ import torch
 from .stored_linear import StoredLinear
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-FP8 = "fp8 storage"
-WEIGHT_DTYPES = ["auto", *DTYPES, FP8]
+FP8_STORAGE = "fp8 storage"
+WEIGHT_DTYPES = ["auto", *DTYPES, FP8_STORAGE]
 
 _OPS = comfy.ops.manual_cast
 _LEAVES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..studio.errors import InputError, ModelFilesError
+from ..studio.errors import InputError, ModelFilesError, require_one_of
 from ..studio.kinds.table import named_editions
 from ..studio.opening import sources
 from ..studio.opening.models import AUTO
@@ -97,8 +97,7 @@ def _is_whole(path: Path, _size: int, _changed: int) -> bool:
 def find(name: str) -> Path:
     """The folder, or the file in `checkpoints`, of a listed whole model."""
     known = {**folders(), **(whole_files() if name.startswith("checkpoints/") else {})}
-    if name not in known:
-        raise InputError("model", name, "one of: " + ", ".join(known))
+    require_one_of("model", name, known)
     return known[name]
 
 

@@ -96,7 +96,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         if isinstance(velocity, Velocity):
             velocity.__class__ = _wrappable(type(velocity))
         self.diffusion_model = velocity
-        self.parts = out_of_memory.Parts()
+        self.parts = out_of_memory.Chunks()
         self.facts = facts
         self.memory_usage_factor_conds = ("ref_latents",)
 

@@ -11,7 +11,7 @@ import comfy
 import comfy.model_management as mm
 import torch
 
-from ..studio.errors import InputError
+from ..studio.errors import require_one_of
 from ..studio.kinds.facts import ModelFacts
 from ..studio.kinds.table import make_velocity
 from ..studio.opening.models import AUTO, Description, ModelFiles, describe
@@ -27,7 +27,7 @@ from .vae_socket import make_vae
 _PUBLISHED = readers_of_comfyui(Path(next(iter(comfy.__path__))))
 
 
-class Opened(NamedTuple):
+class OpenedModel(NamedTuple):
     """`clip` and `vae` are None where none was asked for."""
 
     model: Any  # comfy.model_patcher.ModelPatcher
@@ -44,7 +44,7 @@ class Opened(NamedTuple):
 _OPEN: dict[Hashable, tuple[weakref.ref[Any] | None, ...]] = {}
 
 
-def load_model(name: str, weight_dtype: str) -> Opened:
+def load_model(name: str, weight_dtype: str) -> OpenedModel:
     """MODEL, CLIP and VAE of a listed whole model: a diffusers folder, or a single file that holds everything.
 
     Raises ModelFilesError where it is broken; listens for Cancel between components.
@@ -54,7 +54,7 @@ def load_model(name: str, weight_dtype: str) -> Opened:
 
 def load(
     transformer: str, text_encoder: str, text_encoder_2: str, vae: str, weight_dtype: str, edition: str = AUTO
-) -> Opened:
+) -> OpenedModel:
     """MODEL, CLIP and VAE from files and folders chosen apart.
 
     auto: from where the transformer is; of `edition`: as the weights say. none: not at all; text_encoder_2's auto is none
@@ -78,11 +78,10 @@ def load(
     return _open(ModelFiles(own, texts, chosen("vae", vae, "vae"), edition), weight_dtype)
 
 
-def _open(files: ModelFiles, weight_dtype: str) -> Opened:
+def _open(files: ModelFiles, weight_dtype: str) -> OpenedModel:
     """The sockets of a model, or the same ones where they are in use somewhere: a model is in memory once."""
     described = describe(files)
-    if weight_dtype not in memory.WEIGHT_DTYPES:
-        raise InputError("weight_dtype", weight_dtype, "one of: " + ", ".join(memory.WEIGHT_DTYPES))
+    require_one_of("weight_dtype", weight_dtype, memory.WEIGHT_DTYPES)
     paths = [(path, _changed(path)) for path in described.paths]
     roles = [encoder.kind.role for encoder in described.encoders]
     key = (*paths, *roles, described.vae is None, weight_dtype, files.edition)
@@ -96,10 +95,10 @@ def _open(files: ModelFiles, weight_dtype: str) -> Opened:
     return made
 
 
-def _in_use(sockets: tuple[weakref.ref[Any] | None, ...], described: Description) -> Opened | None:
+def _in_use(sockets: tuple[weakref.ref[Any] | None, ...], described: Description) -> OpenedModel | None:
     alive = [None if socket is None else socket() for socket in sockets]
     gone = any(now is None and socket is not None for now, socket in zip(alive, sockets, strict=True))
-    return None if gone or not sockets else Opened(alive[0], alive[1], alive[2], described)
+    return None if gone or not sockets else OpenedModel(alive[0], alive[1], alive[2], described)
 
 
 def _changed(path: Path) -> int:
@@ -107,7 +106,7 @@ def _changed(path: Path) -> int:
     return max(file.stat().st_mtime_ns for file in files)
 
 
-def _make(described: Description, weight_dtype: str) -> Opened:
+def _make(described: Description, weight_dtype: str) -> OpenedModel:
     stages = Stages(len(described.encoders) + 1 + (described.vae is not None) + 1)
 
     def module(component: Component, dtype: torch.dtype) -> torch.nn.Module:
@@ -124,7 +123,7 @@ def _make(described: Description, weight_dtype: str) -> Opened:
     if described.vae is not None:
         vae = make_vae(module(described.vae, vae_dtype(weight_dtype)), vae_dtype(weight_dtype))
     stages.next()
-    return Opened(model, clip, vae, described)
+    return OpenedModel(model, clip, vae, described)
 
 
 # --- one component after the other: its dtype, its socket ---------------------------------------------------------------
@@ -158,7 +157,7 @@ def clip_of(described: Description, modules: list[torch.nn.Module], dtype: torch
 def model_of(transformer: Any, facts: ModelFacts, preview: dict[str, Any] | None, weight_dtype: str) -> Any:
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
     velocity = make_velocity(memory.adopt(transformer), transformer_dtype(weight_dtype), facts.edition)
-    if weight_dtype == memory.FP8:
+    if weight_dtype == memory.FP8_STORAGE:
         memory.store_as_fp8(velocity)
     model = lora_patches.patcher(DiffusersModel(velocity, facts, preview, None, offload), device, offload)
     if facts.edition.keeps_references:

@@ -47,7 +47,7 @@ class _Whole:
         return self.joined.join([_numbers(part, like, self.key) for part in self.parts])
 
 
-class _Part:
+class _Slice:
     """Some rows of an original weight with its patches, as one of our layers."""
 
     def __init__(self, key: str, joined: Joined, rows: list[int], index: int, merged: list[Any]):
@@ -90,7 +90,7 @@ def cut(model: Any, key: str, merged: list[Any], rows: Mapping[str, int]) -> lis
     if len(keys) == 1 and not joined.swap:
         return [(keys[0], merged)]
     heights = [rows[each] for each in keys]
-    return [(each, [(_NONE, _Part(name, joined, heights, index, merged))]) for index, each in enumerate(keys)]
+    return [(each, [(_NONE, _Slice(name, joined, heights, index, merged))]) for index, each in enumerate(keys)]
 
 
 def _require_kin(model: Any, name: str) -> None:

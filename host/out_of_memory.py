@@ -48,7 +48,7 @@ def retried(call: Callable[[], T], name: str, value: str, wanted: str) -> T:
     raise OutOfMemory(name, value, wanted)
 
 
-class Parts:
+class Chunks:
     """How many rows of a batch a model is given at a time, found out in the course of a run."""
 
     def __init__(self) -> None:

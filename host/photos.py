@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXAMPLE = f"storefront/{examples.NAME}.jpg"  # in the input folder, so that every editor and client can show it
+EXAMPLE = f"storefront/{examples.DEFAULT_PHOTO}.jpg"  # in the input folder, so that every editor and client can show it
 
 
 def put_example() -> None:
@@ -30,7 +30,7 @@ def put_example() -> None:
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(examples.file(examples.NAME), target)
+        shutil.copyfile(examples.file(examples.DEFAULT_PHOTO), target)
     except OSError as error:  # a read-only folder: `load` reads the pack's own file
         log.info("Storefront: the example photo is not shown in the editor (%s)", error)
 
@@ -60,7 +60,7 @@ def find(image: str) -> Path:
     if path.is_file():
         return path
     if image == EXAMPLE:
-        return examples.file(examples.NAME)
+        return examples.file(examples.DEFAULT_PHOTO)
     raise InputError("image", image, "a picture in ComfyUI's input folder: drop it on the node, or upload it first")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..studio.errors import InputError
 from ..studio.prompt import advert, presets
-from ..studio.prompt.writers import CONNECTION, IN_LINE, LOCAL_MODEL, OFF, OWN_ENCODER, Choice
+from ..studio.prompt.writers import CONNECTION, IN_LINE, LOCAL_MODEL, OFF, OWN_ENCODER, WriterChoice
 from . import connections, fingerprints, preset_library, user_files
 from .clip_writer import EncoderWriter, reads_korean
 from .connections import NONE
@@ -17,12 +17,12 @@ from .folder_writer import FolderWriter
 from .language_models import find_folder, folder_identity
 
 
-def compose(order: advert.Order, clip: Any, local_model: str, connection: str, node_id: str) -> advert.Advert:
+def compose(brief: advert.AdBrief, clip: Any, local_model: str, connection: str, node_id: str) -> advert.Advert:
     """`advert.compose` with what stands in this ComfyUI."""
     made = advert.compose(
-        order, preset_library.library(), choices(order.translate, clip, local_model, connection), reads_korean(clip)
+        brief, preset_library.library(), choices(brief.translate, clip, local_model, connection), reads_korean(clip)
     )
-    if order.translate != OFF and made.report["written_by"] == OFF:
+    if brief.translate != OFF and made.report["written_by"] == OFF:
         fingerprints.substituted(node_id)
     return made
 
@@ -40,7 +40,7 @@ def fingerprint(translate: Any, local_model: Any, connection: Any, node_id: str)
     return fingerprints.of(seen, node_id)
 
 
-def choices(translate: str, clip: Any, local_model: str, connection: str) -> list[Choice]:
+def choices(translate: str, clip: Any, local_model: str, connection: str) -> list[WriterChoice]:
     """The writers that are at hand, in line from the one asked for.
 
     Raises InputError where the one asked for is not wired or not named; nothing is opened yet.
@@ -55,17 +55,17 @@ def choices(translate: str, clip: Any, local_model: str, connection: str) -> lis
             CONNECTION: ("connection", "a connection, set up in ComfyUI's settings under Storefront"),
         }[translate]
         raise InputError(name, NONE, f"{wanted}, since translate is {translate!r}")
-    line: list[Choice] = []
+    line: list[WriterChoice] = []
     for name in IN_LINE[IN_LINE.index(translate) :]:
         if not wired[name]:
             continue
         if name == OWN_ENCODER:
-            line.append(Choice(name, _identity(clip), EncoderWriter(clip)))
+            line.append(WriterChoice(name, _identity(clip), EncoderWriter(clip)))
         elif name == LOCAL_MODEL:
             folder = find_folder(local_model)
-            line.append(Choice(name, folder_identity(folder), FolderWriter(local_model, folder)))
+            line.append(WriterChoice(name, folder_identity(folder), FolderWriter(local_model, folder)))
         else:
-            line.append(Choice(name, *connections.writer(connection)))
+            line.append(WriterChoice(name, *connections.writer(connection)))
     return line
 
 

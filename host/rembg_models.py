@@ -13,7 +13,7 @@ import folder_paths
 import torch
 
 from ..studio.errors import InputError
-from ..studio.layout.subject import Remembered
+from ..studio.layout.subject import SaliencyCache
 from ..studio.packages import PackageError
 from ..studio.product import cutout, matting, networks, rembg_mattes
 from .progress import check_cancel
@@ -160,7 +160,7 @@ def _ask_bundled(picture: torch.Tensor) -> torch.Tensor:
     return networks.saliency(session, picture)
 
 
-_SUBJECTS = Remembered(_ask_bundled)
+_SUBJECTS = SaliencyCache(_ask_bundled)
 
 
 def _providers(device: Any) -> list[Any]:

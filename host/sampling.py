@@ -169,10 +169,10 @@ def _row(tensor: torch.Tensor, index: int) -> torch.Tensor:
 
 
 # In a LATENT of several prompts: how many pictures each has. batch_index is then prompt * that + picture.
-PICTURES = "storefront_pictures"
+PICTURES_KEY = "storefront_pictures"
 
 
-class _Rows(NamedTuple):
+class _BatchRows(NamedTuple):
     """Which prompt and which picture of it each row is."""
 
     prompts: list[int]
@@ -191,10 +191,10 @@ class _Rows(NamedTuple):
             return {} if plain else {"batch_index": list(self.pictures)}
         each = max(self.pictures) + 1
         indexes = [prompt * each + picture for prompt, picture in zip(self.prompts, self.pictures, strict=True)]
-        return {"batch_index": indexes, PICTURES: each}
+        return {"batch_index": indexes, PICTURES_KEY: each}
 
 
-def _rows_of(latent: dict[str, Any], count: int, prompts: int) -> _Rows:
+def _rows_of(latent: dict[str, Any], count: int, prompts: int) -> _BatchRows:
     """Rows of a LATENT of `count` pictures under so many prompts.
 
     A LATENT that our sampler made of several prompts has a row for each already; every other is drawn for each prompt.
@@ -203,16 +203,18 @@ def _rows_of(latent: dict[str, Any], count: int, prompts: int) -> _Rows:
     indexes = list(range(count)) if given is None else list(given)
     if len(indexes) != count:
         raise InputError("latent", f"a batch_index of {len(indexes)} for {count} pictures", "one for each picture")
-    each = latent.get(PICTURES)
+    each = latent.get(PICTURES_KEY)
     if each:
-        known = _Rows([index // each for index in indexes], [index % each for index in indexes], prompts)
+        known = _BatchRows([index // each for index in indexes], [index % each for index in indexes], prompts)
         if prompts == 1 or max(known.prompts) < prompts:
             return known
     every = range(prompts)
-    return _Rows([prompt for prompt in every for _ in indexes], [index for _ in every for index in indexes], prompts)
+    return _BatchRows(
+        [prompt for prompt in every for _ in indexes], [index for _ in every for index in indexes], prompts
+    )
 
 
-def _pictures(model: Any, facts: ModelFacts, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, _Rows]:
+def _pictures(model: Any, facts: ModelFacts, latent: dict[str, Any], prompts: int) -> tuple[torch.Tensor, _BatchRows]:
     """Raw latents [rows, C, H, W] and what each row is."""
     samples = latent["samples"]
     if not isinstance(samples, torch.Tensor) or samples.is_nested or samples.ndim != 4 or 0 in samples.shape:
@@ -251,7 +253,7 @@ def _patched_schedule(model: Any, facts: ModelFacts) -> tuple[Mapping[str, Any],
     )
 
 
-def _prepared(name: str, conditioning: list, guidance: float, rows: _Rows) -> list:
+def _prepared(name: str, conditioning: list, guidance: float, rows: _BatchRows) -> list:
     """One row for each picture, with the guidance of those that bring none of their own."""
     prepared, prompts = [], _batch_of(name, conditioning)
     for sequence, options in conditioning:
@@ -265,7 +267,7 @@ def _prepared(name: str, conditioning: list, guidance: float, rows: _Rows) -> li
     return node_helpers.conditioning_set_values(prepared, {})
 
 
-def _for_rows(name: str, tensor: torch.Tensor, rows: _Rows) -> torch.Tensor:
+def _for_rows(name: str, tensor: torch.Tensor, rows: _BatchRows) -> torch.Tensor:
     """The prompt of each row; of a batch of another size as many rows each as come out even, else InputError."""
     size, count = tensor.shape[0], len(rows.prompts)
     if size == rows.of:

@@ -15,11 +15,11 @@ from ..studio.output import saving
 from ..studio.output.encode import on_white
 from . import progress, report
 
-SEEDS = ("seed", "noise_seed")
+SEED_INPUTS = ("seed", "noise_seed")
 
 
 def save(
-    image: Any, wishes: saving.Wishes, hidden: Any, *, embed_workflow: bool, layout: Any, mask: Any
+    image: Any, options: saving.SaveOptions, hidden: Any, *, embed_workflow: bool, layout: Any, mask: Any
 ) -> tuple[list[saving.Saved], list[str]]:
     """`saving.save` into ComfyUI's output folder. `hidden` brings prompt, extra_pnginfo and unique_id of the node."""
     prompt = hidden.prompt if isinstance(hidden.prompt, Mapping) else {}
@@ -27,7 +27,7 @@ def save(
     saved, notes = saving.save(
         image,
         Path(folder_paths.get_output_directory()),
-        wishes,
+        options,
         embedded(hidden) if embed_workflow else {},
         widget=lambda node, name: widget_of(prompt, node, name),
         values={} if seed is None else {"seed": seed},
@@ -69,7 +69,7 @@ def seed_above(prompt: Mapping[str, Any], node_id: str) -> str | None:
         above = []
         for entry in (prompt[node] for node in level if node in prompt):
             inputs = _mapping(entry, "inputs")
-            for name in SEEDS:
+            for name in SEED_INPUTS:
                 if isinstance(inputs.get(name), int):
                     return str(inputs[name])
             links = [link[0] for link in inputs.values() if isinstance(link, list) and len(link) == 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..studio.scenes import bank
-from ..studio.scenes.choose import AUTO, LIGHTS, PALETTES, SETTINGS, Chosen, Named, Wish, choose
+from ..studio.scenes.choose import AUTO, LIGHT_AZIMUTHS, PALETTES, SETTINGS, Chosen, Named, SceneQuery, choose
 from . import preset_library, user_files
 
 
@@ -26,7 +26,7 @@ def choices() -> dict[str, list[str]]:
     return {
         "setting": [AUTO, *_options(SETTINGS, (scene.setting for scene in known))],
         "palette": [AUTO, *_options(PALETTES, (scene.palette for scene in known))],
-        "light": [AUTO, *LIGHTS],
+        "light": [AUTO, *LIGHT_AZIMUTHS],
         "scene": [AUTO, *scenes],
     }
 
@@ -37,10 +37,10 @@ def _options(table: dict[str, Named], present) -> list[str]:
     return [key for key in table if key in present] + sorted(present - set(table))
 
 
-def chosen(wish: Wish) -> Chosen:
+def chosen(query: SceneQuery) -> Chosen:
     """The scene that suits a wish, and notes for the node's run: wishes not met, folders that could not be used."""
     found = read()
-    scene, notes = choose(found, wish, preset_library.library())
+    scene, notes = choose(found, query, preset_library.library())
     return Chosen(scene, (*notes, *found.problems))
 
 

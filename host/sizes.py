@@ -11,7 +11,7 @@ from server import PromptServer
 from ..studio.canvas import Size, canvas_size
 from ..studio.errors import InputError
 
-FARTHEST = 64  # links; a circle ends here
+MOST_LINKS = 64  # links; a circle ends here
 # Which input's picture or latent a node hands on in the same size.
 HANDS_ON = {
     "StorefrontDecode": "latent",
@@ -44,7 +44,7 @@ def size_behind(node_id: Any, name: str) -> Size | None:
     """The size of what is linked to input `name` of a node of the prompt that is being checked; None: not known yet."""
     prompt = _CHECKED.get() or {}
     inputs = _inputs(prompt, node_id)
-    for _ in range(FARTHEST):
+    for _ in range(MOST_LINKS):
         link = inputs.get(name)
         if not isinstance(link, list) or not link:
             return None

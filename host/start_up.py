@@ -18,14 +18,14 @@ from . import user_files
 
 log = logging.getLogger(__name__)
 
-NAME = "warm_up.json"
-LARGEST = 4 * 1024 * 1024  # bytes
+WARM_UP_FILE = "warm_up.json"
+LARGEST_FILE = 4 * 1024 * 1024  # bytes
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def file() -> Path:
     """Of a system user, as the connections: no route of ComfyUI writes there, so that no visitor's prompt outlives a restart."""
-    return user_files.folder() / NAME
+    return user_files.folder() / WARM_UP_FILE
 
 
 def queue_when_started() -> None:
@@ -59,15 +59,15 @@ async def _queue() -> None:
             if answer.status != 200:
                 raise ValueError(f"ComfyUI refused it: {said[:2000]}")
     except (OSError, ValueError, aiohttp.ClientError, asyncio.TimeoutError) as error:
-        log.warning("Storefront: %s was not queued: %s", NAME, error)
+        log.warning("Storefront: %s was not queued: %s", WARM_UP_FILE, error)
     else:
-        log.info("Storefront: %s is queued.", NAME)
+        log.info("Storefront: %s is queued.", WARM_UP_FILE)
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Raises ValueError for what is no prompt in API format."""
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST} bytes")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"it is larger than {LARGEST_FILE} bytes")
     try:
         prompt = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -16,7 +16,7 @@ from ..studio.weights.stored import ScaledFp8
 from .stored_linear import StoredLinear
 
 
-class _Kept(NamedTuple):
+class _Backup(NamedTuple):
     """An entry of a patcher's `backup`, as ComfyUI reads it."""
 
     weight: torch.Tensor
@@ -121,7 +121,7 @@ class KeepingBytes:
 
     def _put(self, key: str, layer: StoredLinear, raw: torch.Tensor) -> None:
         if key not in self.backup:
-            self.backup[key] = _Kept(layer.weight.to(self.offload_device))
+            self.backup[key] = _Backup(layer.weight.to(self.offload_device))
         comfy.utils.set_attr_param(self.model, key, raw)
 
     def saved(self, key: str) -> torch.Tensor:

@@ -87,9 +87,9 @@ def with_channels_last(vae: Any) -> Any:
         return vae
     if not codec.has_convolutions(module):
         raise InputError("channels", "last", f"auto: {type(module).__name__} has no 2-D convolutions")
-    turned = copy.copy(vae)
-    turned.first_stage_model = _ChannelsLast(module)
-    return turned
+    copied = copy.copy(vae)
+    copied.first_stage_model = _ChannelsLast(module)
+    return copied
 
 
 def _empty_vae() -> comfy.sd.VAE:

@@ -111,7 +111,9 @@ class StorefrontAccelerate(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import acceleration as host
 
-        settings = acceleration.Settings(step_cache, cache_threshold, cache_interval, attention, compile, matmul)
+        settings = acceleration.AccelerationSettings(
+            step_cache, cache_threshold, cache_interval, attention, compile, matmul
+        )
         return io.NodeOutput(host.accelerate(model, settings), host.turn_channels(vae, channels))
 
 
@@ -151,7 +153,7 @@ class StorefrontWarmUp(io.ComfyNode):
                     "tokens",
                     default=0,
                     min=0,
-                    max=host.LONGEST_PROMPT,
+                    max=host.MOST_WARM_UP_TOKENS,
                     optional=True,
                     tooltip="Length of the prompts. 0: the model's longest, which FLUX pads every prompt to.",
                     advanced=True,

@@ -96,8 +96,8 @@ class StorefrontRemoveBackground(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "parts",
-                    options=list(outline.PARTS),
-                    default=outline.LARGEST,
+                    options=list(outline.KEPT_PARTS),
+                    default=outline.LARGEST_PART,
                     optional=True,
                     tooltip="The largest object alone, without mirror images, props and insets beside it; or all objects.",
                 ),
@@ -133,7 +133,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
         feather: float = 0.0,
         straight_edges: int = 0,
         keep_loaded: bool = False,
-        parts: str = outline.LARGEST,
+        parts: str = outline.LARGEST_PART,
         matting: str = "built-in",
     ) -> io.NodeOutput:
         from ..host import progress, rembg_models

@@ -58,7 +58,7 @@ class StorefrontFlux3Prompt(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "max_tokens",
-                    default=flux3.MOST_TOKENS,
+                    default=flux3.MOST_ANSWER_TOKENS,
                     min=1,
                     max=flux3_upsampler.MOST_CAPTION_TOKENS,
                     optional=True,
@@ -91,5 +91,5 @@ class StorefrontFlux3Prompt(io.ComfyNode):
         from ..host import flux3_upsampler
         from ..studio.prompt import flux3
 
-        order = flux3.order(prompt, layout, products, headline, image, product_mask)
-        return io.NodeOutput(flux3_upsampler.flux3_caption(order, upsampler, max_tokens))
+        request = flux3.caption_request(prompt, layout, products, headline, image, product_mask)
+        return io.NodeOutput(flux3_upsampler.flux3_caption(request, upsampler, max_tokens))

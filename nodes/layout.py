@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio import canvas
-from ..studio.layout import wishes
+from ..studio.layout import options
 from .checked import refusal
 
 LAYOUT = io.Custom("STOREFRONT_LAYOUT")
@@ -35,15 +35,15 @@ class StorefrontPlanLayout(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "format",
-                    options=[wishes.AUTO, wishes.AS_PICTURE, *canvas.FORMATS],
-                    default=wishes.AUTO,
+                    options=[options.AUTO, options.AS_PICTURE, *canvas.FORMATS],
+                    default=options.AUTO,
                     tooltip="Which edges stay free of words (a story's name and buttons, a print's trim). auto: by the picture's shape.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "batch",
-                    options=[wishes.EACH, wishes.TOGETHER],
-                    default=wishes.EACH,
+                    options=list(options.BATCHES),
+                    default=options.EACH,
                     optional=True,
                     tooltip="Several products: one box that suits each of them, or side by side on one ground line.",
                     advanced=True,
@@ -51,15 +51,15 @@ class StorefrontPlanLayout(io.ComfyNode):
                 io.Float.Input(
                     "product_scale",
                     default=0,
-                    min=wishes.RANGES["product_scale"][0],
-                    max=wishes.RANGES["product_scale"][1],
+                    min=options.RANGES["product_scale"][0],
+                    max=options.RANGES["product_scale"][1],
                     step=1,
                     optional=True,
                     tooltip="The product's height in % of the picture's; 0 = chosen. Too wide shrinks to fit.",
                 ),
                 io.Combo.Input(
                     "text_side",
-                    options=list(wishes.SIDES),
+                    options=list(options.TEXT_SIDES),
                     default="auto",
                     optional=True,
                     tooltip="The side of the picture that the words take.",
@@ -67,8 +67,8 @@ class StorefrontPlanLayout(io.ComfyNode):
                 io.Float.Input(
                     "margin",
                     default=5,
-                    min=wishes.RANGES["margin"][0],
-                    max=wishes.RANGES["margin"][1],
+                    min=options.RANGES["margin"][0],
+                    max=options.RANGES["margin"][1],
                     step=0.5,
                     optional=True,
                     tooltip="% of the shorter side that stays free at the edges; a format's safe area may ask for more.",
@@ -115,9 +115,9 @@ class StorefrontPlanLayout(io.ComfyNode):
     def _require_fitting(cls, format: str) -> None:
         from ..host import sizes
 
-        wishes.Wishes(format=format)
+        options.LayoutOptions(format=format)
         if size := sizes.size_behind(cls.hidden.unique_id, "background"):
-            wishes.require_shape("background", format, size.width, size.height)
+            options.require_shape("background", format, size.width, size.height)
 
     @classmethod
     def fingerprint_inputs(cls, connection="none", **_) -> str:
@@ -130,7 +130,7 @@ class StorefrontPlanLayout(io.ComfyNode):
         cls,
         background,
         headline: str = "",
-        format: str = wishes.AUTO,
+        format: str = options.AUTO,
         product_mask=None,
         connection: str = "none",
         scene_layout=None,
@@ -140,7 +140,7 @@ class StorefrontPlanLayout(io.ComfyNode):
         from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
 
-        wish = wishes.Wishes(format=format, **wished)
+        wish = options.LayoutOptions(format=format, **wished)
         layout = plan_pictures(background, product_mask, headline, wish, scene_layout, rembg_models.find_subject)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
         progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)

@@ -37,7 +37,7 @@ class StorefrontSaveImage(io.ComfyNode):
                 io.Image.Input("image"),
                 io.Combo.Input(
                     "kind",
-                    options=list(saving.KINDS),
+                    options=list(saving.SAVE_KINDS),
                     default=saving.FINAL,
                     tooltip="origin: the untouched scene, in the folder origin.",
                     optional=True,
@@ -52,7 +52,7 @@ class StorefrontSaveImage(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "naming",
-                    options=list(saving.NAMINGS),
+                    options=list(saving.NAMING_SCHEMES),
                     default=saving.TEMPLATE,
                     optional=True,
                     tooltip="content: named by its pixels (SHA-256), in the folder of filename; the same is kept once.",
@@ -136,8 +136,8 @@ class StorefrontSaveImage(io.ComfyNode):
         from ..host import saving as host
 
         encoding = encode.Encoding(format, quality, dpi, bleed_mm)
-        wishes = saving.Wishes(kind, filename, naming, encoding, saving.formats_of(also_formats))
-        saved, notes = host.save(image, wishes, cls.hidden, embed_workflow=embed_workflow, layout=layout, mask=mask)
+        options = saving.SaveOptions(kind, filename, naming, encoding, saving.formats_of(also_formats))
+        saved, notes = host.save(image, options, cls.hidden, embed_workflow=embed_workflow, layout=layout, mask=mask)
         progress.fell_back(notes, cls.hidden.unique_id)
         return io.NodeOutput("\n".join(one.path for one in saved), image, ui=host.shown(saved))
 

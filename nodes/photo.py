@@ -30,7 +30,7 @@ class StorefrontExamplePhoto(io.ComfyNode):
                 io.Combo.Input(
                     "photo",
                     options=examples.photo_names(),
-                    default=examples.NAME,
+                    default=examples.DEFAULT_PHOTO,
                     optional=True,
                     tooltip="Older name of image.",
                     extra_dict={"hidden": True},
@@ -67,7 +67,7 @@ class StorefrontExamplePhoto(io.ComfyNode):
         return photos.fingerprint(photos.EXAMPLE if image is None else image)
 
     @classmethod
-    def execute(cls, photo: str = examples.NAME, image: str | None = None) -> io.NodeOutput:
+    def execute(cls, photo: str = examples.DEFAULT_PHOTO, image: str | None = None) -> io.NodeOutput:
         from ..host import photos
 
         if image in (None, photos.EXAMPLE):

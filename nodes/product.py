@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio import canvas
-from ..studio.layout import wishes
+from ..studio.layout import options
 from ..studio.product import place, shadow
 from .layout import LAYOUT
 
@@ -36,8 +36,8 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 LAYOUT.Input("layout", optional=True, tooltip="Where Plan Layout wants the product."),
                 io.Combo.Input(
                     "batch",
-                    options=[wishes.EACH, wishes.TOGETHER],
-                    default=wishes.EACH,
+                    options=list(options.BATCHES),
+                    default=options.EACH,
                     optional=True,
                     tooltip="A catalogue: one picture for each product. Or all products side by side in one picture.",
                     advanced=True,
@@ -64,7 +64,7 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 io.Boolean.Input(
                     "flip", default=False, optional=True, tooltip="Left and right exchanged.", advanced=True
                 ),
-                io.Combo.Input("shadow", options=list(shadow.KINDS), default=shadow.BOTH, optional=True),
+                io.Combo.Input("shadow", options=list(shadow.SHADOW_KINDS), default=shadow.BOTH, optional=True),
                 _number("shadow_opacity", 0.6, 0.05, "How dark."),
                 _number("shadow_softness", 0.5, 0.05, "0 = hard sun, 1 = overcast."),
                 io.Combo.Input(
@@ -89,21 +89,20 @@ class StorefrontPlaceProduct(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, background, product, product_mask, layout=None, batch: str = wishes.EACH, **placement
+        cls, background, product, product_mask, layout=None, batch: str = options.EACH, **placement
     ) -> io.NodeOutput:
         from ..host import progress
-        from ..studio.errors import InputError
+        from ..studio.errors import require_one_of
         from ..studio.layout.layout import parse
 
-        if batch not in (wishes.EACH, wishes.TOGETHER):
-            raise InputError("batch", batch, f"one of: {wishes.EACH}, {wishes.TOGETHER}")
+        require_one_of("batch", batch, options.BATCHES)
         placed = place.place(
             background,
             product,
             product_mask,
             place.Placement(**placement),
             None if layout is None else parse(layout),
-            together=batch == wishes.TOGETHER,
+            together=batch == options.TOGETHER,
         )
         progress.say_all(list(placed.notes), cls.hidden.unique_id)
         return io.NodeOutput(placed.image, placed.mask, placed.layout, placed.shadow)

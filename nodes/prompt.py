@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..studio.prompt import advert, writers
 from .checked import refusal
 
-TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
+EXAMPLE_TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
 
 
 class StorefrontAdPrompt(io.ComfyNode):
@@ -35,7 +35,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                 io.String.Input(
                     "text",
                     multiline=True,
-                    default=TEXT,
+                    default=EXAMPLE_TEXT,
                     tooltip="What is advertised, as you would say it. Words in quotation marks become the headline.",
                     optional=True,
                 ),
@@ -135,7 +135,7 @@ class StorefrontAdPrompt(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        text: str = TEXT,
+        text: str = EXAMPLE_TEXT,
         trade: str = advert.AUTO,
         style: str = "realistic",
         translate: str = writers.OFF,
@@ -147,7 +147,7 @@ class StorefrontAdPrompt(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import progress, prompt_writers
 
-        order = advert.Order(text, trade, style, translate, seed, glossary)
-        made = prompt_writers.compose(order, clip, local_model, connection, cls.hidden.unique_id)
+        brief = advert.AdBrief(text, trade, style, translate, seed, glossary)
+        made = prompt_writers.compose(brief, clip, local_model, connection, cls.hidden.unique_id)
         progress.say_all([made.headline, *made.notes], cls.hidden.unique_id, made.fallbacks)
         return io.NodeOutput(made.prompt, made.negative, made.headline, made.report_json(), made.scene)

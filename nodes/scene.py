@@ -109,11 +109,11 @@ class StorefrontScene(io.ComfyNode):
         return scenes.fingerprint()
 
     @classmethod
-    def execute(cls, words: str = "", format: str = "1:1 feed", **wishes) -> io.NodeOutput:
+    def execute(cls, words: str = "", format: str = "1:1 feed", **criteria) -> io.NodeOutput:
         from ..host import progress, scenes
         from ..studio.scenes.picture import frame
 
-        scene, notes = scenes.chosen(choose.Wish(words, **wishes))
+        scene, notes = scenes.chosen(choose.SceneQuery(words, **criteria))
         made = frame(scene, format)
         progress.say_all([choose.described(scene), *notes], cls.hidden.unique_id)
         return io.NodeOutput(made.image, made.layout, scene.caption)

@@ -45,7 +45,7 @@ class StorefrontSceneToFormat(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "part",
-                    options=list(backdrop.PARTS),
+                    options=list(backdrop.BACKDROP_PARTS),
                     default=backdrop.AUTO,
                     optional=True,
                     advanced=True,

@@ -14,7 +14,7 @@ from ..studio.text import design, fonts, markup
 from .checked import refusal
 from .layout import LAYOUT
 
-TEXT = "오늘만 [size=150]50%[/size] 할인"
+EXAMPLE_TEXT = "오늘만 [size=150]50%[/size] 할인"
 ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
 
 
@@ -65,7 +65,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                 io.String.Input(
                     "text",
                     multiline=True,
-                    default=TEXT,
+                    default=EXAMPLE_TEXT,
                     tooltip="Markup for parts: [b]..[/b] [size=150]..[/size] [color=#ff3300]..[/color] [weight=900]..[/weight]",
                     optional=True,
                 ),
@@ -191,7 +191,7 @@ class StorefrontTextOverlay(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image, text: str = TEXT, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **wished
+        cls, image, text: str = EXAMPLE_TEXT, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **wished
     ) -> io.NodeOutput:
         from ..host import fonts as installed
         from ..host import progress

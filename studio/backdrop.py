@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .canvas import Size
-from .errors import InputError
+from .errors import require_one_of
 from .scale import covering, softened, stretched
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ FREE_GROUND = Backdrop(
     0.0, 0.25, 2, 3.0
 )  # flux-micro puts a product into every picture; the ground to its left is free
 MINIATURE = 128  # pixels: a picture whose shorter side is less is taken for one of flux-micro's
-AUTO, ALL, GROUND = "auto", "whole picture", "ground at the left edge"
-PARTS = (AUTO, ALL, GROUND)
+AUTO, WHOLE_PICTURE, GROUND_LEFT = "auto", "whole picture", "ground at the left edge"
+BACKDROP_PARTS = (AUTO, WHOLE_PICTURE, GROUND_LEFT)
 
 
 def backdrop(image: torch.Tensor, part: Backdrop, size: Size) -> torch.Tensor:
@@ -43,8 +43,7 @@ def to_size(image: torch.Tensor, size: Size, part: str = AUTO) -> torch.Tensor:
     "whole picture": scaled until it covers the size, the rest cut off at both sides alike. "ground at the left edge": see
     FREE_GROUND. "auto": that for miniatures, all of the picture for others. Raises InputError for another `part`.
     """
-    if part not in PARTS:
-        raise InputError("part", part, "one of: " + ", ".join(PARTS))
-    if part == GROUND or (part == AUTO and min(image.shape[1:3]) < MINIATURE):
+    require_one_of("part", part, BACKDROP_PARTS)
+    if part == GROUND_LEFT or (part == AUTO and min(image.shape[1:3]) < MINIATURE):
         return backdrop(image, FREE_GROUND, size)
     return covering(image, size)

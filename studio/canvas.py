@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import InputError, require_number
+from .errors import InputError, require_number, require_one_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,8 @@ AS_PICTURE = "as the picture"
 
 
 class Size(NamedTuple):
+    """A picture's width and height."""
+
     width: int  # pixels, a multiple of 16
     height: int  # pixels, a multiple of 16
 
@@ -30,10 +32,12 @@ class Box(NamedTuple):
 
     @property
     def right(self) -> int:
+        """x of the first column behind the box."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
+        """y of the first row below the box."""
         return self.y + self.height
 
 
@@ -150,8 +154,7 @@ def canvas_size(format: str, width: int, height: int) -> Size:
             if not SMALLEST <= pixels <= LARGEST:
                 raise InputError(name, pixels, f"{SMALLEST} to {LARGEST} pixels")
         return Size(nearest_multiple(width), nearest_multiple(height))
-    if format not in FORMATS:
-        raise InputError("format", format, "one of: " + ", ".join([CUSTOM, *FORMATS]))
+    require_one_of("format", format, [CUSTOM, *FORMATS])
     return FORMATS[format]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 
-LONGEST = 4000  # characters of a message
+LONGEST_MESSAGE = 4000  # characters of a message
 
 
 class InputError(ValueError):
@@ -22,8 +23,8 @@ class InputError(ValueError):
         shown = "missing" if value is None else "empty" if isinstance(value, str) and not value else repr(value)
         if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log
             shown = f"{shown[:100]}... ({len(shown)} characters)"
-        if len(wanted) > LONGEST:  # what a stranger's file calls things
-            wanted = f"{wanted[:LONGEST]}... ({len(wanted)} characters)"
+        if len(wanted) > LONGEST_MESSAGE:  # what a stranger's file calls things
+            wanted = f"{wanted[:LONGEST_MESSAGE]}... ({len(wanted)} characters)"
         super().__init__(f"`{name}` is {shown}. {cure}" if cure else f"{name} is {shown}. Expected: {wanted}.")
         self.name = name
 
@@ -39,6 +40,23 @@ def require_number(name: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise InputError(name, value, f"a number from {low} to {high}")
     return value
+
+
+def require_one_of(name: str, value: object, allowed: Iterable[str]) -> None:
+    """Raise InputError with the list where `value` is not on it."""
+    choices = list(allowed)
+    if value not in choices:
+        raise InputError(name, value, "one of: " + ", ".join(choices))
+
+
+def require_fields(
+    options: object, choices: Mapping[str, Iterable[str]], ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    """`require_one_of` and `require_number` for attributes of `options`, by their names."""
+    for name, allowed in choices.items():
+        require_one_of(name, getattr(options, name), allowed)
+    for name, (low, high) in ranges.items():
+        require_number(name, getattr(options, name), low, high)
 
 
 def require_unicode(name: str, text: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from .errors import require_one_of
 from .images import from_pil
 
 if TYPE_CHECKING:
     import torch
 
-NAME = "coffee"
+DEFAULT_PHOTO = "coffee"
 _FOLDER = Path(__file__).parent.parent / "workflows" / "assets"
 
 
@@ -22,8 +22,7 @@ def photo_names() -> list[str]:
 
 def file(name: str) -> Path:
     """The file of a bundled photo. Raises InputError for a name that is not in photo_names()."""
-    if name not in photo_names():
-        raise InputError("photo", name, "one of: " + ", ".join(photo_names()))
+    require_one_of("photo", name, photo_names())
     return _FOLDER / f"{name}.jpg"
 
 

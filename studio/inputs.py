@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .errors import InputError, require_unicode
 
-LONGEST_TEXT = 1_000_000  # characters; each node has narrower limits of its own
+LONGEST_INPUT = 1_000_000  # characters; each node has narrower limits of its own
 MOST_BITS = 256  # of a whole number that is shown
 MOST_SHOWN = 12  # options in a message
 
@@ -113,8 +113,8 @@ def _range(wanted: Wanted) -> str:
 def _text(wanted: Wanted, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(wanted.name, described(value), cure="Use text: connect a STRING, or type it.")
-    if len(value) > LONGEST_TEXT:
-        raise InputError(wanted.name, f"{len(value)} characters", cure=f"Use at most {LONGEST_TEXT} characters.")
+    if len(value) > LONGEST_INPUT:
+        raise InputError(wanted.name, f"{len(value)} characters", cure=f"Use at most {LONGEST_INPUT} characters.")
     require_unicode(wanted.name, value)
     return value
 
@@ -147,6 +147,8 @@ WIDGETS: dict[str, Callable[[Wanted, Any], Any]] = {
 
 
 class Socket(NamedTuple):
+    """What a socket accepts: whether a value fits, and what to connect where it does not."""
+
     fits: Callable[[Any], bool]
     cure: str
 

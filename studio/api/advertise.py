@@ -12,8 +12,8 @@ from ..errors import InputError
 from ..images import on_white, read_opaque, read_picture, require_mask
 from ..layout import plan
 from ..layout.layout import Layout, parse
-from ..layout.subject import Remembered
-from ..layout.wishes import AS_PICTURE, Wishes
+from ..layout.options import AS_PICTURE, LayoutOptions
+from ..layout.subject import SaliencyCache
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
 from ..product.place import Placement, place
@@ -46,7 +46,7 @@ class _Style(NamedTuple):
 
     cutter: Cutter
     edges: Edges
-    wishes: Wishes
+    options: LayoutOptions
     placement: Placement
     design: Design
     typeface: Typeface
@@ -144,7 +144,7 @@ def catalogue(
     _require("edges", edges, Edges)
     _require("placement", placement, Placement)
     _require("design", design, Design)
-    wishes = Wishes(
+    options = LayoutOptions(
         format=format, product_scale=product_scale, text_side=text_side, margin=margin, vertical=design.vertical
     )
     layout = None if layout is None else parse(layout)
@@ -154,12 +154,14 @@ def catalogue(
         for photo, _ in pairs:
             if isinstance(photo, str | Path) and not Path(photo).is_file():
                 raise InputError("photo", str(photo), "a file that exists")
-        if not 1 <= len(pairs) <= plan.MOST:
-            raise InputError("photos", f"{len(pairs)} photos", f"1 to {plan.MOST}, or same_place=False for more")
+        if not 1 <= len(pairs) <= plan.MOST_PRODUCTS:
+            raise InputError(
+                "photos", f"{len(pairs)} photos", f"1 to {plan.MOST_PRODUCTS}, or same_place=False for more"
+            )
     ground = _scene(scene, format, Drawing(seed=seed, steps=steps, guidance=guidance), model)
     loaded = as_cutter(cutter)
-    find = Remembered(subject_finder(loaded).find)
-    style = _Style(loaded, edges, wishes, placement, design, _typeface(font, font_folders), find)
+    find = SaliencyCache(subject_finder(loaded).find)
+    style = _Style(loaded, edges, options, placement, design, _typeface(font, font_folders), find)
     if isinstance(pairs, list):
         return _in_one_place(pairs, ground, style, progress)
     return _one_by_one(pairs, ground, layout, style, progress)
@@ -193,7 +195,7 @@ def _in_one_place(
     longest = max((words for _, words in pairs), key=len)
     with clocks[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
-        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.wishes, ground.known, style.find)
+        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.options, ground.known, style.find)
     for (_, words), cut, one in zip(pairs, cuts, clocks):
         yield _finish(cut, words, ground, layout, style, one)
 
@@ -212,7 +214,7 @@ def _one_by_one(
         own = layout
         if own is None:
             with clock.stage("plan"):
-                own = plan.plan_pictures(ground.image, cut.alpha, words, style.wishes, ground.known, style.find)
+                own = plan.plan_pictures(ground.image, cut.alpha, words, style.options, ground.known, style.find)
         yield _finish(cut, words, ground, own, style, clock)
 
 
@@ -238,7 +240,7 @@ def poster_from_photo(
         raise InputError("headline", headline, "words to write")
     clock = StageClock(progress)
     _require("design", design, Design)
-    wishes = Wishes(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
+    options = LayoutOptions(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
     layout = None if layout is None else parse(layout)
     typeface = _typeface(font, font_folders)
     picture = read_opaque("photo", photo)
@@ -246,7 +248,7 @@ def poster_from_photo(
         picture = covering(picture, FORMATS[format])
     if layout is None:
         with clock.stage("plan"):
-            layout = plan.plan_pictures(picture, None, headline, wishes, find=subject_finder().find)
+            layout = plan.plan_pictures(picture, None, headline, options, find=subject_finder().find)
     image = _write(picture, headline, layout, design, typeface, clock)
     return Result(image, clock.report(), layout)
 

@@ -34,7 +34,7 @@ class Drawing:
 
     def __post_init__(self) -> None:
         require_words("negative", self.negative)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < noise.SEEDS:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < noise.SEED_COUNT:
             raise InputError("seed", self.seed, "a whole number from 0 to 2^64 - 1")
         if self.steps is not None:
             if isinstance(self.steps, bool) or not isinstance(self.steps, int):
@@ -46,7 +46,7 @@ class Drawing:
 
     def numbered(self, index: int) -> Drawing:
         """The one for picture `index` of several."""
-        return replace(self, seed=(self.seed + index) % noise.SEEDS)
+        return replace(self, seed=(self.seed + index) % noise.SEED_COUNT)
 
 
 def text_to_image(

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 
 from ..backdrop import FREE_GROUND, WHOLE, Backdrop
-from ..errors import InputError, ModelFilesError
+from ..errors import InputError, ModelFilesError, require_one_of
 from ..kinds.facts import UNKNOWN_LICENCE, Licence
 from ..opening.models import Description, ModelFiles, describe
 from ..opening.sources import Published, readers_of_comfyui, readers_of_folder
@@ -44,6 +44,7 @@ class Model:
 
     @property
     def backdrop(self) -> Backdrop:
+        """The part of its pictures that is free for a product; of a real model the whole picture."""
         return BACKDROPS.get(self.name, WHOLE)
 
 
@@ -98,8 +99,7 @@ def load_model(folder: str | Path | ModelParts | None = None, *, device: str = A
     Raises ModelFilesError for a model that is not whole, InputError for a device that is not there.
     """
     place = device_of(device)
-    if dtype not in (AUTO, *DTYPES):
-        raise InputError("dtype", dtype, "one of: " + ", ".join((AUTO, *DTYPES)))
+    require_one_of("dtype", dtype, (AUTO, *DTYPES))
     described = _described(folder)
     published = folder.published(described) if isinstance(folder, ModelParts) else None
     own = _best_dtype(place) if dtype == AUTO else DTYPES[dtype]
@@ -167,6 +167,7 @@ class Cutter:
 
     @property
     def terms(self) -> str:
+        """The network's licence and what it says about commercial use, in one line."""
         return networks.network(self.name).terms
 
 

@@ -36,12 +36,16 @@ Progress = Callable[[Step], object]
 
 
 class Stage(NamedTuple):
+    """A part of the work and how long it took."""
+
     name: str  # as in Step
     seconds: float
 
 
 @dataclass(frozen=True)
 class Report:
+    """How a picture was made: what took how long, with which seed and model."""
+
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]  # what was cut off or substituted, and under which licences the picture was made
     seed: int | None = None
@@ -49,9 +53,11 @@ class Report:
 
     @property
     def seconds(self) -> float:
+        """All stages together."""
         return sum(stage.seconds for stage in self.stages)
 
     def to_json(self) -> str:
+        """The report as one JSON object, its stages as a list of objects."""
         return json.dumps({**asdict(self), "stages": [stage._asdict() for stage in self.stages]}, ensure_ascii=False)
 
 
@@ -66,6 +72,7 @@ class Result:
     path: Path | None = None  # where it was saved
 
     def to_pil(self) -> Image.Image:
+        """The picture in 8 bits a channel."""
         return to_pil(self.image)[0]
 
     def save(self, path: str | Path) -> Result:
@@ -112,6 +119,7 @@ class StageClock:
         return StageClock(self._progress, index) if index else self
 
     def tell(self, stage: str, done: int, total: int) -> None:
+        """Call `progress` with a `Step`. Whatever it raises ends the work."""
         self._told = (done, total)
         if self._progress is not None:
             self._progress(Step(stage, done, total, self._picture))
@@ -128,8 +136,10 @@ class StageClock:
             self.tell(name, total, total)
 
     def note(self, text: str) -> None:
+        """Add a line to the report, once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def report(self, seed: int | None = None, model: str | None = None) -> Report:
+        """What was recorded so far."""
         return Report(tuple(self._stages), tuple(self.notes), seed, model)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..layout.wishes import AS_PICTURE
+from ..layout.options import AS_PICTURE
 from ..prompt import advert, presets
 from ..scenes import bank
-from ..scenes.choose import AUTO, Wish, choose
+from ..scenes.choose import AUTO, SceneQuery, choose
 from ..scenes.picture import BankPicture, frame
 from .advertise import product_composite
 from .draw import require_several, require_words
@@ -43,7 +43,7 @@ def find_scene(
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise InputError("seed", seed, "a whole number")
     found = bank.read_bank(bank.BUNDLED, *map(Path, scene_folders))
-    chosen = choose(found, Wish(words, trade, setting, palette, light, scene, seed, view), presets.read_library())
+    chosen = choose(found, SceneQuery(words, trade, setting, palette, light, scene, seed, view), presets.read_library())
     return frame(chosen.scene, format, (*chosen.notes, *found.problems))
 
 
@@ -67,6 +67,6 @@ def ad_from_photo(
     if format == AS_PICTURE:
         raise InputError("format", format, "a format with a size")
     if headline is None:
-        headline = advert.compose(advert.Order(words, seed=seed), presets.read_library(), ()).headline
+        headline = advert.compose(advert.AdBrief(words, seed=seed), presets.read_library(), ()).headline
     ground = find_scene(words, format=format, view=view, seed=seed) if scene is None else scene
     return product_composite(photo, ground, headline, format=format, **wishes)

@@ -60,7 +60,7 @@ def _double(forward: Any, replacement: Any, img: Any, txt: Any, rest: dict[str, 
         text, picture = forward(hidden_states=args["img"], encoder_hidden_states=args["txt"], **_changed(rest, args))
         return {"img": picture, "txt": text}
 
-    out = replacement({"img": img, "txt": txt, **_said(rest, options)}, {"original_block": original})
+    out = replacement({"img": img, "txt": txt, **_block_arguments(rest, options)}, {"original_block": original})
     return out["txt"], out["img"]
 
 
@@ -76,11 +76,11 @@ def _single(forward: Any, replacement: Any, img: Any, txt: Any, rest: dict[str, 
         return {"img": torch.cat(parts, dim=1)}
 
     whole = img if txt is None else torch.cat([txt, img], dim=1)
-    out = replacement({"img": whole, **_said(rest, options)}, {"original_block": original})["img"]
+    out = replacement({"img": whole, **_block_arguments(rest, options)}, {"original_block": original})["img"]
     return out if txt is None else (out[:, :length], out[:, length:])
 
 
-def _said(rest: Mapping[str, Any], options: Any) -> dict[str, Any]:
+def _block_arguments(rest: Mapping[str, Any], options: Any) -> dict[str, Any]:
     vec, pe = rest.get("temb"), rest.get("image_rotary_emb")
     return {"vec": vec, "pe": pe, "attn_mask": None, "transformer_options": options}
 
@@ -106,10 +106,10 @@ def _attention(
     def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **more: Any) -> torch.Tensor:
         out, call = dispatch(query, key, value, *args, **more), next(calls)
         kind, index = ("double", call) if call < doubles else ("single", call - doubles)
-        said = {"img_slice": [text_tokens, query.shape[1]], "block_type": kind, "block_index": index}
+        block_options = {"img_slice": [text_tokens, query.shape[1]], "block_type": kind, "block_index": index}
         flat = out.flatten(2)
         for patch in patches:
-            flat = patch(flat, {**options, **said})
+            flat = patch(flat, {**options, **block_options})
         return flat.unflatten(2, out.shape[2:])
 
     module.dispatch_attention_fn = attend

@@ -99,6 +99,7 @@ class ModelFacts:
 
     @property
     def family(self) -> Family:
+        """The family of its edition."""
         return self.edition.family
 
 
@@ -119,6 +120,8 @@ class Widths(NamedTuple):
 
 @dataclass(frozen=True)
 class Licence:
+    """A model's licence, for reports. It is quoted, not judged."""
+
     name: str
     commercial: str  # what it says about advertisements, in one sentence
 

@@ -142,6 +142,8 @@ _LORA["single_blocks.{}.linear1_qkv"] = _LORA["single_blocks.{}.linear1"][:3]  #
 
 
 class Flux1(TransformerKind):
+    """FLUX.1's transformer: dev, schnell, Kontext, Fill, Control and their relatives."""
+
     role = "flux1"
     label = "a FLUX.1 transformer"
     library = "diffusers"
@@ -279,7 +281,7 @@ class FluxVelocity(Velocity):
         begun = places.references(drawn, sizes, given.ref_latents_method or places.OFFSET, 2)
         return [
             places.grid(g.shape[-2] // 2, g.shape[-1] // 2, g.device, place, rope)
-            for g, place in zip(grids, [places.ORIGIN, *begun], strict=True)
+            for g, place in zip(grids, [places.ORIGIN_PLACE, *begun], strict=True)
         ]
 
     @contextlib.contextmanager
@@ -304,10 +306,10 @@ class FluxVelocity(Velocity):
         given = [residual for residual in (control or {}).get(name, ()) if residual is not None]
         if not given:
             return None
-        said = dict(enumerate((control or {})[name]))
+        by_index = dict(enumerate((control or {})[name]))
         rows = []
         for index in range(len(getattr(self.transformer, blocks))):
-            residual = said.get(index)
+            residual = by_index.get(index)
             residual = torch.zeros_like(given[0]) if residual is None else residual
             rows.append(torch.nn.functional.pad(residual.to(tokens), (0, 0, 0, tokens.shape[1] - residual.shape[1])))
         return rows

@@ -135,6 +135,8 @@ ORIGINALS = Originals(_OUTER, _DOUBLE, _SINGLE)
 
 
 class Flux2(TransformerKind):
+    """FLUX.2's transformer: dev and klein."""
+
     role = "flux2"
     label = "a FLUX.2 transformer"
     library = "diffusers"
@@ -235,7 +237,7 @@ class Flux2Velocity(Velocity):
         """Of what is drawn and of its references, each [H * W, 4]."""
         sizes, rope = [g.shape[-2:] for g in grids], places.Rope.of(given.transformer_options)
         method = given.ref_latents_method or places.INDEX
-        begun = [places.ORIGIN, *places.references(sizes[0], sizes[1:], method, 1, REFERENCE_SPACING)]
+        begun = [places.ORIGIN_PLACE, *places.references(sizes[0], sizes[1:], method, 1, REFERENCE_SPACING)]
         return [grid_ids(g, place, rope) for g, place in zip(grids, begun, strict=True)]
 
 

@@ -11,7 +11,7 @@ import torch
 
 from .facts import ChatText, ComfyFacts, Defaults, Edition, Family, ModelFacts, Traits, Widths
 from .flux2 import LATENTS, memory
-from .flux_names import KINDS
+from .flux_names import PARAMETER_KINDS
 from .kind import Config, TransformerKind, whole_number
 from .names import LoraNames, Naming, Rows, Shapes, renamed, same
 from .part import Part, axes_of
@@ -67,15 +67,17 @@ def _rename(shapes: Shapes) -> dict[str, Rows]:
     out = {}
     for name in shapes:
         stem, _, kind = name.rpartition(".")
-        if kind not in KINDS or stem.startswith("repa_projectors."):  # those were for training alone
+        if kind not in PARAMETER_KINDS or stem.startswith("repa_projectors."):  # those were for training alone
             continue
         target = renamed(stem, _ORIGINALS)
         # BFL keeps (shift, scale), diffusers (scale, shift).
-        out[f"{target}.{KINDS[kind]}"] = Rows(name, swap=target == "norm_out.linear")
+        out[f"{target}.{PARAMETER_KINDS[kind]}"] = Rows(name, swap=target == "norm_out.linear")
     return out
 
 
 class Flux3(TransformerKind):
+    """FLUX.3's transformer, base and distilled."""
+
     role = "flux3"
     label = "a FLUX.3 transformer"
     library = "diffusers"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .names import Rows, Shapes, Share, count_rows
 from .part import Part, axes_of
 
-KINDS = {"weight": "weight", "bias": "bias", "scale": "weight"}
+PARAMETER_KINDS = {"weight": "weight", "bias": "bias", "scale": "weight"}
 
 
 LoraTable = dict[str, "tuple[str | Share, ...]"]
@@ -42,10 +42,11 @@ _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
 
 
 def flux_names(shapes: Shapes, originals: Originals) -> dict[str, Rows]:
+    """diffusers' name -> the rows of a weight in an original FLUX file, for every weight that `originals` names."""
     out = {}
     for name, shape in shapes.items():
         stem, _, kind = name.rpartition(".")
-        kind = KINDS.get(kind, "")
+        kind = PARAMETER_KINDS.get(kind, "")
         if not kind:
             continue
         block = _BLOCK.fullmatch(stem)
@@ -71,6 +72,7 @@ def flux_names(shapes: Shapes, originals: Originals) -> dict[str, Rows]:
 
 
 def lora_table(originals: Originals) -> LoraTable:
+    """Original name of a layer -> diffusers' layers that it is made of, for LoRA files. "{}" is a block's number."""
     out: LoraTable = {name: (layer,) for name, layer in originals.outer.items()}
     last = originals.outer[SHIFT_FIRST]
     out[SHIFT_FIRST] = (Share(last, 1, 2), Share(last, 0, 2))

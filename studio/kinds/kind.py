@@ -59,17 +59,20 @@ class TransformerKind(Kind, Protocol):
     stock: tuple[str, ...] = ()  # ComfyUI's own classes of such a model, MODULE.CLASS of its model or of its config
 
     @abstractmethod
-    def widths(self, part: Part) -> Widths: ...
+    def widths(self, part: Part) -> Widths:
+        """Widths of the texts it reads, from the shapes of a file's weights."""
 
     @abstractmethod
     def widths_in(self, config: Config, name: str) -> Widths:
         """The same from a config.json. Raises ModelFilesError, naming `name`, where it has none."""
 
     @abstractmethod
-    def traits(self, part: Part) -> Traits: ...
+    def traits(self, part: Part) -> Traits:
+        """What tells its editions apart, from the shapes of a file's weights."""
 
     @abstractmethod
-    def traits_in(self, config: Config, name: str) -> Traits: ...
+    def traits_in(self, config: Config, name: str) -> Traits:
+        """The same from a config.json. Raises ModelFilesError, naming `name`, where it has none."""
 
     @abstractmethod
     def describe(self, traits: Traits, name: str) -> ModelFacts:
@@ -92,7 +95,8 @@ class TransformerKind(Kind, Protocol):
         return {}
 
     @abstractmethod
-    def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity: ...
+    def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity:
+        """The module that calls `transformer` as its kind is called, computing in `dtype`."""
 
 
 class TextEncoderKind(Kind, Protocol):
@@ -110,7 +114,8 @@ class TextEncoderKind(Kind, Protocol):
         """Of its hidden states."""
 
     @abstractmethod
-    def width_in(self, config: Config, name: str) -> int: ...
+    def width_in(self, config: Config, name: str) -> int:
+        """The same from a config.json. Raises ModelFilesError, naming `name`, where it has none."""
 
     def wanted_width(self, widths: Widths, family: Family) -> int:
         """Its width in a family whose transformer reads texts of these widths."""
@@ -145,6 +150,7 @@ class VaeKind(Kind, Protocol):
         return part.length("decoder.conv_in.weight", 1)
 
     def channels_in(self, config: Config, name: str) -> int:
+        """The same from a config.json. Raises ModelFilesError, naming `name`, where it has none."""
         return whole_number(config, "latent_channels", name)
 
 

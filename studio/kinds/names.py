@@ -45,16 +45,19 @@ class LoraNames(NamedTuple):
 
 
 def renamed(name: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str:
+    """`name` after every rule (pattern, replacement), in their order."""
     for pattern, replacement in rules:
         name = pattern.sub(replacement, name)
     return name
 
 
 def count_rows(shape: tuple[int, ...]) -> int:
+    """The length of a weight's first axis; 0 of a single number."""
     return shape[0] if shape else 0  # a stranger's file may have a single number where others have a matrix
 
 
 def same(shapes: Shapes) -> dict[str, Rows]:
+    """The naming of files that use the library's own names."""
     return {name: Rows(name) for name in shapes}
 
 

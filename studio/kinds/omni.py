@@ -9,7 +9,7 @@ import torch
 from .. import images
 
 # ZImageOmniPipeline's chat template, in the pieces that it encodes one by one; a picture stands between two of them.
-FIRST = "<|im_start|>user\n<|vision_start|>"
+PROMPT_START = "<|im_start|>user\n<|vision_start|>"
 BETWEEN = "<|vision_end|><|vision_start|>"
 PROMPT = "<|vision_end|>{}<|im_end|>\n<|im_start|>assistant\n<|vision_start|>"
 LAST = "<|vision_end|><|im_end|>"
@@ -17,7 +17,7 @@ LAST = "<|vision_end|><|im_end|>"
 
 def texts_around(pictures: int) -> list[str]:
     """What is read before each of `pictures` pictures, and after the prompt: pictures + 1 texts, none of no picture."""
-    return [FIRST, *[BETWEEN] * (pictures - 1), LAST] if pictures else []
+    return [PROMPT_START, *[BETWEEN] * (pictures - 1), LAST] if pictures else []
 
 
 class Vision(torch.nn.Module):

@@ -21,16 +21,30 @@ class File(Protocol):
     """A file of weights, or a folder of shards: studio/opening/weight_files.py."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """Of the file, or of the folder with its shards."""
+
     @property
-    def entries(self) -> Mapping[str, Entry]: ...
+    def entries(self) -> Mapping[str, Entry]:
+        """Name -> what the header says of a tensor."""
+
     @property
-    def metadata(self) -> Mapping[str, Any]: ...
+    def metadata(self) -> Mapping[str, Any]:
+        """A safetensors file's __metadata__, or a GGUF's fields."""
+
     @property
-    def layers(self) -> Mapping[str, Layer]: ...
+    def layers(self) -> Mapping[str, Layer]:
+        """Name -> layer, of weights that are stored as something else than plain numbers."""
+
     @property
-    def is_gguf(self) -> bool: ...
-    def read(self, names: Sequence[str], release: bool) -> Iterator[tuple[str, list[torch.Tensor]]]: ...
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF."""
+
+    def read(self, names: Sequence[str], release: bool) -> Iterator[tuple[str, list[torch.Tensor]]]:
+        """(name, tensors) of weights as they lie in the file. release: pages are given back to the system once they
+        were used.
+        """
+
     def text(self, name: str) -> bytes:
         """A tensor that is a text."""
         ...
@@ -49,6 +63,7 @@ class Part:
     sources: Mapping[str, Rows] = field(repr=False)  # by the names that diffusers or transformers has
 
     def has(self, name: str) -> bool:
+        """Whether it has a weight of this name."""
         return name in self.sources
 
     def shape(self, name: str) -> tuple[int, ...]:

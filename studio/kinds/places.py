@@ -30,14 +30,17 @@ class Rope(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, Any] | None) -> Rope:
+        """Scales and shifts of ComfyUI's `rope_options`, where a node set them in transformer_options."""
         given = (options or {}).get("rope_options") or {}
         return cls(**{name: float(given[name]) for name in cls._fields if name in given})
 
 
-ORIGIN, PLAIN = Place(), Rope()
+ORIGIN_PLACE, PLAIN_ROPE = Place(), Rope()
 
 
-def grid(height: int, width: int, device: torch.device, place: Place = ORIGIN, rope: Rope = PLAIN) -> torch.Tensor:
+def grid(
+    height: int, width: int, device: torch.device, place: Place = ORIGIN_PLACE, rope: Rope = PLAIN_ROPE
+) -> torch.Tensor:
     """Float32 [height * width, 3]: (index, row, column) of each token."""
     ids = torch.empty(height, width, 3, device=device)
     ids[..., 0] = place.index + rope.shift_t

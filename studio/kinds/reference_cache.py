@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MOST_KEPT = 4  # sets of references at a time: a megapixel weighs 2 GB in the 9B model
 
 
-class _Kept(NamedTuple):
+class _CachedBlocks(NamedTuple):
     references: list[torch.Tensor]
     pictures: int  # in the call that it was computed for; 0: it is one row, good for any number of them
     cache: Flux2KVCache
@@ -28,7 +28,7 @@ class ReferenceCache:
     """
 
     def __init__(self) -> None:
-        self._kept: list[_Kept] = []
+        self._kept: list[_CachedBlocks] = []
 
     def find(self, references: Sequence[torch.Tensor], pictures: int) -> Flux2KVCache | None:
         """For a call of `pictures` that look at references, each [1 or B, C, h, w]; None where it is not known yet."""
@@ -43,12 +43,13 @@ class ReferenceCache:
         """Keep what a call of `pictures` computed; of more than MOST_KEPT that which was not asked for longest goes."""
         distinct = [_distinct(latent) for latent in references]
         if all(len(latent) == 1 for latent in distinct):  # every picture of the call sees the same: one row tells all
-            self._kept.append(_Kept(distinct, 0, _rows(cache, 1)))
+            self._kept.append(_CachedBlocks(distinct, 0, _rows(cache, 1)))
         else:
-            self._kept.append(_Kept(distinct, pictures, cache))
+            self._kept.append(_CachedBlocks(distinct, pictures, cache))
         del self._kept[:-MOST_KEPT]
 
     def clear(self) -> None:
+        """Forget everything, as at the end of a run."""
         self._kept.clear()
 
 

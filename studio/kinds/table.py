@@ -24,10 +24,12 @@ _AnyKind = TypeVar("_AnyKind", bound=Kind)
 
 
 def kinds() -> tuple[Kind, ...]:
+    """Every kind of model: transformers, text encoders, VAEs."""
     return (*TRANSFORMERS, *TEXT_ENCODERS, *VAES)
 
 
 def kind_of(role: str) -> Kind:
+    """The kind with this role. Raises StopIteration for another."""
     return next(kind for kind in kinds() if kind.role == role)
 
 
@@ -48,6 +50,7 @@ def editions() -> dict[str, Edition]:
 
 
 def families() -> tuple[Family, ...]:
+    """Every family, once, in the order of the table."""
     return tuple({edition.family.name: edition.family for edition in editions().values()}.values())
 
 

@@ -14,6 +14,8 @@ from .part import Part
 
 
 class Clip(TextEncoderKind):
+    """CLIP-L's text encoder: FLUX.1's pooled embedding."""
+
     role = "clip"
     label = "CLIP"
     comfyui_names = ("l",)
@@ -72,6 +74,8 @@ _LLAMA_CPP_T5 = {
 
 
 class T5(TextEncoderKind):
+    """T5's encoder: FLUX.1's sequence."""
+
     role = "t5"
     label = "T5"
     comfyui_names = ("t5xxl",)
@@ -159,6 +163,8 @@ _QWEN3_CHAT = (
 
 
 class Qwen3(_LanguageModel):
+    """Qwen3: the encoder of FLUX.2 klein and Z-Image."""
+
     role = "qwen3"
     label = "Qwen3"
     comfyui_names = ("qwen3_4b",)
@@ -208,6 +214,8 @@ def _llama_cpp_mistral(shapes: Shapes) -> dict[str, Rows]:
 
 
 class Mistral(_LanguageModel):
+    """Mistral Small 3: the encoder of FLUX.2 dev."""
+
     role = "mistral"
     label = "Mistral"
     comfyui_names = ("mistral3_24b",)
@@ -238,14 +246,14 @@ class Mistral(_LanguageModel):
         return "MistralForCausalLM"
 
     def config(self, part: Part) -> dict[str, Any]:
-        said = part.file.metadata  # a GGUF tells what shapes do not
-        architecture = said.get("general.architecture", "llama")
-        head = said.get(f"{architecture}.attention.key_length", MISTRAL_HEAD)
+        metadata = part.file.metadata  # a GGUF tells what shapes do not
+        architecture = metadata.get("general.architecture", "llama")
+        head = metadata.get(f"{architecture}.attention.key_length", MISTRAL_HEAD)
         if architecture not in ("llama", "mistral3") or head != MISTRAL_HEAD:
             wanted = f"a Mistral, whose heads are {MISTRAL_HEAD} wide; this one is a {architecture}, with {head}"
             raise ModelFilesError("model", part.file.path.name, wanted)
         return _llama_like(part, MISTRAL_HEAD) | {
-            "rope_theta": float(said.get(f"{architecture}.rope.freq_base", 1_000_000_000)),
+            "rope_theta": float(metadata.get(f"{architecture}.rope.freq_base", 1_000_000_000)),
             "rms_norm_eps": 1e-5,
             "max_position_embeddings": 131_072,
             "sliding_window": None,

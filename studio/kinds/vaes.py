@@ -58,11 +58,11 @@ _UP_OF_ORIGINALS = re.compile(r"\.up\.(\d+)\.")
 
 
 def _originals(names: set[str]) -> Names:
-    turned = {renamed(name, _OURS): name for name in names}
+    by_our_name = {renamed(name, _OURS): name for name in names}
     # The original counts the decoder's blocks from the picture, diffusers from the latents.
-    last = max((int(found[1]) for name in turned if (found := _UP_OF_ORIGINALS.search(name))), default=0)
+    last = max((int(found[1]) for name in by_our_name if (found := _UP_OF_ORIGINALS.search(name))), default=0)
     out = {}
-    for name, ours in turned.items():
+    for name, ours in by_our_name.items():
         original = _UP_OF_ORIGINALS.sub(lambda found: f".up.{last - int(found[1])}.", name)
         out[original] = Joined((ours,), convolution=".attn_1." in name and name.endswith(".weight"))
     return out
@@ -92,7 +92,9 @@ def _config(part: Part) -> dict[str, Any]:
     }
 
 
-class Vae(VaeKind):
+class AutoencoderKl(VaeKind):
+    """The VAE of FLUX.1 and Z-Image: 16 channels, 8 pixels a latent cell."""
+
     role = "vae"
     label = "a VAE"
     library = "diffusers"
@@ -126,4 +128,4 @@ class Flux2Vae(VaeKind):
         return _config(part) | ({"decoder_block_out_channels": tuple(decoder)} if decoder != encoder else {})
 
 
-KINDS = (Vae(), Flux2Vae())
+KINDS = (AutoencoderKl(), Flux2Vae())

@@ -58,10 +58,12 @@ class Velocity(torch.nn.Module, ABC):
 
     @property
     def config(self) -> Any:
+        """The transformer's configuration."""
         return self.transformer.config
 
     @property
     def embeds_guidance(self) -> bool:
+        """Whether the transformer was distilled to read the guidance scale as a number."""
         return bool(getattr(self.config, "guidance_embeds", False))
 
     @property
@@ -71,6 +73,7 @@ class Velocity(torch.nn.Module, ABC):
 
     @property
     def text_width(self) -> int:
+        """Width of the text sequence it reads."""
         return int(self.config.joint_attention_dim)
 
     @property
@@ -91,7 +94,8 @@ class Velocity(torch.nn.Module, ABC):
         return self.predict(x, timestep, Conditions(context, **given))
 
     @abstractmethod
-    def predict(self, x: torch.Tensor, timestep: torch.Tensor, given: Conditions) -> torch.Tensor: ...
+    def predict(self, x: torch.Tensor, timestep: torch.Tensor, given: Conditions) -> torch.Tensor:
+        """The velocity [B, C, H, W], noise minus data, for latents `x` at a noise level `timestep` [B] in 0..1."""
 
 
 def even(latents: torch.Tensor) -> torch.Tensor:
@@ -128,7 +132,7 @@ def text_ids(context: torch.Tensor) -> torch.Tensor:
 
 
 def grid_ids(
-    latents: torch.Tensor, place: places.Place = places.ORIGIN, rope: places.Rope = places.PLAIN
+    latents: torch.Tensor, place: places.Place = places.ORIGIN_PLACE, rope: places.Rope = places.PLAIN_ROPE
 ) -> torch.Tensor:
     """Float32 [H * W, 4]: (time, row, column, 0) of each cell of [B, C, H, W]."""
     height, width = latents.shape[-2:]

@@ -122,6 +122,8 @@ for _block in ("layers", "noise_refiner", "context_refiner"):
 
 
 class ZImage(TransformerKind):
+    """Z-Image's transformer: Turbo, base and Omni."""
+
     role = "z_image"
     label = "a Z-Image transformer"
     library = "diffusers"

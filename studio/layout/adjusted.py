@@ -13,10 +13,10 @@ from .lettering import lettering
 if TYPE_CHECKING:
     import numpy as np
 
-MARGIN = 0.05  # of the shorter side, free at the edges and beside a product where no plan says otherwise
+DEFAULT_MARGIN = 0.05  # of the shorter side, free at the edges and beside a product where no plan says otherwise
 SHORT_WORD = 4  # em: what a band must have room for in one line,
 LEAST_LETTER = 0.05  # with letters of this share of the shorter side
-WORTH = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
+LEAST_ROOM_LEFT = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
 
 
 def adjusted(
@@ -46,7 +46,7 @@ def adjusted(
 def _writable(safe: Safe | None, width: int, height: int) -> Box:
     """What a plan leaves for words; inside MARGIN where none says."""
     if safe is None:
-        edge = MARGIN * min(width, height)
+        edge = DEFAULT_MARGIN * min(width, height)
         safe = Safe(edge / height, edge / width, edge / height, edge / width)
     x, y = round(safe.left * width), round(safe.top * height)
     return Box(x, y, max(1, round((1 - safe.right) * width) - x), max(1, round((1 - safe.bottom) * height) - y))
@@ -71,7 +71,7 @@ def _rest(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
         (text.x, max(text.y, bottom), text.right, text.bottom),
     ]
     x, y, x2, y2 = max(parts, key=lambda part: max(0, part[2] - part[0]) * max(0, part[3] - part[1]))
-    if max(0, x2 - x) * max(0, y2 - y) < WORTH * text.width * text.height:
+    if max(0, x2 - x) * max(0, y2 - y) < LEAST_ROOM_LEFT * text.width * text.height:
         return None
     return Box(x, y, x2 - x, y2 - y)
 
@@ -85,7 +85,7 @@ def _near(text: Box, band: Box, height: int) -> Box:
 
 def _free_band(stands: tuple[Box, ...], area: Box) -> Box:
     """The roomiest of the bands of `area` above, below and beside all products; its upper part where none has room."""
-    edge = round(min(area.width, area.height) * MARGIN)
+    edge = round(min(area.width, area.height) * DEFAULT_MARGIN)
     left, top = min(box.x for box in stands) - edge, min(box.y for box in stands) - edge
     right, bottom = max(box.right for box in stands) + edge, max(box.bottom for box in stands) + edge
     bands = [

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..images import require_picture, to_pil
 from .layout import Layout, parse
 from .lettering import lettering
-from .wishes import Wishes, frame_of
+from .options import LayoutOptions, frame_of
 
 if TYPE_CHECKING:
     import torch
@@ -44,18 +44,18 @@ class AdviceError(Exception):
     """Why a vision model's answer was not used, for the user to read."""
 
 
-def advised(background: torch.Tensor, layout: Layout, headline: str, wishes: Wishes, ask: Ask) -> Layout:
+def advised(background: torch.Tensor, layout: Layout, headline: str, options: LayoutOptions, ask: Ask) -> Layout:
     """`layout` with the boxes that a vision model chose for the first picture of IMAGE [B, H, W, 3].
 
-    A product keeps the shape of the local plan's box, and its size where `wishes` give one. Colour, alignment and veil of
+    A product keeps the shape of the local plan's box, and its size where `options` give one. Colour, alignment and veil of
     the words are measured on the picture as for a local plan. Raises AdviceError where the answer breaks a rule.
     """
     picture = require_picture("background", background[:1])
-    safe = frame_of(wishes, layout.width, layout.height).safe
+    safe = frame_of(options, layout.width, layout.height).safe
     request = json.dumps(
         {
             "headline": headline,
-            "vertical": wishes.vertical,
+            "vertical": options.vertical,
             "products": [_thousandths(box, layout) for box in layout.products],
             "safe": {
                 "x": math.ceil(safe.left * THOUSAND),
@@ -71,11 +71,11 @@ def advised(background: torch.Tensor, layout: Layout, headline: str, wishes: Wis
     if not isinstance(wanted, list) or len(wanted) != len(layout.products):
         raise AdviceError(f"it gave no list of {len(layout.products)} products")
     products = tuple(
-        _standing(_box(value, layout, f"product {index + 1}"), local, bool(wishes.product_scale))
+        _standing(_box(value, layout, f"product {index + 1}"), local, bool(options.product_scale))
         for index, (value, local) in enumerate(zip(wanted, layout.products, strict=True))
     )
     text = _box(answer.get("text"), layout, "the text")
-    _judge(products, text, layout, safe, wishes.vertical)
+    _judge(products, text, layout, safe, options.vertical)
     color, align, scrim = lettering(picture[0].numpy(), text)
     made = replace(
         layout,

@@ -12,7 +12,7 @@ from ..contrast import Scrim, require_color
 from ..errors import InputError
 from ..text.design import TextPlan
 
-LARGEST = 100_000  # pixels; far above any picture, far below what breaks arithmetic
+LARGEST_COORDINATE = 100_000  # pixels; far above any picture, far below what breaks arithmetic
 WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
 MOST_CORNERS = 64  # of a support
 ALIGNMENTS = ("left", "center", "right")
@@ -35,6 +35,8 @@ class KnownGround(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
+    """Where products and words go in a picture, and why: one value, which JSON carries between nodes."""
+
     width: int  # pixels of the picture that the plan was made for
     height: int
     products: tuple[Box, ...]  # each the box around a product's mask, largest role first
@@ -126,8 +128,8 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     if not isinstance(value, Mapping):
         raise InputError("layout", value, "a layout of StorefrontPlanLayout, or its JSON")
     canvas, text, light = (_mapping(value, part) for part in ("canvas", "text", "light"))
-    width = _number(canvas, "canvas.width", 1, LARGEST)
-    height = _number(canvas, "canvas.height", 1, LARGEST)
+    width = _number(canvas, "canvas.width", 1, LARGEST_COORDINATE)
+    height = _number(canvas, "canvas.height", 1, LARGEST_COORDINATE)
     products = value.get("products")
     if not isinstance(products, (list, tuple)) or len(products) > 64:
         raise InputError("layout: products", products, "a list of at most 64 boxes")
@@ -210,8 +212,8 @@ def _box(value: Any, name: str, width: float, height: float) -> Box:
     if not isinstance(value, Mapping):
         raise InputError(f"layout: {name}", value, "an object with x, y, width, height")
     box = Box(
-        *(round(_number(value, f"{name}.{side}", -LARGEST, LARGEST)) for side in ("x", "y")),
-        *(round(_number(value, f"{name}.{side}", 1, LARGEST)) for side in ("width", "height")),
+        *(round(_number(value, f"{name}.{side}", -LARGEST_COORDINATE, LARGEST_COORDINATE)) for side in ("x", "y")),
+        *(round(_number(value, f"{name}.{side}", 1, LARGEST_COORDINATE)) for side in ("width", "height")),
     )
     if box.x >= width or box.y >= height or box.right <= 0 or box.bottom <= 0:
         raise InputError(f"layout: {name}", tuple(box), f"a box that touches the canvas of {width:g}x{height:g}")

@@ -11,19 +11,20 @@ from ..contrast import Scrim
 if TYPE_CHECKING:
     import numpy as np
 
-LEFT = 0.4  # of the width: words in the middle of a box before this are flush left, and the same from the right
+FLUSH_LEFT = 0.4  # of the width: words in the middle of a box before this are flush left, and the same from the right
 LEAST_VEIL = 0.4  # opacity of a veil over things: less would only dirty them
 
 
 def alignment(centre: float) -> str:
-    return "left" if centre < LEFT else "right" if centre > 1 - LEFT else "center"
+    """The side that words are flush with, by the middle of their box in 0..1 of the picture's width."""
+    return "left" if centre < FLUSH_LEFT else "right" if centre > 1 - FLUSH_LEFT else "center"
 
 
 def alignments(centre: np.ndarray) -> np.ndarray:
     """`alignment` of many, as the share of a box's free width that lies before a line."""
     import numpy as np
 
-    return np.where(centre < LEFT, 0.0, np.where(centre > 1 - LEFT, 1.0, 0.5))
+    return np.where(centre < FLUSH_LEFT, 0.0, np.where(centre > 1 - FLUSH_LEFT, 1.0, 0.5))
 
 
 def lettering(background: np.ndarray, text: Box) -> tuple[str, str, Scrim | None]:

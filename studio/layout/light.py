@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 STUDIO = Light(330.0, 55.0)  # from the upper left, as product photographers set it: where a picture does not tell
 FLAT = 0.07  # rise of the square root of luminance across the picture; less is a vignette or noise
-SIDE = 32  # cells; only the large forms count, not what is drawn on them
-LARGE, WIDEST = 0.15, 0.3  # share of the picture that a lamp, and a window at the side, may take
+GRID_SIDE = 32  # cells; only the large forms count, not what is drawn on them
+LARGEST_LAMP, LARGEST_WINDOW = 0.15, 0.3  # share of the picture that a lamp, and a window at the side, may take
 SPREAD = 0.16  # standard deviation of a light's cells, in pictures, to each direction
-EDGE = 0.05  # a larger step from cell to cell is the edge of a thing, not a slope of light
+EDGE_STEP = 0.05  # a larger step from cell to cell is the edge of a thing, not a slope of light
 
 
 def estimate_light(image: np.ndarray) -> Light:
@@ -50,13 +50,13 @@ def _source(cells: np.ndarray) -> Light | None:
     glare = cells > max(0.7, 1.7 * float(np.median(cells)))
     glare[cells.shape[0] * 2 // 3 :] = False
     share = glare.mean()
-    if not 0.002 < share < WIDEST:
+    if not 0.002 < share < LARGEST_WINDOW:
         return None
     rows, columns = np.nonzero(glare)
     down, across = rows / cells.shape[0] - 0.5, columns / cells.shape[1] - 0.5
     # A window at the side may be large; in the middle it is a wall, or the sky.
     beside = abs(float(across.mean())) > 0.2
-    if share > LARGE and not beside:
+    if share > LARGEST_LAMP and not beside:
         return None
     if across.std() > SPREAD or down.std() > (1.4 * SPREAD if beside else SPREAD):
         return None  # several, as lamps in the background: no one direction
@@ -80,7 +80,7 @@ def _slope(roots: np.ndarray, axis: int) -> float:
     steps = np.diff(roots, axis=axis)
     if not steps.size:
         return 0.0
-    gentle = np.abs(steps) < EDGE
+    gentle = np.abs(steps) < EDGE_STEP
     return float(steps[gentle].sum() / max(1, gentle.sum()) * (roots.shape[axis] - 1))
 
 
@@ -91,5 +91,5 @@ def _cells(image: np.ndarray) -> np.ndarray:
 
     step = max(1, max(image.shape[:2]) // 1280)
     pixels = Image.fromarray((np.clip(image[::step, ::step], 0, 1) * 255).astype(np.uint8))
-    size = (min(SIDE, pixels.width), min(SIDE, pixels.height))
+    size = (min(GRID_SIDE, pixels.width), min(GRID_SIDE, pixels.height))
     return np.asarray(pixels.resize(size, Image.Resampling.BOX), np.float64) / 255

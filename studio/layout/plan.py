@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_picture
-from ..text.estimate import Writing
+from ..text.estimate import HeadlineText
+from .analysis import PictureAnalysis, analyse
+from .criteria import WORD_CRITERIA, WORD_CRITERIA_ALONE
 from .layout import Layout, parse
 from .lettering import LEAST_VEIL, alignment, readable
 from .light import estimate_light
-from .pairing import Choice, best_pair
+from .options import AS_PICTURE, AUTO, EACH, Frame, LayoutOptions, frame_of, require_shape
+from .pairing import Pair, best_pair
 from .products import Shape, one_for_each, product_places, shape_of, shared_out
 from .reasons import Facts, reasons
-from .scene import Scene, look_at
-from .weights import WORDS, WORDS_ALONE
-from .wishes import AS_PICTURE, AUTO, EACH, Frame, Wishes, frame_of, require_shape
 from .words import Task, word_places
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
     from .subject import Salience
 
-SMALLEST = 32  # pixels a side
-MOST = 64  # products, as a layout may hold
+SMALLEST_SIDE = 32  # pixels a side
+MOST_PRODUCTS = 64  # products, as a layout may hold
 
 
 def plan_pictures(
     background: torch.Tensor,
     mask: torch.Tensor | None,
     headline: str,
-    wishes: Wishes,
+    options: LayoutOptions,
     scene_layout: Layout | Mapping[str, Any] | str | None = None,
     find: Salience | None = None,
 ) -> Layout:
@@ -45,14 +45,14 @@ def plan_pictures(
     first = background[:1] if isinstance(background, torch.Tensor) else background
     pictures = require_picture("background", first).numpy()
     masks = [] if mask is None else list(require_mask("product_mask", mask))
-    return plan(pictures[0], masks, headline, wishes, scene_layout, find)
+    return plan(pictures[0], masks, headline, options, scene_layout, find)
 
 
 def plan(
     background: np.ndarray,
     masks: list[np.ndarray],
     headline: str,
-    wishes: Wishes,
+    options: LayoutOptions,
     scene_layout: Layout | Mapping[str, Any] | str | None = None,
     find: Salience | None = None,
 ) -> Layout:
@@ -67,26 +67,26 @@ def plan(
     format's shape.
     """
     height, width = background.shape[:2]
-    if min(height, width) < SMALLEST:
-        raise InputError("background", f"{width}x{height}", f"at least {SMALLEST} pixels on each side")
-    require_shape("background", wishes.format, width, height)
-    if len(masks) > MOST:
-        raise InputError("product_mask", f"{len(masks)} masks", f"at most {MOST}")
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError("background", f"{width}x{height}", f"at least {SMALLEST_SIDE} pixels on each side")
+    require_shape("background", options.format, width, height)
+    if len(masks) > MOST_PRODUCTS:
+        raise InputError("product_mask", f"{len(masks)} masks", f"at most {MOST_PRODUCTS}")
     shapes = [shape_of(mask, index) for index, mask in enumerate(masks)]
-    if shapes and wishes.batch == EACH:
+    if shapes and options.batch == EACH:
         shapes = [one_for_each(shapes)]
     given = None if scene_layout is None else _known_layout(scene_layout, width, height)
-    scene = look_at(background, not shapes, find if given is None else None)
+    scene = analyse(background, not shapes, find if given is None else None)
     if given is not None and given.known is not None:
         scene = scene._replace(horizon=given.known.horizon, known=given.known)
-        if wishes.format == AS_PICTURE:  # a scene has the shape of its format
-            wishes = replace(wishes, format=AUTO)
-    frame = frame_of(wishes, width, height)
-    products, flush = product_places(shapes, scene, frame, wishes)
-    words = Writing(headline, wishes.vertical)
-    taste = WORDS if shapes else WORDS_ALONE
-    texts = word_places(Task(scene, words, frame, taste), wishes.text_side, products.boxes)
-    choice = best_pair(products, texts, scene, frame, wishes.vertical)
+        if options.format == AS_PICTURE:  # a scene has the shape of its format
+            options = replace(options, format=AUTO)
+    frame = frame_of(options, width, height)
+    products, flush = product_places(shapes, scene, frame, options)
+    words = HeadlineText(headline, options.vertical)
+    criteria = WORD_CRITERIA if shapes else WORD_CRITERIA_ALONE
+    texts = word_places(Task(scene, words, frame, criteria), options.text_side, products.boxes)
+    choice = best_pair(products, texts, scene, frame, options.vertical)
     layout = _finished(background, choice, shapes, flush, scene, frame)
     return layout if given is None else replace(layout, light=given.light, known=given.known)
 
@@ -100,7 +100,12 @@ def _known_layout(value: Layout | Mapping[str, Any] | str, width: int, height: i
 
 
 def _finished(
-    background: np.ndarray, choice: Choice, shapes: list[Shape], flush: frozenset[str], scene: Scene, frame: Frame
+    background: np.ndarray,
+    choice: Pair,
+    shapes: list[Shape],
+    flush: frozenset[str],
+    scene: PictureAnalysis,
+    frame: Frame,
 ) -> Layout:
     width, height = frame.width, frame.height
     left, top, right, bottom = (choice.words.boxes * [width, height, width, height]).round().astype(int).tolist()

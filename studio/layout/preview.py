@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image, ImageDraw
 
-PRODUCT, TEXT, GROUND, LIGHT = (46, 204, 113), (255, 82, 82), (80, 160, 255), (255, 214, 10)
+PRODUCT_COLOR, TEXT_COLOR, GROUND_COLOR, LIGHT_COLOR = (46, 204, 113), (255, 82, 82), (80, 160, 255), (255, 214, 10)
 SAMPLE = "Aa"  # in the text's colour: whether it reads is seen at once
 
 
@@ -30,12 +30,12 @@ def preview(image: torch.Tensor, layout: Layout) -> torch.Tensor:
     marks = Image.new("RGBA", picture.size)
     draw = ImageDraw.Draw(marks)
     for x in range(0, picture.width, line * 8):
-        draw.line([(x, layout.ground), (x + line * 4, layout.ground)], (*GROUND, 255), line)
+        draw.line([(x, layout.ground), (x + line * 4, layout.ground)], (*GROUND_COLOR, 255), line)
     for index, box in enumerate(layout.products):
         name = f"product {index + 1}" if len(layout.products) > 1 else "product"
-        _frame(draw, box, PRODUCT, 50, name, line)
+        _frame(draw, box, PRODUCT_COLOR, 50, name, line)
     veil = "" if layout.scrim is None else f" on {layout.scrim.opacity:.0%} {layout.scrim.color}"
-    _frame(draw, layout.text, TEXT, 0, f"text {layout.text_color}{veil}", line)
+    _frame(draw, layout.text, TEXT_COLOR, 0, f"text {layout.text_color}{veil}", line)
     _sample(draw, layout, line)
     _arrow(draw, layout, picture.size, line)
     return from_pil(Image.alpha_composite(picture, marks))
@@ -84,9 +84,11 @@ def _arrow(draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], lin
     away = (-math.sin(turn), math.cos(turn))
     start = (middle[0] - away[0] * reach, middle[1] - away[1] * reach)
     end = (middle[0] + away[0] * reach, middle[1] + away[1] * reach)
-    draw.line([start, end], (*LIGHT, 255), line * 2)
-    draw.ellipse([start[0] - line * 4, start[1] - line * 4, start[0] + line * 4, start[1] + line * 4], (*LIGHT, 255))
+    draw.line([start, end], (*LIGHT_COLOR, 255), line * 2)
+    draw.ellipse(
+        [start[0] - line * 4, start[1] - line * 4, start[0] + line * 4, start[1] + line * 4], (*LIGHT_COLOR, 255)
+    )
     for side in (0.5, -0.5):
         wing = math.atan2(-away[1], -away[0]) + side
         tip = (end[0] + math.cos(wing) * reach * 0.5, end[1] + math.sin(wing) * reach * 0.5)
-        draw.line([end, tip], (*LIGHT, 255), line * 2)
+        draw.line([end, tip], (*LIGHT_COLOR, 255), line * 2)

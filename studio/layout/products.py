@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import Box, cut_sides
 from ..errors import InputError
-from .scene import EYE, BoxMeans, Scene, face_cover, share_hidden
+from .analysis import EYE, BoxMeans, PictureAnalysis, face_cover, share_hidden
+from .criteria import PRODUCT_CRITERIA
+from .options import Frame, LayoutOptions
 from .subject import is_backdrop
-from .weights import PRODUCT
-from .wishes import Frame, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from .layout import KnownGround
 
 GAP = 0.06  # between products, times the tallest one's height
-BEST = 350  # of each kind are paired
+MOST_CANDIDATES = 350  # of each kind are paired
 KNOWN_SHARE = 0.17  # of the picture: how large a product is on a ground that is known
 HIGHEST = 0.62  # of the height, where no ground is seen: no base is above this
-SIZES, LINES, ACROSS = 14, 8, 17  # how many sizes, ground lines and positions across are tried
+SIZES_TRIED, LINES_TRIED, ACROSS_TRIED = 14, 8, 17  # how many sizes, ground lines and positions across are tried
 
 
 class Shape(NamedTuple):
@@ -44,6 +44,7 @@ class ProductPlaces(NamedTuple):
 
 
 def shape_of(mask: np.ndarray, index: int) -> Shape:
+    """The product's box and foot in its mask [h, w]. Raises InputError, naming `index`, for an empty one."""
     import numpy as np
 
     rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
@@ -71,7 +72,7 @@ def group_of(shapes: list[Shape]) -> Shape:
 
 
 def product_places(
-    shapes: list[Shape], scene: Scene, frame: Frame, wishes: Wishes
+    shapes: list[Shape], scene: PictureAnalysis, frame: Frame, options: LayoutOptions
 ) -> tuple[ProductPlaces, frozenset[str]]:
     """The best places, best first, and the sides at which the products end at the frame because their photo cuts them off.
 
@@ -83,42 +84,44 @@ def product_places(
         return ProductPlaces(np.zeros((1, 4)), np.zeros(1), np.zeros(1), np.zeros(1)), frozenset()
     group = group_of(shapes)
     if scene.known is not None:
-        return _known_places(scene.known, group, scene, frame, wishes), frozenset()
+        return _known_places(scene.known, group, scene, frame, options), frozenset()
     proportion = (
         group.width / group.height * frame.height / frame.width
     )  # width for a height of 1, as shares of the picture
-    flush = _flush_sides(group, proportion, wishes)
-    boxes = _boxes(proportion, flush, scene, frame, wishes)
+    flush = _flush_sides(group, proportion, options)
+    boxes = _boxes(proportion, flush, scene, frame, options)
     straddles, platform = _footing(boxes, group.foot, scene, frame.aspect)
     covered, score = _score(boxes, straddles, platform, scene, frame, flush, len(shapes))
-    best = np.argsort(-score, kind="stable")[:BEST]
+    best = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     return ProductPlaces(boxes[best], score[best], covered[best], platform[best]), flush
 
 
-def _flush_sides(group: Shape, proportion: float, wishes: Wishes) -> frozenset[str]:
+def _flush_sides(group: Shape, proportion: float, options: LayoutOptions) -> frozenset[str]:
     """The sides of `group.cut` that can lie on the frame all at once. A product cut at both ends has one size alone."""
     flush = set(group.cut)
     for pair, high in (({"left", "right"}, 1 / proportion), ({"top", "bottom"}, 1.0)):
-        fits = PRODUCT.smallest <= high <= 1 and high * proportion <= 1
-        if pair <= flush and (wishes.product_scale or not fits):
+        fits = PRODUCT_CRITERIA.smallest <= high <= 1 and high * proportion <= 1
+        if pair <= flush and (options.product_scale or not fits):
             flush -= pair
     if len(flush) == 4:
         flush -= {"left", "right"}
     return frozenset(flush)
 
 
-def _boxes(proportion: float, flush: frozenset[str], scene: Scene, frame: Frame, wishes: Wishes) -> np.ndarray:
+def _boxes(
+    proportion: float, flush: frozenset[str], scene: PictureAnalysis, frame: Frame, options: LayoutOptions
+) -> np.ndarray:
     """[N, 4] every size on every ground line at every position across, as far as the frame's margins allow."""
     import numpy as np
 
     free = frame.free
     top, right, bottom, left = (0.0 if side in flush else edge for side, edge in zip(free._fields, free))
     tallest = min(1 - top - bottom, (1 - left - right) / proportion)
-    hero = min(PRODUCT.hero_height, PRODUCT.hero_width / proportion)
+    hero = min(PRODUCT_CRITERIA.hero_height, PRODUCT_CRITERIA.hero_width / proportion)
     heights = (
-        np.array([wishes.product_scale / 100])
-        if wishes.product_scale
-        else np.append(np.linspace(0.2, 0.8, SIZES), hero)
+        np.array([options.product_scale / 100])
+        if options.product_scale
+        else np.append(np.linspace(0.2, 0.8, SIZES_TRIED), hero)
     )
     if {"left", "right"} <= flush:
         heights = np.array([1 / proportion])
@@ -127,7 +130,9 @@ def _boxes(proportion: float, flush: frozenset[str], scene: Scene, frame: Frame,
     heights = np.unique(np.minimum(heights, tallest).round(4))
     lowest = 1 - bottom
     bases = np.array([1.0]) if "bottom" in flush else _ground_lines(scene, lowest)
-    across = np.array([0.0 if "left" in flush else 1.0]) if flush & {"left", "right"} else np.linspace(0, 1, ACROSS)
+    across = (
+        np.array([0.0 if "left" in flush else 1.0]) if flush & {"left", "right"} else np.linspace(0, 1, ACROSS_TRIED)
+    )
     grid = np.stack(np.meshgrid(heights, bases, across, indexing="ij"), -1).reshape(-1, 3)
     if "top" in flush:
         grid[:, 1] = grid[:, 0]
@@ -140,7 +145,9 @@ def _boxes(proportion: float, flush: frozenset[str], scene: Scene, frame: Frame,
     return np.unique(np.stack([start, base - tall, start + wide, base], -1), axis=0)
 
 
-def _known_places(ground: KnownGround, group: Shape, scene: Scene, frame: Frame, wishes: Wishes) -> ProductPlaces:
+def _known_places(
+    ground: KnownGround, group: Shape, scene: PictureAnalysis, frame: Frame, options: LayoutOptions
+) -> ProductPlaces:
     """Sizes x places around where a product stands best, scored by size and by how much of its foot is supported."""
     import numpy as np
 
@@ -148,7 +155,7 @@ def _known_places(ground: KnownGround, group: Shape, scene: Scene, frame: Frame,
     shape = group.width / group.height / aspect
     x, y = ground.stand
     tallest = min(y - free.top, (1 - 2 * free.left) / shape)
-    heights = [wishes.product_scale / 100] if wishes.product_scale else np.linspace(0.2, 0.76, 15)
+    heights = [options.product_scale / 100] if options.product_scale else np.linspace(0.2, 0.76, 15)
     heights = np.unique(np.clip(heights, 0.02, max(0.02, tallest)).round(4))
     rows = [y + (edge - y) * part for edge, part in ((_nearest(ground, -1), 0.35), (y, 0), (_nearest(ground, 1), 0.25))]
     grid = np.stack(np.meshgrid(heights, rows, np.linspace(-0.12, 0.12, 7), indexing="ij"), -1).reshape(-1, 3)
@@ -162,7 +169,7 @@ def _known_places(ground: KnownGround, group: Shape, scene: Scene, frame: Frame,
     lost = np.mean([~inside(ground.support, feet[:, end], base) for end in (0, 1)], 0)
     hidden = share_hidden(scene, boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None]))
     score = 2 + size - 3.0 * apart - 3.0 * lost - 0.6 * hidden
-    best = np.argsort(-score, kind="stable")[:BEST]
+    best = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     return ProductPlaces(boxes[best], score[best], np.zeros(len(best)), np.zeros(len(best)))
 
 
@@ -184,12 +191,12 @@ def inside(corners: Sequence[tuple[float, float]], x: np.ndarray, y: np.ndarray)
     return within
 
 
-def _ground_lines(scene: Scene, lowest: float) -> np.ndarray:
+def _ground_lines(scene: PictureAnalysis, lowest: float) -> np.ndarray:
     """Where a product's base may stand: below the horizon, if there is one, and down to `lowest`."""
     import numpy as np
 
-    highest = HIGHEST if scene.horizon is None else scene.horizon + PRODUCT.horizon * (1 - scene.horizon)
-    lines: np.ndarray = np.append(np.linspace(min(highest, lowest), lowest, LINES), PRODUCT.base)
+    highest = HIGHEST if scene.horizon is None else scene.horizon + PRODUCT_CRITERIA.horizon * (1 - scene.horizon)
+    lines: np.ndarray = np.append(np.linspace(min(highest, lowest), lowest, LINES_TRIED), PRODUCT_CRITERIA.base)
     return np.unique(lines[(lines >= min(highest, lowest)) & (lines <= lowest)])
 
 
@@ -197,7 +204,7 @@ def _score(
     boxes: np.ndarray,
     straddles: np.ndarray,
     platform: np.ndarray,
-    scene: Scene,
+    scene: PictureAnalysis,
     frame: Frame,
     flush: frozenset[str],
     count: int,
@@ -207,26 +214,35 @@ def _score(
 
     left, _, right, base = boxes.T
     tall, wide, middle = base - boxes[:, 1], right - left, (left + right) / 2
-    widest = min(0.9, PRODUCT.hero_width + 0.1 * (count - 1))
-    score = -PRODUCT.size * np.abs(np.log(np.maximum(tall / PRODUCT.hero_height, wide / widest)))
+    widest = min(0.9, PRODUCT_CRITERIA.hero_width + 0.1 * (count - 1))
+    score = -PRODUCT_CRITERIA.size * np.abs(np.log(np.maximum(tall / PRODUCT_CRITERIA.hero_height, wide / widest)))
     if not flush & {"left", "right"}:
-        third = 0.0 if frame.is_wide else PRODUCT.third
-        spots = [np.abs(middle - 0.5), *(np.abs(middle - x) + third / PRODUCT.off_middle for x in (1 / 3, 2 / 3))]
-        score -= PRODUCT.off_middle * np.min(spots, 0)
-        score -= PRODUCT.nearly_middle * ((spots[0] > 0.01) & (spots[0] < PRODUCT.nearly))
+        third = 0.0 if frame.is_wide else PRODUCT_CRITERIA.third
+        spots = [
+            np.abs(middle - 0.5),
+            *(np.abs(middle - x) + third / PRODUCT_CRITERIA.off_middle for x in (1 / 3, 2 / 3)),
+        ]
+        score -= PRODUCT_CRITERIA.off_middle * np.min(spots, 0)
+        score -= PRODUCT_CRITERIA.nearly_middle * ((spots[0] > 0.01) & (spots[0] < PRODUCT_CRITERIA.nearly))
     if not flush & {"top", "bottom"}:
-        counts = platform * (base > PRODUCT.platform_from)
-        score -= PRODUCT.off_base * np.abs(base - PRODUCT.base) * (1 - PRODUCT.platform_depth * counts)
-        score += PRODUCT.platform * counts - PRODUCT.straddle * np.minimum(straddles, PRODUCT.straddle_most)
+        counts = platform * (base > PRODUCT_CRITERIA.platform_from)
+        score -= (
+            PRODUCT_CRITERIA.off_base
+            * np.abs(base - PRODUCT_CRITERIA.base)
+            * (1 - PRODUCT_CRITERIA.platform_depth * counts)
+        )
+        score += PRODUCT_CRITERIA.platform * counts - PRODUCT_CRITERIA.straddle * np.minimum(
+            straddles, PRODUCT_CRITERIA.straddle_most
+        )
     behind = boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None])  # what lies under its foot is the ground, not hidden
-    score -= PRODUCT.busy * np.minimum(BoxMeans(scene.saliency).over(behind), PRODUCT.busy_most)
-    score -= PRODUCT.face * (face_cover(scene.faces, boxes) > 0.02)
+    score -= PRODUCT_CRITERIA.busy * np.minimum(BoxMeans(scene.saliency).over(behind), PRODUCT_CRITERIA.busy_most)
+    score -= PRODUCT_CRITERIA.face * (face_cover(scene.faces, boxes) > 0.02)
     covered = np.zeros(len(boxes))
     if scene.subject is not None:
         covered, ends = _cover(scene.subject, boxes)
-        much = PRODUCT.backdrop if is_backdrop(scene.subject) else 1.0
-        score -= much * (PRODUCT.subject * covered + PRODUCT.subject_ends * ends)
-        score -= PRODUCT.tiny * np.clip(PRODUCT.smallest - tall, 0, 1)
+        much = PRODUCT_CRITERIA.backdrop if is_backdrop(scene.subject) else 1.0
+        score -= much * (PRODUCT_CRITERIA.subject * covered + PRODUCT_CRITERIA.subject_ends * ends)
+        score -= PRODUCT_CRITERIA.tiny * np.clip(PRODUCT_CRITERIA.smallest - tall, 0, 1)
     return covered, score
 
 
@@ -251,7 +267,7 @@ def _cover(subject: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _footing(
-    boxes: np.ndarray, foot: tuple[float, float], scene: Scene, aspect: float
+    boxes: np.ndarray, foot: tuple[float, float], scene: PictureAnalysis, aspect: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """[N] twice, 0..1: does the product stand across an edge, and does it stand on something set off from the sides.
 

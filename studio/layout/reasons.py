@@ -7,12 +7,12 @@ from typing import NamedTuple
 from .. import contrast
 from ..canvas import Box
 from ..contrast import Scrim
-from .pairing import Choice
-from .scene import BUSY, Scene
-from .weights import PRODUCT
+from .analysis import BUSY, PictureAnalysis
+from .criteria import PRODUCT_CRITERIA
+from .pairing import Pair
 
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
-LEFT, RIGHT = 0.42, 0.58  # of the width: where "on the left" ends and "on the right" begins
+LEFT_END, RIGHT_START = 0.42, 0.58  # of the width: where "on the left" ends and "on the right" begins
 UPPER, LOWER = 0.4, 0.6  # and the same for what is at the top or bottom
 COVERED = 0.1  # of the subject: a product that covers less is beside it
 SIDES_KO = {"top": "위", "right": "오른쪽", "bottom": "아래", "left": "왼쪽"}
@@ -21,9 +21,9 @@ SIDES_KO = {"top": "위", "right": "오른쪽", "bottom": "아래", "left": "왼
 class Facts(NamedTuple):
     """What a plan came to."""
 
-    choice: Choice
+    choice: Pair
     products: tuple[Box, ...]
-    scene: Scene
+    scene: PictureAnalysis
     width: int  # pixels of the picture
     height: int
     color: str
@@ -34,13 +34,15 @@ class Facts(NamedTuple):
 
 
 class Clause(NamedTuple):
+    """A part of a reason, in both languages."""
+
     english: str
     korean: str
 
 
 def reasons(facts: Facts) -> tuple[str, str]:
     """A sentence in English and one in Korean."""
-    clauses = [clause for part in (_product, _edges, _words, _ink) for clause in part(facts)]
+    clauses = [clause for part in (_product, _edges, _words, _lettering) for clause in part(facts)]
     english, korean = (", ".join(part) for part in zip(*clauses))
     return english[0].upper() + english[1:] + ".", korean + "."
 
@@ -52,9 +54,9 @@ def _product(facts: Facts) -> list[Clause]:
     middle = (products[0].x + products[-1].right) / 2 / facts.width
     at, at_ko = (
         ("on the left", "왼쪽")
-        if middle < LEFT
+        if middle < LEFT_END
         else ("on the right", "오른쪽")
-        if middle > RIGHT
+        if middle > RIGHT_START
         else ("in the middle", "가운데")
     )
     things, things_ko = ("the product stands", "상품은") if len(products) == 1 else ("the products stand", "상품들은")
@@ -65,7 +67,9 @@ def _product(facts: Facts) -> list[Clause]:
                 f"{things_ko} 장면을 만들 때 정한 바닥의 {at_ko}에 놓았고",
             )
         ]
-    elif facts.choice.products.platform > PLATFORM and products[0].bottom > PRODUCT.platform_from * facts.height:
+    elif (
+        facts.choice.products.platform > PLATFORM and products[0].bottom > PRODUCT_CRITERIA.platform_from * facts.height
+    ):
         clauses = [
             Clause(
                 f"{things} {at} on the surface that is set off from the rest",
@@ -125,7 +129,7 @@ def _words(facts: Facts) -> list[Clause]:
     words = facts.choice.words
     x, y = (words.boxes[:2] + words.boxes[2:]) / 2
     down, down_ko = ("top", "위쪽") if y < UPPER else ("bottom", "아래쪽") if y > LOWER else ("middle", "중간 높이")
-    side, side_ko = ("left", "왼쪽") if x < LEFT else ("right", "오른쪽") if x > RIGHT else ("", "")
+    side, side_ko = ("left", "왼쪽") if x < LEFT_END else ("right", "오른쪽") if x > RIGHT_START else ("", "")
     overall = float((facts.scene.busyness > BUSY).mean())
     clauses = [
         Clause(
@@ -144,7 +148,7 @@ def _words(facts: Facts) -> list[Clause]:
     return clauses
 
 
-def _ink(facts: Facts) -> list[Clause]:
+def _lettering(facts: Facts) -> list[Clause]:
     tone, tone_ko = ("white", "흰색") if facts.color == contrast.LIGHT else ("a dark colour", "어두운 색")
     if facts.scrim is None:
         return [

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     # How salient each spot of a picture uint8 [H, W, 3] is: [side, side] in 0..1. Raises InputError where nothing is.
     Salience: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
-SIDE = 320  # pixels: what u2netp looks at
+NETWORK_SIDE = 320  # pixels: what u2netp looks at
 FIRM, FAINT = 0.5, 0.2  # salience: from here on it is the subject; from here on it may be
 AREA = (0.005, 0.45)  # of the picture: less is a speck, more is the scene itself
-UNSURE = 0.36  # of what may be the subject: where more of it is neither yes nor no, the network has found a room
+MOST_UNSURE = 0.36  # of what may be the subject: where more of it is neither yes nor no, the network has found a room
 BACKDROP_WIDTH, BACKDROP_HEIGHT = 0.6, 0.45  # of the picture: wider and lower than this is furniture, not a subject
 
 KEPT = 32  # answers; 400 KB each
 
 
 @dataclass
-class Remembered:
+class SaliencyCache:
     """A network that is asked once about each picture: planning the same scene anew costs nothing of it."""
 
     find: Salience
@@ -60,9 +60,9 @@ def subject_of(picture: np.ndarray, find: Salience | None) -> np.ndarray | None:
 
     if find is None:
         return None
-    step = max(1, max(picture.shape[:2]) // (4 * SIDE))
+    step = max(1, max(picture.shape[:2]) // (4 * NETWORK_SIDE))
     small = Image.fromarray((np.clip(picture[::step, ::step], 0, 1) * 255).astype(np.uint8))
-    square = np.array(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    square = np.array(small.resize((NETWORK_SIDE, NETWORK_SIDE), Image.Resampling.BILINEAR))
     try:
         salience = find(torch.from_numpy(square)).numpy()
     except InputError:  # nothing stands out
@@ -74,7 +74,7 @@ def is_subject(salience: np.ndarray) -> bool:
     """Whether a network's answer is one thing, of a size that a photo is taken of, and of which it is sure."""
     area = (salience > FIRM).mean()
     unsure = ((salience > FAINT) & (salience < 1 - FAINT)).sum() / max(1, (salience > FAINT).sum())
-    return bool(AREA[0] <= area <= AREA[1] and unsure <= UNSURE)
+    return bool(AREA[0] <= area <= AREA[1] and unsure <= MOST_UNSURE)
 
 
 def is_backdrop(subject: np.ndarray) -> bool:

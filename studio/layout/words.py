@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
-from ..text.estimate import Estimate, Writing, estimate
-from .lettering import LEFT, alignments
-from .scene import BUSY, EYE, BoxMeans, Scene, box_mean, face_cover, share_hidden
-from .weights import PAIR, WordTaste
-from .wishes import Frame
+from ..text.estimate import Estimate, HeadlineText, estimate
+from .analysis import BUSY, EYE, BoxMeans, PictureAnalysis, box_mean, face_cover, share_hidden
+from .criteria import PAIR_CRITERIA, WordCriteria
+from .lettering import FLUSH_LEFT, alignments
+from .options import Frame
 
 if TYPE_CHECKING:
     import numpy as np
 
-BEST = 350  # of each kind are paired
-CLEAR = 0.25  # of an em: what letters keep from a thing, at least
+MOST_CANDIDATES = 350  # of each kind are paired
+CLEARANCE = 0.25  # of an em: what letters keep from a thing, at least
 TEXTURE = 0.35  # busy cells among their neighbours; more is wood or a crowd, less is the outline of a thing
 BANDS = (0.12, 0.17, 0.24, 0.33)  # of the safe area's height: words over things take one along its upper or lower edge
 TRIMS = (0.1, 0.2, 0.3, 0.42, 0.55)  # of a box's side, taken off where it meets a thing
@@ -24,12 +24,12 @@ NEAR = 24  # of the best places for products: so many get places for words that 
 
 
 class Task(NamedTuple):
-    """What is to be written, on what, and by which taste."""
+    """What is to be written, on what, and by which criteria."""
 
-    scene: Scene
-    words: Writing
+    scene: PictureAnalysis
+    words: HeadlineText
     frame: Frame
-    taste: WordTaste
+    criteria: WordCriteria
 
 
 class WordPlaces(NamedTuple):
@@ -62,7 +62,7 @@ def word_places(task: Task, side: str, products: np.ndarray) -> WordPlaces:
                     places.append((x, y, x + w, y + h))
     boxes = np.array(places)
     boxes = boxes[_on_side(boxes, side, y1)]
-    boxes = _trimmed(_scored(boxes, task).boxes[: BEST // 3])
+    boxes = _trimmed(_scored(boxes, task).boxes[: MOST_CANDIDATES // 3])
     boxes = np.concatenate([boxes, _around(products[:NEAR], frame)])
     free = _scored(boxes[_on_side(boxes, side, y1)], task)
     if words.vertical:
@@ -80,7 +80,10 @@ def _around(products: np.ndarray, frame: Frame) -> np.ndarray:
     if not products.any():
         return np.zeros((0, 4))
     short = min(frame.width, frame.height)
-    gap_y, gap_x = 1.02 * PAIR.gap * short / frame.height, 1.02 * PAIR.gap_beside * short / frame.width
+    gap_y, gap_x = (
+        1.02 * PAIR_CRITERIA.gap * short / frame.height,
+        1.02 * PAIR_CRITERIA.gap_beside * short / frame.width,
+    )
     left, top, right, base = products.T
     x0, y0, x1, y1 = (
         np.full(len(products), edge)
@@ -108,8 +111,8 @@ def _on_side(boxes: np.ndarray, side: str, lowest: float) -> np.ndarray:
         "auto": np.ones(len(boxes), bool),
         "top": y < 0.42,
         "bottom": y > (0.58 if lowest > 0.75 else 0.5),
-        "left": x < LEFT,
-        "right": x > 1 - LEFT,
+        "left": x < FLUSH_LEFT,
+        "right": x > 1 - FLUSH_LEFT,
     }[side]
 
 
@@ -126,21 +129,25 @@ def _scored(boxes: np.ndarray, task: Task) -> WordPlaces:
     """The best of the boxes [N, 4], best first."""
     import numpy as np
 
-    scene, words, frame, taste = task.scene, task.words, task.frame, task.taste
+    scene, words, frame, criteria = task.scene, task.words, task.frame, task.criteria
     planes = [scene.busyness > BUSY, scene.busyness, scene.saliency > EYE, scene.saliency]
     busy, rough, nicked, salient = BoxMeans(np.stack(planes, -1, dtype=np.float64)).over(boxes).T
     hidden = share_hidden(scene, boxes)
     legible, patchy = _legible(scene, boxes)
-    ink = estimate(boxes, words, frame.width, frame.height)
+    estimated = estimate(boxes, words, frame.width, frame.height)
     across = 0 if words.vertical else 1
     deep = boxes[:, 2 + across] - boxes[:, across]
-    score = _common(boxes, ink, task) + taste.legible * legible
-    score -= taste.busy * busy + taste.rough * rough + taste.patchy * patchy
-    score -= taste.salient * salient + taste.hidden * hidden + taste.nicked * nicked
-    score -= taste.lost * np.clip(deep - 0.4, 0, 1) + taste.cloud * (legible < 0.5) * ~_at_an_edge(boxes, taste)
-    score -= _touched(boxes, ink, task)
-    best = np.argsort(-score, kind="stable")[: 2 * BEST]
-    return WordPlaces(boxes[best], score[best], hidden[best], busy[best], ink.letter[best], np.zeros(len(best), bool))
+    score = _common(boxes, estimated, task) + criteria.legible * legible
+    score -= criteria.busy * busy + criteria.rough * rough + criteria.patchy * patchy
+    score -= criteria.salient * salient + criteria.hidden * hidden + criteria.nicked * nicked
+    score -= criteria.lost * np.clip(deep - 0.4, 0, 1) + criteria.cloud * (legible < 0.5) * ~_at_an_edge(
+        boxes, criteria
+    )
+    score -= _touched(boxes, estimated, task)
+    best = np.argsort(-score, kind="stable")[: 2 * MOST_CANDIDATES]
+    return WordPlaces(
+        boxes[best], score[best], hidden[best], busy[best], estimated.letter[best], np.zeros(len(best), bool)
+    )
 
 
 def _veiled(boxes: np.ndarray, task: Task) -> WordPlaces:
@@ -148,67 +155,71 @@ def _veiled(boxes: np.ndarray, task: Task) -> WordPlaces:
     posters have it, looks better than one squeezed between them. What is under it counts little; a face counts."""
     import numpy as np
 
-    scene, words, frame, taste = task.scene, task.words, task.frame, task.taste
+    scene, words, frame, criteria = task.scene, task.words, task.frame, task.criteria
     salient, busy = BoxMeans(np.stack([scene.saliency, scene.busyness > BUSY], -1, dtype=np.float64)).over(boxes).T
     hidden = share_hidden(scene, boxes)
-    ink = estimate(boxes, words, frame.width, frame.height)
-    score = _common(boxes, ink, task) - taste.veiled
-    score -= taste.veiled_salient * salient + taste.hidden * hidden
-    return WordPlaces(boxes, score, hidden, busy, ink.letter, np.ones(len(boxes), bool))
+    estimated = estimate(boxes, words, frame.width, frame.height)
+    score = _common(boxes, estimated, task) - criteria.veiled
+    score -= criteria.veiled_salient * salient + criteria.hidden * hidden
+    return WordPlaces(boxes, score, hidden, busy, estimated.letter, np.ones(len(boxes), bool))
 
 
-def _common(boxes: np.ndarray, ink: Estimate, task: Task) -> np.ndarray:
+def _common(boxes: np.ndarray, estimated: Estimate, task: Task) -> np.ndarray:
     """[N] what counts for all words, on a veil or not: their size, how high they are, and faces."""
-    scene, words, taste = task.scene, task.words, task.taste
+    scene, words, criteria = task.scene, task.words, task.criteria
     upper = 1 - (boxes[:, 1] + boxes[:, 3]) / 2
-    score = taste.large * _large(ink, task) + taste.upper * upper
-    score -= (taste.broken_columns if words.vertical else taste.broken) * ink.broken
-    crowded, few = (taste.crowded_columns, 1) if words.vertical else (taste.crowded, 2)
-    score -= crowded * (ink.lines - few).clip(0)
-    return score - taste.face * (face_cover(scene.faces, boxes) > FACE_TOUCHED)
+    score = criteria.large * _large(estimated, task) + criteria.upper * upper
+    score -= (criteria.broken_columns if words.vertical else criteria.broken) * estimated.broken
+    crowded, few = (criteria.crowded_columns, 1) if words.vertical else (criteria.crowded, 2)
+    score -= crowded * (estimated.lines - few).clip(0)
+    return score - criteria.face * (face_cover(scene.faces, boxes) > FACE_TOUCHED)
 
 
-def _at_an_edge(boxes: np.ndarray, taste: WordTaste) -> np.ndarray:
+def _at_an_edge(boxes: np.ndarray, criteria: WordCriteria) -> np.ndarray:
     """[N] whether a veil under words there is a gradient from the picture's upper or lower edge."""
     middle = (boxes[:, 1] + boxes[:, 3]) / 2
-    return (boxes[:, 2] - boxes[:, 0] >= taste.wide) & ((middle < taste.edge) | (middle > 1 - taste.edge))
+    return (boxes[:, 2] - boxes[:, 0] >= criteria.wide) & ((middle < criteria.edge) | (middle > 1 - criteria.edge))
 
 
-def _large(ink: Estimate, task: Task) -> np.ndarray:
+def _large(estimated: Estimate, task: Task) -> np.ndarray:
     """[M] how large the letters are, up to 1; less than 0 where they are no headline."""
     import numpy as np
 
-    words, frame, taste = task.words, task.frame, task.taste
-    long = words.sentence_length / taste.sentence
-    least = taste.least * min(frame.width, frame.height) * np.clip(max(long, 1e-6) ** -0.5, taste.sentence_least, 1)
-    large = np.clip(ink.letter / (taste.full * (frame.width * frame.height) ** 0.5), 0, 1)
-    return large - taste.small / taste.large * np.clip(1 - ink.letter / least, 0, 1)
+    words, frame, criteria = task.words, task.frame, task.criteria
+    long = words.sentence_length / criteria.sentence
+    least = (
+        criteria.least * min(frame.width, frame.height) * np.clip(max(long, 1e-6) ** -0.5, criteria.sentence_least, 1)
+    )
+    large = np.clip(estimated.letter / (criteria.full * (frame.width * frame.height) ** 0.5), 0, 1)
+    return large - criteria.small / criteria.large * np.clip(1 - estimated.letter / least, 0, 1)
 
 
-def _touched(boxes: np.ndarray, ink: Estimate, task: Task) -> np.ndarray:
+def _touched(boxes: np.ndarray, estimated: Estimate, task: Task) -> np.ndarray:
     """[M] what it costs that the letters themselves, not their box, meet a thing or the outline of one.
 
     Half a letter's worth costs all of it: a headline that only just bites into a cup looks as wrong as one across it.
     """
     import numpy as np
 
-    scene, words, frame, taste = task.scene, task.words, task.frame, task.taste
+    scene, words, frame, criteria = task.scene, task.words, task.frame, task.criteria
     width, height = frame.width, frame.height
-    clear = CLEAR * ink.letter
+    clear = CLEARANCE * estimated.letter
     # Columns stand in the middle of their box.
     align = 0.5 if words.vertical else alignments((boxes[:, 0] + boxes[:, 2]) / 2)
-    left = boxes[:, 0] * width + (boxes[:, 2] - boxes[:, 0]) * width * align - ink.wide * align
-    top = (boxes[:, 1] + boxes[:, 3]) / 2 * height - ink.tall / 2
-    room = np.stack([left - clear, top - clear, left + ink.wide + clear, top + ink.tall + clear], -1)
+    left = boxes[:, 0] * width + (boxes[:, 2] - boxes[:, 0]) * width * align - estimated.wide * align
+    top = (boxes[:, 1] + boxes[:, 3]) / 2 * height - estimated.tall / 2
+    room = np.stack([left - clear, top - clear, left + estimated.wide + clear, top + estimated.tall + clear], -1)
     room = np.clip(room / [width, height, width, height], 0, 1)
-    area = (room[:, 2] - room[:, 0]) * (room[:, 3] - room[:, 1]) * (width * height) / np.maximum(ink.letter, 1) ** 2
+    area = (
+        (room[:, 2] - room[:, 0]) * (room[:, 3] - room[:, 1]) * (width * height) / np.maximum(estimated.letter, 1) ** 2
+    )
     busy = (scene.busyness > BUSY).astype(np.float64)
     outline = busy * (box_mean(busy[..., None], max(2, min(busy.shape) // 16))[..., 0] < TEXTURE)
     thing, edge = BoxMeans(np.stack([scene.saliency > EYE, outline], -1).astype(np.float64)).over(room).T
-    return taste.touch * np.clip(thing * area / 0.5, 0, 1) + taste.touch_edge * np.clip(edge * area / 0.5, 0, 1)
+    return criteria.touch * np.clip(thing * area / 0.5, 0, 1) + criteria.touch_edge * np.clip(edge * area / 0.5, 0, 1)
 
 
-def _legible(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _legible(scene: PictureAnalysis, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[M] twice, 0..1: the contrast that white or dark letters have on most of what is under them (1 = a half more than
     they need, 0 = a half of it), and how uneven that is in lightness."""
     import numpy as np

@@ -50,6 +50,7 @@ TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.m
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ModelFilesError for a file that cannot be read or holds something else."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -66,8 +67,8 @@ def how_to_get(folder: Path) -> str:
 
 def quantisation(part: Path) -> Any:
     """What the folder of a component says of the quantiser that made it: a quantization_config; None of plain weights."""
-    said = read_json(part / "config.json").get("quantization_config")
-    return said or ({"quant_method": "quanto"} if (part / QUANTO_MAP).is_file() else None)
+    config = read_json(part / "config.json").get("quantization_config")
+    return config or ({"quant_method": "quanto"} if (part / QUANTO_MAP).is_file() else None)
 
 
 def weight_names(part: Path) -> tuple[str, str | None]:

@@ -21,18 +21,22 @@ _TEXT, _LIST = 8, 9
 
 
 class Tensor(NamedTuple):
+    """What a GGUF's header says of a tensor."""
+
     name: str
     shape: tuple[int, ...]  # of the numbers, rows first
     kind: int  # gguf.GGMLQuantizationType
     place: int  # in the file
 
 
-class Header(NamedTuple):
+class GgufHeader(NamedTuple):
+    """All of a GGUF but its weights."""
+
     fields: dict[str, Any]  # numbers, texts, and lists of them
     tensors: list[Tensor]
 
 
-def read(path: Path) -> Header:
+def read(path: Path) -> GgufHeader:
     """Raises ValueError (or OSError) where the header is broken, or longer than MAX_HEADER."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         walk = _Walk(content)
@@ -50,7 +54,7 @@ def read(path: Path) -> Header:
         if type(step) is not int or step < 8 or step % 8 or any(tensor.place % step for tensor in tensors):
             raise ValueError(f"an alignment of {str(step)[:40]}, or tensors that are not aligned")
         start = -(-walk.place // step) * step
-        return Header(fields, [tensor._replace(place=start + tensor.place) for tensor in tensors])
+        return GgufHeader(fields, [tensor._replace(place=start + tensor.place) for tensor in tensors])
 
 
 class _Walk:

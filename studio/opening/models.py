@@ -13,7 +13,15 @@ from ..kinds.facts import Defaults, Edition, Family, Licence, ModelFacts
 from ..kinds.kind import TextEncoderKind
 from . import folders
 from .releases import require_release
-from .sources import Component, Source, TextEncoder, Transformer, Vae, open_source, open_whole_folder
+from .sources import (
+    Component,
+    Source,
+    TextEncoderComponent,
+    TransformerComponent,
+    VaeComponent,
+    open_source,
+    open_whole_folder,
+)
 
 AUTO = "auto"
 
@@ -43,34 +51,40 @@ class Description:
 
     name: str
     facts: ModelFacts
-    transformer: Transformer
-    encoders: tuple[TextEncoder, ...]  # in the family's order; empty where none is wanted
-    vae: Vae | None
+    transformer: TransformerComponent
+    encoders: tuple[TextEncoderComponent, ...]  # in the family's order; empty where none is wanted
+    vae: VaeComponent | None
     paths: tuple[Path, ...]  # that it is opened from, the transformer's first
 
     @property
     def edition(self) -> Edition:
+        """The model's edition."""
         return self.facts.edition
 
     @property
     def family(self) -> Family:
+        """The model's family."""
         return self.facts.family
 
     @property
     def defaults(self) -> Defaults:
+        """Steps, guidance and cfg that its makers advise."""
         return self.facts.defaults
 
     @property
     def scheduler_config(self) -> Mapping[str, Any]:
+        """Settings of diffusers' FlowMatchEulerDiscreteScheduler."""
         return self.facts.scheduler_config
 
     @property
     def licence(self) -> Licence:
+        """By the name of its file or folder; unknown for one that is no published name."""
         path = self.paths[0]
         return table.licence_of(path.stem if path.is_file() else path.name)
 
     @property
     def notes(self) -> list[str]:
+        """Lines for the report: name, family, licence, and what is unusual about it."""
         licence = self.licence
         notes = [f"{self.name}: {self.family.name}; licence {licence.name}; {licence.commercial}"]
         return [*notes, f"{self.name}: {self.facts.note}"] if self.facts.note else notes
@@ -124,7 +138,7 @@ def _missing(source: Source, wanted: str) -> ModelFilesError:
     return ModelFilesError("model", source.path.name, f"{wanted}; {source.holds}")
 
 
-def _of_edition(transformer: Transformer, edition: str) -> Transformer:
+def _of_edition(transformer: TransformerComponent, edition: str) -> TransformerComponent:
     """What a user says of a transformer that looks like another. Raises InputError where it cannot be that."""
     named = table.named_editions()
     if edition not in named:
@@ -141,7 +155,9 @@ def _of_edition(transformer: Transformer, edition: str) -> Transformer:
 # --- what fits what -----------------------------------------------------------------------------------------------------
 
 
-def _encoders(transformer: Transformer, texts: list[Source | None], beside: Source) -> tuple[TextEncoder, ...]:
+def _encoders(
+    transformer: TransformerComponent, texts: list[Source | None], beside: Source
+) -> tuple[TextEncoderComponent, ...]:
     """The text encoders in the family's order, from the sources chosen for them before the transformer's own."""
     family = transformer.facts.family
     wanted = [kind for kind in table.encoders_of(family).values() if kind.reads_text]
@@ -162,7 +178,7 @@ def _encoders(transformer: Transformer, texts: list[Source | None], beside: Sour
     return tuple(encoders)
 
 
-def _vision(transformer: Transformer, source: Source) -> tuple[TextEncoder, ...]:
+def _vision(transformer: TransformerComponent, source: Source) -> tuple[TextEncoderComponent, ...]:
     """What looks at pictures beside a family's words. It comes with a whole model or not at all."""
     kinds = table.encoders_of(transformer.facts.family).values()
     return tuple(source.encoders[kind.role] for kind in kinds if not kind.reads_text and kind.role in source.encoders)
@@ -193,7 +209,7 @@ def _require_all_of_use(texts: list[Source | None], used: list[Source], names: s
             )
 
 
-def _require_text_fits(transformer: Transformer, encoder: TextEncoder) -> None:
+def _require_text_fits(transformer: TransformerComponent, encoder: TextEncoderComponent) -> None:
     """Raise ModelFilesError, naming both, where an encoder's width is not what the transformer reads."""
     family, kind = transformer.facts.family, encoder.kind
     width, wanted = encoder.width(), kind.wanted_width(transformer.widths(), family)
@@ -207,7 +223,7 @@ def _require_text_fits(transformer: Transformer, encoder: TextEncoder) -> None:
         )
 
 
-def _vae(transformer: Transformer, source: Source, beside: Source) -> Vae:
+def _vae(transformer: TransformerComponent, source: Source, beside: Source) -> VaeComponent:
     if source.vae is None:
         raise _missing(source, "a VAE; choose one in `vae`" if source is beside else "a VAE")
     family, vae = transformer.facts.family, source.vae

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import ModelFilesError
 from ..kinds.facts import Edition, Family
 from ..kinds.table import encoders_of, kind_of
 
 
-def class_named(library: str, name: str) -> type:
+def class_named(library: str, name: str) -> Any:
     """The class of "diffusers" or "transformers". Raises AttributeError, ImportError or RuntimeError where it has none."""
     if library == "diffusers":
         import diffusers

@@ -33,14 +33,18 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Transformer(Component):
+class TransformerComponent(Component):
+    """A transformer that was found, not yet loaded."""
+
     kind: TransformerKind
     facts: ModelFacts
     widths: Callable[[], Widths]  # of the texts it reads. Raises ModelFilesError
 
 
 @dataclass(frozen=True)
-class TextEncoder(Component):
+class TextEncoderComponent(Component):
+    """A text encoder that was found, not yet loaded, and its tokenizer where it brings one."""
+
     kind: TextEncoderKind
     width: Callable[[], int]  # of its hidden states. Raises ModelFilesError
     own_reader: Callable[[], Any | None]  # the tokenizer that comes with it; None where none does
@@ -56,7 +60,9 @@ class TextEncoder(Component):
 
 
 @dataclass(frozen=True)
-class Vae(Component):
+class VaeComponent(Component):
+    """A VAE that was found, not yet loaded."""
+
     kind: VaeKind
     channels: Callable[[], int]  # of its own latents. Raises ModelFilesError
 
@@ -66,9 +72,9 @@ class Source:
     """A file or a folder that components are chosen from."""
 
     path: Path
-    transformer: Transformer | None
-    encoders: Mapping[str, TextEncoder]  # by role
-    vae: Vae | None
+    transformer: TransformerComponent | None
+    encoders: Mapping[str, TextEncoderComponent]  # by role
+    vae: VaeComponent | None
     holds: str  # for an error: what is in it
 
     @property
@@ -104,22 +110,22 @@ def _loader(part: Part) -> Callable[[torch.dtype, bool], torch.nn.Module]:
     return lambda dtype, keep: filling.load_part(part, dtype, keep)
 
 
-def _transformer_of(part: Part, kind: TransformerKind) -> Transformer:
+def _transformer_of(part: Part, kind: TransformerKind) -> TransformerComponent:
     name, widths = (
         part.file.path.name,
         kind.widths(part),
     )  # now: the list of files opens each, and must hear of a broken one
-    return Transformer(name, _loader(part), kind, kind.describe(kind.traits(part), name), lambda: widths)
+    return TransformerComponent(name, _loader(part), kind, kind.describe(kind.traits(part), name), lambda: widths)
 
 
-def _encoder_of(part: Part, kind: TextEncoderKind) -> TextEncoder:
+def _encoder_of(part: Part, kind: TextEncoderKind) -> TextEncoderComponent:
     width = kind.width(part)
-    return TextEncoder(part.file.path.name, _loader(part), kind, lambda: width, lambda: kind.own_reader(part))
+    return TextEncoderComponent(part.file.path.name, _loader(part), kind, lambda: width, lambda: kind.own_reader(part))
 
 
-def _vae_of(part: Part, kind: VaeKind) -> Vae:
+def _vae_of(part: Part, kind: VaeKind) -> VaeComponent:
     channels = kind.channels(part)
-    return Vae(part.file.path.name, _loader(part), kind, lambda: channels)
+    return VaeComponent(part.file.path.name, _loader(part), kind, lambda: channels)
 
 
 # --- folders ------------------------------------------------------------------------------------------------------------
@@ -209,11 +215,13 @@ def _folder_loader(part: Path, kind: Kind, config: Mapping[str, Any]) -> Callabl
 
 def _folder_transformer(
     folder: Path, kind: TransformerKind, config: Mapping[str, Any], edition: Edition | None
-) -> Transformer:
+) -> TransformerComponent:
     part = folder / "transformer"
     name = f"{folder.name}/{part.name}"
     facts = _facts(folder, kind, config, edition)
-    return Transformer(name, _folder_loader(part, kind, config), kind, facts, lambda: kind.widths_in(config, name))
+    return TransformerComponent(
+        name, _folder_loader(part, kind, config), kind, facts, lambda: kind.widths_in(config, name)
+    )
 
 
 def _facts(folder: Path, kind: TransformerKind, config: Mapping[str, Any], edition: Edition | None) -> ModelFacts:
@@ -229,10 +237,10 @@ def _facts(folder: Path, kind: TransformerKind, config: Mapping[str, Any], editi
     return ModelFacts(edition, quick or edition.defaults, scheduler)
 
 
-def _folder_encoder(part: Path, kind: TextEncoderKind, config: Mapping[str, Any]) -> TextEncoder:
+def _folder_encoder(part: Path, kind: TextEncoderKind, config: Mapping[str, Any]) -> TextEncoderComponent:
     name = f"{part.parent.name}/{part.name}"
     reader = part.parent / kind.reader_folder(part.name)
-    return TextEncoder(
+    return TextEncoderComponent(
         name,
         _folder_loader(part, kind, config),
         kind,
@@ -241,9 +249,9 @@ def _folder_encoder(part: Path, kind: TextEncoderKind, config: Mapping[str, Any]
     )
 
 
-def _folder_vae(part: Path, kind: VaeKind, config: Mapping[str, Any]) -> Vae:
+def _folder_vae(part: Path, kind: VaeKind, config: Mapping[str, Any]) -> VaeComponent:
     name = f"{part.parent.name}/{part.name}"
-    return Vae(name, _folder_loader(part, kind, config), kind, lambda: kind.channels_in(config, name))
+    return VaeComponent(name, _folder_loader(part, kind, config), kind, lambda: kind.channels_in(config, name))
 
 
 # --- published tokenizers -----------------------------------------------------------------------------------------------

@@ -33,8 +33,8 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 MAX_HEADER = 16 * 2**20  # bytes
 MOST_TENSORS = 20_000
 # Bytes read between two openings of a file whose weights are converted: a mapping's pages count as memory until it closes.
-CHUNK = 32 * 2**20
-DESCRIPTION = 2**20  # bytes; real ones have a few hundred
+BYTES_AT_ONCE = 32 * 2**20
+LARGEST_DESCRIPTION = 2**20  # bytes; real ones have a few hundred
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class WeightFile:
 
     @property
     def is_gguf(self) -> bool:
+        """By its suffix."""
         return self.path.suffix.lower() == GGUF
 
     def read(self, names: Sequence[str], release: bool) -> Iterator[tuple[str, list[torch.Tensor]]]:
@@ -60,7 +61,7 @@ class WeightFile:
         parts = {name: self._parts(name) for name in ordered}
         while ordered:
             size, count = 0, 0
-            while count < len(ordered) and (not release or size < CHUNK):
+            while count < len(ordered) and (not release or size < BYTES_AT_ONCE):
                 size += sum(self.entries[part].size for part in parts[ordered[count]])
                 count += 1
             chunk = {name: [(part, self.entries[part]) for part in parts[name]] for name in ordered[:count]}
@@ -173,7 +174,7 @@ def read_vocabulary(path: Path) -> dict[str, Any]:
     return {name.removeprefix(start): value for name, value in fields.items() if name.startswith(start)}
 
 
-def _gguf_header(path: Path) -> gguf_header.Header:
+def _gguf_header(path: Path) -> gguf_header.GgufHeader:
     try:
         return gguf_header.read(path)
     except (ValueError, OSError) as error:
@@ -202,8 +203,8 @@ def open_file(path: Path) -> WeightFile:
     return _with_layers(_open_gguf(path) if suffix == GGUF else WeightFile(path, *_read_header(path), {}), {})
 
 
-def open_shards(folder: Path, files: Sequence[Path], said: Mapping[str, Any]) -> WeightFile:
-    """The safetensors of a component's folder as one. `said`: its quantization_config.
+def open_shards(folder: Path, files: Sequence[Path], quantisation: Mapping[str, Any]) -> WeightFile:
+    """The safetensors of a component's folder as one. `quantisation`: its quantization_config.
 
     Raises ModelFilesError where one is broken.
     """
@@ -213,14 +214,16 @@ def open_shards(folder: Path, files: Sequence[Path], said: Mapping[str, Any]) ->
         more, notes = _read_header(path)
         entries |= more
         metadata |= notes
-    return _with_layers(WeightFile(folder, entries, metadata, {}), said)
+    return _with_layers(WeightFile(folder, entries, metadata, {}), quantisation)
 
 
-def _with_layers(file: WeightFile, said: Mapping[str, Any]) -> WeightFile:
+def _with_layers(file: WeightFile, quantisation: Mapping[str, Any]) -> WeightFile:
     """The same with what is not written as numbers, whose entries then have the shapes of the numbers."""
-    described = [name for name, entry in file.entries.items() if is_description(name) and entry.size <= DESCRIPTION]
+    described = [
+        name for name, entry in file.entries.items() if is_description(name) and entry.size <= LARGEST_DESCRIPTION
+    ]
     texts = {name: bytes_of(tensor) for name, (tensor,) in file.read(described, release=True)}
-    layers = layers_of(Header(file.entries, file.metadata, texts, said), file.is_gguf)
+    layers = layers_of(Header(file.entries, file.metadata, texts, quantisation), file.is_gguf)
     shaped = {
         name: file.entries[name if name in file.entries else layer.names[0]]._replace(shape=layer.shape)
         for name, layer in layers.items()

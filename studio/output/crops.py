@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import PROPORTIONS, Box
 from ..errors import InputError
-from ..layout.scene import look_at
+from ..layout.analysis import analyse
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
 EDGE_STRIP, EDGE_BLUR = 0.02, 0.03  # of the shorter side
-MARGIN = 1.04  # what must stay does not touch the edge of a crop made for it
+CROP_MARGIN = 1.04  # what must stay does not touch the edge of a crop made for it
 MASK_EDGE = 0.1  # what of a mask counts as the thing itself
 
 
@@ -25,6 +25,7 @@ class Crop(NamedTuple):
 
     @property
     def extended(self) -> bool:
+        """Whether edges are drawn out, because no crop holds all that must stay."""
         return self.sheet != (self.box.width, self.box.height)
 
 
@@ -65,7 +66,7 @@ def choose(seen: np.ndarray, faces: list[Box], size: tuple[int, int], keep: list
         held = keep
     first, last = span_of(held) if held else (length, 0)
     extended = last - first > window
-    span = min(length, round((last - first) * MARGIN)) if extended else window
+    span = min(length, round((last - first) * CROP_MARGIN)) if extended else window
     lowest, highest = (max(0, last - span), min(first, length - span)) if held else (0, length - span)
     profile = seen.mean(0 if across else 1)
     total = np.interp(np.linspace(0, len(profile), length + 1), np.arange(len(profile) + 1), [0, *profile.cumsum()])
@@ -111,11 +112,11 @@ def cut(picture: Image.Image, crop: Crop) -> Image.Image:
     return ground
 
 
-def look(picture: Image.Image) -> tuple[np.ndarray, list[Box]]:
+def saliency_and_faces(picture: Image.Image) -> tuple[np.ndarray, list[Box]]:
     """What catches the eye, [h, w] in 0..1, and the boxes of faces. What is transparent catches none."""
     import numpy as np
 
-    scene = look_at(np.asarray(picture.convert("RGB"), np.float32) / 255, subject=True)
+    scene = analyse(np.asarray(picture.convert("RGB"), np.float32) / 255, subject=True)
     seen = scene.saliency
     if picture.mode == "RGBA":
         alpha = picture.getchannel("A").resize(seen.shape[::-1])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import InputError, require_number
+from ..errors import InputError, require_fields
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,13 +27,15 @@ PROMPT_TAG, FIRST_EXTRA_TAG, MOST_EXTRAS = 0x0110, 0x010F, 8
 
 
 class FileFormat(NamedTuple):
+    """What a file format can hold."""
+
     suffix: str
     alpha: bool
     longest: int  # pixels a side
     carries_workflow: bool  # where ComfyUI's editor finds it again
 
 
-FORMATS = {
+FILE_FORMATS = {
     "PNG": FileFormat(".png", True, 2**31 - 1, True),
     "JPEG": FileFormat(".jpg", False, 65_500, False),
     "WebP": FileFormat(".webp", True, 16_383, True),
@@ -46,7 +48,7 @@ def available() -> list[str]:
     """The formats that this Pillow can write."""
     from PIL import features
 
-    return [name for name in FORMATS if name not in ("WebP", "AVIF") or features.check(name.lower())]
+    return [name for name in FILE_FORMATS if name not in ("WebP", "AVIF") or features.check(name.lower())]
 
 
 class EncodingError(RuntimeError):
@@ -55,16 +57,17 @@ class EncodingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Encoding:
+    """How a picture becomes a file. Raises InputError for a value out of range, and for a format that Pillow lacks
+    here.
+    """
+
     format: str = "PNG"
     quality: int = 92  # 1 to 100, for all but PNG
     dpi: int = 300
     bleed_mm: float = 0.0  # added at every edge, beyond the picture
 
     def __post_init__(self) -> None:
-        if self.format not in available():
-            raise InputError("format", self.format, "one of: " + ", ".join(available()))
-        for name, (low, high) in RANGES.items():
-            require_number(name, getattr(self, name), low, high)
+        require_fields(self, {"format": available()}, RANGES)
 
     @property
     def bleed(self) -> int:
@@ -94,7 +97,7 @@ def encode(picture: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]
     its editor finds it again: PNG, WebP, AVIF. The same arguments give the same bytes. Raises InputError for a picture
     too large for the format, and for a bleed wider than the picture; EncodingError where the encoder itself fails.
     """
-    format, notes = FORMATS[encoding.format], []
+    format, notes = FILE_FORMATS[encoding.format], []
     if picture.mode == "RGBA" and not format.alpha:
         picture = on_white(picture)
         notes.append(f"{encoding.format} holds no transparency: the picture stands on white")
@@ -129,6 +132,7 @@ def with_bleed(picture: Image.Image, pixels: int) -> Image.Image:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
+    """An RGBA picture on white paper, RGB."""
     from PIL import Image
 
     white = Image.new("RGBA", picture.size, "white")

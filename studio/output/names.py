@@ -10,9 +10,9 @@ from datetime import datetime
 from ..errors import InputError
 
 COUNTER = "%counter%"
-LONGEST = 255  # bytes of a name: what ext4, APFS and NTFS hold
+LONGEST_NAME = 255  # bytes of a name: what ext4, APFS and NTFS hold
 LONGEST_TEMPLATE = 2000  # characters
-DEEPEST = 16  # folders
+DEEPEST_FOLDER = 16  # folders
 # What Windows opens as a device, in any folder and with any ending.
 DEVICES = {
     "CON",
@@ -84,8 +84,8 @@ def split(name: str) -> tuple[str, ...]:
         raise InputError("filename", name, "a path inside the output folder, without a slash at its start")
     *folders, last = path.split("/")
     parts = (*(folder for folder in folders if folder), last)
-    if len(parts) > DEEPEST + 1:
-        raise InputError("filename", name, f"at most {DEEPEST} folders")
+    if len(parts) > DEEPEST_FOLDER + 1:
+        raise InputError("filename", name, f"at most {DEEPEST_FOLDER} folders")
     for part in parts:
         problem = _problem(part)
         if problem:
@@ -97,8 +97,8 @@ def split(name: str) -> tuple[str, ...]:
 
 def require_length(filename: str) -> str:
     """`filename` if every usual file system holds it. Raises InputError otherwise."""
-    if len(filename.encode()) > LONGEST:
-        raise InputError("filename", filename, f"at most {LONGEST} bytes with number and ending")
+    if len(filename.encode()) > LONGEST_NAME:
+        raise InputError("filename", filename, f"at most {LONGEST_NAME} bytes with number and ending")
     return filename
 
 
@@ -122,8 +122,8 @@ def _problem(part: str) -> str:
             return f"has the control character U+{ord(character):04X} in it"
     if part.split(".")[0].rstrip(" ").upper() in DEVICES:
         return "is a device on Windows"
-    if len(part.encode()) > LONGEST:
-        return f"is longer than {LONGEST} bytes"
+    if len(part.encode()) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} bytes"
     return ""
 
 

@@ -13,14 +13,15 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..errors import InputError
+from ..errors import require_one_of
 from .score import Score
 
 JSON, PROMETHEUS = "JSON", "Prometheus"
 TEXTS = (JSON, PROMETHEUS)
-MOST_NODES, MOST_NOTES, MOST_NAMES, LONGEST = 1000, 32, 64, 500  # nodes; a node's notes, stages and counts; characters
+# Nodes; a node's notes, stages and counts; characters
+MOST_NODES, MOST_NOTES, MOST_NAMES, LONGEST_LINE = (1000, 32, 64, 500)
 MOST_SCORES = 1000  # pictures; the mean is of all
-LOOK_EVERY = 0.1  # seconds between two looks at the machine while a node is at work
+READING_INTERVAL = 0.1  # seconds between two looks at the machine while a node is at work
 WAITING, RUNNING, DONE, CACHED, STOPPED = "waiting", "running", "done", "cached", "stopped"
 
 
@@ -34,12 +35,16 @@ class Reading(NamedTuple):
 
 
 class Machine(NamedTuple):
+    """How to look at the machine."""
+
     read: Callable[[], Reading]
     new_peak: Callable[[], None]  # from here on `vram_peak` counts anew
 
 
 @dataclass
 class NodeRecord:
+    """What one node of a run did. Bytes and seconds."""
+
     id: str
     type: str
     status: str = WAITING
@@ -59,6 +64,8 @@ class NodeRecord:
 
 
 class Recorder:
+    """Collects the records of one run, told by its host when nodes start, step and finish."""
+
     def __init__(self, run: str, machine: Machine, clock: Callable[[], float] = time.perf_counter):
         self.run = run
         self.left_out = 0  # nodes beyond MOST_NODES
@@ -96,7 +103,7 @@ class Recorder:
                 record.first_step = now - began
             elif done > (first := self._first[node])[1]:
                 record.step_seconds = (now - first[0]) / (done - first[1])
-        if now - self._looked >= LOOK_EVERY:
+        if now - self._looked >= READING_INTERVAL:
             self._look(record)
             self._looked = now
 
@@ -130,7 +137,7 @@ class Recorder:
         record = self._node(node, "")
         texts = record.fallbacks if fallback else record.notes
         if len(texts) < MOST_NOTES:
-            texts.append(text[:LONGEST])
+            texts.append(text[:LONGEST_LINE])
 
     def count(self, node: str, what: str, amount: int = 1) -> None:
         """Add to one of the node's counts, such as prompts that were remembered."""
@@ -182,10 +189,10 @@ class Recorder:
     def _node(self, node: str, type: str) -> NodeRecord:
         record = self._nodes.get(node)
         if record is None:
-            record = NodeRecord(node[:LONGEST], type[:LONGEST])
+            record = NodeRecord(node[:LONGEST_LINE], type[:LONGEST_LINE])
             if len(self._nodes) < MOST_NODES:  # beyond, it is written to and forgotten
                 self._nodes[node] = record
-        record.type = record.type or type[:LONGEST]
+        record.type = record.type or type[:LONGEST_LINE]
         return record
 
     def _look(self, record: NodeRecord) -> None:
@@ -236,7 +243,7 @@ def _described(record: NodeRecord, seconds: float) -> dict[str, Any]:
 def _judged(score: Score) -> dict[str, Any]:
     values = score.pictures
     return {
-        "model": score.model[:LONGEST],
+        "model": score.model[:LONGEST_LINE],
         "mean": round(sum(values) / len(values), 4),
         "pictures": [round(value, 4) for value in values[:MOST_SCORES]],
         "pictures_left_out": max(0, len(values) - MOST_SCORES),
@@ -248,8 +255,7 @@ def text_of(summary: Mapping[str, Any], format: str) -> str:
 
     Halves of surrogate pairs, which a prompt can bring as names of nodes, become JSON's escapes, or question marks.
     """
-    if format not in TEXTS:
-        raise InputError("format", format, "one of: " + ", ".join(TEXTS))
+    require_one_of("format", format, TEXTS)
     if format == JSON:
         return json.dumps(summary, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return prometheus(summary).encode("utf-8", "replace").decode()

@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..canvas import Box
-from ..errors import InputError
+from ..errors import InputError, require_fields
 from ..images import require_mask, require_one_each, require_pixels, to_pil
 from ..layout.layout import Layout, parse
 from . import crops, files, names
-from .encode import FORMATS, Encoding, EncodingError, digest, encode
+from .encode import FILE_FORMATS, Encoding, EncodingError, digest, encode
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
 FINAL, ORIGIN = "final", "origin"
-KINDS = (FINAL, ORIGIN)
+SAVE_KINDS = (FINAL, ORIGIN)
 TEMPLATE, CONTENT = "template", "content"
-NAMINGS = (TEMPLATE, CONTENT)
+NAMING_SCHEMES = (TEMPLATE, CONTENT)
 FULL = "full"  # %format% of a picture that is not cut
 
 
 @dataclass(frozen=True)
-class Wishes:
+class SaveOptions:
+    """The inputs of Save Picture that are no pictures. Raises InputError for what is none of its choices."""
+
     kind: str = FINAL  # "origin": the untouched scene, in a folder of its own
     filename: str = "Storefront"
     naming: str = TEMPLATE
@@ -36,9 +38,7 @@ class Wishes:
     also_formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, allowed in (("kind", KINDS), ("naming", NAMINGS)):
-            if getattr(self, name) not in allowed:
-                raise InputError(name, getattr(self, name), "one of: " + ", ".join(allowed))
+        require_fields(self, {"kind": SAVE_KINDS, "naming": NAMING_SCHEMES}, {})
         crops.require_formats(self.also_formats)
 
 
@@ -50,6 +50,8 @@ class Keep(NamedTuple):
 
 
 class Saved(NamedTuple):
+    """A file that was written, or that was there already."""
+
     folder: str  # relative to the output folder, "/" between names, "" for the folder itself
     name: str
     picture: Image.Image
@@ -57,6 +59,7 @@ class Saved(NamedTuple):
 
     @property
     def path(self) -> str:
+        """Relative to the output folder."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
 
 
@@ -70,7 +73,7 @@ def formats_of(text: str) -> tuple[str, ...]:
 def save(
     image: torch.Tensor,
     root: Path,
-    wishes: Wishes,
+    options: SaveOptions,
     metadata: Mapping[str, Any],
     *,
     widget: Callable[[str, str], str | None] = lambda node, name: None,
@@ -88,9 +91,9 @@ def save(
     when = datetime.now()
     saved: list[Saved] = []
     notes: list[str] = []
-    held = _held(pictures, keep or Keep()) if wishes.also_formats else [[]] * len(pictures)
+    held = _held(pictures, keep or Keep()) if options.also_formats else [[]] * len(pictures)
     for index, picture in enumerate(pictures):
-        for format, sheet, note in _sheets(picture, held[index], wishes.also_formats):
+        for format, sheet, note in _sheets(picture, held[index], options.also_formats):
             step()
             tokens = {
                 "width": str(sheet.width),
@@ -99,13 +102,13 @@ def save(
                 "format": crops.label(format),
                 **(values or {}),
             }
-            name = names.fill(wishes.filename, tokens, when, widget)
-            if format != FULL and "%format%" not in wishes.filename:
+            name = names.fill(options.filename, tokens, when, widget)
+            if format != FULL and "%format%" not in options.filename:
                 name = _with_format(name, crops.label(format))
             parts = names.split(name)
-            if wishes.kind == ORIGIN:
+            if options.kind == ORIGIN:
                 parts = (ORIGIN, *parts)
-            entry, more = _write(sheet, root, parts, wishes, metadata)
+            entry, more = _write(sheet, root, parts, options, metadata)
             saved.append(entry)
             notes += [text for text in [*note, *more] if text not in notes]
     return saved, notes
@@ -135,7 +138,7 @@ def _sheets(
     yield FULL, picture, []
     if not formats:
         return
-    seen, faces = crops.look(picture)
+    seen, faces = crops.saliency_and_faces(picture)
     for format in dict.fromkeys(formats):
         crop = crops.choose(seen, faces, picture.size, held, format)
         note = [f"{format} cannot hold all that must stay: its edges were drawn out"] if crop.extended else []
@@ -148,33 +151,33 @@ def _with_format(name: str, label: str) -> str:
 
 
 def _write(
-    sheet: Image.Image, root: Path, parts: tuple[str, ...], wishes: Wishes, metadata: Mapping[str, Any]
+    sheet: Image.Image, root: Path, parts: tuple[str, ...], options: SaveOptions, metadata: Mapping[str, Any]
 ) -> tuple[Saved, list[str]]:
     """The picture in its format. Where that format's encoder fails, as PNG: a drawing that took minutes is never lost."""
     try:
-        return _write_as(sheet, root, parts, wishes, metadata)
+        return _write_as(sheet, root, parts, options, metadata)
     except EncodingError as error:
-        if wishes.encoding.format == "PNG":
+        if options.encoding.format == "PNG":
             raise
-        lossless = replace(wishes, encoding=replace(wishes.encoding, format="PNG"))
+        lossless = replace(options, encoding=replace(options.encoding, format="PNG"))
         saved, notes = _write_as(sheet, root, parts, lossless, metadata)
         return saved, [f"{error}. It was saved as PNG: {saved.name}", *notes]
 
 
 def _write_as(
-    sheet: Image.Image, root: Path, parts: tuple[str, ...], wishes: Wishes, metadata: Mapping[str, Any]
+    sheet: Image.Image, root: Path, parts: tuple[str, ...], options: SaveOptions, metadata: Mapping[str, Any]
 ) -> tuple[Saved, list[str]]:
     *folders, stem = parts
-    format = FORMATS[wishes.encoding.format]
-    if wishes.naming == CONTENT:
+    format = FILE_FORMATS[options.encoding.format]
+    if options.naming == CONTENT:
         pixels = digest(sheet)
         folders.append(pixels[:2])
         clean = "-clean" if format.carries_workflow and not metadata else ""
-        name = names.require_length(f"{pixels}-{wishes.encoding.label}{clean}{format.suffix}")
+        name = names.require_length(f"{pixels}-{options.encoding.label}{clean}{format.suffix}")
         notes: list[str] = []
 
         def data() -> bytes:
-            encoded, lost = encode(sheet, wishes.encoding, metadata)
+            encoded, lost = encode(sheet, options.encoding, metadata)
             notes.extend(lost)
             return encoded
 
@@ -184,7 +187,7 @@ def _write_as(
         before, after = numbered.split(names.COUNTER, 1)
         after = after.replace(names.COUNTER, "")
         names.require_length(f"{before}99999{after}{format.suffix}")
-        encoded, notes = encode(sheet, wishes.encoding, metadata)
+        encoded, notes = encode(sheet, options.encoding, metadata)
         name, new = files.write_numbered(
             files.folder_inside(root, tuple(folders)),
             re.escape(before) + "([0-9]{1,9})" + re.escape(after) + r"\.\w+",

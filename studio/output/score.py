@@ -19,13 +19,14 @@ from ..opening.weight_files import PICKLES, check_safetensors
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 BATCH = 8  # pictures at once
-LONGEST = 4  # times the short side; of a longer picture the middle is looked at, as CLIP sees no more than a square
+# Times the short side; of a longer picture the middle is looked at, as CLIP sees no more than a square
+LONGEST_ASPECT = 4
 _HANGUL = re.compile(r"[\uac00-\ud7a3]+")
 
 
-class Clip(NamedTuple):
+class ClipModel(NamedTuple):
     """A CLIP model of transformers with what makes tensors of words and of pictures for it."""
 
     name: str
@@ -35,11 +36,15 @@ class Clip(NamedTuple):
 
 
 class Score(NamedTuple):
+    """Which CLIP model gave which scores."""
+
     model: str
     pictures: tuple[float, ...]  # 100 x cosine, -100..100, one for each picture
 
 
-class Words(NamedTuple):
+class TokenizedText(NamedTuple):
+    """A text as CLIP reads it, and what it does not read."""
+
     ids: torch.Tensor  # [1, S], S = what the model reads
     total: int  # tokens of the text, start and end marks included
     cut: str  # what did not fit into S
@@ -47,7 +52,7 @@ class Words(NamedTuple):
     is_readable: bool  # anything besides those
 
 
-def load(folder: Path, name: str) -> Clip:
+def load(folder: Path, name: str) -> ClipModel:
     """The CLIP model of a transformers folder, on the CPU, in float32 (a measure should not round).
 
     Only safetensors, only local files, no code of the folder's. Raises ModelFilesError that names the folder and what is
@@ -57,11 +62,11 @@ def load(folder: Path, name: str) -> Clip:
     from PIL import Image
     from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
-    weights = folder / WEIGHTS
+    weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         pickles = ", ".join(sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES))
         why = f" ({pickles} is a pickle, which can run code and is never opened)" if pickles else ""
-        raise ModelFilesError("clip_vision", name, f"a {WEIGHTS} in it{why}")
+        raise ModelFilesError("clip_vision", name, f"a {WEIGHTS_FILE} in it{why}")
     try:
         check_safetensors(weights, "clip_vision")
         model, gaps = CLIPModel.from_pretrained(
@@ -80,10 +85,10 @@ def load(folder: Path, name: str) -> Clip:
     except Exception as error:  # the tokenizers library raises plain Exceptions
         reason = " ".join(str(error).split()).replace(str(folder), name)[:300]
         raise ModelFilesError("clip_vision", name, f"a whole CLIP model in transformers' layout ({reason})") from error
-    return Clip(name, model.train(False).requires_grad_(False), tokenizer, processor)
+    return ClipModel(name, model.train(False).requires_grad_(False), tokenizer, processor)
 
 
-def read(clip: Clip, text: str) -> Words:
+def read(clip: ClipModel, text: str) -> TokenizedText:
     """What the model reads of a text, and what it does not."""
     from ..sampling.encode import tokenize
 
@@ -96,10 +101,10 @@ def read(clip: Clip, text: str) -> Words:
     unread = tuple(word for word in dict.fromkeys(_HANGUL.findall(text)) if is_unread(word))
     rest = _HANGUL.sub(lambda found: "" if found[0] in unread else found[0], text)
     tokens = tokenize(clip.tokenizer, [rest], clip.model.config.text_config.max_position_embeddings)
-    return Words(tokens.ids, tokens.counts[0], tokens.cut[0], unread, any(char.isalnum() for char in rest))
+    return TokenizedText(tokens.ids, tokens.counts[0], tokens.cut[0], unread, any(char.isalnum() for char in rest))
 
 
-def notes_on(clip: Clip, words: Words) -> list[str]:
+def notes_on(clip: ClipModel, words: TokenizedText) -> list[str]:
     """What of a text the score knows nothing of."""
     notes = []
     if words.unread:
@@ -117,7 +122,11 @@ def _short(text: str) -> str:
 
 
 def score(
-    clip: Clip, images: torch.Tensor, words: Words, device: torch.device, before_each: Callable[[], None] = lambda: None
+    clip: ClipModel,
+    images: torch.Tensor,
+    words: TokenizedText,
+    device: torch.device,
+    before_each: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """100 x cosine of each picture of IMAGE [B, H, W, 3] and the words: logits_per_image / logit_scale x 100.
 
@@ -147,5 +156,5 @@ def score(
 
 def _middle(length: int, other: int) -> slice:
     """The part of a side that is LONGEST times as long as the other side, or a pixel longer: its middle stays in place."""
-    spare = max(0, (length - LONGEST * other) // 2)
+    spare = max(0, (length - LONGEST_ASPECT * other) // 2)
     return slice(spare, length - spare)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 REACH = (0.0, 50.0)  # % of the picture's shorter side
-FARTHEST = 16  # pixels; a model that draws anew what it is given moves it by less
-LEAST_SIDE, MOST_PIXELS = 64, 2 * 2**20  # of what a model draws: above two megapixels FLUX repeats itself
+LARGEST_SHIFT = 16  # pixels; a model that draws anew what it is given moves it by less
+LEAST_SIDE, MOST_DRAWN_PIXELS = 64, 2 * 2**20  # of what a model draws: above two megapixels FLUX repeats itself
 
 
 class Shift(NamedTuple):
@@ -50,7 +50,7 @@ def drawn_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
     """
     if longest_side and not (isinstance(longest_side, int) and longest_side >= LEAST_SIDE):
         raise InputError("longest_side", longest_side, f"a whole number from {LEAST_SIDE} pixels up, or 0")
-    scale = longest_side / max(width, height) if longest_side else (MOST_PIXELS / (width * height)) ** 0.5
+    scale = longest_side / max(width, height) if longest_side else (MOST_DRAWN_PIXELS / (width * height)) ** 0.5
     if scale >= 1:
         return width, height
     return max(16, round(width * scale / 16) * 16), max(16, round(height * scale / 16) * 16)
@@ -96,15 +96,15 @@ def find_shift(source: np.ndarray, edited: np.ndarray, trust: np.ndarray) -> Shi
     cross = np.fft.rfft2(two * window) * np.conj(np.fft.rfft2(one * window))
     strength = np.abs(cross)
     plane = np.fft.irfft2(cross / np.maximum(strength, 1e-3 * strength.max() + 1e-12), (height, width))
-    rows = [row % height for row in range(-FARTHEST, FARTHEST + 1)]
-    columns = [column % width for column in range(-FARTHEST, FARTHEST + 1)]
+    rows = [row % height for row in range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)]
+    columns = [column % width for column in range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)]
     near = plane[np.ix_(rows, columns)]
     peak = np.unravel_index(int(near.argmax()), near.shape)
-    if near[peak] < 4 * near.std() or 0 in peak or 2 * FARTHEST in peak:
+    if near[peak] < 4 * near.std() or 0 in peak or 2 * LARGEST_SHIFT in peak:
         return Shift(0.0, 0.0)
     down = _top(near[peak[0] - 1 : peak[0] + 2, peak[1]])
     across = _top(near[peak[0], peak[1] - 1 : peak[1] + 2])
-    return Shift(float(peak[1] - FARTHEST + across), float(peak[0] - FARTHEST + down))
+    return Shift(float(peak[1] - LARGEST_SHIFT + across), float(peak[0] - LARGEST_SHIFT + down))
 
 
 def _top(values: np.ndarray) -> float:

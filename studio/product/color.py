@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-BRAND = 0.25  # how much of the match a saturated colour takes: brand colours stay
-EXPOSURE = (0.6, 1.5)  # limits of the change in brightness
-CAST = (0.75, 1.33)  # limits of the change of a channel
+BRAND_SHARE = 0.25  # how much of the match a saturated colour takes: brand colours stay
+EXPOSURE_LIMITS = (0.6, 1.5)  # limits of the change in brightness
+CAST_LIMITS = (0.75, 1.33)  # limits of the change of a channel
 # CIEDE2000 that a grey may move at an amount of 1: at the default of 0.4 a white moves less than 5, which still looks white.
-FARTHEST = 11.0
+LARGEST_GREY_SHIFT = 11.0
 GREYS = (0.25, 0.5, 0.75, 0.97)  # those for which that is checked, sRGB
-VARIED = (
-    (2.0, 8.0),
-    (3.0, 12.0),
-)  # standard deviations of a scene's Lab chroma and lightness: of a backdrop, of a photograph
+# Standard deviations of a scene's Lab chroma and lightness: of a backdrop, of a photograph
+VARIED = (2.0, 8.0), (3.0, 12.0)
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
@@ -91,7 +89,7 @@ def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amoun
     """A product [H, W, 3] (sRGB, straight) in the light of a scene [N, 3]; amount 0 (unchanged) to 1.
 
     Its greys take the scene's cast (grey world, von Kries gains in linear light) and part of the scene's brightness, and
-    move no farther than `FARTHEST` CIEDE2000 at an amount of 1; saturated colours, which are the brand's, only a
+    move no farther than `LARGEST_GREY_SHIFT` CIEDE2000 at an amount of 1; saturated colours, which are the brand's, only a
     quarter of that. Where a scene is of one material, its colour is that material's, not the light's: nothing changes.
     """
     import numpy as np
@@ -108,14 +106,14 @@ def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amoun
     weights = np.array([0.2126, 0.7152, 0.0722])
     cast = around / max(1e-4, float(around @ weights))
     own = seen.mean(0) / max(1e-4, float(seen.mean(0) @ weights))
-    gains = np.clip((cast / np.maximum(own, 1e-3)) ** 0.5, *CAST)
-    exposure = np.clip((float(around @ weights) / max(1e-4, float(seen.mean(0) @ weights))) ** 0.4, *EXPOSURE)
+    gains = np.clip((cast / np.maximum(own, 1e-3)) ** 0.5, *CAST_LIMITS)
+    exposure = np.clip((float(around @ weights) / max(1e-4, float(seen.mean(0) @ weights))) ** 0.4, *EXPOSURE_LIMITS)
     of_color, of_brightness = _variety(scene)
     gains = _bounded(gains**of_color * exposure**of_brightness)
     # Smooth in saturation, so that no edge appears where a colour fades into grey.
     kept = np.clip((saturation(product) - 0.2) / 0.35, 0, 1)
     kept = kept * kept * (3 - 2 * kept)
-    share = amount * (1 - (1 - BRAND) * kept)
+    share = amount * (1 - (1 - BRAND_SHARE) * kept)
     return to_srgb(linear * gains.astype(np.float32) ** share[..., None].astype(np.float32))
 
 
@@ -137,6 +135,6 @@ def _bounded(gains: np.ndarray) -> np.ndarray:
     before = to_lab(to_srgb(greys))
     for share in np.linspace(1, 0, 21):
         moved = delta_e_2000(before, to_lab(to_srgb(greys * gains**share)))
-        if moved.max() <= FARTHEST:
+        if moved.max() <= LARGEST_GREY_SHIFT:
             return gains**share
     return np.ones(3)

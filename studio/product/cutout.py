@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import InputError, require_number
+from ..errors import InputError, require_fields
 from ..images import require_colors, to_levels
 from . import matting, outline, solid
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     import torch
 
 TELL_UNSURE = 0.03  # of the product's area
+
+RANGES: dict[str, tuple[float, float]] = {
+    "threshold": (0.01, 0.99),
+    "grow": (-100, 100),
+    "feather": (0, 200),
+    "straight_edges": (0, 200),
+}
 
 
 @dataclass(frozen=True)
@@ -26,20 +33,17 @@ class Edges:
     grow: float = 0.0  # pixels outwards, negative: inwards; -100..100
     feather: float = 0.0  # pixels over which the edge fades; 0..200
     straight_edges: int = 0  # pixels along an edge over which it is made straight where it nearly is; 0..200
-    parts: str = outline.LARGEST  # or ALL: separate objects beside the largest one are kept too
+    parts: str = outline.LARGEST_PART  # or ALL: separate objects beside the largest one are kept too
 
     def __post_init__(self) -> None:
-        require_number("threshold", self.threshold, 0.01, 0.99)
-        require_number("grow", self.grow, -100, 100)
-        require_number("feather", self.feather, 0, 200)
-        require_number("straight_edges", self.straight_edges, 0, 200)
+        require_fields(self, {"parts": outline.KEPT_PARTS}, RANGES)
         if not isinstance(self.straight_edges, int):
             raise InputError("straight_edges", self.straight_edges, "a whole number of pixels")
-        if self.parts not in outline.PARTS:
-            raise InputError("parts", self.parts, "one of: " + ", ".join(outline.PARTS))
 
 
 class Cutout(NamedTuple):
+    """A product without its background."""
+
     foreground: torch.Tensor  # IMAGE [B, H, W, 3], straight colours: the product's own, continued beyond its edge
     alpha: torch.Tensor  # MASK [B, H, W], 1 = product
     notes: tuple[str, ...] = ()  # what was left out, what is uncertain: sentences for the user
@@ -69,7 +73,7 @@ def cut_out(
         if edges.threshold != 0.5:
             mask = _around_half(mask, edges.threshold)
         found = matte(picture, levels, mask) if edges.refine else matting.unrefined(picture, mask)
-        edge, others = outline.largest(found.alpha) if edges.parts == outline.LARGEST else (found.alpha, 0)
+        edge, others = outline.largest(found.alpha) if edges.parts == outline.LARGEST_PART else (found.alpha, 0)
         edge = outline.without_specks(edge)
         unsure = solid.unsure_share(outline.smaller(edge, max(mask.shape)))
         if edges.straight_edges:
@@ -93,7 +97,7 @@ def _notes(others: int, unsure: float) -> list[str]:
     notes = []
     if others:
         what = "1 object beside the largest was" if others == 1 else f"{others} objects beside the largest were"
-        notes.append(f"{what} left out; parts = {outline.ALL} keeps them")
+        notes.append(f"{what} left out; parts = {outline.ALL_PARTS} keeps them")
     if unsure >= TELL_UNSURE:
         notes.append(f"{unsure:.0%} of the product is uncertain: crop closer, or try isnet-general-use")
     return notes

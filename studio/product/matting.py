@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 
 
 class Matte(NamedTuple):
+    """A product's edge and colours."""
+
     alpha: torch.Tensor  # float32 [H, W] in 0..1, 1 = product
     foreground: torch.Tensor  # float32 [H, W, 3] in 0..1: straight colours, continued beyond the edge
 
 
-class Trust(NamedTuple):
+class LevelSettings(NamedTuple):
     """What one level believes. Variances are those of an alpha, so 0.25 is knowing nothing."""
 
     below: float  # an alpha below this is background, if its neighbourhood agrees
@@ -69,10 +71,10 @@ class Sides(NamedTuple):
         return Cells(*self.unsure.nonzero().unbind(1))
 
 
-FIRST, SECOND = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
+ROW_CHANNELS, COLUMN_CHANNELS = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # the channels of a covariance's six numbers
 
 # Measured by tests/bench/cutout.py.
-COARSE = Trust(
+COARSE = LevelSettings(
     below=0.03,
     above=0.98,
     margin=1,
@@ -84,7 +86,7 @@ COARSE = Trust(
     color=1 / 20,
     novelty=0.3,
 )
-FINE = Trust(
+FINE = LevelSettings(
     below=0.04,
     above=0.96,
     margin=0,
@@ -99,7 +101,7 @@ FINE = Trust(
 BINS = 24  # a side of the histograms of whole product and whole background
 RARE = 0.001  # share of a side's pixels in a bin at which its word counts half
 HISTOGRAM = 0.02  # the variance of an alpha read from a common colour
-MARGIN = 0.06  # of the picture's side: what is looked at around the product
+CONTEXT_MARGIN = 0.06  # of the picture's side: what is looked at around the product
 VEIL = 0.03  # alphas so near 0 or 1 are noise
 # Pixels: a smaller picture takes hundreds of short operations. Where each is shared out among torch's threads, and one of
 # these has to wait for a core that somebody else is using, all of them wait: seconds instead of milliseconds.
@@ -176,7 +178,7 @@ def _at_least(alpha: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
 def _around(alpha: torch.Tensor, axis: int) -> slice:
     """Where along the other axis of [h, w] there is any product, with enough room for the background's colours."""
     found = (alpha > COARSE.below).numpy().any(axis).nonzero()[0]
-    room = MARGIN * alpha.shape[1 - axis] + 8
+    room = CONTEXT_MARGIN * alpha.shape[1 - axis] + 8
     if not len(found):
         return slice(0, alpha.shape[1 - axis])
     return slice(max(0, int(found[0] - room)), min(alpha.shape[1 - axis], int(found[-1] + room + 1)))
@@ -219,7 +221,7 @@ def _histograms(image: torch.Tensor, alpha: torch.Tensor) -> Histograms:
     return Histograms(bins, product / both.clamp_min(1e-12), HISTOGRAM * (both + RARE) / both.clamp_min(1e-12))
 
 
-def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
+def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: LevelSettings) -> Sides:
     """Product and background as they are where they are sure, for a level's picture and alpha at a quarter of its size."""
     import torch
 
@@ -230,12 +232,12 @@ def _sides(quarter: torch.Tensor, alpha: torch.Tensor, trust: Trust) -> Sides:
         sure[None, None].float() if bool(sure.any()) else likely
         for sure, likely in ((product, alpha), (background, 1 - alpha))
     ]
-    moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, FIRST] * quarter[:, SECOND]], 1)
+    moments = torch.cat([torch.ones_like(alpha), quarter, quarter[:, ROW_CHANNELS] * quarter[:, COLUMN_CHANNELS]], 1)
     # Windows of several pixels are as well seen, and four times as fast, at half the size again.
     height, width = alpha.shape[-2:]
     sums = box_mean(halved(moments * torch.cat(weights)), trust.radius // 2)
     _, means, products = filled(sums).split([1, 3, 6], 1)
-    covariance = (products - means[:, FIRST] * means[:, SECOND]).sum(0, keepdim=True)
+    covariance = (products - means[:, ROW_CHANNELS] * means[:, COLUMN_CHANNELS]).sum(0, keepdim=True)
     known = doubled(torch.cat([means.flatten(0, 1)[None], covariance], 1))[0, :, :height, :width]
     means, covariance = known[:6], known[6:]
     # Cells beside the edge are worked on too: a coarser level's pixel may end where its product's shadow has begun.
@@ -247,7 +249,7 @@ def _solve(
     image: torch.Tensor,
     prior: torch.Tensor,
     sides: Sides,
-    trust: Trust,
+    trust: LevelSettings,
     counted: Histograms | None,
 ) -> torch.Tensor:
     """Alpha [1, 1, h, w] of `image` [h, w, 3]: each sure cell 0 or 1, each pixel of an unsure one weighed between the

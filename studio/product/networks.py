@@ -18,10 +18,10 @@ from ..packages import PackageError, command, not_installed
 if TYPE_CHECKING:
     import torch
 
-APACHE = "Apache-2.0"
+APACHE_2 = "Apache-2.0"
 FREE = "free for commercial use"
 PRIVATE = "_storefront_rembg"
-SIDE = 1024  # pixels of the square that a network sees which does not say its own
+DEFAULT_SIDE = 1024  # pixels of the square that a network sees which does not say its own
 NEED_MORE = ("sam",)  # sessions that ask for points or boxes beside the picture
 
 
@@ -34,11 +34,12 @@ class Network(NamedTuple):
 
     @property
     def terms(self) -> str:
+        """Licence and what it says about commercial use, in one line."""
         return f"licence {self.licence}; {self.commercial}"
 
 
 _BIREFNET = Network(8, "MIT")
-_U2NET = Network(1, APACHE)
+_U2NET = Network(1, APACHE_2)
 # By rembg's names; the file of each is NAME.onnx.
 NETWORKS: dict[str, Network] = {
     "u2netp": _U2NET,
@@ -46,8 +47,8 @@ NETWORKS: dict[str, Network] = {
     "u2net_human_seg": _U2NET,
     "u2net_cloth_seg": Network(3, "MIT"),
     "silueta": _U2NET,
-    "isnet-general-use": Network(3, APACHE),
-    "isnet-anime": Network(3, APACHE),
+    "isnet-general-use": Network(3, APACHE_2),
+    "isnet-anime": Network(3, APACHE_2),
     "birefnet-general": _BIREFNET,
     "birefnet-general-lite": Network(5, "MIT"),
     "birefnet-general-fp16": _BIREFNET,
@@ -56,7 +57,7 @@ NETWORKS: dict[str, Network] = {
     "birefnet-hrsod": _BIREFNET,
     "birefnet-cod": _BIREFNET,
     "birefnet-massive": _BIREFNET,
-    "ben_custom": Network(6, APACHE),
+    "ben_custom": Network(6, APACHE_2),
     "bria-rmbg": Network(6, "BRIA RMBG-2.0 (CC BY-NC 4.0)", "NOT for commercial use without a paid licence from BRIA"),
 }
 UNKNOWN = Network(8, "unknown", "ask its author whether an ad may be made with it")
@@ -205,4 +206,4 @@ def saliency(session: Any, picture: torch.Tensor) -> torch.Tensor:
 def _side(session: Any) -> int:
     """Pixels of the square that a session's network sees, as its file says."""
     side = session.inner_session.get_inputs()[0].shape[-1]
-    return side if isinstance(side, int) else SIDE
+    return side if isinstance(side, int) else DEFAULT_SIDE

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-LARGEST, ALL = "the largest", "all"
-PARTS = (LARGEST, ALL)
+LARGEST_PART, ALL_PARTS = "the largest", "all"
+KEPT_PARTS = (LARGEST_PART, ALL_PARTS)
 SPECK = 0.01  # of the largest part's area
 PARTS_SIDE = 512  # pixels in which objects are told apart
 THIN = 0.012  # of the picture's side: what is nowhere farther than this from its own edge is a strap or a strand
-AT_ONCE = 1 << 24  # pixels; a larger picture is worked on in strips, as its edge maps would take 20 GB
-SOFT = 256  # pixels; farther from its middle no edge is soft
+STRIP_PIXELS = 1 << 24  # pixels; a larger picture is worked on in strips, as its edge maps would take 20 GB
+SOFT_EDGE = 256  # pixels; farther from its middle no edge is soft
 
 
 def without_specks(alpha: torch.Tensor) -> torch.Tensor:
@@ -93,10 +93,10 @@ def _in_strips(change: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tens
     """`change` of all of `alpha`, where each pixel's answer depends on no rows farther away than `reach`."""
     import torch
 
-    if alpha.numel() <= AT_ONCE:
+    if alpha.numel() <= STRIP_PIXELS:
         return change(alpha)
     out = torch.empty_like(alpha)
-    height = max(reach, AT_ONCE // alpha.shape[1])
+    height = max(reach, STRIP_PIXELS // alpha.shape[1])
     for top in range(0, len(alpha), height):
         first = max(0, top - reach)
         changed = change(alpha[first : top + height + reach])
@@ -106,7 +106,7 @@ def _in_strips(change: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tens
 
 def grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:
     """The edge moved outwards (inwards where `pixels` is negative), as soft as it was."""
-    return _in_strips(lambda part: _grown(part, pixels), alpha, round(abs(pixels)) + SOFT)
+    return _in_strips(lambda part: _grown(part, pixels), alpha, round(abs(pixels)) + SOFT_EDGE)
 
 
 def _grown(alpha: torch.Tensor, pixels: float) -> torch.Tensor:

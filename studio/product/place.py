@@ -1,4 +1,4 @@
-"""A cut-out product on a background: sized, turned, shadowed, in the scene's light, without a halo."""
+"""A cut-out product on a background: sized, rotated, shadowed, in the scene's light, without a halo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import ANCHORS, Box, Size, anchor_shares, cut_sides
-from ..errors import InputError, require_number
+from ..errors import InputError, require_fields
 from ..images import require_colors, require_mask, require_one_each, require_picture
 from ..layout.adjusted import adjusted
 from ..layout.layout import Layout, Light
@@ -35,11 +35,15 @@ LIGHTS = {  # the azimuth of Light
 BACKGROUND_MARKED = (
     "product_mask seems to mark the background, as Load Image's MASK does: connect Invert Mask before it (1 = product)"
 )
-FAINT = 0.02  # alpha; less is no part of the product's box
+LEAST_ALPHA = 0.02  # alpha; less is no part of the product's box
 
 
 @dataclass(frozen=True)
 class Placement:
+    """The inputs of Place Product that are no pictures. Raises InputError for what is none of its choices or out of
+    range.
+    """
+
     anchor: str = AUTO  # auto: the layout's box, else bottom center; or one of ANCHORS
     scale: float = 0.0  # %; 0: the layout's box, else 60 % of the picture
     scale_of: str = OF_PICTURE
@@ -59,14 +63,10 @@ class Placement:
         choices = {
             "anchor": (AUTO, *ANCHORS),
             "scale_of": (OF_PICTURE, OF_PHOTO),
-            "shadow": shadow.KINDS,
+            "shadow": shadow.SHADOW_KINDS,
             "light": tuple(LIGHTS),
         }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(name, getattr(self, name), "one of: " + ", ".join(allowed))
-        for name, (low, high) in RANGES.items():
-            require_number(name, getattr(self, name), low, high)
+        require_fields(self, choices, RANGES)
 
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -83,6 +83,8 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 class Placed(NamedTuple):
+    """Products on their background."""
+
     image: torch.Tensor  # IMAGE [B, H, W, 3]
     mask: torch.Tensor  # MASK [B, H, W], the products' alpha
     shadow: torch.Tensor  # MASK [B, H, W], the shadows' opacity
@@ -160,7 +162,7 @@ def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
     products = []
     for index, picture in enumerate(pictures):
         alpha = mattes[index if len(mattes) > 1 else 0]
-        rows, columns = np.flatnonzero((alpha > FAINT).any(1)), np.flatnonzero((alpha > FAINT).any(0))
+        rows, columns = np.flatnonzero((alpha > LEAST_ALPHA).any(1)), np.flatnonzero((alpha > LEAST_ALPHA).any(0))
         if not len(rows):
             raise InputError("product_mask", f"empty (picture {index})", "a mask with a product in it (1 = product)")
         part: tuple[slice, slice] = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
@@ -216,7 +218,7 @@ def target_boxes(
 
     A product that its photo cuts off ends at the frame there, unless an anchor, a rotation or an offset says otherwise.
     """
-    sizes = [_turned_size(product.alpha.shape, placement.rotation) for product in products]
+    sizes = [_rotated_size(product.alpha.shape, placement.rotation) for product in products]
     planned = layout is not None and bool(layout.products) and placement.anchor == AUTO
     if layout is not None and planned and len(layout.products) < len(products):
         raise InputError("layout", f"{len(layout.products)} product boxes", f"a plan for {len(products)} products")
@@ -300,7 +302,7 @@ def _mirrored(cut: frozenset[str], flip: bool) -> frozenset[str]:
     return frozenset({"left": "right", "right": "left"}.get(side, side) for side in cut) if flip else cut
 
 
-def _turned_size(shape: tuple[int, ...], degrees: float) -> tuple[float, float]:
+def _rotated_size(shape: tuple[int, ...], degrees: float) -> tuple[float, float]:
     turn = math.radians(degrees)
     c, s = abs(math.cos(turn)), abs(math.sin(turn))
     return shape[1] * c + shape[0] * s, shape[1] * s + shape[0] * c

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import torch
 
-CHUNK = 1 << 20  # pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
+# Pixels solved at once: a picture of 8,000 pixels a side with hair all over must fit into memory
+PIXELS_AT_ONCE = 1 << 20
 
 
 class Cells(NamedTuple):
@@ -41,7 +42,8 @@ class Cells(NamedTuple):
         return colors_at(image, self.window(0, 4, 4, *image.shape[:2])).view(3, 16, -1)
 
     def split(self) -> list[Cells]:
-        return [Cells(y, x) for y, x in zip(self.y.split(CHUNK // 16), self.x.split(CHUNK // 16))]
+        """The same in parts that fit into memory."""
+        return [Cells(y, x) for y, x in zip(self.y.split(PIXELS_AT_ONCE // 16), self.x.split(PIXELS_AT_ONCE // 16))]
 
 
 def halved(x: torch.Tensor) -> torch.Tensor:
@@ -70,6 +72,7 @@ def box_mean(x: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def doubled(x: torch.Tensor) -> torch.Tensor:
+    """[N, C, h, w] -> [N, C, 2 h, 2 w], bilinear."""
     import torch.nn.functional as F
 
     return F.interpolate(x, scale_factor=2, mode="bilinear")

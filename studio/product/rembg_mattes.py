@@ -24,7 +24,7 @@ CLOSED_FORM = "rembg alpha matting"
 VITMATTE = "vitmatte-"  # what the names of its files begin with
 SURE, SURELY_NOT, ERODED = 240, 10, 10  # rembg's defaults: levels of the mask, and pixels around its edge
 # Pixels. Closed-form matting solves one system for all of them: 0.9 kB of memory for each, 4 GB in all.
-LARGEST = 4_000_000
+LARGEST_PICTURE = 4_000_000
 
 
 def offered(files: Iterable[str]) -> list[str]:
@@ -45,11 +45,11 @@ def closed_form(picture: torch.Tensor, levels: torch.Tensor, mask: torch.Tensor)
     InputError for a picture that would fill the memory.
     """
     height, width = picture.shape[:2]
-    if height * width > LARGEST:
+    if height * width > LARGEST_PICTURE:
         raise InputError(
             "image",
             f"{width} x {height} pixels",
-            f"at most {LARGEST // 10**6} million pixels for {CLOSED_FORM}; scale it down, or set matting to {BUILT_IN}",
+            f"at most {LARGEST_PICTURE // 10**6} million pixels for {CLOSED_FORM}; scale it down, or set matting to {BUILT_IN}",
         )
     background = _of(rembg_module("bg"), "alpha_matting_cutout")
     photo, found = _pillow(levels, mask)

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 NONE, DROP, CONTACT, CAST, BOTH = "none", "drop", "contact", "cast", "contact + cast"
-KINDS = (NONE, DROP, CONTACT, CAST, BOTH)
+SHADOW_KINDS = (NONE, DROP, CONTACT, CAST, BOTH)
 
-GROUND = 0.38  # how far the ground is foreshortened: the usual product photo looks down at about 20 degrees
-LONGEST = 1.1  # of the product's height: a low light would throw the shadow out of the picture
+# How far the ground is foreshortened: the usual product photo looks down at about 20 degrees
+GROUND_FORESHORTENING = 0.38
+LONGEST_SHADOW = 1.1  # of the product's height: a low light would throw the shadow out of the picture
 RIM = 6  # pixels from column to column that an edge may rise and still be the rim on which the product stands
-STEEPEST = 1.15 * GROUND  # rise for each column of a base that is level to the other side of its lowest point,
+# Rise for each column of a base that is level to the other side of its lowest point,
+STEEPEST = 1.15 * GROUND_FORESHORTENING
 ONE_SIDED = 0.1  # and how far it may rise at all, of the product's height
-ALIKE = 1.3  # how much farther from its lowest point a round base may reach to one side than to the other
+MOST_LOPSIDED = 1.3  # how much farther from its lowest point a round base may reach to one side than to the other
 CORNER = 0.15  # share of a base's width to either side of the corner over which a box is seen
 SLOPES = 0.36  # product of the slopes of its two edges: the squared sine of the camera's height, up to 37 degrees
 STEPS = 4
@@ -48,7 +50,7 @@ def shadow(alpha: np.ndarray, kind: str, light: Light, softness: float, opacity:
 
 def reach(tall: int) -> int:
     """Pixels beyond a product of height `tall` that its shadow may darken."""
-    return math.ceil(tall * (LONGEST + 0.35))
+    return math.ceil(tall * (LONGEST_SHADOW + 0.35))
 
 
 def _drop(alpha: np.ndarray, tall: int, light: Light, softness: float) -> np.ndarray:
@@ -96,7 +98,7 @@ def _may_rise(steps: np.ndarray, other: np.ndarray, tall: int) -> np.ndarray:
 
     one_sided = np.minimum(STEEPEST * steps, ONE_SIDED * tall) + 2
     opposite = other[np.minimum(steps, len(other) - 1)] + RIM
-    allowed = np.maximum(one_sided, np.where(steps <= ALIKE * len(other), opposite, 0))
+    allowed = np.maximum(one_sided, np.where(steps <= MOST_LOPSIDED * len(other), opposite, 0))
     slope = other[-1] / len(other)
     if slope > 0.1 and len(other) > CORNER * (len(steps) + len(other)):
         allowed = np.maximum(allowed, SLOPES / slope * steps + 2)
@@ -137,9 +139,9 @@ def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softne
     import numpy as np
 
     azimuth = math.radians(light.azimuth)
-    length = min(LONGEST, 1 / max(0.2, math.tan(math.radians(max(5.0, light.elevation)))))
+    length = min(LONGEST_SHADOW, 1 / max(0.2, math.tan(math.radians(max(5.0, light.elevation)))))
     across = -math.sin(azimuth) * length
-    down = math.cos(azimuth) * length * GROUND
+    down = math.cos(azimuth) * length * GROUND_FORESHORTENING
     if abs(down) < THINNEST:
         down = math.copysign(THINNEST, down)
     height, width = alpha.shape

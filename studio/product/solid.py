@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-UNSURE = (0.1, 0.9)  # a network's beliefs between these leave the product see-through
+UNSURE_ALPHA = (0.1, 0.9)  # a network's beliefs between these leave the product see-through
 BROAD = 0.02  # of the mask's side: an unsure band wider than this is no soft edge
-LOOK_AGAIN = 0.02  # broad unsure area, as a share of the product's, from which on the picture is looked at again
+HALO_SEARCH = 0.02  # broad unsure area, as a share of the product's, from which on the picture is looked at again
 HOLE = 0.15  # an enclosed dip of the mask that reaches below this may be a hole, as in a handle; any other is filled
 RING = 0.06  # of the mask's side: how wide a ring of background a hole's colour is looked for in
-ALIKE = 0.15  # distance of two colours in 0..1 that may be one surface
-FAINT = 0.9  # an alpha below this is see-through
+SAME_SURFACE = 0.15  # distance of two colours in 0..1 that may be one surface
+SEE_THROUGH = 0.9  # an alpha below this is see-through
 SEEN_AGAIN = 0.02  # share of that ring in the hole's colour
-EDGE = (0.012, 0.035)  # of the mask's side: how deep inside its outline a product begins to be solid, and is solid
+# Of the mask's side: how deep inside its outline a product begins to be solid, and is solid
+SOLID_DEPTH = (0.012, 0.035)
 
 
 def unsure_share(mask: np.ndarray) -> float:
@@ -31,10 +32,10 @@ def unsure_share(mask: np.ndarray) -> float:
     import numpy as np
     from scipy import ndimage
 
-    between = (mask > UNSURE[0]) & (mask < UNSURE[1])
+    between = (mask > UNSURE_ALPHA[0]) & (mask < UNSURE_ALPHA[1])
     side = 2 * round(BROAD * max(mask.shape) / 2) + 1
     broad = ndimage.binary_opening(np.pad(between, side, mode="edge"), np.ones((side, side)))
-    return float(broad[side:-side, side:-side].sum() / max(1, (mask > UNSURE[0]).sum()))
+    return float(broad[side:-side, side:-side].sum() / max(1, (mask > UNSURE_ALPHA[0]).sum()))
 
 
 def looked_at(find: Callable[[torch.Tensor], torch.Tensor], levels: torch.Tensor) -> torch.Tensor:
@@ -46,7 +47,7 @@ def looked_at(find: Callable[[torch.Tensor], torch.Tensor], levels: torch.Tensor
     import torch
 
     mask = find(levels)
-    if unsure_share(mask.numpy()) < LOOK_AGAIN:
+    if unsure_share(mask.numpy()) < HALO_SEARCH:
         return mask
     for axis in (1, 0):
         with contextlib.suppress(InputError):
@@ -66,7 +67,7 @@ def core(mask: np.ndarray, levels: np.ndarray) -> np.ndarray:
     product = _filled(mask, levels)
     if product.all():
         return np.ones(mask.shape, np.float32)
-    near, far = (share * max(mask.shape) for share in EDGE)
+    near, far = (share * max(mask.shape) for share in SOLID_DEPTH)
     depth = ndimage.distance_transform_edt(product)
     return np.clip((depth - near) / (far - near), 0, 1).astype(np.float32)
 
@@ -78,7 +79,7 @@ def without_dips(alpha: np.ndarray, least: np.ndarray) -> np.ndarray:
     import numpy as np
     from scipy import ndimage
 
-    faint, count = ndimage.label(alpha < FAINT)
+    faint, count = ndimage.label(alpha < SEE_THROUGH)
     inside = np.ones(count + 1, bool)
     inside[np.unique(faint[least <= 0])] = False
     inside[0] = False
@@ -119,4 +120,4 @@ def _is_hole(dip: np.ndarray, outside: np.ndarray, colors: np.ndarray) -> bool:
         return False
     near = outside & (distance <= distance[outside].min() + RING * max(dip.shape))
     apart = np.linalg.norm(colors[near] - np.median(colors[dip], 0), axis=-1)
-    return bool((apart < ALIKE).mean() > SEEN_AGAIN)
+    return bool((apart < SAME_SURFACE).mean() > SEEN_AGAIN)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-CLEAR = 0.1  # alpha below which a pixel counts as transparent
+TRANSPARENT = 0.1  # alpha below which a pixel counts as transparent
 CUT_OUT = 0.05  # share of transparent pixels of a cut-out; round corners of a fifth of the side take 0.034
 FRAME = 0.9  # share of a mask's border that is solid where the mask marks the background
 OPENING = 0.01  # share of such a mask that the product leaves free
@@ -18,7 +18,7 @@ def is_cut_out(alpha: np.ndarray) -> bool:
 
     A pixel that was erased, rounded corners and an alpha a little below 1 all over do not.
     """
-    return float((alpha < CLEAR).mean()) >= CUT_OUT
+    return float((alpha < TRANSPARENT).mean()) >= CUT_OUT
 
 
 def marks_background(mask: np.ndarray) -> bool:
@@ -27,4 +27,4 @@ def marks_background(mask: np.ndarray) -> bool:
     import numpy as np
 
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    return float((border > 0.5).mean()) > FRAME and float((mask < CLEAR).mean()) > OPENING
+    return float((border > 0.5).mean()) > FRAME and float((mask < TRANSPARENT).mean()) > OPENING

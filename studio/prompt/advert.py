@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..errors import InputError
+from ..errors import InputError, require_one_of
 from . import presets
-from .checks import MOST_TOKENS, tokens_at_most
+from .checks import MOST_PROMPT_TOKENS, tokens_at_most
 from .presets import Library, Style, Trade, pick
 from .reading import HANGUL, QUOTE, Fact, Understood, clean, facts, find_trade, headline, names_of, understand
-from .writers import CHOICES, OFF, Attempt, Choice, ask
+from .writers import CHOICES, OFF, Attempt, WriterChoice, ask
 
 AUTO = "auto"
 MOST_SUBJECTS = 2  # more, and the picture shows none of them well
@@ -22,7 +22,7 @@ MOST_SUBJECTS = 2  # more, and the picture shows none of them well
 LETTERING = "Every surface is plain and unlettered, packaging, signs and cups blank, and a calm area is left empty for the headline."
 # Of a scene for a product photo, said as what is there, too.
 EMPTY = "a clear, bare space that waits for a product"
-GROUND = (
+GROUND_PHRASES = (
     "The ground in front is level, empty and in even light, seen from slightly above; every surface is plain and unlettered, and"
     " a calm area above it is left for the headline."
 )
@@ -45,7 +45,7 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
-class Order:
+class AdBrief:
     """What a shop owner asks for."""
 
     text: str
@@ -57,6 +57,8 @@ class Order:
 
 
 class Advert(NamedTuple):
+    """A shop owner's words, made into what an image model and a designer need."""
+
     prompt: str  # English; the subject within CLIP's first 77 tokens, the whole within T5's 512
     negative: str
     headline: str  # in the owner's language
@@ -66,6 +68,7 @@ class Advert(NamedTuple):
     scene: str  # English: the setting, light and colours alone, for a product photo to be placed in
 
     def report_json(self) -> str:
+        """The report as JSON, Korean left as it is."""
         return json.dumps(self.report, ensure_ascii=False, indent=2)
 
 
@@ -86,20 +89,22 @@ class _Look(NamedTuple):
     subjects: tuple[str, ...]
 
 
-def compose(order: Order, library: Library, writers: Sequence[Choice], reads_korean: bool | None = None) -> Advert:
+def compose(
+    brief: AdBrief, library: Library, writers: Sequence[WriterChoice], reads_korean: bool | None = None
+) -> Advert:
     """The advertisement's words. `writers` are asked in turn; where none writes, or `translate` is off, presets speak.
 
     `reads_korean`: whether the text encoder that will read the prompt can; None where it is not known. Raises
     InputError that names a wrong input.
     """
-    read = _read(order, library)
-    look = _choose_look(read, order.seed)
+    read = _read(brief, library)
+    look = _choose_look(read, brief.seed)
     notes = list(library.problems)
     answer: str | None = None
     attempts: tuple[Attempt, ...] = ()
-    if order.translate != OFF:
+    if brief.translate != OFF:
         answer, attempts = ask(
-            writers, _instructions(read, look), _request(read), order.seed, read.facts, read.understood.of("product")
+            writers, _instructions(read, look), _request(read), brief.seed, read.facts, read.understood.of("product")
         )
     if answer is None:
         prompt, left_out = _from_presets(read, look, bool(reads_korean))
@@ -109,30 +114,29 @@ def compose(order: Order, library: Library, writers: Sequence[Choice], reads_kor
         prompt, by = f"{answer} {LETTERING}", attempts[-1].by
     notes += [f"{attempt.by} was not used: {attempt.refused}" for attempt in attempts if attempt.refused]
     fallbacks = []
-    if by != order.translate:
-        fallbacks = [f"written by {by if by != OFF else 'the presets'} in place of {order.translate}"]
+    if by != brief.translate:
+        fallbacks = [f"written by {by if by != OFF else 'the presets'} in place of {brief.translate}"]
     elif by != OFF:
         notes.append(f"written by {by}")
     negative = ", ".join(
         dict.fromkeys([*NEGATIVE_LETTERING, *read.style.negative, *read.trade.negative, *NEGATIVE_CRAFT])
     )
-    report = _report(order, read, look, by, attempts, fallbacks + notes)
+    report = _report(brief, read, look, by, attempts, fallbacks + notes)
     return Advert(prompt, negative, read.headline, report, notes, fallbacks, _scene(read, look))
 
 
-def _read(order: Order, library: Library) -> _Read:
-    if order.translate not in CHOICES:
-        raise InputError("translate", order.translate, "one of: " + ", ".join(CHOICES))
-    if isinstance(order.seed, bool) or not isinstance(order.seed, int) or not 0 <= order.seed < 2**64:
-        raise InputError("seed", order.seed, "a whole number from 0 to 2^64 - 1")
-    text = clean("text", order.text)
+def _read(brief: AdBrief, library: Library) -> _Read:
+    require_one_of("translate", brief.translate, CHOICES)
+    if isinstance(brief.seed, bool) or not isinstance(brief.seed, int) or not 0 <= brief.seed < 2**64:
+        raise InputError("seed", brief.seed, "a whole number from 0 to 2^64 - 1")
+    text = clean("text", brief.text)
     if not any(map(str.isalnum, text)):
-        raise InputError("text", order.text, "what is advertised, in a few words, such as: 카페 신메뉴 딸기라떼")
-    names = names_of(order.glossary)
+        raise InputError("text", brief.text, "what is advertised, in a few words, such as: 카페 신메뉴 딸기라떼")
+    names = names_of(brief.glossary)
     trade, words = find_trade(text, library)
-    if order.trade != AUTO:
-        trade, words = presets.find("trade", order.trade, library.trades), ()
-    style = presets.find("style", order.style, library.styles)
+    if brief.trade != AUTO:
+        trade, words = presets.find("trade", brief.trade, library.trades), ()
+    style = presets.find("style", brief.style, library.styles)
     kept = facts(text, names)
     understood = understand(text, trade, library, names)
     topics = [found.korean for found in understood.found if found.kind in ("product", "event", "offer")]
@@ -141,23 +145,23 @@ def _read(order: Order, library: Library) -> _Read:
 
 def _choose_look(read: _Read, seed: int) -> _Look:
     """Trade's phrases by the seed; what the owner's words ask for goes first."""
-    trade, said = read.trade, read.understood
-    subjects = said.of("product") or said.of("elsewhere")
+    trade, understood = read.trade, read.understood
+    subjects = understood.of("product") or understood.of("elsewhere")
     if not HANGUL.search(read.text):
         said_in_english = " ".join(read.text.split()).rstrip(".!")
         subjects = [re.sub(r"^(A|An|The|Our) ", lambda article: article[0].lower(), said_in_english)]
     elif not subjects:
         subjects = [trade.subject]
-    colours = said.of("colour")
-    details = said.of("season", "event", "people", "detail")[:5]
+    colours = understood.of("colour")
+    details = understood.of("season", "event", "people", "detail")[:5]
     values = {
         "subject": " and ".join(subjects[:MOST_SUBJECTS]),
-        "theme": (said.of("place") or [pick(trade.theme, seed, "theme")])[0],
+        "theme": (understood.of("place") or [pick(trade.theme, seed, "theme")])[0],
         "details": ", ".join(details),
-        "light": (said.of("light") or [pick(trade.light, seed, "light")])[0],
+        "light": (understood.of("light") or [pick(trade.light, seed, "light")])[0],
         "props": pick(trade.props, seed, "props"),
         "colours": _listed(colours[:3]) if colours else pick(trade.colours, seed, "colours"),
-        "mood": _listed(said.of("mood")[:4]),
+        "mood": _listed(understood.of("mood")[:4]),
         "framing": pick(trade.framing, seed, "framing"),
         "lens": pick(trade.lens, seed, "lens"),
     }
@@ -176,12 +180,14 @@ def _from_presets(read: _Read, look: _Look, reads_korean: bool) -> tuple[str, li
     if reads_korean and HANGUL.search(read.text):
         last.append(f"The shop owner's wish: {' '.join(read.text.split())}")
     left_out = 0
-    while tokens_at_most(" ".join(sentences + last)) > MOST_TOKENS:
+    while tokens_at_most(" ".join(sentences + last)) > MOST_PROMPT_TOKENS:
         if len(sentences) == 1:
-            raise InputError("text", read.text, f"a shorter text: the prompt would be more than {MOST_TOKENS} tokens")
+            raise InputError(
+                "text", read.text, f"a shorter text: the prompt would be more than {MOST_PROMPT_TOKENS} tokens"
+            )
         sentences.pop()
         left_out += 1
-    notes = [f"{left_out} sentences of the presets were left out: the text encoder reads {MOST_TOKENS} tokens"]
+    notes = [f"{left_out} sentences of the presets were left out: the text encoder reads {MOST_PROMPT_TOKENS} tokens"]
     return " ".join(sentences + last), notes if left_out else []
 
 
@@ -194,7 +200,7 @@ def _scene(read: _Read, look: _Look) -> str:
         "framing": "",
         "lens": "",
     }
-    return " ".join([*_filled(read.style, {**look.values, **others}), GROUND])
+    return " ".join([*_filled(read.style, {**look.values, **others}), GROUND_PHRASES])
 
 
 def _filled(style: Style, values: Mapping[str, str]) -> list[str]:
@@ -267,7 +273,7 @@ def _request(read: _Read) -> str:
 
 
 def _report(
-    order: Order, read: _Read, look: _Look, by: str, attempts: Sequence[Attempt], notes: list[str]
+    brief: AdBrief, read: _Read, look: _Look, by: str, attempts: Sequence[Attempt], notes: list[str]
 ) -> dict[str, Any]:
     return {
         "trade": {"key": read.trade.key, "ko": read.trade.name.ko, "found_by": list(read.trade_words)},
@@ -276,13 +282,13 @@ def _report(
             "ko": read.style.name.ko,
             "loras": [lora._asdict() for lora in read.style.loras],
         },
-        "asked_for": order.translate,
+        "asked_for": brief.translate,
         "written_by": by,
         "attempts": [attempt._asdict() for attempt in attempts],
         "understood": {found.korean: found.english for found in read.understood.found},
         "not_understood": list(read.understood.unknown),
         "kept": [fact._asdict() for fact in read.facts],
         "look": look.values,
-        "seed": order.seed,
+        "seed": brief.seed,
         "notes": notes,
     }

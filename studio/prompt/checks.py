@@ -7,9 +7,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from .reading import AMOUNT, BRAND, LATIN, PRICE, QUOTE, QUOTED, Fact, is_kept
+from .reading import AMOUNT, BRAND_NAME, LATIN, PRICE, QUOTE, QUOTED, Fact, is_kept
 
-MOST_TOKENS = 512  # of FLUX's T5; CLIP reads the first 77, which the subject stands in
+MOST_PROMPT_TOKENS = 512  # of FLUX's T5; CLIP reads the first 77, which the subject stands in
 FEWEST_WORDS, MOST_WORDS = 20, 240
 LONGEST_ANSWER = 4000  # characters; 240 words have half as many
 # In English every tenth word is one of these; in a French or German text with a few of them fewer.
@@ -63,7 +63,7 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
     found = []
     bare = answer
     for fact in sorted(facts, key=lambda fact: -len(fact.text)):
-        if fact.kind in (QUOTE, BRAND, LATIN, AMOUNT):
+        if fact.kind in (QUOTE, BRAND_NAME, LATIN, AMOUNT):
             bare = bare.replace(fact.text, " ")
     words = re.findall(r"[A-Za-z][A-Za-z'’-]*", bare)
     letters = [character for character in bare if character.isalpha()]
@@ -78,7 +78,7 @@ def faults(answer: str, facts: Sequence[Fact], subject: Iterable[str] = ()) -> l
         found.append("it is not in English")
     if len(words) < FEWEST_WORDS:
         found.append(f"it has {len(words)} English words; at least {FEWEST_WORDS} are wanted")
-    if len(words) > MOST_WORDS or tokens_at_most(answer) > MOST_TOKENS - 60:
+    if len(words) > MOST_WORDS or tokens_at_most(answer) > MOST_PROMPT_TOKENS - 60:
         found.append(f"it is too long ({len(words)} words); at most 150 are wanted")
     missing = [fact.text for fact in facts if not is_kept(fact, answer)]
     if missing:

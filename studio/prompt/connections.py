@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from ..errors import InputError
 from .writers import WriterError
 
-NAME = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣 ._-]{0,38}[A-Za-z0-9가-힣]|[A-Za-z0-9가-힣]")
+CONNECTION_NAME = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣 ._-]{0,38}[A-Za-z0-9가-힣]|[A-Za-z0-9가-힣]")
 RESERVED = ("none",)
 LARGEST_ANSWER = 1024 * 1024  # bytes
 SECONDS = (1, 600)  # how long an answer may take
@@ -52,7 +52,7 @@ class Connection:
     seconds: int = 120
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
+        if not isinstance(self.name, str) or not CONNECTION_NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
             raise InputError("name", self.name, "1 to 40 letters, digits, spaces, . _ - (and not: none)")
         origin(self.base_url)
         if not isinstance(self.model, str) or not re.fullmatch(r"[\w./:@+ -]{1,200}", self.model):
@@ -260,5 +260,6 @@ class ConnectionWriter:
         self._connection, self._most_tokens, self._check_cancel = connection, most_tokens, check_cancel
 
     def write(self, instructions: str, request: str, seed: int) -> str:
+        """The server's answer. Raises WriterError where it gives none."""
         messages = [{"role": "system", "content": instructions}, {"role": "user", "content": request}]
         return chat(self._connection, messages, seed, self._most_tokens, self._check_cancel)

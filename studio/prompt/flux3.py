@@ -18,13 +18,13 @@ from ..layout.layout import Layout, parse
 if TYPE_CHECKING:
     import torch
 
-LONGEST = 20_000  # characters; FLUX.3 reads 8192 tokens
+LONGEST_PROMPT = 20_000  # characters; FLUX.3 reads 8192 tokens
 MOST_REFERENCES = 10
-MOST_TOKENS = 3584  # of an answer, as the reference allows
+MOST_ANSWER_TOKENS = 3584  # of an answer, as the reference allows
 LANGUAGES = {"Ko": r"[\uac00-\ud7a3]", "Ja": r"[\u3040-\u30ff]", "Zh": r"[\u4e00-\u9fff]"}  # else English
 
 
-class Order(NamedTuple):
+class CaptionRequest(NamedTuple):
     """What is drawn."""
 
     prompt: str
@@ -37,57 +37,57 @@ class Order(NamedTuple):
     masks: tuple[torch.Tensor, ...] = ()  # [1, H, W] each, 1 = the product in its reference; none: it fills the picture
 
 
-def order(prompt: str, layout: Any, products: str, headline: str, image: Any, mask: Any) -> Order:
+def caption_request(prompt: str, layout: Any, products: str, headline: str, image: Any, mask: Any) -> CaptionRequest:
     """From a node's inputs: a layout or its JSON, IMAGE [B, H, W, 3] of B references, MASK [B, H, W] or [H, W] of them."""
     import torch
 
     pictures = () if image is None else images.require_picture("image", image).split(1)
     masks = () if mask is None else torch.from_numpy(images.require_mask("product_mask", mask)).split(1)
     plan = None if layout is None else parse(layout)
-    made = Order(prompt, plan, products, headline, tuple(pictures), tuple(masks))
+    made = CaptionRequest(prompt, plan, products, headline, tuple(pictures), tuple(masks))
     boxes(made)
     return made
 
 
-def boxes(order: Order) -> list[dict[str, Any]]:
+def boxes(request: CaptionRequest) -> list[dict[str, Any]]:
     """Rows as diffusers takes them: {"id", "desc", "bbox"}, or with references {"id", "desc", "from", "src_bbox", "tgt_bbox"}.
 
     A box is [y_min, x_min, y_max, x_max] in shares of its picture. Without a layout there is none. Raises InputError
     that names what does not belong together.
     """
-    _require_words(order)
-    described = [line.strip() for line in order.products.splitlines()]
+    _require_words(request)
+    described = [line.strip() for line in request.products.splitlines()]
     wanted = [(index, line) for index, line in enumerate(described) if line]
-    headline = order.headline.strip()
-    layout = order.layout
+    headline = request.headline.strip()
+    layout = request.layout
     if layout is None:
         if wanted or headline:
             named = "products" if wanted else "headline"
-            raise InputError(named, getattr(order, named), "a layout too, which says where it stands")
+            raise InputError(named, getattr(request, named), "a layout too, which says where it stands")
         return []
     if not wanted and not headline:
-        raise InputError("products", order.products, "what stands in the layout's boxes, or a headline")
+        raise InputError("products", request.products, "what stands in the layout's boxes, or a headline")
     if wanted and wanted[-1][0] >= len(layout.products):
-        raise InputError("products", order.products, f"at most a line for each of {len(layout.products)} products")
+        raise InputError("products", request.products, f"at most a line for each of {len(layout.products)} products")
     rows = []
     for index, line in wanted:
         row = {"id": f"product_{index + 1}", "desc": line}
-        rows.append(row | _places(order, _shares(layout.products[index], layout), index))
+        rows.append(row | _places(request, _shares(layout.products[index], layout), index))
     if headline:
         language = next((name for name, letters in LANGUAGES.items() if re.search(letters, headline)), "En")
         look = f'lettering that reads "{headline}", in {layout.text_color}, aligned {layout.text_align}'
-        rows.append({"id": f"{language}_Text_1", "desc": look} | _places(order, _shares(layout.text, layout), None))
+        rows.append({"id": f"{language}_Text_1", "desc": look} | _places(request, _shares(layout.text, layout), None))
     return rows
 
 
-def _places(order: Order, target: list[float], reference: int | None) -> dict[str, Any]:
+def _places(request: CaptionRequest, target: list[float], reference: int | None) -> dict[str, Any]:
     """Where an element stands, and where it comes from; None: from no reference."""
-    if not order.references:
+    if not request.references:
         return {"bbox": target}
-    if reference is None or reference >= len(order.references):
+    if reference is None or reference >= len(request.references):
         return {"from": "target", "tgt_bbox": target}
     whole = [0.0, 0.0, 1.0, 1.0]
-    source = _bounds(order.masks[reference]) if reference < len(order.masks) else whole
+    source = _bounds(request.masks[reference]) if reference < len(request.masks) else whole
     return {"from": f"ref_image_{reference}", "src_bbox": source, "tgt_bbox": target}
 
 
@@ -108,27 +108,27 @@ def _bounds(mask: torch.Tensor) -> list[float]:
     return [rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width]
 
 
-def _require_words(order: Order) -> None:
-    for name, text in (("prompt", order.prompt), ("products", order.products), ("headline", order.headline)):
-        if len(text) > LONGEST:
-            raise InputError(name, text, f"at most {LONGEST} characters")
+def _require_words(request: CaptionRequest) -> None:
+    for name, text in (("prompt", request.prompt), ("products", request.products), ("headline", request.headline)):
+        if len(text) > LONGEST_PROMPT:
+            raise InputError(name, text, f"at most {LONGEST_PROMPT} characters")
         if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", text):
             raise InputError(name, text, "words, without control characters and halves of surrogate pairs")
-    if not order.prompt.strip():
-        raise InputError("prompt", order.prompt, "what shall be drawn, in words")
-    if len(order.references) > MOST_REFERENCES:
-        raise InputError("image", f"{len(order.references)} references", f"at most {MOST_REFERENCES}")
-    if order.masks and len(order.masks) != len(order.references):
-        wanted = f"one for each of the {len(order.references)} references"
-        raise InputError("product_mask", f"{len(order.masks)} masks", wanted)
+    if not request.prompt.strip():
+        raise InputError("prompt", request.prompt, "what shall be drawn, in words")
+    if len(request.references) > MOST_REFERENCES:
+        raise InputError("image", f"{len(request.references)} references", f"at most {MOST_REFERENCES}")
+    if request.masks and len(request.masks) != len(request.references):
+        wanted = f"one for each of the {len(request.references)} references"
+        raise InputError("product_mask", f"{len(request.masks)} masks", wanted)
 
 
-def caption(order: Order) -> str:
+def caption(request: CaptionRequest) -> str:
     """The prompt with its element table behind it, written without a language model.
 
     The table's ids are cited in the prompt as <id>; a sentence names those that the user did not cite himself.
     """
-    rows, prompt = boxes(order), order.prompt.strip()
+    rows, prompt = boxes(request), request.prompt.strip()
     if not rows:
         return prompt
     unsaid = [f"{_identity(row)} <{row['id']}>{_source(row)}" for row in rows if f"<{row['id']}>" not in prompt]
@@ -146,24 +146,24 @@ def _source(row: dict[str, Any]) -> str:
     return f" from <{row['from']}>" if row.get("from", "target") != "target" else ""
 
 
-def upsample(order: Order, model: Any, processor: Any, most_tokens: int = MOST_TOKENS) -> str:
+def upsample(request: CaptionRequest, model: Any, processor: Any, most_tokens: int = MOST_ANSWER_TOKENS) -> str:
     """The caption that FLUX.3's prompt upsampler writes, greedily, with the boxes kept as they are.
 
-    model: a Qwen3_5ForConditionalGeneration, or what has its `device` and `generate`. Raises InputError where the order
+    model: a Qwen3_5ForConditionalGeneration, or what has its `device` and `generate`. Raises InputError where the request
     cannot be written about, and where the model answers nothing.
     """
-    reference, rows = _reference(), boxes(order)
+    reference, rows = _reference(), boxes(request)
     marks = getattr(processor, "tokenizer", processor).get_added_vocab()
-    for name, text in (("prompt", order.prompt), ("products", order.products), ("headline", order.headline)):
+    for name, text in (("prompt", request.prompt), ("products", request.products), ("headline", request.headline)):
         if used := [mark for mark in marks if mark in text]:
             raise InputError(name, used[0], "words without the language model's own marks")
-    pictures = [picture for image in order.references for picture in images.to_pil(image)]
+    pictures = [picture for image in request.references for picture in images.to_pil(image)]
     for picture in pictures:
         if max(picture.size) > reference.MAX_ASPECT_RATIO * min(picture.size):
             raise InputError("image", "x".join(map(str, picture.size)), f"sides up to {reference.MAX_ASPECT_RATIO}:1")
     shown = reference.prepare_references(pictures) if pictures else None
     try:
-        return reference.upsample_prompt(model, processor, order.prompt, shown, rows or None, most_tokens)
+        return reference.upsample_prompt(model, processor, request.prompt, shown, rows or None, most_tokens)
     except RecursionError:
         raise InputError("upsampler", "an answer of brackets", "the prompt upsampler of FLUX.3") from None
     except RuntimeError as error:

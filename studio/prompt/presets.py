@@ -19,8 +19,8 @@ BUNDLED = Path(__file__).parent / "presets"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LARGEST_FILE = 64 * 1024  # bytes
 MOST_FILES = 200
-DEEPEST = 10  # brackets within brackets; a preset has four
-LONGEST = 400  # characters of one phrase
+DEEPEST_NESTING = 10  # brackets within brackets; a preset has four
+LONGEST_PHRASE = 400  # characters of one phrase
 MOST_LORAS = 24  # of one style
 STRONGEST_LORA = 10.0  # beyond it there is noise only
 FALLBACK_TRADE = "shop"
@@ -35,6 +35,8 @@ class PresetError(InputError):
 
 
 class Name(NamedTuple):
+    """What a preset is called in both languages."""
+
     en: str
     ko: str
 
@@ -67,6 +69,8 @@ class Lora(NamedTuple):
 
 @dataclass(frozen=True)
 class Style:
+    """How pictures look: sentences around what is advertised."""
+
     key: str
     name: Name
     sentences: tuple[str, ...]  # with fields of FIELDS in braces; the first one carries {subject}
@@ -75,7 +79,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Words:
+class Vocabulary:
     """Korean stems with what they mean in a picture, by kind; and those that mean nothing in one."""
 
     kinds: Mapping[str, Mapping[str, str]]
@@ -84,9 +88,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Library:
+    """All presets that could be read."""
+
     trades: Mapping[str, Trade]
     styles: Mapping[str, Style]
-    words: Words
+    words: Vocabulary
     problems: tuple[str, ...] = ()  # a line for each file that was left out
 
 
@@ -98,6 +104,8 @@ class Heading(NamedTuple):
 
 
 class Headings(NamedTuple):
+    """What lists show of a library, read without the whole of it."""
+
     trades: Mapping[str, Heading | Trade]
     styles: Mapping[str, Heading | Style]
 
@@ -170,7 +178,7 @@ def _bundled() -> Library:
     empty = tuple(kinds.pop("empty"))
     # The trade for everything else comes last: it wins no tie.
     trades[FALLBACK_TRADE] = trades.pop(FALLBACK_TRADE)
-    return Library(trades, styles, Words(kinds, empty))
+    return Library(trades, styles, Vocabulary(kinds, empty))
 
 
 def _folder(folder: Path, read: Callable[[str, Any], _Preset], problems: list[str]) -> dict[str, _Preset]:
@@ -244,8 +252,8 @@ def _read_yaml(file: Path, name: str = "file") -> Any:
             if getattr(event, "tag", None) is not None:
                 raise PresetError(name, event.tag, "YAML without tags")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise PresetError(name, f"nested {depth} deep", f"at most {DEEPEST}")
+            if depth > DEEPEST_NESTING:
+                raise PresetError(name, f"nested {depth} deep", f"at most {DEEPEST_NESTING}")
         return yaml.load(text, Loader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError, OverflowError) as error:
         if isinstance(error, PresetError):
@@ -377,8 +385,8 @@ def _name(value: Any) -> Name:
 
 
 def _phrase(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST or not value.isprintable():
-        raise PresetError(name, value, f"a phrase of 1 to {LONGEST} characters on one line (numbers in quotes)")
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_PHRASE or not value.isprintable():
+        raise PresetError(name, value, f"a phrase of 1 to {LONGEST_PHRASE} characters on one line (numbers in quotes)")
     return value.strip()
 
 

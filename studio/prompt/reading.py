@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..errors import InputError, require_unicode
 from .presets import FALLBACK_TRADE, Library, Trade
 
-LONGEST_TEXT = 4000  # characters
+LONGEST_REQUEST = 4000  # characters
 LONGEST_GLOSSARY = 200  # names
 HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _HANGUL_WORD = re.compile(r"[\uac00-\ud7a3]+")
@@ -24,7 +24,7 @@ PRICE = re.compile(
     re.IGNORECASE,
 )
 _COUNTERS = "인분|인용|주년|개월|시간|세트|켤레|가지|종류|인|명|개|잔|병|장|권|대|평|박|층|호|월|일|년|시|분|살|세|회|번|주|팩|봉|판|줄|마리|kg|g|ml|l|cm|mm|m|도"
-NUMBER = re.compile(rf"(?<![A-Za-z\d])\d+(?:[.,:/+~\-]\d+)*(?:\s?(?:{_COUNTERS})(?![a-z]))?", re.IGNORECASE)
+NUMBER_PATTERN = re.compile(rf"(?<![A-Za-z\d])\d+(?:[.,:/+~\-]\d+)*(?:\s?(?:{_COUNTERS})(?![a-z]))?", re.IGNORECASE)
 QUOTED = re.compile(
     r"[“\"]([^”\"\n]{1,200})[”\"]|[「『《〈«‘]([^」』》〉»’\n]{1,200})[」』》〉»’]|(?<!\w)'([^'\n]{2,200})'(?!\w)"
 )
@@ -32,15 +32,19 @@ _LATIN = re.compile(
     r"[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f0-9&.'’\-]*(?: [A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f0-9&.'’\-]*)*"
 )
 
-QUOTE, BRAND, AMOUNT, COUNT, LATIN = "quoted", "brand", "price", "number", "name"
+QUOTE, BRAND_NAME, AMOUNT, COUNT, LATIN = "quoted", "brand", "price", "number", "name"
 
 
 class Fact(NamedTuple):
+    """What an advertisement must not change: a price, a date, a name, words in quotation marks."""
+
     text: str  # as the owner wrote it
     kind: str
 
 
 class Found(NamedTuple):
+    """A known word of the text and what it means. start, end: characters of the text."""
+
     korean: str
     english: str
     start: int
@@ -49,6 +53,8 @@ class Found(NamedTuple):
 
 
 class Understood(NamedTuple):
+    """What of a text is known, and what is not."""
+
     found: tuple[Found, ...]  # in the order of the text
     unknown: tuple[str, ...]  # Korean words of which nothing is shown
 
@@ -57,7 +63,7 @@ class Understood(NamedTuple):
         return list(dict.fromkeys(found.english for found in self.found if found.kind in kinds))
 
 
-def clean(name: str, text: str, longest: int = LONGEST_TEXT) -> str:
+def clean(name: str, text: str, longest: int = LONGEST_REQUEST) -> str:
     """The text composed (NFC), without control characters and double spaces; its lines are kept.
 
     Raises InputError for half of a surrogate pair and for more than `longest` characters.
@@ -99,10 +105,10 @@ def facts(text: str, glossary: Iterable[str]) -> tuple[Fact, ...]:
         take(*match.span(group), QUOTE)
     for name in glossary:
         for match in re.finditer(re.escape(name), text):
-            take(*match.span(), BRAND)
+            take(*match.span(), BRAND_NAME)
     for match in PRICE.finditer(text):
         take(*match.span(), AMOUNT)
-    for match in NUMBER.finditer(text):
+    for match in NUMBER_PATTERN.finditer(text):
         take(*match.span(), COUNT)
     korean = HANGUL.search(text) is not None
     for match in _LATIN.finditer(text):
@@ -115,7 +121,7 @@ def facts(text: str, glossary: Iterable[str]) -> tuple[Fact, ...]:
 
 def is_kept(fact: Fact, answer: str) -> bool:
     """Whether a translation still says it. A brand name to the letter; a price in any usual way of writing the same."""
-    if fact.kind == BRAND:
+    if fact.kind == BRAND_NAME:
         return fact.text in answer
     if fact.kind == LATIN:
         return re.search(rf"(?<![a-z0-9]){re.escape(fact.text)}(?![a-z0-9])", answer, re.IGNORECASE) is not None
@@ -227,7 +233,7 @@ def understand(text: str, trade: Trade, library: Library, glossary: Iterable[str
     found = _scan(masked, stems)
     unknown = []
     quoted = [match.span() for match in QUOTED.finditer(text)]
-    counted = [match.span() for match in (*PRICE.finditer(text), *NUMBER.finditer(text))]
+    counted = [match.span() for match in (*PRICE.finditer(text), *NUMBER_PATTERN.finditer(text))]
     for match in _HANGUL_WORD.finditer(masked):
         inside = [one for one in found if match.start() <= one.start < match.end()]
         kept = any(start < match.end() and match.start() < end for start, end in (*quoted, *counted))
@@ -287,7 +293,7 @@ def headline(text: str, kept: Iterable[Fact], topics: Iterable[str] = ()) -> str
     told = [clause for clause in clauses if not _DIRECTION.search(clause)] or clauses[:1]
     facts_ = tuple(kept)
     prices = [fact.text for fact in facts_ if fact.kind == AMOUNT]
-    names = [fact.text for fact in facts_ if fact.kind in (BRAND, LATIN)]
+    names = [fact.text for fact in facts_ if fact.kind in (BRAND_NAME, LATIN)]
     about = tuple(topics)
 
     def weight(index: int) -> float:

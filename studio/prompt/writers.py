@@ -6,24 +6,25 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
 
-from ..errors import InputError
+from ..errors import require_one_of
 from .checks import faults, tidy
 from .reading import Fact
 
 OWN_ENCODER, LOCAL_MODEL, CONNECTION, OFF = "model's own encoder", "local model", "connection", "off"
 CHOICES = (OFF, OWN_ENCODER, LOCAL_MODEL, CONNECTION)
 IN_LINE = (OWN_ENCODER, LOCAL_MODEL, CONNECTION)  # who is asked next when one fails
-TRIES = 2
+WRITING_ATTEMPTS = 2
 MOST_NEW_TOKENS = 400
 
 
 def require_choice(translate: str) -> None:
     """Raise InputError for anything but one of CHOICES."""
-    if translate not in CHOICES:
-        raise InputError("translate", translate, "one of: " + ", ".join(CHOICES))
+    require_one_of("translate", translate, CHOICES)
 
 
 class Writer(Protocol):
+    """A language model, wherever it runs."""
+
     def write(self, instructions: str, request: str, seed: int) -> str:
         """The model's answer. The same arguments give the same answer, as far as the model can promise it.
 
@@ -35,23 +36,29 @@ class WriterError(Exception):
     """Why a model gave no answer. The text is shown to users and stands in reports: it must hold no key."""
 
 
-class Choice(NamedTuple):
+class WriterChoice(NamedTuple):
+    """A writer that may be asked."""
+
     name: str  # one of IN_LINE
     identity: Hashable  # what makes two writers give the same answers
     writer: Writer
 
 
 class Attempt(NamedTuple):
+    """One answer of one writer."""
+
     by: str
     refused: str  # why; empty where the answer was taken
 
 
 class Answer(NamedTuple):
+    """What came of asking."""
+
     text: str | None  # None where no writer gave one that holds
     attempts: tuple[Attempt, ...]
 
 
-class Remembered:
+class AnswerCache:
     """Answers that passed, the least recently used dropped beyond a number."""
 
     def __init__(self, limit: int):
@@ -59,28 +66,30 @@ class Remembered:
         self._answers: OrderedDict[Hashable, str] = OrderedDict()
 
     def get(self, key: Hashable) -> str | None:
+        """The answer to a key, which then counts as used last; None where there is none."""
         if key in self._answers:
             self._answers.move_to_end(key)
         return self._answers.get(key)
 
     def put(self, key: Hashable, answer: str) -> None:
+        """Keep an answer; the one that was used longest ago goes."""
         self._answers[key] = answer
         self._answers.move_to_end(key)
         while len(self._answers) > self._limit:
             self._answers.popitem(last=False)
 
 
-REMEMBERED = Remembered(256)
+ANSWER_CACHE = AnswerCache(256)
 
 
 def ask(
-    writers: Sequence[Choice],
+    writers: Sequence[WriterChoice],
     instructions: str,
     request: str,
     seed: int,
     facts: Sequence[Fact],
     subject: Sequence[str],
-    remembered: Remembered = REMEMBERED,
+    remembered: AnswerCache = ANSWER_CACHE,
 ) -> Answer:
     """The first answer that holds. Each writer has a second try, which is told what was wrong with the first."""
     attempts: list[Attempt] = []
@@ -90,7 +99,7 @@ def ask(
         if text is not None:
             return Answer(text, (*attempts, Attempt(choice.name, "")))
         told = instructions
-        for _ in range(TRIES):
+        for _ in range(WRITING_ATTEMPTS):
             try:
                 text = tidy(choice.writer.write(told, request, seed))
             except WriterError as error:

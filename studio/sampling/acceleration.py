@@ -24,9 +24,9 @@ FIRST_BLOCK, TAYLORSEER, MAGCACHE = "first block", "taylorseer", "magcache"
 STEP_CACHES = [NONE, FIRST_BLOCK, TAYLORSEER, MAGCACHE]
 REGIONAL = "regional"
 COMPILE = [OFF, REGIONAL]
-FP8 = "fp8"
-LAST = "last"
-CHANNELS = [AUTO, LAST]
+FP8_MATMUL = "fp8"
+CHANNELS_LAST = "last"
+CHANNELS = [AUTO, CHANNELS_LAST]
 AUTO_THRESHOLD = -1.0
 LONGEST_INTERVAL = 20
 # diffusers' own
@@ -76,11 +76,13 @@ def _is_installed(package: str) -> bool:
 
 def matmuls(device: torch.device) -> list[str]:
     """Names for the widget: how this machine can multiply."""
-    return [AUTO, FP8] if fp8.can_multiply(device) else [AUTO]
+    return [AUTO, FP8_MATMUL] if fp8.can_multiply(device) else [AUTO]
 
 
 @dataclass(frozen=True)
-class Settings:
+class AccelerationSettings:
+    """The inputs of Accelerate."""
+
     step_cache: str = NONE
     threshold: float = AUTO_THRESHOLD  # of first block and magcache; 0: nothing is ever skipped
     interval: int = 5  # of taylorseer: one step in so many is computed
@@ -97,10 +99,11 @@ class Settings:
 
     @property
     def does_nothing(self) -> bool:
+        """Whether pictures are the same bit for bit as without."""
         return not self.caches and self.attention == self.matmul == AUTO and self.compile == OFF
 
 
-def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
+def check(settings: AccelerationSettings, velocity: Velocity, device: torch.device) -> None:
     """Raises InputError, naming the input, for what this transformer, device or installation cannot do."""
     for name, value, known in (
         ("step_cache", settings.step_cache, STEP_CACHES),
@@ -118,7 +121,7 @@ def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
             fitting = ", ".join([NONE, *velocity.step_caches])
             raise InputError("step_cache", settings.step_cache, f"{fitting} for {type(velocity.transformer).__name__}")
         _config(settings, velocity, steps=28)
-    if settings.matmul == FP8:
+    if settings.matmul == FP8_MATMUL:
         fp8.require_layers(velocity)
     kernel = KERNELS.get(settings.attention)
     if kernel is None:
@@ -132,7 +135,7 @@ def check(settings: Settings, velocity: Velocity, device: torch.device) -> None:
         raise InputError("attention", settings.attention, f"SDPA; diffusers says: {error}") from error
 
 
-def _config(settings: Settings, velocity: Velocity, steps: int) -> Any:
+def _config(settings: AccelerationSettings, velocity: Velocity, steps: int) -> Any:
     """diffusers' configuration of the step cache, for a run of so many steps."""
     import diffusers
 
@@ -153,10 +156,10 @@ def _config(settings: Settings, velocity: Velocity, steps: int) -> Any:
 
 
 @dataclass
-class Run:
+class SamplingRun:
     """What is going on in one sampling run."""
 
-    settings: Settings
+    settings: AccelerationSettings
     velocity: Velocity
     sigmas: Sequence[float]
     calls: int = 0
@@ -192,13 +195,15 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(velocity: Velocity, settings: Settings, sigmas: Sequence[float], failure: str = "") -> Iterator[Run]:
+def running(
+    velocity: Velocity, settings: AccelerationSettings, sigmas: Sequence[float], failure: str = ""
+) -> Iterator[SamplingRun]:
     """Put the settings on the transformer for one run over `sigmas`, and take every trace of them off again.
 
     `failure`: why compiling failed before, so that it is not tried again.
     """
     transformer: Any = velocity.transformer
-    run = Run(settings, velocity, sigmas, failure=failure)
+    run = SamplingRun(settings, velocity, sigmas, failure=failure)
     hooked_before = {module for module in transformer.modules() if hasattr(module, "_diffusers_hook")}
     with contextlib.ExitStack() as undo:
         for module in transformer.modules():
@@ -236,7 +241,7 @@ def _forget_cache(transformer: torch.nn.Module, hooked_before: set[torch.nn.Modu
             module.__dict__.pop("_diffusers_hook", None)
 
 
-def _counted(forward: Callable[..., Any], run: Run) -> Callable[..., Any]:
+def _counted(forward: Callable[..., Any], run: SamplingRun) -> Callable[..., Any]:
     @functools.wraps(forward)
     def counting(*args: Any, **options: Any) -> Any:
         run.computed += 1
@@ -245,7 +250,7 @@ def _counted(forward: Callable[..., Any], run: Run) -> Callable[..., Any]:
     return counting
 
 
-def _compiled(forward: Callable[..., Any], run: Run) -> Callable[..., Any]:
+def _compiled(forward: Callable[..., Any], run: SamplingRun) -> Callable[..., Any]:
     """The block compiled at its first call; as it is from the first failure on.
 
     The block alone, so that a step cache decides outside of it, and so that weights are the compiled code's inputs: a
@@ -267,7 +272,7 @@ def _compiled(forward: Callable[..., Any], run: Run) -> Callable[..., Any]:
     return calling
 
 
-def _backend(settings: Settings, velocity: Velocity) -> str:
+def _backend(settings: AccelerationSettings, velocity: Velocity) -> str:
     """diffusers' name of the attention; "" leaves it as it is."""
     kernel = KERNELS.get(settings.attention)
     if kernel is None:

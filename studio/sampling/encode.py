@@ -15,7 +15,7 @@ from ..kinds import omni
 from ..kinds.facts import ChatText, Family
 
 # In one text. All of it is split into tokens, some 15 s a million without hearing Cancel, before the rest is cut off.
-MOST_CHARACTERS = 200_000
+LONGEST_TEXT = 200_000
 MOST_PROMPTS = 64  # in one node; each takes some megabytes of embeddings and becomes a picture of its own
 
 
@@ -86,12 +86,13 @@ class PairEncoders(torch.nn.Module):
 
     @torch.no_grad()
     def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
+        """T5's sequence and CLIP's pooled embedding of `tokens`, computed on `device`."""
         pooled = pooled_embedding(self.clip_l, tokens["l"].ids.to(device))
         return Text(sequence_embedding(self.t5xxl, tokens["t5xxl"].ids.to(device)), pooled)
 
 
 @dataclass(frozen=True)
-class Writing:
+class GenerationOptions:
     """How a language model continues a text."""
 
     most_tokens: int  # of the answer
@@ -146,6 +147,7 @@ class ChatTokenizer:
         return {self._text.part: Tokens(ids, (ids.shape[1],), ("",), torch.ones_like(ids))}
 
     def decode(self, ids: list[int]) -> str:
+        """The text of token ids, without marks such as the end of a turn."""
         return self._tokenizer.decode(ids, skip_special_tokens=True)
 
     @property
@@ -184,6 +186,7 @@ class ChatEncoder(torch.nn.Module):
 
     @torch.no_grad()
     def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
+        """Hidden states of the family's layers side by side, [B, tokens, layers * width], computed on `device`."""
         given = tokens[self._text.part]
         assert given.mask is not None
         mask = given.mask.to(device)
@@ -203,7 +206,11 @@ class ChatEncoder(torch.nn.Module):
 
     @torch.no_grad()
     def write(
-        self, tokens: Mapping[str, Tokens], how: Writing, device: torch.device, check: Callable[[], None] = lambda: None
+        self,
+        tokens: Mapping[str, Tokens],
+        how: GenerationOptions,
+        device: torch.device,
+        check: Callable[[], None] = lambda: None,
     ) -> list[int]:
         """The ids of the model's answer to one text. `check` is called before each token, and may raise."""
         from transformers import StoppingCriteria, StoppingCriteriaList
@@ -261,8 +268,8 @@ def text_lines(prompt: str, one_prompt_per_line: bool) -> list[str]:
 
 def require_prompt(name: str, text: str) -> None:
     """Raise InputError for more than MOST_CHARACTERS and for half of a surrogate pair."""
-    if len(text) > MOST_CHARACTERS:
-        wanted = f"at most {MOST_CHARACTERS}, of which a model reads the first few hundred words"
+    if len(text) > LONGEST_TEXT:
+        wanted = f"at most {LONGEST_TEXT}, of which a model reads the first few hundred words"
         raise InputError(name, f"{len(text)} characters", wanted)
     require_unicode(name, text)
 

@@ -8,8 +8,8 @@ from ..errors import InputError
 from ..kinds.velocity import Velocity
 from ..weights.stored import ScaledFp8
 
-KIND = torch.float8_e4m3fn
-LARGEST = 448.0  # of its numbers
+FP8_DTYPE = torch.float8_e4m3fn
+FP8_MAX = 448.0  # of its numbers
 _GRAIN = 16  # the card's kernels want rows and columns in multiples of it
 
 
@@ -25,13 +25,13 @@ def layers(velocity: Velocity) -> list[torch.nn.Linear]:
         for leaf in velocity.transformer.modules()
         if isinstance(leaf, torch.nn.Linear)
         and leaf.in_features % _GRAIN == leaf.out_features % _GRAIN == 0
-        and (leaf.weight.dtype == KIND or _is_scaled(leaf))
+        and (leaf.weight.dtype == FP8_DTYPE or _is_scaled(leaf))
     ]
 
 
 def _is_scaled(leaf: torch.nn.Module) -> bool:
     stored = getattr(leaf, "stored", None)
-    return isinstance(stored, ScaledFp8) and stored.kind == KIND
+    return isinstance(stored, ScaledFp8) and stored.kind == FP8_DTYPE
 
 
 def require_layers(velocity: Velocity) -> None:
@@ -54,8 +54,8 @@ def linear(
     """
     flat = x.reshape(-1, x.shape[-1])
     # Beyond 2**15 the scale itself would leave fp16.
-    fit = (LARGEST / flat.abs().amax().float().clamp_min(1e-12)).clamp_max(2.0**15).to(x.dtype)
-    small = (flat * fit).to(KIND)
+    fit = (FP8_MAX / flat.abs().amax().float().clamp_min(1e-12)).clamp_max(2.0**15).to(x.dtype)
+    small = (flat * fit).to(FP8_DTYPE)
     by_row = scale is not None and scale.numel() > 1
     one = torch.ones((), dtype=torch.float32, device=x.device)
     of_weight = one if scale is None or by_row else scale.to(one).reshape(())

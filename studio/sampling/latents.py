@@ -62,9 +62,9 @@ def channels_last(module: torch.nn.Module) -> Iterator[None]:
     with contextlib.ExitStack() as undo:
         for part in module.modules():
             if isinstance(part, torch.nn.Conv2d):
-                undo.callback(part.register_forward_pre_hook(_turned).remove)
+                undo.callback(part.register_forward_pre_hook(_channels_last_inputs).remove)
         yield
 
 
-def _turned(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _channels_last_inputs(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     return inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:]

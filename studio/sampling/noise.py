@@ -10,12 +10,12 @@ from ..canvas import Size
 from ..kinds.facts import Family
 from ..kinds.table import DEFAULT_FAMILY
 
-SEEDS = 2**64
+SEED_COUNT = 2**64
 
 
 def picture_generators(seed: int, indexes: Sequence[int]) -> list[torch.Generator]:
     """One generator for each index, seeded with seed + index (mod 2^64)."""
-    return [torch.Generator("cpu").manual_seed((seed + index) % SEEDS) for index in indexes]
+    return [torch.Generator("cpu").manual_seed((seed + index) % SEED_COUNT) for index in indexes]
 
 
 def picture_noise(shape: Sequence[int], seed: int, indexes: Sequence[int]) -> torch.Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 
 from .. import images
-from ..errors import InputError
+from ..errors import InputError, require_one_of
 
 MULTIPLE = 16  # pixels a transformer token covers on each side
 FLUX2_AREA = 1024 * 1024  # pixels: a larger reference is made smaller, as Flux2Pipeline does
@@ -22,8 +22,7 @@ def fit(image: torch.Tensor, for_flux2: bool, size: str) -> torch.Tensor:
     Kontext: stretched to that of its training's sizes whose proportions are nearest. "as it is": cut to whole tokens only.
     Raises InputError for pictures smaller than a token and for an unknown `size`.
     """
-    if size not in SIZES:
-        raise InputError("size", size, "one of: " + ", ".join(SIZES))
+    require_one_of("size", size, SIZES)
     height, width = image.shape[1:3]
     if min(height, width) < MULTIPLE:
         raise InputError("image", f"{width}x{height} pixels", f"at least {MULTIPLE} on each side")

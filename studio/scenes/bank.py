@@ -24,9 +24,9 @@ BUNDLED = Path(__file__).parents[2] / "models" / "scenes"
 FILE = "scene.json"
 LARGEST_FILE = 64 * 1024  # bytes
 MOST_SCENES = 500  # of one folder
-ENDINGS = (".webp", ".png", ".jpg", ".jpeg")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-WORD = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+PICTURE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg")
+SCENE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+TAG_TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 LONGEST_CAPTION = 600  # characters
 PROPORTION = re.compile(r"(\d{1,4}(?:\.\d{1,4})?):(\d{1,4}(?:\.\d{1,4})?)")
 
@@ -56,6 +56,8 @@ class Shot(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
+    """A rendered scene: what it shows, and what is known of its ground and light."""
+
     id: str
     setting: str
     palette: str
@@ -73,6 +75,8 @@ class Scene:
 
 
 class Bank(NamedTuple):
+    """All scenes that could be read."""
+
     scenes: Mapping[str, Scene]  # id -> scene
     problems: tuple[str, ...]  # folders that could not be used, and why
 
@@ -104,7 +108,7 @@ def stamps(*folders: Path) -> tuple[tuple[str, int, int], ...]:
 def _scene_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = (path for path in sorted(folder.iterdir()) if NAME.fullmatch(path.name) and (path / FILE).is_file())
+    found = (path for path in sorted(folder.iterdir()) if SCENE_NAME.fullmatch(path.name) and (path / FILE).is_file())
     return [path for path, _ in zip(found, range(MOST_SCENES))]
 
 
@@ -206,10 +210,10 @@ def _file(field: str, value: Any) -> str:
     """A plain name inside the scene's own folder."""
     if (
         not isinstance(value, str)
-        or not value.lower().endswith(ENDINGS)
-        or not NAME.fullmatch(value.rpartition(".")[0])
+        or not value.lower().endswith(PICTURE_SUFFIXES)
+        or not SCENE_NAME.fullmatch(value.rpartition(".")[0])
     ):
-        raise SceneError(field, value, "the plain name of a file beside scene.json, " + ", ".join(ENDINGS))
+        raise SceneError(field, value, "the plain name of a file beside scene.json, " + ", ".join(PICTURE_SUFFIXES))
     return value
 
 
@@ -220,7 +224,7 @@ def _mapping(field: str, value: Any) -> Mapping[str, Any]:
 
 
 def _word(field: str, value: Any) -> str:
-    if not isinstance(value, str) or not WORD.fullmatch(value):
+    if not isinstance(value, str) or not TAG_TEXT.fullmatch(value):
         raise SceneError(field, value, "a name of 1 to 60 characters")
     return value
 

@@ -61,7 +61,7 @@ PALETTES: dict[str, Named] = {
     "wine": Named("와인", ("와인", "자주", "버건디", "wine", "burgundy")),
 }
 # Azimuths as in layout.Light: 0 from behind, 90 from the right.
-LIGHTS: dict[str, float] = {
+LIGHT_AZIMUTHS: dict[str, float] = {
     "behind": 0,
     "right behind": 45,
     "right": 90,
@@ -74,12 +74,12 @@ LIGHTS: dict[str, float] = {
 LEVEL, ABOVE = "level", "from above"
 VIEWS = (LEVEL, ABOVE)
 STEEP = 24.0  # degrees down: a camera that looks down more than that looks from above
-WEIGHTS = {"view": 16.0, "setting": 8.0, "palette": 4.0, "trade": 3.0, "light": 2.0}
-HINT = 1.5  # of a palette that words alone speak of: strawberries are pink, but what sells them is the trade
+MATCH_WEIGHTS = {"view": 16.0, "setting": 8.0, "palette": 4.0, "trade": 3.0, "light": 2.0}
+PALETTE_HINT = 1.5  # of a palette that words alone speak of: strawberries are pink, but what sells them is the trade
 
 
 @dataclass(frozen=True)
-class Wish:
+class SceneQuery:
     """What a scene should be like; AUTO leaves it to the words, or open."""
 
     words: str = ""
@@ -93,11 +93,13 @@ class Wish:
 
 
 class Chosen(NamedTuple):
+    """The scene that was taken."""
+
     scene: Scene
     notes: tuple[str, ...]  # wishes that no scene of the bank meets
 
 
-def choose(bank: Bank, wish: Wish, library: Library) -> Chosen:
+def choose(bank: Bank, query: SceneQuery, library: Library) -> Chosen:
     """The scene that meets most of a wish, the seed deciding between equals; each also counts mirrored.
 
     Adding a scene changes what few seeds give (rendezvous hashing). Raises InputError for an empty bank and for a name
@@ -105,17 +107,17 @@ def choose(bank: Bank, wish: Wish, library: Library) -> Chosen:
     """
     if not bank.scenes:
         raise InputError("scene", "no scene", "a bank with scenes in models/scenes or in the user's folder")
-    candidates = _named(bank, wish.scene) if wish.scene != AUTO else list(bank.scenes.values())
-    wanted = _wanted(wish, bank, library)
+    candidates = _named(bank, query.scene) if query.scene != AUTO else list(bank.scenes.values())
+    wanted = _wanted(query, bank, library)
     both = [variant for scene in candidates for variant in (scene, mirrored(scene))]
-    if wish.scene != AUTO and wanted["light"] is None:
+    if query.scene != AUTO and wanted["light"] is None:
         both = both[:1]  # a scene asked for by name comes as it is
-    asked = {name: value for name, value in wanted.items() if getattr(wish, name) != AUTO}
-    weights = WEIGHTS if "palette" in asked else WEIGHTS | {"palette": HINT}
+    asked = {name: value for name, value in wanted.items() if getattr(query, name) != AUTO}
+    weights = MATCH_WEIGHTS if "palette" in asked else MATCH_WEIGHTS | {"palette": PALETTE_HINT}
     scores = [_score(scene, wanted, weights) for scene in both]
     best = max(scores)
     equals = [scene for scene, score in zip(both, scores) if score == best]
-    scene = max(equals, key=lambda scene: _draw(wish.seed, scene))
+    scene = max(equals, key=lambda scene: _draw(query.seed, scene))
     return Chosen(scene, _unmet(scene, asked))
 
 
@@ -125,29 +127,29 @@ def _named(bank: Bank, name: str) -> list[Scene]:
     return [bank.scenes[name]]
 
 
-def _wanted(wish: Wish, bank: Bank, library: Library) -> dict[str, str | None]:
+def _wanted(query: SceneQuery, bank: Bank, library: Library) -> dict[str, str | None]:
     """What is wished for, by choice or by the words; None: open. Unknown names raise InputError."""
     from ..prompt import presets
 
-    text = clean("words", wish.words)
+    text = clean("words", query.words)
     settings = {*SETTINGS, *(scene.setting for scene in bank.scenes.values())}
     palettes = {*PALETTES, *(scene.palette for scene in bank.scenes.values())}
     wanted: dict[str, str | None] = {}
     for name, value, known, table in (
-        ("setting", wish.setting, settings, SETTINGS),
-        ("palette", wish.palette, palettes, PALETTES),
+        ("setting", query.setting, settings, SETTINGS),
+        ("palette", query.palette, palettes, PALETTES),
     ):
         if value != AUTO and value not in known:
             raise InputError(name, value, "one of: " + ", ".join([AUTO, *sorted(known)]))
         wanted[name] = value if value != AUTO else spoken_of(text, table)
-    if wish.light != AUTO and wish.light not in LIGHTS:
-        raise InputError("light", wish.light, "one of: " + ", ".join([AUTO, *LIGHTS]))
-    if wish.view != AUTO and wish.view not in VIEWS:
-        raise InputError("view", wish.view, "one of: " + ", ".join([AUTO, *VIEWS]))
-    wanted["light"] = None if wish.light == AUTO else wish.light
-    wanted["view"] = None if wish.view == AUTO else wish.view
-    if wish.trade != AUTO:
-        wanted["trade"] = presets.find("trade", wish.trade, library.trades).key
+    if query.light != AUTO and query.light not in LIGHT_AZIMUTHS:
+        raise InputError("light", query.light, "one of: " + ", ".join([AUTO, *LIGHT_AZIMUTHS]))
+    if query.view != AUTO and query.view not in VIEWS:
+        raise InputError("view", query.view, "one of: " + ", ".join([AUTO, *VIEWS]))
+    wanted["light"] = None if query.light == AUTO else query.light
+    wanted["view"] = None if query.view == AUTO else query.view
+    if query.trade != AUTO:
+        wanted["trade"] = presets.find("trade", query.trade, library.trades).key
     else:
         trade, found = find_trade(text, library)
         wanted["trade"] = trade.key if found else None
@@ -178,13 +180,16 @@ def _meets(scene: Scene, name: str, value: str) -> float:
     if name == "trade":
         return float(value in scene.trades)
     if name == "light":
-        return float(light_name(scene.light) == value) or 0.5 * max(0.0, 1 - apart(scene.light, LIGHTS[value]) / 90)
+        return float(light_name(scene.light) == value) or 0.5 * max(
+            0.0, 1 - apart(scene.light, LIGHT_AZIMUTHS[value]) / 90
+        )
     if name == "view":
         return float(view_of(scene) == value)
     return float(getattr(scene, name) == value)
 
 
 def view_of(scene: Scene) -> str:
+    """From above, or level with the product, by the camera's angle."""
     return ABOVE if scene.down > STEEP else LEVEL
 
 
@@ -195,7 +200,7 @@ def apart(light: Light, azimuth: float) -> float:
 
 def light_name(light: Light) -> str:
     """The nearest of the eight directions."""
-    return min(LIGHTS, key=lambda name: apart(light, LIGHTS[name]))
+    return min(LIGHT_AZIMUTHS, key=lambda name: apart(light, LIGHT_AZIMUTHS[name]))
 
 
 def described(scene: Scene) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import FORMATS, Box, Size
-from ..errors import InputError
+from ..errors import InputError, require_one_of
 from ..layout.layout import KnownGround, Layout
 from ..layout.lettering import alignment, readable
 from .bank import Region, Scene, SceneError, Shot
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-MOST_PIXELS = 64_000_000  # of one picture of a scene
-PRODUCT = (1.3, 1.75)  # units wide and high: a product that nothing is known of
+MOST_SCENE_PIXELS = 64_000_000  # of one picture of a scene
+UNKNOWN_PRODUCT = (1.3, 1.75)  # units wide and high: a product that nothing is known of
 AROUND = 0.02  # of each side: what stays free around the words where no calm place is known
 
 
@@ -79,8 +79,7 @@ def frame(scene: Scene, format: str, notes: tuple[str, ...] = ()) -> BankPicture
     import torch
     from PIL import Image
 
-    if format not in FORMATS:
-        raise InputError("format", format, "one of: " + ", ".join(FORMATS))
+    require_one_of("format", format, FORMATS)
     size = FORMATS[format]
     aspect = size.width / size.height
     shot = scene.shot_for(aspect)
@@ -106,8 +105,8 @@ def _read(shot: Shot, scene: Scene) -> Image.Image:
     field = f"{scene.id}/{shot.file.name}"
     try:
         with Image.open(shot.file, formats=("WEBP", "PNG", "JPEG")) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise SceneError(field, f"{opened.width}x{opened.height}", f"at most {MOST_PIXELS} pixels")
+            if opened.width * opened.height > MOST_SCENE_PIXELS:
+                raise SceneError(field, f"{opened.width}x{opened.height}", f"at most {MOST_SCENE_PIXELS} pixels")
             if abs(opened.width / opened.height / shot.aspect - 1) > 0.03:
                 raise SceneError(
                     field, f"{opened.width}x{opened.height}", f"a picture {shot.aspect:.3f} times as wide as high"
@@ -123,8 +122,8 @@ def _read(shot: Shot, scene: Scene) -> Image.Image:
 def layout_of(scene: Scene, shot: Shot, size: Size, pixels) -> Layout:
     """A layout for a product of usual proportions on the known ground, the words in the largest calm place."""
     x, y = shot.ground.stand
-    tall = min(PRODUCT[1] * shot.unit, 0.86 * y)
-    wide = tall * PRODUCT[0] / PRODUCT[1] * size.height / size.width
+    tall = min(UNKNOWN_PRODUCT[1] * shot.unit, 0.86 * y)
+    wide = tall * UNKNOWN_PRODUCT[0] / UNKNOWN_PRODUCT[1] * size.height / size.width
     product = Box(
         round((x - wide / 2) * size.width),
         round((y - tall) * size.height),

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from itertools import groupby
 
 RIGHT, LEFT, NUMBER, NEUTRAL = "R", "L", "N", "-"
-KINDS = {"L": LEFT, "R": RIGHT, "AL": RIGHT, "EN": NUMBER, "AN": NUMBER}
+BIDI_CLASSES = {"L": LEFT, "R": RIGHT, "AL": RIGHT, "EN": NUMBER, "AN": NUMBER}
 
 
 def begins_right(text: str) -> bool:
     """Whether a paragraph runs from right to left: by its first letter that has a direction (P2, P3)."""
-    kinds = (KINDS.get(unicodedata.bidirectional(character)) for character in text)
+    kinds = (BIDI_CLASSES.get(unicodedata.bidirectional(character)) for character in text)
     return next((kind for kind in kinds if kind in (LEFT, RIGHT)), LEFT) == RIGHT
 
 
 def levels(clusters: Sequence[str], from_right: bool) -> list[int]:
     """For each cluster of a line its embedding level: odd ones run from right to left."""
-    kinds = _numbers([KINDS.get(unicodedata.bidirectional(cluster[0]), NEUTRAL) for cluster in clusters], clusters)
+    kinds = _numbers(
+        [BIDI_CLASSES.get(unicodedata.bidirectional(cluster[0]), NEUTRAL) for cluster in clusters], clusters
+    )
     base = RIGHT if from_right else LEFT
     strong = base
     for index, kind in enumerate(kinds):  # W7: a number among letters that run to the right runs with them

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from . import sense
-from .markup import Run, Style
+from .markup import TextRun, TextStyle
 
 NOT_FIRST = set(
     "、。，．・：；？！)」』】〕〉》’”ー々ゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ…‥,.!?:;%]}~％）｝］〟»›°℃"
@@ -33,7 +33,7 @@ class Cluster(NamedTuple):
     """What a reader takes for one character, with the marks that sit on it."""
 
     text: str
-    style: Style
+    style: TextStyle
 
 
 class Unit(NamedTuple):
@@ -56,14 +56,16 @@ def is_ideograph(character: str) -> bool:
 
 
 def is_katakana(character: str) -> bool:
+    """Whether it is a katakana letter or the long vowel mark."""
     return 0x30A1 <= ord(character) <= 0x30FC and character != "・"
 
 
 def is_right_to_left(text: str) -> bool:
+    """Whether any character of it is Hebrew, Arabic or another that is written from the right."""
     return any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text)
 
 
-def clusters_of(runs: Sequence[Run]) -> list[Cluster]:
+def clusters_of(runs: Sequence[TextRun]) -> list[Cluster]:
     """Characters with their combining marks; joiners bind what is on both sides."""
     clusters: list[Cluster] = []
     for text, style in runs:
@@ -101,6 +103,7 @@ def may_break(before: str, after: str) -> bool:
 
 
 def is_hangul(character: str) -> bool:
+    """Whether it is a whole Hangul syllable."""
     return "가" <= character <= "힣"
 
 

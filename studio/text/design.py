@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from ..canvas import ANCHORS, SAFE_AREAS, Box, anchor_shares
 from ..contrast import Scrim, require_color
-from ..errors import InputError, require_number
+from ..errors import InputError, require_fields
 from .typeset import Block
 
 AUTO = "auto"
@@ -97,11 +97,7 @@ class Design:
             "scrim": SCRIMS,
             "blend": BLENDS,
         }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(name, getattr(self, name), "one of: " + ", ".join(allowed))
-        for name, (low, high) in RANGES.items():
-            require_number(name, getattr(self, name), low, high)
+        require_fields(self, choices, RANGES)
         for name in ("color", "outline_color", "shadow_color", "glow_color", "box_color"):
             if getattr(self, name) != AUTO or name == "shadow_color":
                 object.__setattr__(self, name, require_color(name, getattr(self, name)))
@@ -162,6 +158,7 @@ def text_box(design: Design, plan: TextPlan | None, width: int, height: int) -> 
 
 
 def alignment(design: Design, plan: TextPlan | None) -> str:
+    """ "left", "center" or "right": as asked for, else as the plan or the anchor has it."""
     if design.align != AUTO:
         return design.align
     if design.vertical:
@@ -190,12 +187,13 @@ def position(design: Design, plan: TextPlan | None, box: Box, block: Block) -> t
         across = ALIGNED[align]
     elif design.align != AUTO:
         down = ALIGNED[align]
-    if is_turned(design):
+    if is_rotated(design):
         across = down = 0.5
     free_width = box.width - (block.right - block.left) - 2 * pad
     free_height = box.height - (block.bottom - block.top) - 2 * pad
     return box.x + pad + free_width * across, box.y + pad + free_height * down
 
 
-def is_turned(design: Design) -> bool:
+def is_rotated(design: Design) -> bool:
+    """Whether the block is at an angle, full turns aside."""
     return abs(math.sin(math.radians(design.rotation))) > 1e-6 or math.cos(math.radians(design.rotation)) < 0

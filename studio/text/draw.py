@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..images import require_picture
 from . import fonts, markup
 from .colors import colors_for, opposite
-from .design import AUTO, PRESETS, Design, Planned, TextPlan, alignment, is_turned, position, room_in, text_box
+from .design import AUTO, PRESETS, Design, Planned, TextPlan, alignment, is_rotated, position, room_in, text_box
 from .layers import (
     Area,
     Canvas,
@@ -26,16 +26,18 @@ from .layers import (
     soft_box,
     veil_for,
 )
-from .typeset import SMALLEST, Block, Setting, Typesetter
+from .typeset import SMALLEST_SIZE, Block, Setting, Typesetter
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-LARGE = 0.045  # letters are large from here on, as WCAG means it: those of more than this share of the picture's shorter side, however many pixels that has
+LARGE_LETTER = 0.045  # letters are large from here on, as WCAG means it: those of more than this share of the picture's shorter side, however many pixels that has
 
 
 class Lettered(NamedTuple):
+    """Pictures with words on them."""
+
     image: torch.Tensor  # IMAGE [B, H, W, 3]
     mask: torch.Tensor  # MASK [B, H, W], 1 = letter
     layer: torch.Tensor  # [B, H, W, 4], straight alpha
@@ -65,8 +67,10 @@ def overlay(
     if len(pictures) < len(texts):
         pictures = pictures.expand(len(texts), -1, -1, -1)
     height, width = pictures.shape[1:3]
-    if min(width, height) < SMALLEST:
-        raise InputError("image", f"{width} x {height} pixels", f"at least {SMALLEST:g} pixels a side, for one letter")
+    if min(width, height) < SMALLEST_SIZE:
+        raise InputError(
+            "image", f"{width} x {height} pixels", f"at least {SMALLEST_SIZE:g} pixels a side, for one letter"
+        )
     plan = None if layout is None else layout.text_on(width, height)
     preset = PRESETS[design.preset]
     box = text_box(design, plan, width, height)
@@ -112,12 +116,12 @@ def _draw(
     plan: TextPlan | None,
 ) -> str:
     """Write the block on `picture` [H, W, 3], into `mask` [H, W] and `layer` [H, W, 4], in place; returns a note."""
-    size, turned = block.size, is_turned(design)
+    size, is_at_angle = block.size, is_rotated(design)
     wide, high = block.right - block.left, block.bottom - block.top
     x, y = position(design, plan, box, block)
     ink = Area(x, y, x + wide, y + high)
     inks = [glyph.color for glyph in block.glyphs if glyph.color]
-    large = size > LARGE * min(picture.shape[:2])
+    large = size > LARGE_LETTER * min(picture.shape[:2])
     color, scrim, note = colors_for(design, plan, inks, _pixels_under(picture, ink), large)
     shadow = design.shadow
     if shadow < 0:  # a dark shadow lifts light letters and muddies dark ones
@@ -125,8 +129,8 @@ def _draw(
     padding = design.box_padding * size if design.box_opacity else 0.0
 
     reach = math.ceil(max(padding, design.outline * size, shadow and size * 0.35, design.glow and size * 0.6) + 3)
-    veil = veil_for(ink, size, picture.shape[1], picture.shape[0], not turned) if scrim.opacity else None
-    canvas = canvas_around(ink, reach, veil, None if turned else picture.shape[:2])
+    veil = veil_for(ink, size, picture.shape[1], picture.shape[0], not is_at_angle) if scrim.opacity else None
+    canvas = canvas_around(ink, reach, veil, None if is_at_angle else picture.shape[:2])
     shift_x, shift_y = x - block.left - canvas.left, y - block.top - canvas.top
     glyphs = [glyph._replace(x=glyph.x + shift_x, y=glyph.y + shift_y) for glyph in block.glyphs]
 
@@ -150,7 +154,7 @@ def _draw(
         part = letters if len(own_colors) == 1 else mask_of(canvas, [glyph for glyph in glyphs if glyph.color == own])
         canvas.put(part, own or color)
 
-    if turned:
+    if is_at_angle:
         canvas, letters = rotated(canvas, letters, design.rotation)
     _lay_down(canvas, letters, design, picture, mask, layer)
     return note

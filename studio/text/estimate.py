@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 # What stays together on a line: words, but Han and kana break anywhere.
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+WORD_OR_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 
 
-class Writing(NamedTuple):
+class HeadlineText(NamedTuple):
     """What is to be written, and how it runs."""
 
     headline: str
@@ -43,13 +43,13 @@ class Estimate(NamedTuple):
     broken: np.ndarray  # [M] whether lines are broken that the writer made
 
 
-def estimate(boxes: np.ndarray, words: Writing, width: int, height: int) -> Estimate:
+def estimate(boxes: np.ndarray, words: HeadlineText, width: int, height: int) -> Estimate:
     """How large the words get in each box, each of their lines folded into one to five, and what they then fill."""
     import numpy as np
 
     lines = [line for line in TAG.sub("", words.headline).splitlines() if line.strip()] or ["x" * 10]
     lengths = [words.length(line) for line in lines]
-    parted = [[words.length(_unbroken(word)) for word in WORD.findall(line)] for line in lines]
+    parted = [[words.length(_unbroken(word)) for word in WORD_OR_IDEOGRAPH.findall(line)] for line in lines]
     wide, tall = (boxes[:, 2] - boxes[:, 0]) * width, (boxes[:, 3] - boxes[:, 1]) * height
     along, across = (tall, wide) if words.vertical else (wide, tall)
     sizes, longests, counts = [], [], []

@@ -21,20 +21,24 @@ LARGEST_CMAP = 8 * 2**20  # bytes of the table of characters; Noto Sans CJK's ha
 MOST_TABLES = 128
 MOST_FACES = 256  # in a collection
 MOST_SUBTABLES = 64
-MOST_CHARACTERS = 0x110000  # of one subtable: Unicode has no more
+MOST_CODE_POINTS = 0x110000  # of one subtable: Unicode has no more
 MOST_AXES = 64
-KINDS = (b"\0\1\0\0", b"OTTO", b"true", b"ttcf")  # not WOFF, whose tables are compressed and can be bombs
+FONT_SIGNATURES = (b"\0\1\0\0", b"OTTO", b"true", b"ttcf")  # not WOFF, whose tables are compressed and can be bombs
 _SEGMENTS, _GROUPS = 4, (8, 12, 13)  # formats of cmap that name ranges (OpenType 1.9, cmap)
 
 
 class Axis(NamedTuple):
+    """An axis of a variable font, such as wght, and its range."""
+
     tag: str
     low: float
     default: float
     high: float
 
 
-class Opened(NamedTuple):
+class OpenedFont(NamedTuple):
+    """What a font file has, found out before FreeType opens it."""
+
     points: frozenset[int]  # code points that it has as outlines
     axes: tuple[Axis, ...]  # of a variable font; none of another
     fault: str  # why it is set aside; "" for a good one
@@ -44,7 +48,7 @@ class BrokenFontError(ValueError):
     """A file that is no font, or one beyond the bounds."""
 
 
-def opened(path: Path, face: int) -> Opened:
+def opened(path: Path, face: int) -> OpenedFont:
     """What the file holds now. Never raises: what is wrong with it is its `fault`."""
     try:
         stamp = path.stat()
@@ -54,7 +58,7 @@ def opened(path: Path, face: int) -> Opened:
 
 
 @lru_cache(maxsize=512)
-def _opened(path: Path, face: int, size: int, changed: int) -> Opened:
+def _opened(path: Path, face: int, size: int, changed: int) -> OpenedFont:
     from fontTools.ttLib import TTFont
     from PIL import ImageFont
 
@@ -66,12 +70,12 @@ def _opened(path: Path, face: int, size: int, changed: int) -> Opened:
         ImageFont.truetype(path, 16, face)
     except Exception as error:  # fontTools raises IndexError, struct.error, AttributeError and more over broken tables
         return _set_aside(path, str(error) or type(error).__name__)
-    return Opened(points, axes, "")
+    return OpenedFont(points, axes, "")
 
 
-def _set_aside(path: Path, reason: str) -> Opened:
+def _set_aside(path: Path, reason: str) -> OpenedFont:
     log.warning("Storefront: the font %s is set aside: %s", path.name, reason[:200])
-    return Opened(frozenset(), (), reason[:200])
+    return OpenedFont(frozenset(), (), reason[:200])
 
 
 def _has_outlines(font: object) -> bool:
@@ -102,14 +106,14 @@ def require_bounds(path: Path, face: int, size: int) -> None:
         table = file.read(length)
     for offset in _subtables(table):
         count = sum(_ranges(table, offset))
-        if count > MOST_CHARACTERS:
-            raise BrokenFontError(f"{count} characters; Unicode has {MOST_CHARACTERS}")
+        if count > MOST_CODE_POINTS:
+            raise BrokenFontError(f"{count} characters; Unicode has {MOST_CODE_POINTS}")
 
 
 def _character_table(file: BinaryIO, face: int) -> tuple[int, int]:
     """(place, bytes) of the table cmap."""
     kind = file.read(4)
-    if kind not in KINDS:
+    if kind not in FONT_SIGNATURES:
         raise BrokenFontError("it is no TrueType or OpenType font")
     if kind == b"ttcf":
         _, faces = struct.unpack(">II", file.read(8))

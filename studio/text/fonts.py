@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 EM = 256.0  # pixels at which letters are looked at
-WIDEST = 8  # em of a letter: the widest ligature is below; a damaged outline reaches for thousands
+WIDEST_LETTER = 8  # em of a letter: the widest ligature is below; a damaged outline reaches for thousands
 BUNDLED = "Pretendard"
 EMOJI = "NotoEmoji"  # bundled too
 BUNDLED_FOLDER = Path(__file__).parent.parent.parent / "fonts"
-ENDINGS = {".otf", ".ttf", ".ttc"}
+FONT_SUFFIXES = {".otf", ".ttf", ".ttc"}
 
 # CSS font-weight of the words that end a font file's name (CSS Fonts 4, "common weight name mapping").
-WEIGHTS = {
+FONT_WEIGHTS = {
     "thin": 100,
     "hairline": 100,
     "extralight": 200,
@@ -65,6 +65,8 @@ KOREAN_IN_COLLECTION = re.compile(r"^noto(sans|serif)cjk", re.I)  # .ttc in the 
 
 
 class FontFile(NamedTuple):
+    """One face in one file."""
+
     path: Path
     face: int  # its number in a collection (.ttc), else 0
     weight: int  # 100..900, by the file's name; a variable font has them all
@@ -74,6 +76,7 @@ Families = dict[str, tuple[FontFile, ...]]
 
 
 def system_folders() -> list[Path]:
+    """Where this operating system keeps fonts; they need not exist."""
     try:
         home = Path.home()
     except RuntimeError:  # a service's user may have none
@@ -95,9 +98,9 @@ def split_name(stem: str) -> tuple[str, int]:
     stem = upright or stem
     if short := re.fullmatch(r"(NanumSquare.*?)[-_]?(L|R|B|EB)", stem):  # NanumSquareRoundEB
         return short[1], {"L": 300, "R": 400, "B": 700, "EB": 800}[short[2]]
-    for word in sorted(WEIGHTS, key=len, reverse=True):
+    for word in sorted(FONT_WEIGHTS, key=len, reverse=True):
         if stem.lower().endswith(word) and len(stem) > len(word):
-            return stem[: -len(word)].rstrip("-_ ") + slant, WEIGHTS[word]
+            return stem[: -len(word)].rstrip("-_ ") + slant, FONT_WEIGHTS[word]
     return stem + slant, 400
 
 
@@ -106,7 +109,7 @@ def families_in(folders: Iterable[Path], wanted: re.Pattern[str] | None = None) 
     found: dict[str, list[FontFile]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            if path.suffix.lower() in ENDINGS and (wanted is None or wanted.match(path.stem)):
+            if path.suffix.lower() in FONT_SUFFIXES and (wanted is None or wanted.match(path.stem)):
                 name, weight = split_name(path.stem)
                 index = 1 if path.suffix.lower() == ".ttc" and KOREAN_IN_COLLECTION.match(path.stem) else 0
                 found.setdefault(name, []).append(FontFile(path, index, weight))
@@ -134,7 +137,7 @@ def coverage(path: Path, index: int) -> frozenset[int]:
     return _good(path, index).points
 
 
-def _good(path: Path, index: int) -> font_files.Opened:
+def _good(path: Path, index: int) -> font_files.OpenedFont:
     found = font_files.opened(path, index)
     if found.fault:
         raise InputError("font", path.name, f"a TrueType or OpenType font that can be read; {found.fault}")
@@ -172,12 +175,12 @@ def side_bearings(file: FontFile, weight: int, text: str) -> Bearings | None:
     font = sized(file, EM, weight)
     try:
         left, top, right, bottom = font.getbbox(text, anchor="ls")  # measured before it is drawn: no picture yet
-        fits = max(right - left, bottom - top) <= WIDEST * EM * len(text)
+        fits = max(right - left, bottom - top) <= WIDEST_LETTER * EM * len(text)
         picture, offset = font.getmask2(text, "L", anchor="ls") if fits else (None, (0, 0))
     except (OSError, ValueError, MemoryError) as error:
         raise InputError("font", file.path.name, f"a font whose {text!r} can be drawn; {error}") from error
     if picture is None:
-        raise InputError("font", file.path.name, f"letters of at most {WIDEST} em; {text!r} is larger")
+        raise InputError("font", file.path.name, f"letters of at most {WIDEST_LETTER} em; {text!r} is larger")
     box = picture.getbbox()
     if box is None:
         return None

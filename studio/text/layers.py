@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-SOFT = 0.11  # of the picture's shorter side: the least over which a scrim fades
+LEAST_FADE = 0.11  # of the picture's shorter side: the least over which a scrim fades
 
 
 class Area(NamedTuple):
@@ -25,6 +25,7 @@ class Area(NamedTuple):
     bottom: float
 
     def grown(self, by: float) -> Area:
+        """Larger by so many pixels at each side."""
         return Area(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
@@ -72,7 +73,7 @@ def veil_for(ink: Area, size: float, width: int, height: int, may_span: bool) ->
     in the middle of nothing looks like a smudge.
     """
     # Around small print a fade of its own size would have an edge that shows.
-    around, fade = ink.grown(size * 0.35), max(size * 1.1, SOFT * min(width, height))
+    around, fade = ink.grown(size * 0.35), max(size * 1.1, LEAST_FADE * min(width, height))
     if may_span and ink.right - ink.left >= 0.4 * width:
         far = 4 * max(width, height)
         if (ink.top + ink.bottom) / 2 > 0.6 * height:
@@ -109,7 +110,7 @@ def mask_of(canvas: Canvas, glyphs: list[Glyphs], stroke: float = 0.0) -> np.nda
     picture = Image.new("L", (canvas.width, canvas.height))
     draw = ImageDraw.Draw(picture)
     for glyph in glyphs:
-        if not glyph.turned:
+        if not glyph.rotated:
             draw.text((glyph.x, glyph.y), glyph.text, 255, glyph.font, anchor="ls", stroke_width=stroke)
             continue
         side = math.ceil(glyph.font.size * 2)
@@ -144,6 +145,7 @@ def blurred(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def moved_by(mask: np.ndarray, right: int, down: int) -> np.ndarray:
+    """A mask [H, W] moved by whole pixels, 0 or more; what leaves it is lost."""
     import numpy as np
 
     moved = np.zeros_like(mask)
@@ -184,7 +186,7 @@ def soft_box(canvas: Canvas, veil: Veil) -> np.ndarray:
 
 
 def rotated(canvas: Canvas, letters: np.ndarray, degrees: float) -> tuple[Canvas, np.ndarray]:
-    """Canvas and letters turned about their middle, counter-clockwise."""
+    """Canvas and letters rotated about their middle, counter-clockwise."""
     import numpy as np
     from PIL import Image
 
@@ -192,14 +194,14 @@ def rotated(canvas: Canvas, letters: np.ndarray, degrees: float) -> tuple[Canvas
         Image.fromarray(np.ascontiguousarray(plane)).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
         for plane in (*canvas.rgb, canvas.alpha, letters)
     ]
-    turned = [np.clip(np.asarray(plane, np.float32), 0, 1) for plane in planes]
-    height, width = turned[0].shape
+    channels = [np.clip(np.asarray(plane, np.float32), 0, 1) for plane in planes]
+    height, width = channels[0].shape
     left = round(canvas.left + (canvas.width - width) / 2)
     top = round(canvas.top + (canvas.height - height) / 2)
     whole = Canvas(left, top, width, height)
-    whole.alpha = turned[3]
-    whole.rgb = np.minimum(np.stack(turned[:3]), whole.alpha)
-    return whole, turned[4]
+    whole.alpha = channels[3]
+    whole.rgb = np.minimum(np.stack(channels[:3]), whole.alpha)
+    return whole, channels[4]
 
 
 def blended(base: np.ndarray, top: np.ndarray, alpha: np.ndarray, blend: str) -> np.ndarray:

@@ -13,23 +13,27 @@ from ..contrast import require_color
 from ..errors import InputError, require_number
 
 REST = 0.6  # size of what stands around an emphasised number: a unit about as high as the figures' x-height
-NUMBER = re.compile(r"(?:(?<![\d.,])[-+])?\d(?:[\d.,]*\d)?(?:\+\d+)*")  # 1+1 is one: buy one, get one
-LONGEST = 5000  # characters; more is no advertisement
+PRICE_NUMBER = re.compile(r"(?:(?<![\d.,])[-+])?\d(?:[\d.,]*\d)?(?:\+\d+)*")  # 1+1 is one: buy one, get one
+LONGEST_MARKUP = 5000  # characters; more is no advertisement
 TAG = re.compile(r"(\\?)\[(/?)(b|size|color|weight)(?:=([^\]\n]{1,20}))?\]")
 LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
 SPACES = re.compile("[\t\u1680\u2000-\u200a\u205f]")  # a font need not have them; not those that forbid a break
 DROPPED = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufe0e\ufe0f\ufeff]")
 
 
-class Style(NamedTuple):
+class TextStyle(NamedTuple):
+    """What tags change of some of a text's characters."""
+
     size: float = 1.0  # times the text's size
     weight: int | None = None  # 100..900; None: the text's
     color: str | None = None  # "#rrggbb"; None: the text's
 
 
-class Run(NamedTuple):
+class TextRun(NamedTuple):
+    """Characters next to each other that have one style."""
+
     text: str
-    style: Style
+    style: TextStyle
 
 
 def clean(text: str) -> str:
@@ -40,8 +44,8 @@ def clean(text: str) -> str:
     """
     if not isinstance(text, str) or not text.strip():
         raise InputError("text", text, "words to write")
-    if len(text) > LONGEST:
-        raise InputError("text", text, f"at most {LONGEST} characters")
+    if len(text) > LONGEST_MARKUP:
+        raise InputError("text", text, f"at most {LONGEST_MARKUP} characters")
     text = SPACES.sub(" ", LINE_ENDS.sub("\n", DROPPED.sub("", text.replace("\\n", "\n"))))
     bad = sorted({c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn")})
     if bad:
@@ -54,15 +58,15 @@ def require_words(text: str) -> None:
     parse(clean(text))
 
 
-def parse(text: str) -> list[Run]:
+def parse(text: str) -> list[TextRun]:
     """A cleaned text -> runs. Raises InputError that names a tag which is not closed, not open or has a wrong value."""
-    runs: list[Run] = []
-    open_tags: list[tuple[str, Style]] = [("", Style())]
+    runs: list[TextRun] = []
+    open_tags: list[tuple[str, TextStyle]] = [("", TextStyle())]
     position = 0
 
     def add(part: str) -> None:
         if part:
-            runs.append(Run(part, open_tags[-1][1]))
+            runs.append(TextRun(part, open_tags[-1][1]))
 
     for match in TAG.finditer(text):
         escape, closing, name, value = match.groups()
@@ -84,24 +88,24 @@ def parse(text: str) -> list[Run]:
     return runs
 
 
-def emphasise(runs: list[Run]) -> list[Run]:
+def emphasise(runs: list[TextRun]) -> list[TextRun]:
     """Numbers as they are and all else at REST of the size, as price tags have it.
 
     A text with no number, or with a size of its own somewhere, stays as it is.
     """
-    if not any(NUMBER.search(run.text) for run in runs) or any(run.style.size != 1 for run in runs):
+    if not any(PRICE_NUMBER.search(run.text) for run in runs) or any(run.style.size != 1 for run in runs):
         return runs
-    parted: list[Run] = []
+    parted: list[TextRun] = []
     for text, style in runs:
         small, position = style._replace(size=REST), 0
-        for match in NUMBER.finditer(text):
-            parted += [Run(text[position : match.start()], small), Run(match.group(), style)]
+        for match in PRICE_NUMBER.finditer(text):
+            parted += [TextRun(text[position : match.start()], small), TextRun(match.group(), style)]
             position = match.end()
-        parted.append(Run(text[position:], small))
+        parted.append(TextRun(text[position:], small))
     return [run for run in parted if run.text]
 
 
-def _styled(style: Style, name: str, value: str | None) -> Style:
+def _styled(style: TextStyle, name: str, value: str | None) -> TextStyle:
     if name == "b":
         return style._replace(weight=800)
     if name == "color":

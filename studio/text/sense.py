@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 # In squares of a full line; below 0 where a reader pauses anyway.
-PAUSE, NATURAL, FREE, LOOSE, CLOSE, BOUND = -0.15, -0.06, 0.0, 0.12, 0.35, 0.6
+PAUSE, NATURAL, FREELY, LOOSE, CLOSE, BOUND = -0.15, -0.06, 0.0, 0.12, 0.35, 0.6
 
 _CLAUSE_ENDS = tuple(",.!?:;、。，．！？：；…")
 _EDGES = "\"'“”‘’()[]「」『』《》<>"
@@ -18,7 +18,7 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-NUMBER = re.compile(r"[₩$€£¥]?\d")
+STARTS_WITH_NUMBER = re.compile(r"[₩$€£¥]?\d")
 UNITS = _set(
     "% ％ 원 만원 천원 만 천 억 개 잔 병 장 권 대 평 명 분 인 종 종류 가지 인분 시간 주년 개월 세트 켤레 마리 박스 팩 봉 봉지 그릇 조각 송이 "
     "자루 포기 벌 쌍 살 세 회 번 주 일 월 년 층 호 박 시 초 배 퍼센트 프로 달러 엔 유로 그램 킬로 리터 도 kg g mg ml l L cm mm m km oz lb lbs "
@@ -83,7 +83,7 @@ def _is_hangul(character: str) -> bool:
 
 def _korean(before: str, after: str) -> float:
     """Both words without the signs around them; one of them Korean."""
-    counts = NUMBER.match(after) is not None
+    counts = STARTS_WITH_NUMBER.match(after) is not None
     if _HELPERS.match(after) and len(after.rstrip("!?.~")) > 1:
         return BOUND
     if before in _BEFORE_NUMBERS and counts:
@@ -109,7 +109,7 @@ def _after_amount(before: str, after: str, counts: bool) -> float:
         return BOUND
     if before[-1:] in "%％" or after in _OFFERS or _root(after) in _OFFERS:
         return BOUND
-    return FREE if after in _OPENERS or counts else LOOSE
+    return FREELY if after in _OPENERS or counts else LOOSE
 
 
 def _root(word: str) -> str:
@@ -128,7 +128,7 @@ def _korean_words(before: str, after: str) -> float:
         return LOOSE if before[-1] in "이가을를" and _DESCRIBES.search(after) else NATURAL
     if after in _OFFERS or _root(after) in _OFFERS:
         return BOUND if before in _OPENERS else CLOSE
-    return FREE if after in _OPENERS else CLOSE
+    return FREELY if after in _OPENERS else CLOSE
 
 
 # --- English ----------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ _SAVES = _set("save from only just up under over to about nearly get buy at of")
 
 def _english(before: str, after: str) -> float:
     low, next_ = before.lower(), after.lower()
-    number, counts = before[-1:] in "%％" or before[-1:].isdigit(), NUMBER.match(after) is not None
+    number, counts = before[-1:] in "%％" or before[-1:].isdigit(), STARTS_WITH_NUMBER.match(after) is not None
     if number and (next_ in {"off", "free", "for", "only"} or next_ in UNITS or next_ in _HEADS):
         return BOUND
     if counts and low in _SAVES:
@@ -164,7 +164,7 @@ def _english(before: str, after: str) -> float:
     if low in _LEADS:
         return BOUND
     if number and not counts:
-        return FREE if next_ in _STARTS else CLOSE
+        return FREELY if next_ in _STARTS else CLOSE
     if next_ in _STARTS:
         return NATURAL
     if low in _DESCRIBING or low.endswith(("'s", "’s")):
@@ -186,10 +186,10 @@ def cost_between(before: str, after: str) -> float:
         return PAUSE
     before, after = before.strip(_EDGES), after.strip(_EDGES)
     if not before or not after:
-        return FREE
+        return FREELY
     if _is_hangul(before[-1]) or _is_hangul(after[0]):
         return _korean(before, after)
     if before[-1].isascii() and after[0].isascii():
         korean = any(map(_is_hangul, before + after))
         return _korean(before, after) if korean else _english(before, after)
-    return FREE
+    return FREELY

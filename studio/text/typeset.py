@@ -16,7 +16,7 @@ from .breaking import Cluster
 if TYPE_CHECKING:
     from PIL import ImageFont
 
-SMALLEST = 8.0  # pixels an em; below it Hangul is no longer readable
+SMALLEST_SIZE = 8.0  # pixels an em; below it Hangul is no longer readable
 REFERENCE = 256  # pixels an em, at which widths are measured once and scaled
 OWN_LINES = 0.7  # of the largest size; at more than this the writer's own lines are not broken further
 
@@ -28,11 +28,11 @@ RUN_ON_GAIN = 1.5  # whose letters may be broken apart where that makes them so 
 
 # Where lines may be broken further than the writer did.
 NOWHERE, BY_SENSE, BY_NEED, BETWEEN_WORDS, IN_WORDS = "nowhere", "by sense", "by need", "between words", "in words"
-TOGETHER = {BY_SENSE: sense.CLOSE, BY_NEED: sense.BOUND}  # what a break costs from which on there is none
-WORTH = {BY_SENSE: 0.8, BY_NEED: 0.65}  # of the size without it, which is worth that words stay together
+LEAST_BINDING = {BY_SENSE: sense.CLOSE, BY_NEED: sense.BOUND}  # what a break costs from which on there is none
+WORTH_OF_BREAKS = {BY_SENSE: 0.8, BY_NEED: 0.65}  # of the size without it, which is worth that words stay together
 
 # Turned by a quarter in vertical writing, or moved to the cell's upper right (JLREQ 2.1, 3.1).
-TURNED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|＝")
+ROTATED = set("ー–—-~〜…‥:;()[]{}<>（）［］｛｝「」『』【】〔〕《》〈〉=|＝")
 CORNERS = set("「」『』")  # stand off the middle, as they stand off it in a row
 RAISED = set("、。，．,.")
 
@@ -59,11 +59,13 @@ class Glyphs(NamedTuple):
     color: str | None
     x: float
     y: float
-    turned: bool = False
+    rotated: bool = False
 
 
 @dataclass(frozen=True)
 class Block:
+    """A typeset text: where each glyph goes, around the origin of its own coordinates."""
+
     glyphs: tuple[Glyphs, ...]
     size: float  # pixels an em
     left: float  # the ink's box, in the coordinates of the glyphs
@@ -105,7 +107,7 @@ class Typesetter:
         self._require_glyphs()
         self._require_shaping(cleaned)
 
-    def _file_for(self, text: str, style: markup.Style) -> fonts.FontFile | None:
+    def _file_for(self, text: str, style: markup.TextStyle) -> fonts.FontFile | None:
         """Han and kana come from one font where one has them all: two in a line would differ in weight and shape."""
         key = (text, style.weight or self._setting.weight)
         if key not in self._files:
@@ -134,11 +136,11 @@ class Typesetter:
         if self._setting.tracking or self._setting.vertical:
             raise InputError("tracking", self._setting.tracking, "0, and horizontal writing: this script joins letters")
 
-    def _pieces(self, clusters: Sequence[Cluster]) -> list[tuple[str, fonts.FontFile, markup.Style]]:
+    def _pieces(self, clusters: Sequence[Cluster]) -> list[tuple[str, fonts.FontFile, markup.TextStyle]]:
         """From left to right: neighbours of one font, style and direction, joined; one by one where they are spaced or
         written downwards."""
         apart = bool(self._setting.tracking) or self._setting.vertical
-        pieces: list[tuple[str, fonts.FontFile, markup.Style]] = []
+        pieces: list[tuple[str, fonts.FontFile, markup.TextStyle]] = []
         found: list[int] = []  # the level of each piece
         own = self._levels([cluster.text for cluster in clusters])
         for (text, style), level in zip(clusters, own):
@@ -158,7 +160,7 @@ class Typesetter:
             return [0] * len(texts)
         return bidi.levels(texts, self._from_right)
 
-    def _font(self, file: fonts.FontFile, style: markup.Style, size: float) -> ImageFont.FreeTypeFont:
+    def _font(self, file: fonts.FontFile, style: markup.TextStyle, size: float) -> ImageFont.FreeTypeFont:
         return fonts.sized(file, round(size * style.size, 2), style.weight or self._setting.weight)
 
     def _measure(self, clusters: Sequence[Cluster]) -> float:
@@ -176,7 +178,7 @@ class Typesetter:
             self._widths[key] = length
         return self._widths[key]
 
-    def _advances(self, pieces: Sequence[tuple[str, fonts.FontFile, markup.Style]], size: float) -> list[float]:
+    def _advances(self, pieces: Sequence[tuple[str, fonts.FontFile, markup.TextStyle]], size: float) -> list[float]:
         """Pixels from each piece to the next at `size`; spaced letters keep the kerning of the pair."""
         advances = []
         for index, (text, file, style) in enumerate(pieces):
@@ -194,7 +196,7 @@ class Typesetter:
         lines: list[list[Cluster]] = []
         for paragraph in self._paragraphs:
             units = breaking.units_of(paragraph)
-            together = TOGETHER.get(breaks, math.inf)
+            together = LEAST_BINDING.get(breaks, math.inf)
             limits = (length / size, self._measure, breaks == IN_WORDS, together)
             wrapped = breaking.wrap(units, *limits) if units else [[]]
             if wrapped is None or (breaks == NOWHERE and len(wrapped) > 1):
@@ -215,7 +217,7 @@ class Typesetter:
         """
         size = self._setting.size
         if size:
-            ways = (self._set(width, height, size, breaks) for breaks in (*WORTH, IN_WORDS))
+            ways = (self._set(width, height, size, breaks) for breaks in (*WORTH_OF_BREAKS, IN_WORDS))
             block = next((block for block in ways if block is not None), None)
             if block is None:
                 raise InputError("size", size, f"a size at which the text fits {width:.0f} x {height:.0f} pixels")
@@ -232,13 +234,13 @@ class Typesetter:
         raise InputError(
             "text",
             "".join(cluster.text for paragraph in self._paragraphs for cluster in paragraph),
-            f"words that fit {width:.0f} x {height:.0f} pixels at {SMALLEST:g} pixels an em; shorten it or enlarge the box",
+            f"words that fit {width:.0f} x {height:.0f} pixels at {SMALLEST_SIZE:g} pixels an em; shorten it or enlarge the box",
         )
 
     def _sensible(self, width: float, height: float, largest: float) -> Block | None:
         """The largest block with breaks between words; a smaller one where words that belong together are worth it."""
         block = self._largest(width, height, largest, BETWEEN_WORDS)
-        for breaks, worth in WORTH.items():
+        for breaks, worth in WORTH_OF_BREAKS.items():
             if block is not None and self._fits(width, height, worth * block.size, breaks):
                 return self._largest(width, height, largest, breaks) or block
         return block
@@ -251,16 +253,16 @@ class Typesetter:
 
     def _largest(self, width: float, height: float, largest: float, breaks: str) -> Block | None:
         """The block at the largest size that fits, to within about a per cent; None if not even the smallest does."""
-        low, high = SMALLEST, max(SMALLEST, largest)
+        low, high = SMALLEST_SIZE, max(SMALLEST_SIZE, largest)
         while high - low > max(0.5, low * 0.008):
             middle = (low + high) / 2
             low, high = (middle, high) if self._fits(width, height, middle, breaks) else (low, middle)
         block, size = None, low
         for _ in range(24):  # hinting makes a size a little larger than the measured one
             block = self._set(width, height, size, breaks)
-            if block is not None or size == SMALLEST:
+            if block is not None or size == SMALLEST_SIZE:
                 break
-            size = max(SMALLEST, size * 0.985)
+            size = max(SMALLEST_SIZE, size * 0.985)
         return block
 
     def _fits(self, width: float, height: float, size: float, breaks: str) -> bool:
@@ -339,9 +341,9 @@ class Typesetter:
                 glyphs.append(Glyphs(text, font, style.color, em * 0.45 - ink_right, y + em * 0.05 - box[1]))
             else:
                 x, base = -(box[0] + box[2]) / 2, middle - (box[1] + box[3]) / 2
-                if text in TURNED and text not in CORNERS:  # a dash above the baseline would stand beside the middle
+                if text in ROTATED and text not in CORNERS:  # a dash above the baseline would stand beside the middle
                     x += self._bearings(Cluster(text, style)).middle * em - (box[1] + box[3]) / 2
-                glyphs.append(Glyphs(text, font, style.color, x, base, text in TURNED))
+                glyphs.append(Glyphs(text, font, style.color, x, base, text in ROTATED))
             y += down + em * self._setting.tracking
             wide, scale = max(wide, em), max(scale, style.size)
         return _Line(glyphs, -wide / 2, wide / 2, 0.0, y, scale)
@@ -360,7 +362,7 @@ def _downward(text: str, font: ImageFont.FreeTypeFont) -> float:
         return 0.4
     if text in RAISED:
         return 0.5
-    return font.getlength(text) / font.size if text in TURNED else 1.0
+    return font.getlength(text) / font.size if text in ROTATED else 1.0
 
 
 def _upright(clusters: Sequence[Cluster]) -> list[Cluster]:

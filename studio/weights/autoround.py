@@ -13,7 +13,7 @@ from .format import Format, Header
 from .layers import Entry, Layer, in_rows, unreadable
 from .stored import ShiftedBlocks, Stored, unpack
 
-CODES = ".qweight"  # behind the layer's name
+CODES_SUFFIX = ".qweight"  # behind the layer's name
 LESS = {  # packing_format -> what a zero point is less than it is
     "auto_round:auto_gptq": 1,
     "auto_round:gptq": 1,
@@ -22,11 +22,11 @@ LESS = {  # packing_format -> what a zero point is less than it is
 }
 
 
-def layer(name: str, entries: Mapping[str, Entry], said: Mapping[str, Any]) -> Layer:
-    """The weight whose codes are called `name`. `said`: the quantization_config."""
+def layer(name: str, entries: Mapping[str, Entry], config: Mapping[str, Any]) -> Layer:
+    """The weight whose codes are called `name`. `config`: the quantization_config."""
     entry, stem = entries[name], name.removesuffix("qweight")
     names = (name, stem + "scales", stem + "qzeros")
-    form = said.get("packing_format", "auto_round:auto_gptq")
+    form = config.get("packing_format", "auto_round:auto_gptq")
     if not isinstance(form, str) or form not in LESS:
         return unreadable(f"AutoRound weights in the layout {str(form)[:40]}", entry, names[:1])
     if stem + "g_idx" in entries:
@@ -71,4 +71,4 @@ def _reads(name: str, header: Header) -> dict[str, Layer]:
     return {name.removesuffix("qweight") + "weight": layer(name, header.entries, header.quantisation)}
 
 
-FORMAT = Format("AutoRound", lambda name, header: name.endswith(CODES) and header.method == "auto-round", _reads)
+FORMAT = Format("AutoRound", lambda name, header: name.endswith(CODES_SUFFIX) and header.method == "auto-round", _reads)

@@ -12,12 +12,12 @@ from .format import Format, Header, weight_of
 from .layers import Layer, in_rows, unreadable
 from .stored import ScaledBlocks, ScaledInt8, Stored
 
-DESCRIPTION = ".quant_state.bitsandbytes__"  # + nf4 or fp4: a JSON text beside a layer
+DESCRIPTION_SUFFIX = ".quant_state.bitsandbytes__"  # + nf4 or fp4: a JSON text beside a layer
 
 
 def _descriptions(header: Header) -> dict[str, str]:
     """Weight -> name of its description."""
-    return {text.partition(DESCRIPTION)[0]: text for text in header.texts if DESCRIPTION in text}
+    return {text.partition(DESCRIPTION_SUFFIX)[0]: text for text in header.texts if DESCRIPTION_SUFFIX in text}
 
 
 def _four_bit(name: str, header: Header) -> Layer:

@@ -14,7 +14,7 @@ from .format import Format, Header, weight_of
 from .layers import E2M1, Entry, Layer, in_rows, powers_of_two, tiled, unreadable, untiled
 from .stored import ScaledBlocks, ScaledInt8, Stored
 
-DESCRIPTION = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata
+DESCRIPTION_SUFFIX = ".comfy_quant"  # a JSON text beside a layer, or in the file's metadata
 _FLOATS = ("float8_e4m3fn", "float8_e5m2")  # floats.py reads them
 
 
@@ -32,11 +32,11 @@ def _descriptions(header: Header) -> dict[str, dict[str, Any]]:
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass  # without a description the layers are refused one by one
     for name, text in header.texts.items():
-        if name.endswith(DESCRIPTION):
+        if name.endswith(DESCRIPTION_SUFFIX):
             try:
-                found[name.removesuffix(DESCRIPTION)] = json.loads(text)
+                found[name.removesuffix(DESCRIPTION_SUFFIX)] = json.loads(text)
             except (ValueError, RecursionError):
-                found[name.removesuffix(DESCRIPTION)] = {"format": "of an unreadable description"}
+                found[name.removesuffix(DESCRIPTION_SUFFIX)] = {"format": "of an unreadable description"}
     return {stem: dict(form) if isinstance(form, dict) else {} for stem, form in found.items()}
 
 

@@ -10,7 +10,7 @@ import torch
 from . import comfyui
 from .format import Format, Header, weight_of
 from .layers import PLAIN, Layer, unreadable
-from .stored import FP8, ScaledFp8, Stored
+from .stored import FP8_DTYPES, ScaledFp8, Stored
 
 SCALES = ("scale_weight", "weight_scale")  # ComfyUI's older and newer name
 
@@ -25,7 +25,7 @@ def _reads(name: str, header: Header) -> dict[str, Layer]:
 
 def _layer(name: str, header: Header) -> Layer:
     entry, entries, stem = header.entries[name], header.entries, name.removesuffix("weight")
-    if entry.kind not in FP8:
+    if entry.kind not in FP8_DTYPES:
         return unreadable(f"{entry.kind} weights", entry)
     scale = next((stem + ending for ending in SCALES if stem + ending in entries), "")
     count = math.prod(entries[scale].shape) if scale else 1
@@ -41,7 +41,7 @@ def _layer(name: str, header: Header) -> Layer:
         numbers = scales[0].float().clone() if scales else None
         if numbers is not None:
             numbers = numbers.reshape(-1, *[1] * (raw.ndim - 1)) if numbers.numel() > 1 else numbers.reshape(())
-        stored, raw = ScaledFp8(FP8[entry.kind], numbers, arithmetic), raw.contiguous().view(torch.int8)
+        stored, raw = ScaledFp8(FP8_DTYPES[entry.kind], numbers, arithmetic), raw.contiguous().view(torch.int8)
         return (raw, stored) if whole else (stored.expand(raw, torch.float32), None)
 
     return Layer("fp8", entry.shape, (name, scale) if scale else (name,), pack, as_is=whole)

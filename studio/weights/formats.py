@@ -13,7 +13,7 @@ from .format import Format, Header
 from .layers import Layer
 
 # Asked in this order; the first that recognises a tensor reads it.
-FORMATS: tuple[Format, ...] = (
+STORED_FORMATS: tuple[Format, ...] = (
     bitsandbytes.FOUR_BIT,
     sdnq.FORMAT,
     bitsandbytes.EIGHT_BIT,
@@ -31,7 +31,7 @@ OF_GGUF = (gguf_blocks.FORMAT,)
 
 def is_description(name: str) -> bool:
     """Whether a tensor of a file is a text that says how a layer is written."""
-    return name.endswith(comfyui.DESCRIPTION) or bitsandbytes.DESCRIPTION in name
+    return name.endswith(comfyui.DESCRIPTION_SUFFIX) or bitsandbytes.DESCRIPTION_SUFFIX in name
 
 
 def layers_of(header: Header, is_gguf: bool) -> dict[str, Layer]:
@@ -41,7 +41,7 @@ def layers_of(header: Header, is_gguf: bool) -> dict[str, Layer]:
     """
     found: dict[str, Layer] = {}
     for name in header.entries:
-        form = next((form for form in (OF_GGUF if is_gguf else FORMATS) if form.recognises(name, header)), None)
+        form = next((form for form in (OF_GGUF if is_gguf else STORED_FORMATS) if form.recognises(name, header)), None)
         if form is not None:
             found |= form.reads(name, header)
     return found

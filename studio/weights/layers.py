@@ -18,6 +18,8 @@ E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3
 
 
 class Entry(NamedTuple):
+    """What a file's header says of a tensor."""
+
     kind: str  # safetensors' name of the dtype ("BF16", "F8_E4M3"), or GGUF's of the blocks ("Q4_K")
     shape: tuple[int, ...]  # of the numbers, not of the bytes
     size: int  # bytes in the file
@@ -39,6 +41,7 @@ class Layer(NamedTuple):
 
 
 def unreadable(kind: str, entry: Entry, names: tuple[str, ...] = ()) -> Layer:
+    """A layer of a `kind` that cannot be computed with; opening the model names it."""
     return Layer(kind, entry.shape, names, None)
 
 

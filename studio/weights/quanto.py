@@ -10,7 +10,7 @@ import torch
 
 from .format import Format
 from .layers import PLAIN, Entry, Layer, in_rows, unreadable
-from .stored import FP8, ScaledFp8, ScaledInt8, ShiftedBlocks, Stored
+from .stored import FP8_DTYPES, ScaledFp8, ScaledInt8, ShiftedBlocks, Stored
 
 FEW, EIGHT = ".weight._data._data", ".weight._data"  # codes of 2 or 4 bits, and of 8
 
@@ -19,7 +19,7 @@ def _eight_bit(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
     """int8 and float8 with a scale of each row, multiplied in the dtype of the scales."""
     scale = name.removesuffix("_data") + "_scale"
     fits = len(entry.shape) == 2 and scale in entries and entries[scale].shape == (entry.shape[0], 1)
-    if not fits or entries[scale].kind not in PLAIN or entry.kind not in ("I8", *FP8):
+    if not fits or entries[scale].kind not in PLAIN or entry.kind not in ("I8", *FP8_DTYPES):
         return unreadable("optimum-quanto weights of another layout", entry, (name,))
 
     def pack(tensors: list[Any]) -> tuple[Any, Stored]:
@@ -27,7 +27,7 @@ def _eight_bit(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
         numbers = scale.float().clone()
         if entry.kind == "I8":
             return raw.contiguous(), ScaledInt8(numbers, rounded=scale.dtype)
-        return raw.contiguous().view(torch.int8), ScaledFp8(FP8[entry.kind], numbers, scale.dtype)
+        return raw.contiguous().view(torch.int8), ScaledFp8(FP8_DTYPES[entry.kind], numbers, scale.dtype)
 
     return Layer("optimum-quanto 8-bit", entry.shape, (name, scale), pack, as_is=True)
 

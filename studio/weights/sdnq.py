@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from .format import Format, Header, weight_of
 from .layers import PLAIN, Entry, Layer, in_rows, unreadable
-from .stored import CODES, FP8, Composed, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks, unpack
+from .stored import CODES, FP8_DTYPES, Composed, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks, unpack
 
-PARTS = ("scale", "zero_point", "svd_up", "svd_down")
+LAYER_TENSORS = ("scale", "zero_point", "svd_up", "svd_down")
 LARGEST_ROTATION = 4096  # columns; SDNQ's own default is 256
 # SDNQ's short names of floats (sdnq.common.dtype_dict).
 SHORT = {
@@ -47,6 +47,7 @@ class SmallFloat(NamedTuple):
 
     @property
     def bits(self) -> int:
+        """Of one number."""
         return self.exponent + self.mantissa + self.signed
 
     def numbers(self) -> tuple[float, ...]:
@@ -106,7 +107,7 @@ class _Layout(NamedTuple):
 def layer(name: str, entry: Entry, entries: Mapping[str, Entry], config: QuantConfig) -> Layer:
     """The weight whose codes are called `name`; its shape is that of the module's."""
     stem = name.removesuffix("weight")
-    parts = {part: entries[stem + part] for part in PARTS if stem + part in entries}
+    parts = {part: entries[stem + part] for part in LAYER_TENSORS if stem + part in entries}
     tensors = _Tensors(entry, (name, *(stem + part for part in parts)), parts)
     if config.refused:
         return unreadable(f"SDNQ weights with {config.refused}", entry, tensors.names)
@@ -148,7 +149,7 @@ def _layout(tensors: _Tensors, config: QuantConfig, shape: tuple[int, ...]) -> _
     if tensors.shifted and levels > 1:
         return None
     lies = entry.shape in ((columns, rows) if transposed else shape, (rows, count, columns // count))
-    if entry.kind in ("I8", *FP8):
+    if entry.kind in ("I8", *FP8_DTYPES):
         fits = lies and not tensors.shifted and levels == 1
     else:
         whole = entry.size * 8 == bits * math.prod(shape)
@@ -193,8 +194,8 @@ def _pack(
     codes = codes.t() if layout.transposed else codes.reshape(rows, -1)
     signed = (lambda some: some ^ 0x80) if kind == "I8" else None
     blocks: ScaledBlocks | ShiftedBlocks | TabledBlocks
-    if kind in FP8:
-        blocks = ScaledBlocks(FP8[kind], block, scales.dtype, arithmetic=scales.dtype)
+    if kind in FP8_DTYPES:
+        blocks = ScaledBlocks(FP8_DTYPES[kind], block, scales.dtype, arithmetic=scales.dtype)
     elif layout.levels > 1:
         blocks = TabledBlocks(own, block, scales.dtype, layout.levels)
     else:
@@ -208,34 +209,34 @@ def _pack(
     return raw, Composed(blocks, up=up, down=down, rotated=rotated)
 
 
-def read_config(said: Mapping[str, Any]) -> QuantConfig:
-    """`said`: the quantization_config."""
-    own, fp32 = said.get("modules_quant_config"), said.get("dequantize_fp32", True)
-    every = [said, *(own.values() if isinstance(own, dict) else [])]
+def read_config(config: Mapping[str, Any]) -> QuantConfig:
+    """`config`: the quantization_config."""
+    own, fp32 = config.get("modules_quant_config"), config.get("dequantize_fp32", True)
+    every = [config, *(own.values() if isinstance(own, dict) else [])]
     refused = ""
-    group = said.get("hadamard_group_size", 256)
+    group = config.get("hadamard_group_size", 256)
     for one in every:
         if not isinstance(one, dict | Mapping):
             return QuantConfig((), True, False, 0, "settings that cannot be read")
         if one.get("dequantize_fp32", fp32) != fp32:
             refused = "arithmetic chosen layer by layer"
         for key, what in (("use_hadamard", "a Hadamard rotation"), ("use_codebook", "a codebook")):
-            if bool(one.get(key, said.get(key))) != bool(said.get(key)):
+            if bool(one.get(key, config.get(key))) != bool(config.get(key)):
                 refused = f"{what} in some layers alone"
         if one.get("hadamard_group_size", group) != group:
             refused = "Hadamard rotations of several sizes"
-    if said.get("use_hadamard") and (type(group) is not int or not 1 <= group <= LARGEST_ROTATION):
+    if config.get("use_hadamard") and (type(group) is not int or not 1 <= group <= LARGEST_ROTATION):
         refused = f"a Hadamard rotation of more than {LARGEST_ROTATION} columns, or of none"
-    kinds = tuple(dict.fromkeys(_kinds(said, every)))
+    kinds = tuple(dict.fromkeys(_kinds(config, every)))
     if unknown := [kind for kind in kinds if "float" in kind and kind not in NATIVE and not small_float(kind)]:
         refused = f"{unknown[0][:40]} numbers"
-    rotates = bool(said.get("use_hadamard")) and not refused
-    return QuantConfig(kinds, bool(fp32), bool(said.get("use_codebook")), group if rotates else 0, refused)
+    rotates = bool(config.get("use_hadamard")) and not refused
+    return QuantConfig(kinds, bool(fp32), bool(config.get("use_codebook")), group if rotates else 0, refused)
 
 
-def _kinds(said: Mapping[str, Any], every: list[Any]) -> Iterator[str]:
+def _kinds(config: Mapping[str, Any], every: list[Any]) -> Iterator[str]:
     """The kinds of numbers that some layer may have."""
-    by_kind = said.get("modules_dtype_dict")
+    by_kind = config.get("modules_dtype_dict")
     for kind in (*(one.get("weights_dtype") for one in every), *(by_kind if isinstance(by_kind, dict) else ())):
         name = str(kind).lower()
         if "minimum" in name or name.endswith(("bit", "bits")):  # integers of at least so many bits

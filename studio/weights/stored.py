@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Numbers expanded at a time: on its way the arithmetic takes many times the memory of the result. A GPU waits longer for
 # each of the many short operations than it works on them.
 AT_ONCE, AT_ONCE_ON_A_GPU = 2**20, 2**24
-FP8 = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
+FP8_DTYPES = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 
 
 class Stored(Protocol):
@@ -96,7 +96,7 @@ class ScaledInt8(Stored):
         return _in_steps(len(raw), raw.shape[1], numbers, dtype, raw.device)
 
 
-class _Rows(Stored):
+class _PackedRows(Stored):
     """Blocks of a row's numbers, all that belongs to them in that row: some of the rows are read as all are."""
 
     block: int  # numbers
@@ -122,7 +122,7 @@ class _Rows(Stored):
 
 
 @dataclass(frozen=True)
-class ScaledBlocks(_Rows):
+class ScaledBlocks(_PackedRows):
     """Numbers in blocks that share a scale; in a row stand first the numbers' bytes, then the scales'.
 
     bitsandbytes' nf4 and fp4, nvfp4 (ComfyUI's, BFL's and torchao's), mxfp8, mxfp4, torchao's float8 in blocks.
@@ -205,7 +205,7 @@ def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class ShiftedBlocks(_Rows):
+class ShiftedBlocks(_PackedRows):
     """Integers of few bits in blocks that share a scale and mostly a zero point; in a row stand first the codes' bytes, then
     the scales, then the zero points. SDNQ's integers, optimum-quanto's int4 and int2, torchao's int4 and int8 in blocks.
     """
@@ -257,7 +257,7 @@ class ShiftedBlocks(_Rows):
 
 
 @dataclass(frozen=True)
-class TabledBlocks(_Rows):
+class TabledBlocks(_PackedRows):
     """Codes in blocks that have a table each of what they stand for; in a row stand first the codes' bytes, then the tables.
 
     SDNQ's codebooks.

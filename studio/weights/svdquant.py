@@ -17,7 +17,7 @@ from .stored import Composed, ScaledBlocks, ShiftedBlocks, Stored
 if TYPE_CHECKING:
     import torch
 
-CODES = ".qweight"  # behind the layer's name
+CODES_SUFFIX = ".qweight"  # behind the layer's name
 TILE = 128  # rows, and columns that the kernels take at least
 HALVES = ("F16", "BF16")
 
@@ -153,6 +153,6 @@ def _awq_codes(packed: torch.Tensor) -> torch.Tensor:
 
 FORMAT = Format(
     "nunchaku_lite",
-    lambda name, header: name.endswith(CODES) and header.method == "nunchaku_lite",
+    lambda name, header: name.endswith(CODES_SUFFIX) and header.method == "nunchaku_lite",
     lambda name, header: layers(name, header.entries),
 )

@@ -13,9 +13,9 @@ from typing import Any
 
 from .format import Format, Header
 from .layers import E2M1, PLAIN, Entry, Layer, in_rows, powers_of_two, swapped, tiled, unreadable, untiled
-from .stored import FP8, ScaledBlocks, ScaledFp8, ScaledInt8, ShiftedBlocks, Stored
+from .stored import FP8_DTYPES, ScaledBlocks, ScaledFp8, ScaledInt8, ShiftedBlocks, Stored
 
-CODES = "._weight_qdata"  # behind the layer's name
+CODES_SUFFIX = "._weight_qdata"  # behind the layer's name
 # Classes whose numbers lie in the order in which one maker's kernels read them.
 FOR_KERNELS = {
     "Int4TilePackedTo4dTensor": "NVIDIA's tensor cores",
@@ -74,9 +74,9 @@ def _int8(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
 def _intx(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
     """The same in the dtype of the weight, which is that of its scales."""
     own = data.get("dtype")
-    said = str(own.get("_data")) if isinstance(own, dict) else ""
+    dtype_name = str(own.get("_data")) if isinstance(own, dict) else ""
     kinds = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-    return _integers(parts, data, said) if kinds.get(said) == parts["scale"].kind else None
+    return _integers(parts, data, dtype_name) if kinds.get(dtype_name) == parts["scale"].kind else None
 
 
 def _integers(parts: Mapping[str, Entry], data: Mapping[str, Any], rounded: str) -> Layer | None:
@@ -110,7 +110,7 @@ def _integers(parts: Mapping[str, Entry], data: Mapping[str, Any], rounded: str)
 def _float8(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
     """code * scale in float32."""
     block, (rows, columns) = _blocks(parts, data), parts["qdata"].shape
-    kind = FP8.get(parts["qdata"].kind)
+    kind = FP8_DTYPES.get(parts["qdata"].kind)
     if block is None or kind is None or parts["scale"].kind != "F32":
         return None
     by_rows = block[1] == columns and block[0] in (1, rows)
@@ -188,11 +188,11 @@ def _mx(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
     """Floats of 8 or 4 bits times a power of two for each block."""
     elem, entry, scale = data.get("elem_dtype"), parts["qdata"], parts["scale"]
     rows, columns = entry.shape
-    said = str(elem.get("_data")) if isinstance(elem, dict) else ""
-    is_fp4 = said == "float4_e2m1fn_x2" and entry.kind == "U8"
-    kind = FP8.get(entry.kind)
+    dtype_name = str(elem.get("_data")) if isinstance(elem, dict) else ""
+    is_fp4 = dtype_name == "float4_e2m1fn_x2" and entry.kind == "U8"
+    kind = FP8_DTYPES.get(entry.kind)
     columns, block = columns * (1 + is_fp4), data.get("block_size")
-    if not (is_fp4 or (kind is not None and said == str(kind).rpartition(".")[2])) or scale.kind != "F8_E8M0":
+    if not (is_fp4 or (kind is not None and dtype_name == str(kind).rpartition(".")[2])) or scale.kind != "F8_E8M0":
         return None
     if type(block) is not int or block < 2 or block % 2 or columns % block:
         return None
@@ -213,8 +213,8 @@ def _mx(parts: Mapping[str, Entry], data: Mapping[str, Any]) -> Layer | None:
 
 
 def _reads(name: str, header: Header) -> dict[str, Layer]:
-    weight = name.removesuffix(CODES) + ".weight"
+    weight = name.removesuffix(CODES_SUFFIX) + ".weight"
     return {weight: layer(name, header.entries, header.metadata.get(weight))}
 
 
-FORMAT = Format("torchao", lambda name, header: name.endswith(CODES), _reads)
+FORMAT = Format("torchao", lambda name, header: name.endswith(CODES_SUFFIX), _reads)

@@ -105,7 +105,7 @@ def hero(background: np.ndarray, alpha: np.ndarray, format: str) -> Any:
     from storefront.studio.layout.layout import Layout
     from storefront.studio.layout.lettering import lettering
     from storefront.studio.layout.light import estimate_light
-    from storefront.studio.layout.wishes import Wishes, frame_of
+    from storefront.studio.layout.options import LayoutOptions, frame_of
 
     height, width = background.shape[:2]
     rows, columns = np.flatnonzero((alpha > 0.02).any(1)), np.flatnonzero((alpha > 0.02).any(0))
@@ -114,7 +114,7 @@ def hero(background: np.ndarray, alpha: np.ndarray, format: str) -> Any:
     w, h, cut = round(wide * scale), round(tall * scale), cut_sides(alpha)
     x = width - w if "right" in cut else 0 if "left" in cut else round((width - w) / 2)
     y = height - h if "bottom" in cut else round(0.88 * height) - h
-    safe = frame_of(Wishes(format=format), width, height).safe
+    safe = frame_of(LayoutOptions(format=format), width, height).safe
     top = max(0.06, safe.top)
     text = Box(
         round(0.06 * width),

@@ -142,9 +142,7 @@ def large(side: int) -> None:
 
     small = torch.from_numpy(scene("toy", photographs()[0], 1000, 3).photo).movedim(-1, 0)[None]
     picture = torch.nn.functional.interpolate(small, size=(side, side), mode="bicubic").clamp(0, 1).movedim(1, -1)
-    find = partial(
-        cutout.saliency, networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"]), cutout.NETWORKS["u2netp"]
-    )
+    find = partial(networks.saliency, networks.open_session("u2netp", MODEL, ["CPUExecutionProvider"]))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     cut = cutout.cut_out(picture, find, cutout.Edges(), lambda: None)

@@ -310,7 +310,7 @@ def measure_speed(name: str, tiny: bool) -> dict[str, Any]:
     """Way -> seconds a step, or why there are none; and the operations of one."""
     import comfy.model_management as mm
     from storefront.host import acceleration, memory
-    from storefront.studio.sampling.acceleration import FP8, REGIONAL, Settings
+    from storefront.studio.sampling.acceleration import FP8_MATMUL, REGIONAL, AccelerationSettings
 
     bench = Bench(name, tiny)
     seconds: dict[str, Any] = {}
@@ -325,13 +325,15 @@ def measure_speed(name: str, tiny: bool) -> dict[str, Any]:
     flops = bench.count_flops(patcher)
     seconds["ours, eager"] = bench._sampled(patcher)
     kernel = next(name for name in ("cuDNN", "SDPA") if name in acceleration.kernels())
-    settings = Settings(attention=kernel) if tiny else Settings(attention=kernel, compile=REGIONAL)
+    settings = (
+        AccelerationSettings(attention=kernel) if tiny else AccelerationSettings(attention=kernel, compile=REGIONAL)
+    )
     seconds["ours, accelerated"] = bench._sampled(acceleration.accelerate(patcher, settings))
     seconds["ours, accelerated, fp8"] = "not on this card"
-    if FP8 in acceleration.matmuls() and not tiny:
+    if FP8_MATMUL in acceleration.matmuls() and not tiny:
         mm.unload_all_models()
         memory.store_as_fp8(patcher.model.diffusion_model)
-        settings = Settings(attention=kernel, compile=REGIONAL, matmul=FP8)
+        settings = AccelerationSettings(attention=kernel, compile=REGIONAL, matmul=FP8_MATMUL)
         seconds["ours, accelerated, fp8"] = bench._sampled(acceleration.accelerate(patcher, settings))
     return {"seconds": seconds, "flops": flops, "kernel": kernel}
 

@@ -52,9 +52,9 @@ def main() -> None:
     import_pack()
     from storefront.studio import contrast
     from storefront.studio.images import to_pil
+    from storefront.studio.layout.options import LayoutOptions
     from storefront.studio.layout.plan import plan_pictures
     from storefront.studio.layout.preview import preview
-    from storefront.studio.layout.wishes import Wishes
 
     bottle = torch.zeros(1, 420, 180)
     bottle[:, 10:-10, 10:-10] = 1
@@ -64,14 +64,14 @@ def main() -> None:
         image = torch.from_numpy(np.ascontiguousarray(picture)).float().clamp(0, 1)[None]
         mask = bottle if with_product else None
         start = time.perf_counter()
-        layout = plan_pictures(image, mask, HEADLINE, Wishes())
+        layout = plan_pictures(image, mask, HEADLINE, LayoutOptions())
         if first:
             print(f"first call, with what it imports: {1000 * (time.perf_counter() - start):.0f} ms")
             first = False
         times: dict[str, list[float]] = {"plan": [], "preview": []}
         for _ in range(RUNS):
             start = time.perf_counter()
-            plan_pictures(image, mask, HEADLINE, Wishes())
+            plan_pictures(image, mask, HEADLINE, LayoutOptions())
             times["plan"].append(time.perf_counter() - start)
             start = time.perf_counter()
             shown = preview(image, layout)

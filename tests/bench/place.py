@@ -22,8 +22,8 @@ def main() -> None:
 
     import_pack()
     from storefront.studio import examples
+    from storefront.studio.layout.options import LayoutOptions
     from storefront.studio.layout.plan import plan_pictures
-    from storefront.studio.layout.wishes import Wishes
     from storefront.studio.product.place import Placement, place
     from storefront.studio.text import design, draw, fonts
 
@@ -33,10 +33,10 @@ def main() -> None:
     product, mask = torch.rand(1, 600, 400, 3), torch.zeros(1, 600, 400)
     mask[:, 50:550, 50:350] = 1
     typeface = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
-    layout = plan_pictures(scene, mask, "갓 내린 한 잔의 여유", Wishes())
+    layout = plan_pictures(scene, mask, "갓 내린 한 잔의 여유", LayoutOptions())
     lettered = design.Design(outline=0.06, shadow=0.4)
     calls = {
-        "plan": lambda: plan_pictures(scene, mask, "갓 내린 한 잔의 여유", Wishes()),
+        "plan": lambda: plan_pictures(scene, mask, "갓 내린 한 잔의 여유", LayoutOptions()),
         "place, contact + cast shadow": lambda: place(scene, product, mask, Placement(), layout),
         "letter, outline and shadow": lambda: draw.overlay(scene, ["갓 내린 한 잔의 여유"], lettered, typeface, layout),
     }

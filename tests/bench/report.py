@@ -39,7 +39,7 @@ def main() -> None:
     import_pack()
     from storefront.host import opening, prompt_encoding, report, sampling
     from storefront.studio.canvas import Size
-    from storefront.studio.output.report import LOOK_EVERY
+    from storefront.studio.output.report import READING_INTERVAL
     from storefront.studio.sampling.noise import empty_latent
 
     def hook(value: float, total: float, preview: object, prompt_id: object = None, node_id: object = None) -> None:
@@ -84,8 +84,8 @@ def main() -> None:
     for _ in range(count):
         recorder._look(recorder._node("1", ""))
     look = (time.perf_counter() - start) / count
-    share = message / step + look / LOOK_EVERY
-    print(f"a step's message: {1e6 * message:.1f} us; a look at the machine, {1 / LOOK_EVERY:.0f} a second at most: "
+    share = message / step + look / READING_INTERVAL
+    print(f"a step's message: {1e6 * message:.1f} us; a look at the machine, {1 / READING_INTERVAL:.0f} a second at most: "
           f"{1e6 * look:.1f} us; both together are at most {100 * share:.3f} % of the time")  # fmt: skip
 
 

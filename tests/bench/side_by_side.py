@@ -33,7 +33,7 @@ import_pack()
 
 from storefront.studio import examples
 from storefront.studio.layout.plan import plan_pictures
-from storefront.studio.layout.wishes import Wishes
+from storefront.studio.layout.options import LayoutOptions
 from storefront.studio.product import cutout, networks
 from storefront.studio.text import design, draw, fonts
 
@@ -60,7 +60,7 @@ def core_text(image: torch.Tensor) -> torch.Tensor:
 def our_text(image: torch.Tensor) -> torch.Tensor:
     typeface = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
     text = HEADLINE.replace("50%", "[color=#ffe14d][size=130]50%[/size][/color]")
-    layout = plan_pictures(image, None, HEADLINE, Wishes())
+    layout = plan_pictures(image, None, HEADLINE, LayoutOptions())
     return draw.overlay(image, [text], design.Design(outline=0.05), typeface, layout).image
 
 

@@ -30,13 +30,13 @@ from storefront.host import acceleration, fp8_matmul, lora, model_files, opening
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import acceleration as studio_acceleration
 from storefront.studio.sampling import fp8, noise
-from storefront.studio.sampling.acceleration import KERNELS, Settings
+from storefront.studio.sampling.acceleration import KERNELS, AccelerationSettings
 from storefront.studio.kinds.flux1 import unpack
 
 PROMPT, OTHER, SEED, STEPS = "a red mug on a wooden table", "a blue lamp at the beach", 7, 20
-FIRST_BLOCK = Settings("first block", threshold=0.1)
-TAYLORSEER = Settings("taylorseer", interval=2)
-MAGCACHE = Settings("magcache", threshold=0.1)
+FIRST_BLOCK = AccelerationSettings("first block", threshold=0.1)
+TAYLORSEER = AccelerationSettings("taylorseer", interval=2)
+MAGCACHE = AccelerationSettings("magcache", threshold=0.1)
 CACHES = {"first block": FIRST_BLOCK, "taylorseer": TAYLORSEER, "magcache": MAGCACHE}
 REPORTED = re.compile(r"(\d+) of (\d+) calls of the model computed, (\d+) skipped")
 
@@ -100,7 +100,7 @@ class Micro:
         )
         return (out["samples"] - self.family.shift_factor) * self.family.scaling_factor
 
-    def accelerated(self, settings: Settings):
+    def accelerated(self, settings: AccelerationSettings):
         return acceleration.accelerate(self.model, settings)
 
     def reference(self, config, pipeline_class: str, cfg: float) -> torch.Tensor:
@@ -144,12 +144,12 @@ def without_effect(micro: Micro) -> dict:
     """Settings that may change nothing: the largest difference, with one prompt and with true CFG."""
     plain, guided = micro.draw(), micro.draw(cfg=3.0)
     cases = {
-        "off": Settings(),
-        "SDPA": Settings(attention="SDPA"),
-        "first block, 0": Settings("first block", threshold=0),
-        "first block, next to 0": Settings("first block", threshold=1e-9),
-        "magcache, 0": Settings("magcache", threshold=0),
-        "taylorseer, 1": Settings("taylorseer", interval=1),
+        "off": AccelerationSettings(),
+        "SDPA": AccelerationSettings(attention="SDPA"),
+        "first block, 0": AccelerationSettings("first block", threshold=0),
+        "first block, next to 0": AccelerationSettings("first block", threshold=1e-9),
+        "magcache, 0": AccelerationSettings("magcache", threshold=0),
+        "taylorseer, 1": AccelerationSettings("taylorseer", interval=1),
     }
     out = {}
     for name, settings in cases.items():
@@ -253,7 +253,7 @@ def parity(micro: Micro) -> dict:
     tiny.BUILDERS["Z-Image Turbo"](BASE / "models" / "diffusers" / "Z-Image Turbo")
     z_image = Micro("Z-Image Turbo")
     out["refusals"]["Z-Image"] = refusal(acceleration.accelerate, z_image.model, FIRST_BLOCK)
-    sdpa = z_image.draw(z_image.accelerated(Settings(attention="SDPA")), steps=3)
+    sdpa = z_image.draw(z_image.accelerated(AccelerationSettings(attention="SDPA")), steps=3)
     out["Z-Image, SDPA"] = difference(sdpa, z_image.draw(steps=3))
     return out
 
@@ -268,8 +268,8 @@ def stock_sampler(micro: Micro) -> dict:
 
     out: dict = {}
     never, cached = (
-        micro.accelerated(Settings("first block", threshold=1e-9)),
-        micro.accelerated(Settings("first block", threshold=0.3)),
+        micro.accelerated(AccelerationSettings("first block", threshold=1e-9)),
+        micro.accelerated(AccelerationSettings("first block", threshold=0.3)),
     )
     for sampler in ("euler", "heun"):
         out[sampler] = {"never": difference(sample(never, sampler), sample(micro.model, sampler))}
@@ -289,16 +289,18 @@ def refusals(micro: Micro) -> dict:
         "stock model": refusal(accelerate, stock, FIRST_BLOCK),
         "warm-up of a stock model": refusal(acceleration.warm_up, stock, 64, 64, 1, 0),
         "size": refusal(acceleration.warm_up, micro.model, 65, 64, 1, 0),
-        "cache": refusal(accelerate, micro.model, Settings("teacache")),
-        "threshold": refusal(accelerate, micro.model, Settings("first block", threshold=-0.5)),
-        "nan": refusal(accelerate, micro.model, Settings("first block", threshold=float("nan"))),
-        "interval": refusal(accelerate, micro.model, Settings("taylorseer", interval=0)),
-        "compile": refusal(accelerate, micro.model, Settings(compile="everything")),
-        "kernels": {name: refusal(accelerate, micro.model, Settings(attention=name)) for name in missing},
+        "cache": refusal(accelerate, micro.model, AccelerationSettings("teacache")),
+        "threshold": refusal(accelerate, micro.model, AccelerationSettings("first block", threshold=-0.5)),
+        "nan": refusal(accelerate, micro.model, AccelerationSettings("first block", threshold=float("nan"))),
+        "interval": refusal(accelerate, micro.model, AccelerationSettings("taylorseer", interval=0)),
+        "compile": refusal(accelerate, micro.model, AccelerationSettings(compile="everything")),
+        "kernels": {name: refusal(accelerate, micro.model, AccelerationSettings(attention=name)) for name in missing},
         "ControlNet": refusal(micro.draw, micro.accelerated(FIRST_BLOCK), conditioning=with_control_net(micro)),
         "ControlNet without a cache": bool(
             torch.isfinite(
-                micro.draw(micro.accelerated(Settings(attention="SDPA")), conditioning=with_control_net(micro))
+                micro.draw(
+                    micro.accelerated(AccelerationSettings(attention="SDPA")), conditioning=with_control_net(micro)
+                )
             ).all()
         ),
         "traces": traces(micro.model),
@@ -370,7 +372,7 @@ def fp8_products(_: Micro) -> dict:
     changed.unpatch_model(torch.device("cpu"))
     mm.unload_all_models()
     out["offered"] = acceleration.matmuls()
-    out["refused"] = refusal(acceleration.accelerate, loaded.model, Settings(matmul="fp8"))
+    out["refused"] = refusal(acceleration.accelerate, loaded.model, AccelerationSettings(matmul="fp8"))
     out["traces"] = traces(loaded.model)
     return out
 
@@ -399,7 +401,7 @@ def with_lora(model, strength: float):
 
 def order(micro: Micro) -> dict:
     """LoRA before and after the node; compiled and not."""
-    everything = Settings("first block", threshold=0.1, compile="regional")
+    everything = AccelerationSettings("first block", threshold=0.1, compile="regional")
     out = {}
     for name, settings in (("cache", FIRST_BLOCK), ("cache and compile", everything)):
         before = micro.draw(acceleration.accelerate(with_lora(micro.model, 1.0), settings))
@@ -424,14 +426,14 @@ def compiling(micro: Micro) -> dict:
     plain = micro.draw()
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    model = micro.accelerated(Settings(compile="regional"))
+    model = micro.accelerated(AccelerationSettings(compile="regional"))
     out = {"warm-up": acceleration.warm_up(model, 64, 64, 1, 64), "graphs": graphs()}
     out["difference"] = difference(micro.draw(model), plain)
     out["graphs after"] = graphs()
     out["said"] = list(SAID.lines)
     torch._dynamo.reset()
     with torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
-        model = micro.accelerated(Settings(compile="regional"))
+        model = micro.accelerated(AccelerationSettings(compile="regional"))
         out["without a compiler"] = difference(micro.draw(model), plain)
         out["told"] = list(SAID.lines)
         out["again"] = difference(micro.draw(model), plain)

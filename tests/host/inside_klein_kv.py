@@ -22,7 +22,7 @@ from diffusers.models.transformers.transformer_flux2 import Flux2KVCache
 from safetensors.torch import save_file
 from storefront.host import acceleration, kept_references, lora, opening, prompt_encoding, sampling
 from storefront.studio.errors import InputError
-from storefront.studio.sampling.acceleration import Settings
+from storefront.studio.sampling.acceleration import AccelerationSettings
 from storefront.studio.sampling.pipeline import FluxStudio
 
 NAME, PROMPT, SEED, STEPS = "FLUX.2 klein KV", "서울의 밤, a blue lamp", 7, 3
@@ -195,8 +195,8 @@ def changed_weights(klein: Klein) -> dict:
 def accelerated(klein: Klein) -> dict:
     out = {}
     for name, settings in (
-        ("SDPA", Settings(attention="SDPA")),
-        ("taylorseer", Settings("taylorseer", interval=2)),
+        ("SDPA", AccelerationSettings(attention="SDPA")),
+        ("taylorseer", AccelerationSettings("taylorseer", interval=2)),
     ):
         drawn = klein.draw(acceleration.accelerate(klein.model, settings), steps=6)
         counts = list(klein.seen)

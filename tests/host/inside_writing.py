@@ -53,7 +53,7 @@ from storefront.host import (
     prompt_writers,
 )
 from storefront.studio.prompt import advert, flux3, writers
-from storefront.studio.prompt.advert import Order
+from storefront.studio.prompt.advert import AdBrief
 from transformers import CLIPTokenizer, T5TokenizerFast
 
 SIZE = 128
@@ -107,21 +107,22 @@ def stock_clip():
     return clip
 
 
-def compose(order: Order, clip, folder: str = connections.NONE) -> advert.Advert:
-    line = prompt_writers.choices(order.translate, clip, folder, "none")
-    return advert.compose(order, preset_library.library(), line, clip_writer.reads_korean(clip))
+def compose(brief: AdBrief, clip, folder: str = connections.NONE) -> advert.Advert:
+    line = prompt_writers.choices(brief.translate, clip, folder, "none")
+    return advert.compose(brief, preset_library.library(), line, clip_writer.reads_korean(clip))
 
 
 def encoder() -> dict:
     clip = stock_clip()
-    order = Order(LATTE, translate=writers.OWN_ENCODER)
-    made = compose(order, clip)
+    brief = AdBrief(LATTE, translate=writers.OWN_ENCODER)
+    made = compose(brief, clip)
     told = [
-        compose(Order(said.text, translate=writers.OWN_ENCODER, glossary=said.glossary), clip) for said in SENTENCES[:3]
+        compose(AdBrief(said.text, translate=writers.OWN_ENCODER, glossary=said.glossary), clip)
+        for said in SENTENCES[:3]
     ]
     mm.interrupt_current_processing(True)
     try:
-        compose(Order(LATTE, translate=writers.OWN_ENCODER, seed=9), clip)
+        compose(AdBrief(LATTE, translate=writers.OWN_ENCODER, seed=9), clip)
         cancelled = ""
     except BaseException as error:
         cancelled = type(error).__name__
@@ -145,7 +146,7 @@ def tokens(folder: Path) -> dict:
     for trade in LIBRARY.trades.values():
         for number, style in enumerate(LIBRARY.styles):
             for said in SENTENCES[number % 4 :: 4]:
-                made = advert.compose(Order(said.text, trade.key, style, seed=number), LIBRARY, [], True)
+                made = advert.compose(AdBrief(said.text, trade.key, style, seed=number), LIBRARY, [], True)
                 count = len(t5(made.prompt)["input_ids"])
                 subject = made.report["look"]["subject"]
                 until = made.prompt[: made.prompt.index(subject) + len(subject)]
@@ -171,8 +172,8 @@ def upsampler() -> dict:
     opened = language_models.open_folder(
         "upsampler", "tiny", folder, transformers.Qwen3_5ForConditionalGeneration, transformers.AutoProcessor
     )
-    order = flux3.Order("a cup", references=(torch.zeros(1, 64, 96, 3),))
-    whole = flux3.upsample(order, opened, opened.reader, 8)
+    brief = flux3.CaptionRequest("a cup", references=(torch.zeros(1, 64, 96, 3),))
+    whole = flux3.upsample(brief, opened, opened.reader, 8)
     mm.unload_all_models()
     opened.patcher.load(device_to=torch.device("cpu"), lowvram_model_memory=opened.patcher.model_size() // 2)
     share = opened.patcher.loaded_size() / opened.patcher.model_size()
@@ -181,7 +182,7 @@ def upsampler() -> dict:
     opened.patcher.unpatch_model(torch.device("cpu"))
     mm.interrupt_current_processing(True)
     try:
-        flux3.upsample(order, opened, opened.reader, 8)
+        flux3.upsample(brief, opened, opened.reader, 8)
         cancelled = ""
     except BaseException as error:
         cancelled = type(error).__name__

@@ -241,7 +241,7 @@ def test_pictures_are_fetched_through_lost_connections(comfyui, trouble):
 
 
 def test_a_lost_prompt_is_missed_though_the_server_talks_on(comfyui, monkeypatch):
-    monkeypatch.setattr(client.connection, "LOOK", 1)
+    monkeypatch.setattr(client.connection, "HISTORY_INTERVAL", 1)
     outcome: list[BaseException] = []
 
     def wait() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from storefront.studio.errors import InputError
-from storefront.studio.inputs import LONGEST_TEXT, Wanted, require
+from storefront.studio.inputs import LONGEST_INPUT, Wanted, require
 
 STEPS = Wanted("steps", "INT", low=0, high=100)
 SCALE = Wanted("scale", "FLOAT", low=0, high=2)
@@ -71,7 +71,7 @@ REFUSED = [
     (Wanted("any", "FLOAT"), math.inf, "`any` is inf. Use a number."),
     (Wanted("text", "STRING"), math.nan, "`text` is nan. Use text"),
     (Wanted("text", "STRING"), b"a", "`text` is a bytes. Use text"),
-    (Wanted("text", "STRING"), "x" * (LONGEST_TEXT + 1), "`text` is '1000001 characters'. Use at most 1000000"),
+    (Wanted("text", "STRING"), "x" * (LONGEST_INPUT + 1), "`text` is '1000001 characters'. Use at most 1000000"),
     (Wanted("text", "STRING"), "\ud83d", "surrogate"),
     (Wanted("flip", "BOOLEAN"), 1, "`flip` is 1. Use true or false."),
     (FORMAT, "TIFF", "`format` is 'TIFF'. Use one of: PNG, JPEG."),

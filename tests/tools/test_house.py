@@ -44,6 +44,7 @@ MANY_PARAMETERS = {
 }
 
 
+@cache
 def modules() -> dict[str, Path]:
     files = [path for layer in LAYERS for path in (ROOT / layer).rglob("*.py")]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
@@ -177,3 +178,106 @@ def test_nothing_is_longer_than_can_be_read(found, excepted):
     sizes = found()
     assert {place: size for place, size in sizes.items() if size > excepted.get(place, 0)} == {}
     assert not set(excepted) - set(sizes), "exceptions that are not needed any more"
+
+
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    return {
+        node.name: node
+        for path in modules().values()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def inherits_docstring(method: str, owner: ast.ClassDef) -> bool:
+    """Whether a class above `owner` documents this method."""
+    for base in owner.bases:
+        above = classes().get(base.id if isinstance(base, ast.Name) else "")
+        for node in above.body if above else ():
+            if isinstance(node, ast.FunctionDef) and node.name == method and ast.get_docstring(node):
+                return True
+        if above and inherits_docstring(method, above):
+            return True
+    return False
+
+
+def undocumented(body: list[ast.stmt], owner: ast.ClassDef | None = None) -> Iterator[str]:
+    for node in body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node) and not (owner and inherits_docstring(node.name, owner)):
+            yield f"{owner.name}.{node.name}" if owner else node.name
+        if isinstance(node, ast.ClassDef):
+            yield from undocumented(node.body, node)
+
+
+def test_everything_public_in_studio_says_what_it_promises():
+    found = {
+        f"{name}: {what}"
+        for name, path in modules().items()
+        if name.startswith("studio")
+        for what in undocumented(tree(path).body)
+    }
+    assert found == set()
+
+
+# Names that two packages may share: those of the two Python APIs, for a ComfyUI near and far, which users know.
+SHARED_NAMES = {"Progress", "Step"}
+
+
+def test_a_class_name_means_one_thing():
+    """A reader who met a class in one room must not take another for it."""
+    places: dict[str, set[str]] = {}
+    for name, path in modules().items():
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(name)
+    assert {name: found for name, found in places.items() if len(found) > 1 and name not in SHARED_NAMES} == {}
+
+
+# Constants that several modules have because they mean the same in each.
+SHARED_CONSTANTS = {
+    "AUTO",  # "auto"
+    "BUILT_IN",  # rembg_mattes', for the node
+    "BUNDLED",  # what comes with the pack, of the module's own topic
+    "CATEGORY",  # of the module's nodes
+    "CODES_SUFFIX",  # of a module of studio/weights: what names of weights end with
+    "DESCRIPTION_SUFFIX",  # of a module of studio/weights
+    "DTYPES",  # name -> torch.dtype
+    "EDITIONS",
+    "EIGHT_BIT",  # of a module of studio/weights: the format of that maker
+    "EXAMPLE_TEXT",  # a node's default
+    "FORMAT",  # of a module of studio/weights
+    "IN_SIGHT",  # a node's inputs that are not advanced
+    "KIND",  # of a module of studio/kinds
+    "KINDS",
+    "LARGEST_FILE",  # bytes
+    "MAX_HEADER",  # bytes
+    "MODELS",  # of a module of studio/kinds
+    "MOST_CANDIDATES",
+    "MOST_REFERENCES",
+    "MOST_TENSORS",
+    "MULTIPLE",  # 16 pixels
+    "NONE",  # "none"
+    "OFF",  # "off"
+    "ORIGINALS",  # of a module of studio/kinds
+    "RANGES",  # input -> (low, high), of the module's own options
+    "SCHEDULER",  # of a module of studio/kinds
+    "T",  # a TypeVar
+}
+
+
+def test_a_constant_name_means_one_thing():
+    """`LONGEST` was once eight numbers: characters, bytes, pixels, shares."""
+    places: dict[str, set[str]] = {}
+    for name, path in modules().items():
+        for node in tree(path).body:
+            targets = [*getattr(node, "targets", ()), *([node.target] if isinstance(node, ast.AnnAssign) else ())]
+            names = {leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)}
+            for constant in names:
+                if constant.isupper() and not constant.startswith("_"):
+                    places.setdefault(constant, set()).add(name)
+    shared = {name for name, found in places.items() if len(found) > 1}
+    assert shared - SHARED_CONSTANTS == set()
+    assert SHARED_CONSTANTS - shared == set(), "exceptions that are not needed any more"

@@ -11,11 +11,11 @@ import torch
 from storefront.studio import contrast, examples
 from storefront.studio.canvas import FORMATS, NOTHING, SAFE_AREAS
 from storefront.studio.errors import InputError
+from storefront.studio.layout.analysis import analyse
 from storefront.studio.layout.layout import parse
+from storefront.studio.layout.options import AS_PICTURE, TOGETHER, LayoutOptions
 from storefront.studio.layout.plan import plan, plan_pictures
 from storefront.studio.layout.preview import preview
-from storefront.studio.layout.scene import look_at
-from storefront.studio.layout.wishes import AS_PICTURE, TOGETHER, Wishes
 
 HEADLINE = "갓 내린 한 잔의 여유"
 
@@ -59,7 +59,7 @@ SCENES = {
 def test_what_every_plan_keeps(name, masks):
     picture = SCENES[name]
     height, width = picture.shape[:2]
-    layout = plan(picture, masks, HEADLINE, Wishes())
+    layout = plan(picture, masks, HEADLINE, LayoutOptions())
     text, margin = layout.text, min(width, height) * 0.05 - 1
     assert text.x >= margin
     assert text.y >= margin
@@ -84,7 +84,7 @@ def test_what_every_plan_keeps(name, masks):
 def test_the_words_can_be_read(name):
     """4.5 to 1 against all but a twentieth of the pixels under them, the veil counted in where there is one."""
     picture = SCENES[name]
-    layout = plan(picture, [], HEADLINE, Wishes())
+    layout = plan(picture, [], HEADLINE, LayoutOptions())
     part = picture[layout.text.y : layout.text.bottom, layout.text.x : layout.text.right].reshape(-1, 3)
     if layout.scrim is not None:
         assert contrast.best_color(part)[1] < contrast.READABLE  # no veil without need
@@ -97,17 +97,17 @@ def test_the_words_can_be_read(name):
 )
 def test_the_ground_is_found_and_stood_on(name, horizon):
     picture = SCENES[name]
-    assert abs(look_at(picture, subject=False).horizon - horizon) < 0.04
-    layout = plan(picture, [MUG], HEADLINE, Wishes())
+    assert abs(analyse(picture, subject=False).horizon - horizon) < 0.04
+    layout = plan(picture, [MUG], HEADLINE, LayoutOptions())
     assert layout.ground > picture.shape[0] * (horizon + 0.04)
-    assert f"begins at {look_at(picture, subject=False).horizon:.0%}" in layout.reason_en
+    assert f"begins at {analyse(picture, subject=False).horizon:.0%}" in layout.reason_en
 
 
 def test_no_ground_is_claimed_where_there_is_none():
     blotchy = np.random.default_rng(1).random((8, 8, 3)).repeat(40, 0).repeat(40, 1)
     for picture in (SCENES["plain"], blotchy):
-        assert look_at(picture, subject=False).horizon is None
-        assert "no ground line" in plan(picture, [MUG], HEADLINE, Wishes()).reason_en
+        assert analyse(picture, subject=False).horizon is None
+        assert "no ground line" in plan(picture, [MUG], HEADLINE, LayoutOptions()).reason_en
 
 
 def podium(width: int, height: int, left: float, right: float) -> np.ndarray:
@@ -123,7 +123,7 @@ def podium(width: int, height: int, left: float, right: float) -> np.ndarray:
 @pytest.mark.parametrize(("left", "right"), [(0.3, 0.7), (0.08, 0.56), (0.44, 0.92)])
 @pytest.mark.parametrize("matte", [MUG, BOTTLE], ids=["mug", "bottle"])
 def test_a_podium_is_stood_on(left, right, matte):
-    layout = plan(podium(480, 480, left, right), [matte], HEADLINE, Wishes())
+    layout = plan(podium(480, 480, left, right), [matte], HEADLINE, LayoutOptions())
     box = layout.products[0]
     assert 0.76 * 480 < layout.ground < 0.89 * 480
     assert left * 480 - 5 <= box.x
@@ -136,7 +136,7 @@ def test_a_handle_may_overhang_what_a_foot_may_not():
     mug = np.zeros((120, 200), np.float32)
     mug[10:110, 10:130] = 1
     mug[30:80, 130:190] = 1
-    box = plan(podium(480, 480, 0.3, 0.7), [mug], HEADLINE, Wishes(product_scale=30)).products[0]
+    box = plan(podium(480, 480, 0.3, 0.7), [mug], HEADLINE, LayoutOptions(product_scale=30)).products[0]
     foot = (box.x, box.x + box.width * 120 / 180)
     assert foot[0] >= 0.3 * 480 - 5
     assert foot[1] <= 0.7 * 480 + 5
@@ -155,7 +155,7 @@ SUBJECTS = {
 @pytest.mark.parametrize("words", ["세일", HEADLINE, "Fly with us this summer"])
 def test_the_words_stay_off_the_subject(name, words):
     height, width = SCENES[name].shape[:2]
-    text = plan(SCENES[name], [], words, Wishes()).text
+    text = plan(SCENES[name], [], words, LayoutOptions()).text
     left, top, right, bottom = SUBJECTS[name]
     wide = min(text.right / width, right) - max(text.x / width, left)
     tall = min(text.bottom / height, bottom) - max(text.y / height, top)
@@ -163,14 +163,14 @@ def test_the_words_stay_off_the_subject(name, words):
 
 
 def test_a_face_is_found_where_it_is():
-    faces = look_at(SCENES["astronaut"], subject=True).faces
+    faces = analyse(SCENES["astronaut"], subject=True).faces
     assert len(faces) == 1
     left, top, right, bottom = faces[0]
     assert left < 0.44 < right
     assert top < 0.2 < bottom
     assert right - left < 0.3
     for name in ("coffee", "rocket", "table"):
-        assert not len(look_at(SCENES[name], subject=True).faces)
+        assert not len(analyse(SCENES[name], subject=True).faces)
 
 
 def test_a_busy_side_sends_the_words_to_the_other():
@@ -179,7 +179,7 @@ def test_a_busy_side_sends_the_words_to_the_other():
         picture = np.full((300, 300, 3), 0.8)
         half = slice(0, 150) if side == 0 else slice(150, 300)
         picture[half] = random.random((150, 300, 3))
-        text = plan(picture, [], HEADLINE, Wishes()).text
+        text = plan(picture, [], HEADLINE, LayoutOptions()).text
         assert (text.y + text.height / 2 > 150) == (side == 0)
 
 
@@ -205,7 +205,7 @@ def share_under(box, picture: np.ndarray, left: float, top: float, right: float,
 )
 def test_a_product_stands_beside_the_scene_s_subject_and_is_seen(area, size, matte):
     picture = table(*size, horizon=0.6)
-    layout = plan(picture, [matte], HEADLINE, Wishes(), find=subject_at(*area))
+    layout = plan(picture, [matte], HEADLINE, LayoutOptions(), find=subject_at(*area))
     box = layout.products[0]
     assert share_under(box, picture, *area) < 0.15
     assert share_under(layout.text, picture, *area) < 0.15
@@ -218,7 +218,7 @@ def test_a_product_stands_beside_the_scene_s_subject_and_is_seen(area, size, mat
 def test_in_an_empty_scene_the_product_is_a_hero(matte, size):
     """Half as high as the picture, or three fifths as wide, near its lower edge, in the middle or at a third."""
     picture = np.full((size[1], size[0], 3), 0.8)
-    box = plan(picture, [matte], HEADLINE, Wishes()).products[0]
+    box = plan(picture, [matte], HEADLINE, LayoutOptions()).products[0]
     assert 0.85 < max(box.height / size[1] / 0.55, box.width / size[0] / 0.6) < 1.2
     assert abs(box.bottom / size[1] - 0.88) < 0.04
     off = min(abs((box.x + box.width / 2) / size[0] - spot) for spot in (1 / 3, 0.5, 2 / 3))
@@ -227,25 +227,25 @@ def test_in_an_empty_scene_the_product_is_a_hero(matte, size):
 
 def test_a_sofa_is_stood_before_and_a_subject_that_the_network_doubts_is_none():
     picture = table(400, 400)
-    sofa = plan(picture, [BOTTLE], HEADLINE, Wishes(), find=subject_at(0.1, 0.5, 0.9, 0.75)).products[0]
+    sofa = plan(picture, [BOTTLE], HEADLINE, LayoutOptions(), find=subject_at(0.1, 0.5, 0.9, 0.75)).products[0]
     assert sofa.height > 0.4 * 400
     doubtful = torch.full((320, 320), 0.5) * subject_at(0.3, 0.2, 0.7, 0.9)(None)
-    plain = plan(picture, [BOTTLE], HEADLINE, Wishes())
-    assert plan(picture, [BOTTLE], HEADLINE, Wishes(), find=lambda _: doubtful).products == plain.products
+    plain = plan(picture, [BOTTLE], HEADLINE, LayoutOptions())
+    assert plan(picture, [BOTTLE], HEADLINE, LayoutOptions(), find=lambda _: doubtful).products == plain.products
 
 
 def test_the_bundled_network_finds_the_cup_and_the_product_leaves_it_free():
     from storefront.studio.api.load import load_cutter
 
     picture = filled("coffee", 512, 512)
-    box = plan(picture, [BOTTLE], "매일 아침", Wishes(), find=load_cutter().find).products[0]
+    box = plan(picture, [BOTTLE], "매일 아침", LayoutOptions(), find=load_cutter().find).products[0]
     assert share_under(box, picture, 0.2, 0.0, 0.75, 0.55) < 0.15
 
 
 def test_nothing_lies_over_a_face():
     picture = filled("astronaut", 512, 512)
     for words in (HEADLINE, "세일"):
-        layout = plan(picture, [MUG], words, Wishes())
+        layout = plan(picture, [MUG], words, LayoutOptions())
         for box in (layout.text, *layout.products):
             assert share_under(box, picture, 0.36, 0.08, 0.54, 0.33) < 0.03
 
@@ -259,7 +259,7 @@ def test_what_its_photo_cuts_off_ends_at_the_frame(sides, size):
         slice(0 if "left" in sides else 30, 160 if "right" in sides else 130),
     )
     cut[rows, columns] = 1
-    layout = plan(table(*size), [cut], HEADLINE, Wishes())
+    layout = plan(table(*size), [cut], HEADLINE, LayoutOptions())
     box = layout.products[0]
     ends = {"left": box.x, "top": box.y, "right": size[0] - box.right, "bottom": size[1] - box.bottom}
     assert all(abs(ends[side]) <= 1 for side in sides)
@@ -272,20 +272,20 @@ def test_what_its_photo_cuts_off_ends_at_the_frame(sides, size):
 def test_a_cut_that_cannot_reach_the_frame_is_said():
     strip = np.zeros((200, 200), np.float32)
     strip[90:110] = 1  # from edge to edge, and a tenth as high
-    layout = plan(table(400, 400), [strip], HEADLINE, Wishes())
+    layout = plan(table(400, 400), [strip], HEADLINE, LayoutOptions())
     assert "flat cut of its photo in sight" in layout.reason_en
     assert "잘린" in layout.reason_ko
     assert layout.cuts == ()
 
 
 def test_a_trimmed_cut_out_is_not_taken_for_one_that_is_cut_off():
-    layout = plan(table(400, 400), [np.ones((120, 60), np.float32)], HEADLINE, Wishes())
+    layout = plan(table(400, 400), [np.ones((120, 60), np.float32)], HEADLINE, LayoutOptions())
     assert layout.cuts == ()
     assert layout.products[0].bottom < 390
 
 
 def test_a_scene_s_subject_is_looked_for_once():
-    from storefront.studio.layout.subject import Remembered
+    from storefront.studio.layout.subject import SaliencyCache
 
     asked = []
 
@@ -293,21 +293,21 @@ def test_a_scene_s_subject_is_looked_for_once():
         asked.append(picture)
         return subject_at(0.1, 0.3, 0.4, 0.9)(picture)
 
-    remembered = Remembered(find)
+    remembered = SaliencyCache(find)
     for words in ("세일", HEADLINE):
-        plan(table(400, 400), [MUG], words, Wishes(), find=remembered)
+        plan(table(400, 400), [MUG], words, LayoutOptions(), find=remembered)
     assert len(asked) == 1
-    plan(table(400, 500), [MUG], HEADLINE, Wishes(), find=remembered)
+    plan(table(400, 500), [MUG], HEADLINE, LayoutOptions(), find=remembered)
     assert len(asked) == 2
 
 
 def test_several_products_stand_apart_on_one_line_in_proportion():
-    layout = plan(table(600, 320), [MUG, BOTTLE, BOTTLE], HEADLINE, Wishes(batch=TOGETHER))
+    layout = plan(table(600, 320), [MUG, BOTTLE, BOTTLE], HEADLINE, LayoutOptions(batch=TOGETHER))
     boxes = layout.products
     assert all(a.right < b.x for a, b in itertools.pairwise(boxes))
     assert len({box.bottom for box in boxes}) == 1
     assert abs(boxes[0].height / boxes[1].height - 100 / 180) < 0.03
-    each = plan(table(600, 320), [MUG, BOTTLE], HEADLINE, Wishes())
+    each = plan(table(600, 320), [MUG, BOTTLE], HEADLINE, LayoutOptions())
     assert len(each.products) == 1
 
 
@@ -317,7 +317,7 @@ def test_safe_areas_of_each_format(format):
     picture = table(size.width // 2, size.height // 2)
     height, width = picture.shape[:2]
     safe = SAFE_AREAS.get(format, NOTHING)
-    layout = plan(picture, [MUG], HEADLINE, Wishes(format=format))
+    layout = plan(picture, [MUG], HEADLINE, LayoutOptions(format=format))
     assert all(kept >= asked for kept, asked in zip(layout.safe, safe, strict=True))
     text = layout.text
     assert text.y >= height * safe.top - 1
@@ -330,26 +330,30 @@ def test_safe_areas_of_each_format(format):
 def test_auto_takes_the_format_from_the_picture_s_shape(format):
     size = FORMATS[format]
     picture = table(size.width // 2, size.height // 2)
-    assert plan(picture, [], HEADLINE, Wishes(format="auto")) == plan(picture, [], HEADLINE, Wishes(format=format))
+    assert plan(picture, [], HEADLINE, LayoutOptions(format="auto")) == plan(
+        picture, [], HEADLINE, LayoutOptions(format=format)
+    )
 
 
 def test_auto_keeps_no_safe_area_where_no_format_has_the_shape():
-    assert plan(table(700, 200), [], "세일", Wishes(format="auto")) == plan(table(700, 200), [], "세일", Wishes())
+    assert plan(table(700, 200), [], "세일", LayoutOptions(format="auto")) == plan(
+        table(700, 200), [], "세일", LayoutOptions()
+    )
 
 
 def test_another_shape_than_the_format_is_refused_and_the_one_that_fits_is_named():
     with pytest.raises(InputError, match=r"9:16.*format '1:1 feed', or 'auto'"):
-        plan(table(320, 320), [], HEADLINE, Wishes(format="9:16 story, reel"))
+        plan(table(320, 320), [], HEADLINE, LayoutOptions(format="9:16 story, reel"))
 
 
 def test_another_shape_than_the_format_is_refused():
     with pytest.raises(InputError, match="9:16"):
-        plan(table(), [], HEADLINE, Wishes(format="9:16 story, reel"))
+        plan(table(), [], HEADLINE, LayoutOptions(format="9:16 story, reel"))
 
 
 @pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
 def test_the_side_can_be_chosen(side):
-    text = plan(table(400, 400), [BOTTLE], "세일", Wishes(text_side=side)).text
+    text = plan(table(400, 400), [BOTTLE], "세일", LayoutOptions(text_side=side)).text
     x, y = (text.x + text.right) / 800, (text.y + text.bottom) / 800
     assert {"top": y < 0.45, "bottom": y > 0.55, "left": x < 0.48, "right": x > 0.52}[side]
 
@@ -359,19 +363,19 @@ def test_the_side_can_be_chosen(side):
 @pytest.mark.parametrize("size", [(400, 400), (640, 360), (270, 480)])
 def test_words_on_a_side_are_flush_with_it(side, masks, size):
     """Centred words a little off the middle are not what somebody asked for who wants them on the left."""
-    layout = plan(table(*size), masks, "갓 내린\n한 잔의 여유", Wishes(text_side=side))
+    layout = plan(table(*size), masks, "갓 내린\n한 잔의 여유", LayoutOptions(text_side=side))
     assert layout.text_align == side
 
 
 @pytest.mark.parametrize("scale", [1, 10, 40, 90])
 def test_the_size_can_be_chosen(scale):
-    box = plan(table(), [BOTTLE], "세일", Wishes(product_scale=scale)).products[0]
+    box = plan(table(), [BOTTLE], "세일", LayoutOptions(product_scale=scale)).products[0]
     assert abs(box.height / 320 - scale / 100) < 0.01
 
 
 @pytest.mark.parametrize("margin", [0, 10, 25])
 def test_the_margin_can_be_chosen(margin):
-    layout = plan(table(400, 300), [BOTTLE], "세일", Wishes(margin=margin))
+    layout = plan(table(400, 300), [BOTTLE], "세일", LayoutOptions(margin=margin))
     for box in (layout.text, *layout.products):
         assert box.x >= margin * 3 - 1
         assert box.right <= 400 - margin * 3 + 1
@@ -387,7 +391,7 @@ def test_a_headline_has_the_size_of_one(name):
     from storefront.studio.text.draw import overlay
 
     picture = SCENES[name]
-    layout = plan(picture, [], HEADLINE, Wishes())
+    layout = plan(picture, [], HEADLINE, LayoutOptions())
     image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None]
     letters = overlay(image, [HEADLINE], Design(), fonts.Typeface(fonts.all_families(), fonts.BUNDLED), layout).mask[0]
     rows = torch.nonzero(letters.amax(1) > 0.5)
@@ -396,7 +400,7 @@ def test_a_headline_has_the_size_of_one(name):
     assert letters.sum() > 0.008 * letters.numel()
 
 
-def letters_on(picture: np.ndarray, words: str, wishes: Wishes = Wishes()) -> np.ndarray:  # noqa: B008, frozen
+def letters_on(picture: np.ndarray, words: str, options: LayoutOptions = LayoutOptions()) -> np.ndarray:  # noqa: B008, frozen
     """[H, W] where letters are, as the overlay draws them by the plan."""
     from storefront.studio.text import fonts
     from storefront.studio.text.design import Design
@@ -404,7 +408,7 @@ def letters_on(picture: np.ndarray, words: str, wishes: Wishes = Wishes()) -> np
 
     image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None]
     face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
-    return overlay(image, [words], Design(), face, plan(picture, [], words, wishes)).mask[0].numpy() > 0.1
+    return overlay(image, [words], Design(), face, plan(picture, [], words, options)).mask[0].numpy() > 0.1
 
 
 TWO_LINES = "매일 아침\n갓 볶은 원두"
@@ -440,7 +444,7 @@ def test_no_letter_touches_the_rocket():
 
     whole = Image.fromarray((photo("rocket") * 255).astype(np.uint8))
     picture = np.asarray(whole.crop((0, 46, 640, 381)).resize((800, 419), Image.Resampling.BICUBIC)) / 255
-    letters = letters_on(picture, "주말 한정\n전 품목 20% 할인", Wishes(format="1.91:1 link preview"))
+    letters = letters_on(picture, "주말 한정\n전 품목 20% 할인", LayoutOptions(format="1.91:1 link preview"))
     assert letters.sum() > 0.005 * letters.size
     assert not letters[105:, 385:425].any()
 
@@ -457,7 +461,7 @@ def filled(name: str, width: int, height: int) -> np.ndarray:
 def test_where_nothing_is_free_the_words_go_over_an_edge_on_a_veil(name):
     """Rather than become small among the things, or stand on the white inside of a cup."""
     picture = filled(name, 384, 680)
-    layout = plan(picture, [], "매일 아침 갓 볶은 원두", Wishes(format="9:16 story, reel"))
+    layout = plan(picture, [], "매일 아침 갓 볶은 원두", LayoutOptions(format="9:16 story, reel"))
     assert layout.scrim is not None
     assert layout.scrim.opacity >= 0.4
     assert layout.text.width > 0.85 * 384
@@ -472,7 +476,7 @@ def test_where_nothing_is_free_the_words_go_over_an_edge_on_a_veil(name):
 )
 @pytest.mark.parametrize("masks", [[], [MUG], [BOTTLE]], ids=["words", "mug", "bottle"])
 def test_no_veil_where_words_are_small_for_their_length_alone(words, masks):
-    assert plan(table(400, 500), masks, words, Wishes()).scrim is None
+    assert plan(table(400, 500), masks, words, LayoutOptions()).scrim is None
 
 
 def test_hangul_without_spaces_gets_room_for_several_lines():
@@ -480,7 +484,7 @@ def test_hangul_without_spaces_gets_room_for_several_lines():
     from storefront.studio.text import fonts, typeset
 
     words = "아주아주길고띄어쓰기가전혀없는문장을그대로붙여넣은사장님의광고문구입니다"
-    text = plan(table(400, 500), [MUG], words, Wishes()).text
+    text = plan(table(400, 500), [MUG], words, LayoutOptions()).text
     face = fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
     block = typeset.Typesetter(words, face, typeset.Setting()).fit(text.width, text.height)
     assert block.lines > 1
@@ -488,7 +492,7 @@ def test_hangul_without_spaces_gets_room_for_several_lines():
 
 
 def test_words_over_a_portrait_leave_the_face_free():
-    text = plan(filled("astronaut", 512, 512), [], "우주로 떠나는 여행", Wishes()).text
+    text = plan(filled("astronaut", 512, 512), [], "우주로 떠나는 여행", LayoutOptions()).text
     assert text.y > 0.7 * 512
     assert text.width > 0.85 * 512
 
@@ -500,7 +504,7 @@ def test_words_that_run_downwards_get_a_place_for_columns(masks, size, words):
     """Not a headline's flat one, in which each syllable or two begins a new column, or all are small."""
     from storefront.studio.text import fonts, typeset
 
-    layout = plan(table(*size), masks, words, Wishes(vertical=True))
+    layout = plan(table(*size), masks, words, LayoutOptions(vertical=True))
     text = layout.text
     for box in layout.products:
         assert text.right <= box.x or box.right <= text.x or text.bottom <= box.y or box.bottom <= text.y
@@ -522,7 +526,7 @@ def test_the_writers_lines_stay_whole_where_there_is_room():
 def test_words_above_a_product_share_its_axis_or_stand_well_off_it(matte, horizon):
     """Light from one side pulls a composition to it; a twentieth of the width looks like a mistake."""
     picture = np.clip(table(400, 400, horizon) * np.linspace(1.05, 0.6, 400)[None, :, None], 0, 1)
-    layout = plan(picture, [matte], "갓 내린\n한 잔의 여유", Wishes())
+    layout = plan(picture, [matte], "갓 내린\n한 잔의 여유", LayoutOptions())
     (box,), text = layout.products, layout.text
     off = abs(box.x + box.right - text.x - text.right) / 800
     beside = text.right <= box.x or box.right <= text.x
@@ -533,7 +537,7 @@ def test_longer_words_get_more_room():
     """One word would be as large in half of the box that a long sentence needs."""
 
     def area(words: str) -> int:
-        text = plan(table(), [], words, Wishes()).text
+        text = plan(table(), [], words, LayoutOptions()).text
         return text.width * text.height
 
     assert area("오늘부터 일주일 동안 모든 원두를 반값에 드립니다 놓치지 마세요") > 1.2 * area("세일")
@@ -543,14 +547,14 @@ def test_line_breaks_count():
     """Four short lines want a higher box than the same words in one."""
 
     def height(words: str) -> int:
-        return plan(np.full((400, 400, 3), 0.9), [], words, Wishes()).text.height
+        return plan(np.full((400, 400, 3), 0.9), [], words, LayoutOptions()).text.height
 
     assert height("봄\n여름\n가을\n겨울") > height("봄 여름 가을 겨울")
 
 
 def test_the_reasons_tell_what_was_measured():
-    layout = plan(SCENES["coffee"], [], HEADLINE, Wishes())
-    scene = look_at(SCENES["coffee"], subject=True)
+    layout = plan(SCENES["coffee"], [], HEADLINE, LayoutOptions())
+    scene = analyse(SCENES["coffee"], subject=True)
     height, width = SCENES["coffee"].shape[:2]
     box = layout.text
     part = scene.busyness[
@@ -564,12 +568,14 @@ def test_the_reasons_tell_what_was_measured():
 
 
 def test_the_same_input_gives_the_same_plan():
-    assert plan(SCENES["cat"], [MUG], HEADLINE, Wishes()) == plan(SCENES["cat"], [MUG], HEADLINE, Wishes())
+    assert plan(SCENES["cat"], [MUG], HEADLINE, LayoutOptions()) == plan(
+        SCENES["cat"], [MUG], HEADLINE, LayoutOptions()
+    )
 
 
 def test_the_preview_shows_the_plan():
     image = examples.photo("coffee")
-    layout = plan_pictures(image, torch.from_numpy(MUG)[None], HEADLINE, Wishes())
+    layout = plan_pictures(image, torch.from_numpy(MUG)[None], HEADLINE, LayoutOptions())
     shown = preview(image, layout)
     assert shown.shape == image.shape
     box = layout.products[0]
@@ -591,7 +597,7 @@ def test_the_preview_shows_the_plan():
 )
 def test_bad_input_is_named(named, arguments):
     with pytest.raises(InputError, match=f"^{named} is"):
-        plan_pictures(*arguments, "x", Wishes())
+        plan_pictures(*arguments, "x", LayoutOptions())
 
 
 @pytest.mark.parametrize(
@@ -607,15 +613,15 @@ def test_bad_input_is_named(named, arguments):
 )
 def test_a_wrong_wish_is_named(values):
     with pytest.raises(InputError, match=next(iter(values))):
-        Wishes(**values)
+        LayoutOptions(**values)
 
 
 def test_extreme_shapes_and_words():
     for size in ((100, 8000), (8000, 100)):
         picture = np.full((*size, 3), 0.5)
-        assert plan(picture, [MUG], "x" * 10_000, Wishes()).text.width > 0
-    assert plan(table(), [np.ones((5, 5), np.float32)], "", Wishes(format=AS_PICTURE)).products
+        assert plan(picture, [MUG], "x" * 10_000, LayoutOptions()).text.width > 0
+    assert plan(table(), [np.ones((5, 5), np.float32)], "", LayoutOptions(format=AS_PICTURE)).products
     with pytest.raises(InputError, match="at most 64"):
-        plan(table(), [MUG] * 65, "x", Wishes(batch=TOGETHER))
-    many = plan(table(), [BOTTLE] * 64, "x", Wishes(batch=TOGETHER))
+        plan(table(), [MUG] * 65, "x", LayoutOptions(batch=TOGETHER))
+    many = plan(table(), [BOTTLE] * 64, "x", LayoutOptions(batch=TOGETHER))
     assert parse(many.to_json()) == many

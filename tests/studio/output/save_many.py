@@ -30,8 +30,8 @@ def main(folder: str, writer: str, count: str, largest: str = "") -> None:
     for number in range(int(count)):
         pixels = torch.Generator().manual_seed(int(writer) * 1_000_000 + number)
         image = torch.rand(1, 96, 96, 3, generator=pixels)
-        wishes = saving.Wishes(filename="ads/cup", naming=random.choice(saving.NAMINGS))
-        (saved,), _ = saving.save(image, Path(folder), wishes, {"prompt": {"writer": writer, "number": number}})
+        options = saving.SaveOptions(filename="ads/cup", naming=random.choice(saving.NAMING_SCHEMES))
+        (saved,), _ = saving.save(image, Path(folder), options, {"prompt": {"writer": writer, "number": number}})
         print("SAVED", saved.path, digest(to_pil(image)[0]), flush=True)
 
 

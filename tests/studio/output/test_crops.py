@@ -71,7 +71,7 @@ def test_the_eye_decides_where_nothing_must_stay():
 
 def test_a_face_is_not_cut_in_two():
     picture = Image.fromarray(data.astronaut())
-    seen, faces = crops.look(picture)
+    seen, faces = crops.saliency_and_faces(picture)
     assert len(faces) == 1
     for format in ("16:9 video, slide", "3:1 banner", "9:16 story, reel"):
         box = crops.choose(seen, faces, picture.size, [], format).box
@@ -84,14 +84,14 @@ def test_what_is_transparent_catches_no_eye():
     alpha = np.zeros((512, 512), np.uint8)
     alpha[:, :200] = 255
     picture.putalpha(Image.fromarray(alpha))
-    seen, _ = crops.look(picture)
+    seen, _ = crops.saliency_and_faces(picture)
     assert seen[:, seen.shape[1] // 2 :].max() < 0.02
 
 
 @pytest.mark.parametrize("name", ["9:16", "", "../x", "1:1 FEED"])
 def test_an_unknown_format_is_refused_by_name(name):
     with pytest.raises(InputError, match="also_formats"):
-        saving.Wishes(also_formats=(name,))
+        saving.SaveOptions(also_formats=(name,))
 
 
 def test_labels_are_names():
@@ -109,8 +109,8 @@ def test_layout_and_mask_guide_every_picture_of_a_batch(tmp_path):
     image = torch.rand(2, 480, 640, 3, generator=torch.Generator().manual_seed(0))
     masks = torch.zeros(2, 480, 640)
     masks[0, 100:200, 600:640] = 1
-    wishes = saving.Wishes(also_formats=("9:16 story, reel", "1:1 feed"))
-    saved, notes = saving.save(image, tmp_path, wishes, {}, keep=saving.Keep(LAYOUT.to_json(), masks))
+    options = saving.SaveOptions(also_formats=("9:16 story, reel", "1:1 feed"))
+    saved, notes = saving.save(image, tmp_path, options, {}, keep=saving.Keep(LAYOUT.to_json(), masks))
     assert [one.path for one in saved] == [
         "Storefront_00001_.png",
         "Storefront_9x16-story-reel_00001_.png",
@@ -130,7 +130,7 @@ def test_a_layout_of_another_shape_is_refused_by_name(tmp_path, layout):
         saving.save(
             torch.zeros(1, 100, 100, 3),
             tmp_path,
-            saving.Wishes(also_formats=("1:1 feed",)),
+            saving.SaveOptions(also_formats=("1:1 feed",)),
             {},
             keep=saving.Keep(layout),
         )
@@ -138,8 +138,8 @@ def test_a_layout_of_another_shape_is_refused_by_name(tmp_path, layout):
 
 def test_the_same_twice_is_written_once(tmp_path):
     image = torch.rand(1, 8, 8, 3, generator=torch.Generator().manual_seed(0)).repeat(2, 1, 1, 1)
-    for naming in saving.NAMINGS:
-        saved, notes = saving.save(image, tmp_path / naming, saving.Wishes(naming=naming), {"prompt": {}})
+    for naming in saving.NAMING_SCHEMES:
+        saved, notes = saving.save(image, tmp_path / naming, saving.SaveOptions(naming=naming), {"prompt": {}})
         assert saved[0].path == saved[1].path
         assert [one.new for one in saved] == [True, False]
         assert notes == []
@@ -152,5 +152,5 @@ def test_numbers_and_formats_where_the_template_says(tmp_path):
         ("a/%format%/%counter%", ["a/full/00001.png", "a/1x1-feed/00001.png"]),
         ("b_%counter%_%width%", ["b_00001_30.png", "b_1x1-feed_00001_30.png"]),
     ):
-        saved, _ = saving.save(image, tmp_path, saving.Wishes(filename=template, also_formats=("1:1 feed",)), {})
+        saved, _ = saving.save(image, tmp_path, saving.SaveOptions(filename=template, also_formats=("1:1 feed",)), {})
         assert [one.path for one in saved] == expected

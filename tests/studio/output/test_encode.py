@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from storefront.studio import examples
 from storefront.studio.errors import InputError
 from storefront.studio.images import to_pil
-from storefront.studio.output.encode import FORMATS, Encoding, available, digest, encode, with_bleed
+from storefront.studio.output.encode import FILE_FORMATS, Encoding, available, digest, encode, with_bleed
 
 METADATA = {"prompt": {"1": {"class_type": "X", "inputs": {"t": "머그컵"}}}, "workflow": {"nodes": [1, 2]}}
 RASTER = [name for name in available() if name != "PDF"]
@@ -77,7 +77,7 @@ def test_lossless_where_it_is_promised(photo, cutout):
 @pytest.mark.parametrize("format", available())
 def test_transparency_is_kept_or_said_to_be_lost(cutout, format):
     data, notes = encode(cutout, Encoding(format, 95), {})
-    if FORMATS[format].alpha:
+    if FILE_FORMATS[format].alpha:
         assert not notes
         assert difference(opened(data).getchannel("A"), cutout.getchannel("A")) < 1.5
     else:
@@ -92,7 +92,7 @@ def test_the_workflow_is_embedded_as_comfyui_does_or_nothing_is(photo, format):
     clean, _ = encode(photo, Encoding(format), {})
     if format == "PNG":
         assert {key: json.loads(value) for key, value in opened(data).text.items()} == METADATA
-    elif FORMATS[format].carries_workflow:
+    elif FILE_FORMATS[format].carries_workflow:
         exif = opened(data).getexif()
         assert exif[0x0110] == "prompt:" + json.dumps(METADATA["prompt"])
         assert exif[0x010F] == "workflow:" + json.dumps(METADATA["workflow"])

@@ -63,7 +63,7 @@ from storefront.studio.images import to_pil
 from storefront.studio.output import encode, saving
 image = torch.full((1, 3000, 3000, 3), 0.5)
 encode.srgb_profile()
-wishes = saving.Wishes(filename="cup", naming=sys.argv[2], encoding=encode.Encoding("WebP"))
+wishes = saving.SaveOptions(filename="cup", naming=sys.argv[2], encoding=encode.Encoding("WebP"))
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 80 * 2**20, -1))
 saved, notes = saving.save(image, Path(sys.argv[1]), wishes, {})

@@ -73,7 +73,7 @@ def test_long_pictures_are_cut_before_they_are_resized(clip, height, width):
     image = pictures(1, height, width)
     found = score.score(clip._replace(processor=processor), image, score.read(clip, "mug"), CPU)
     assert len(found) == 1
-    assert max(seen[0]) <= score.LONGEST * min(seen[0]) + 1
+    assert max(seen[0]) <= score.LONGEST_ASPECT * min(seen[0]) + 1
 
 
 def test_it_listens_before_every_batch(clip):
@@ -122,14 +122,14 @@ def test_a_tokenizer_that_knows_korean_is_believed(clip):
 
 
 def break_weights(folder: Path) -> None:
-    weights = folder / score.WEIGHTS
+    weights = folder / score.WEIGHTS_FILE
     weights.write_bytes(weights.read_bytes()[:-100])
 
 
 def drop_a_weight(folder: Path) -> None:
-    weights = load_file(folder / score.WEIGHTS)
+    weights = load_file(folder / score.WEIGHTS_FILE)
     del weights["text_projection.weight"]
-    save_file(weights, folder / score.WEIGHTS, {"format": "pt"})
+    save_file(weights, folder / score.WEIGHTS_FILE, {"format": "pt"})
 
 
 def change(file: str, key: str, value: object):
@@ -141,7 +141,7 @@ def change(file: str, key: str, value: object):
 
 
 def pickle_only(folder: Path) -> None:
-    (folder / score.WEIGHTS).rename(folder / "pytorch_model.bin")
+    (folder / score.WEIGHTS_FILE).rename(folder / "pytorch_model.bin")
 
 
 BROKEN = {
@@ -182,9 +182,9 @@ def test_code_in_a_folder_does_not_run(folder, tmp_path):
 def test_weights_that_give_no_numbers(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    weights = load_file(copy / score.WEIGHTS)
+    weights = load_file(copy / score.WEIGHTS_FILE)
     weights["visual_projection.weight"] *= float("nan")
-    save_file(weights, copy / score.WEIGHTS, {"format": "pt"})
+    save_file(weights, copy / score.WEIGHTS_FILE, {"format": "pt"})
     clip = score.load(copy, "my clip")
     with pytest.raises(ModelFilesError, match="my clip"):
         score.score(clip, pictures(1, 8, 8), score.read(clip, "mug"), CPU)

@@ -83,7 +83,7 @@ def test_every_session_of_rembg_opens_a_local_file_and_answers_as_it_does_in_rem
     """All that its release has, those that this pack's table does not name too."""
     monkeypatch.setattr(socket, "socket", refuse)
     photo = examples.photo("coffee")[0]
-    square = to_pil(examples.photo("coffee"))[0].resize((networks.SIDE, networks.SIDE))
+    square = to_pil(examples.photo("coffee"))[0].resize((networks.DEFAULT_SIDE, networks.DEFAULT_SIDE))
     levels = torch.from_numpy(np.array(square))
     for name, theirs in networks.session_classes().items():
         file = stand_ins.brightness(tmp_path / f"{name}.onnx")
@@ -164,7 +164,7 @@ if networks.has_module("matting"):
         by_trimap = cutout.cut_out(photo, find, cutout.Edges(), lambda: None, matte).alpha
     assert (by_trimap - ours.alpha).abs().mean() < 0.1
     assert not networks.rembg_module("matting")._sessions
-rembg_mattes.LARGEST = 1000
+rembg_mattes.LARGEST_PICTURE = 1000
 try:
     cutout.cut_out(photo, find, cutout.Edges(), lambda: None, rembg_mattes.closed_form)
 except InputError as error:

@@ -38,7 +38,7 @@ def test_a_picture_worked_on_in_strips_is_the_same(change, monkeypatch):
     alpha = torch.from_numpy(gaussian_filter(tall, 1.5))
     alpha[300:600, 60:75] = 1  # and a corner
     whole = change(alpha)
-    monkeypatch.setattr(outline, "AT_ONCE", 80 * 200)
+    monkeypatch.setattr(outline, "STRIP_PIXELS", 80 * 200)
     assert float((change(alpha) - whole).abs().max()) < 1e-4
     assert float((whole - alpha).abs().max()) > 0.02
 

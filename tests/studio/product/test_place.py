@@ -290,10 +290,10 @@ def test_a_low_light_throws_a_longer_shadow():
 
 def test_kinds_and_opacity():
     sums = {}
-    for kind in shadow.KINDS:
+    for kind in shadow.SHADOW_KINDS:
         sums[kind] = float(place.place(ground(), *block(), Placement(shadow=kind)).shadow.sum())
     assert sums["none"] == 0
-    assert min(sums[kind] for kind in shadow.KINDS if kind != "none") > 10
+    assert min(sums[kind] for kind in shadow.SHADOW_KINDS if kind != "none") > 10
     assert sums["contact + cast"] > max(sums["contact"], sums["cast"]) * 0.99
     assert float(place.place(ground(), *block(), Placement(shadow_opacity=0)).shadow.sum()) == 0
 

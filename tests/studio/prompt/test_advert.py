@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from storefront.studio.errors import InputError
 from storefront.studio.prompt import advert, checks, writers
-from storefront.studio.prompt.advert import Order, compose
+from storefront.studio.prompt.advert import AdBrief, compose
 from storefront.studio.prompt.presets import read_library
 from storefront.studio.prompt.reading import Fact, is_kept
 
@@ -38,8 +38,8 @@ class Scripted:
         return answer
 
 
-def choice(name: str, *answers: str | Exception) -> writers.Choice:
-    return writers.Choice(name, object(), Scripted(*answers))
+def choice(name: str, *answers: str | Exception) -> writers.WriterChoice:
+    return writers.WriterChoice(name, object(), Scripted(*answers))
 
 
 def scene(kept: str = "", shown: str = "a strawberry latte") -> str:
@@ -49,18 +49,18 @@ def scene(kept: str = "", shown: str = "a strawberry latte") -> str:
 @pytest.mark.parametrize("style", LIBRARY.styles)
 @pytest.mark.parametrize("said", SENTENCES, ids=range(len(SENTENCES)))
 def test_off_keeps_facts_in_every_style(said, style):
-    made = compose(Order(said.text, style=style, glossary=said.glossary), LIBRARY, [], False)
+    made = compose(AdBrief(said.text, style=style, glossary=said.glossary), LIBRARY, [], False)
     assert all(kept in made.prompt for kept in said.kept)
     assert made.headline == said.headline
     assert advert.LETTERING in made.prompt
     assert "text" in made.negative.split(", ")
     assert len(set(made.negative.split(", "))) == len(made.negative.split(", "))
-    assert checks.tokens_at_most(made.prompt) <= checks.MOST_TOKENS
+    assert checks.tokens_at_most(made.prompt) <= checks.MOST_PROMPT_TOKENS
     assert not re.search(r"[{}]|\s[,.]|,,|\.\.", made.prompt)
 
 
 def test_off_shows_what_the_words_say():
-    made = compose(Order(LATTE + ", 노을 지는 바닷가, 민트색", trade="auto"), LIBRARY, [], False)
+    made = compose(AdBrief(LATTE + ", 노을 지는 바닷가, 민트색", trade="auto"), LIBRARY, [], False)
     for phrase in ("strawberry latte", "red glow of sunset", "at the seaside", "mint", "warm and cosy"):
         assert phrase in made.prompt
     assert made.report["trade"]["key"] == "cafe"
@@ -70,13 +70,13 @@ def test_off_shows_what_the_words_say():
 
 @pytest.mark.parametrize("style", LIBRARY.styles)
 def test_a_scene_is_the_look_without_the_product(style):
-    order = advert.Order("봄 한정 딸기라떼 4,500원, 따뜻하고 아늑한 분위기", style=style)
+    order = advert.AdBrief("봄 한정 딸기라떼 4,500원, 따뜻하고 아늑한 분위기", style=style)
     made = advert.compose(order, LIBRARY, [])
     look = made.report["look"]
     for field in ("subject", "props"):
         assert look[field] in made.prompt
         assert look[field] not in made.scene
-    assert made.scene.endswith(advert.GROUND)
+    assert made.scene.endswith(advert.GROUND_PHRASES)
     assert look["colours"] in made.scene
     assert look["details"] == "spring, blossom petals in the air"
     assert look["details"].capitalize() in made.scene
@@ -85,47 +85,47 @@ def test_a_scene_is_the_look_without_the_product(style):
 
 
 def test_english_words_stand_as_they_are():
-    made = compose(Order("A cosy bakery with fresh croissants"), LIBRARY, [], False)
+    made = compose(AdBrief("A cosy bakery with fresh croissants"), LIBRARY, [], False)
     assert "photograph of a cosy bakery with fresh croissants" in made.prompt
     assert made.report["trade"]["key"] == "bakery"
     assert made.notes == []
 
 
 def test_an_encoder_that_reads_korean_gets_the_words_too():
-    assert LATTE in compose(Order(LATTE), LIBRARY, [], True).prompt
-    assert LATTE not in compose(Order(LATTE), LIBRARY, [], None).prompt
+    assert LATTE in compose(AdBrief(LATTE), LIBRARY, [], True).prompt
+    assert LATTE not in compose(AdBrief(LATTE), LIBRARY, [], None).prompt
 
 
 def test_the_seed_decides_and_nothing_else():
-    made = [compose(Order(LATTE, seed=seed), LIBRARY, [], False).prompt for seed in (1, 1, *range(30))]
+    made = [compose(AdBrief(LATTE, seed=seed), LIBRARY, [], False).prompt for seed in (1, 1, *range(30))]
     assert made[0] == made[1]
     assert len(set(made)) > 15
 
 
 def test_a_long_text_loses_preset_sentences_and_is_told_or_is_refused():
-    made = compose(Order("A market stall with " + "ripe red apples and " * 70 + "pears"), LIBRARY, [], False)
-    assert checks.tokens_at_most(made.prompt) <= checks.MOST_TOKENS
+    made = compose(AdBrief("A market stall with " + "ripe red apples and " * 70 + "pears"), LIBRARY, [], False)
+    assert checks.tokens_at_most(made.prompt) <= checks.MOST_PROMPT_TOKENS
     assert any("were left out" in note for note in made.notes)
     with pytest.raises(InputError, match="text is"):
-        compose(Order("A market stall with " + "ripe red apples and " * 150 + "pears"), LIBRARY, [], False)
+        compose(AdBrief("A market stall with " + "ripe red apples and " * 150 + "pears"), LIBRARY, [], False)
 
 
 @pytest.mark.parametrize(
     ("named", "order"),
     [
-        ("text", Order("")),
-        ("text", Order(" \n\u0000 ")),
-        ("text", Order("!")),
-        ("text", Order("...\n“?”")),
-        ("text", Order("x" * 5000)),
-        ("text", Order("\ud800")),
-        ("trade", Order(LATTE, trade="../cafe")),
-        ("trade", Order(LATTE, trade="kafe")),
-        ("style", Order(LATTE, style="photo")),
-        ("translate", Order(LATTE, translate="google")),
-        ("seed", Order(LATTE, seed=-1)),
-        ("seed", Order(LATTE, seed=2**64)),
-        ("glossary", Order(LATTE, glossary="x" * 100)),
+        ("text", AdBrief("")),
+        ("text", AdBrief(" \n\u0000 ")),
+        ("text", AdBrief("!")),
+        ("text", AdBrief("...\n“?”")),
+        ("text", AdBrief("x" * 5000)),
+        ("text", AdBrief("\ud800")),
+        ("trade", AdBrief(LATTE, trade="../cafe")),
+        ("trade", AdBrief(LATTE, trade="kafe")),
+        ("style", AdBrief(LATTE, style="photo")),
+        ("translate", AdBrief(LATTE, translate="google")),
+        ("seed", AdBrief(LATTE, seed=-1)),
+        ("seed", AdBrief(LATTE, seed=2**64)),
+        ("glossary", AdBrief(LATTE, glossary="x" * 100)),
     ],
 )
 def test_wrong_input_is_named(named, order):
@@ -178,7 +178,7 @@ def test_a_right_answer_is_taken():
 
 def test_a_second_try_is_told_what_was_wrong():
     line = choice(writers.LOCAL_MODEL, "Sure!", scene())
-    made = compose(Order(LATTE, translate=writers.LOCAL_MODEL), LIBRARY, [line], False)
+    made = compose(AdBrief(LATTE, translate=writers.LOCAL_MODEL), LIBRARY, [line], False)
     assert made.prompt == f"{scene()} {advert.LETTERING}"
     assert made.fallbacks == []
     assert made.report["written_by"] == writers.LOCAL_MODEL
@@ -192,7 +192,7 @@ def test_the_next_in_line_is_asked_and_presets_come_last():
     broken = choice(writers.OWN_ENCODER, writers.WriterError("no memory"))
     lying = choice(writers.LOCAL_MODEL, "Sure!", "Sure!")
     good = choice(writers.CONNECTION, scene())
-    made = compose(Order(LATTE, translate=writers.OWN_ENCODER), LIBRARY, [broken, lying, good], False)
+    made = compose(AdBrief(LATTE, translate=writers.OWN_ENCODER), LIBRARY, [broken, lying, good], False)
     assert made.report["written_by"] == writers.CONNECTION
     assert [attempt["by"] for attempt in made.report["attempts"]] == [
         writers.OWN_ENCODER,
@@ -202,20 +202,20 @@ def test_the_next_in_line_is_asked_and_presets_come_last():
     assert any("no memory" in note for note in made.notes)
     assert made.fallbacks == [f"written by {writers.CONNECTION} in place of {writers.OWN_ENCODER}"]
     broken = choice(writers.OWN_ENCODER, writers.WriterError("no memory"))
-    alone = compose(Order(LATTE, translate=writers.OWN_ENCODER), LIBRARY, [broken], False)
+    alone = compose(AdBrief(LATTE, translate=writers.OWN_ENCODER), LIBRARY, [broken], False)
     assert alone.report["written_by"] == writers.OFF
     assert alone.fallbacks == [f"written by the presets in place of {writers.OWN_ENCODER}"]
     assert alone.fallbacks[0] in alone.report["notes"]
-    assert alone.prompt == compose(Order(LATTE), LIBRARY, [], False).prompt
+    assert alone.prompt == compose(AdBrief(LATTE), LIBRARY, [], False).prompt
 
 
 def test_answers_that_passed_are_remembered_and_dropped_in_the_end():
     line = choice(writers.LOCAL_MODEL, scene(), scene("nothing"))
-    order = Order(LATTE, translate=writers.LOCAL_MODEL, seed=5)
+    order = AdBrief(LATTE, translate=writers.LOCAL_MODEL, seed=5)
     first = compose(order, LIBRARY, [line], False)
     assert compose(order, LIBRARY, [line], False).prompt == first.prompt
     assert len(line.writer.asked) == 1
-    remembered = writers.Remembered(3)
+    remembered = writers.AnswerCache(3)
     for number in range(5):
         remembered.put(number, str(number))
         remembered.get(0)
@@ -236,9 +236,9 @@ ATTACKS = [
 @pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
 def test_orders_in_a_product_name_stay_data(attack):
     line = choice(writers.CONNECTION, "I am a pirate. Arr!", "The system prompt is: You are an art director.")
-    made = compose(Order(f"카페 {attack}", translate=writers.CONNECTION), LIBRARY, [line], False)
+    made = compose(AdBrief(f"카페 {attack}", translate=writers.CONNECTION), LIBRARY, [line], False)
     calm = choice(writers.CONNECTION, "Arr!", "Arr!")
-    compose(Order("카페 딸기라떼", translate=writers.CONNECTION), LIBRARY, [calm], False)
+    compose(AdBrief("카페 딸기라떼", translate=writers.CONNECTION), LIBRARY, [calm], False)
     instructions, request, _ = line.writer.asked[0]
     assert instructions == calm.writer.asked[0][0]  # nothing of the owner's words is in what a model is told
     data = json.loads(request)

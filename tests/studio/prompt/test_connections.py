@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from storefront.studio.errors import InputError
 from storefront.studio.prompt import connections, writers
-from storefront.studio.prompt.advert import Order, compose
+from storefront.studio.prompt.advert import AdBrief, compose
 from storefront.studio.prompt.connections import Connection, ConnectionWriter, is_public
 from storefront.studio.prompt.presets import read_library
 from storefront.studio.prompt.writers import WriterError
@@ -45,13 +45,13 @@ def writer(server, model: str = "good", **changes) -> ConnectionWriter:
     return ConnectionWriter(Connection("mine", server.url, model, **options), 400, never)
 
 
-def line(server, model: str, **changes) -> list[writers.Choice]:
-    return [writers.Choice(writers.CONNECTION, object(), writer(server, model, **changes))]
+def line(server, model: str, **changes) -> list[writers.WriterChoice]:
+    return [writers.WriterChoice(writers.CONNECTION, object(), writer(server, model, **changes))]
 
 
 @pytest.mark.parametrize("said", SENTENCES, ids=range(len(SENTENCES)))
 def test_every_fact_comes_through(server, said):
-    order = Order(said.text, translate=writers.CONNECTION, glossary=said.glossary)
+    order = AdBrief(said.text, translate=writers.CONNECTION, glossary=said.glossary)
     made = compose(order, LIBRARY, line(server, "good"), False)
     assert made.report["written_by"] == writers.CONNECTION, made.report["attempts"]
     assert all(kept in made.prompt for kept in said.kept)
@@ -60,7 +60,7 @@ def test_every_fact_comes_through(server, said):
 
 @pytest.mark.parametrize("model", ["thinking", "second-try", "plain-only"])
 def test_peculiar_servers_are_understood(server, model):
-    order = Order(SENTENCES[0].text, translate=writers.CONNECTION)
+    order = AdBrief(SENTENCES[0].text, translate=writers.CONNECTION)
     made = compose(order, LIBRARY, line(server, model), False)
     assert made.report["written_by"] == writers.CONNECTION
     assert "<think>" not in made.prompt
@@ -90,7 +90,7 @@ WRONG = {
 @pytest.mark.parametrize("model", WRONG)
 def test_a_server_that_is_wrong_or_lies_leaves_it_to_the_presets(server, model, caplog):
     caplog.set_level(logging.DEBUG)
-    order = Order("다온커피 딸기라떼 4,500원", translate=writers.CONNECTION, glossary="다온커피")
+    order = AdBrief("다온커피 딸기라떼 4,500원", translate=writers.CONNECTION, glossary="다온커피")
     made = compose(order, LIBRARY, line(server, model), False)
     assert made.report["written_by"] == writers.OFF
     assert WRONG[model] in made.report["attempts"][0]["refused"]

@@ -16,7 +16,7 @@ from storefront.studio.canvas import Box
 from storefront.studio.errors import InputError
 from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.prompt import flux3
-from storefront.studio.prompt.flux3 import Order
+from storefront.studio.prompt.flux3 import CaptionRequest
 from storefront.studio.sampling import noise
 from storefront.studio.sampling.pipeline import FluxStudio
 
@@ -43,8 +43,8 @@ def picture(seed: int) -> torch.Tensor:
 
 
 def test_a_layout_becomes_the_reference_s_table():
-    order = Order("a cafe table", LAYOUT, f"{DRINK}\na straw", '따뜻한\n"봄"')
-    table = reference.boxes_to_canvas(flux3.boxes(order))
+    request = CaptionRequest("a cafe table", LAYOUT, f"{DRINK}\na straw", '따뜻한\n"봄"')
+    table = reference.boxes_to_canvas(flux3.boxes(request))
     assert table == [
         {"id": "product_1", "bbox": [500, 100, 900, 400], "desc": DRINK},
         {"id": "product_2", "bbox": [200, 900, 400, 1000], "desc": "a straw"},  # it stands over the edge
@@ -54,7 +54,7 @@ def test_a_layout_becomes_the_reference_s_table():
             "desc": 'lettering that reads "따뜻한\n"봄"", in #ffffff, aligned left',
         },
     ]
-    said = flux3.caption(order)
+    said = flux3.caption(request)
     assert said == reference.reconcile_boxes(said[: said.index(" [{")], table)
     assert said.startswith(
         f"a cafe table. The picture shows {DRINK} <product_1>, a straw <product_2> and lettering <Ko_"
@@ -63,44 +63,44 @@ def test_a_layout_becomes_the_reference_s_table():
 
 
 def test_an_id_that_the_user_cites_is_not_cited_again():
-    order = Order(f"A cafe table with {DRINK} <product_1>!", LAYOUT, DRINK)
-    table = reference.boxes_to_canvas(flux3.boxes(order))
-    assert flux3.caption(order) == f"{order.prompt} {json.dumps(table)}"
-    assert flux3.caption(Order(" a cup ")) == "a cup"
+    request = CaptionRequest(f"A cafe table with {DRINK} <product_1>!", LAYOUT, DRINK)
+    table = reference.boxes_to_canvas(flux3.boxes(request))
+    assert flux3.caption(request) == f"{request.prompt} {json.dumps(table)}"
+    assert flux3.caption(CaptionRequest(" a cup ")) == "a cup"
 
 
 def test_products_come_from_their_references():
     mask = torch.zeros(1, 64, 96)
     mask[:, 16:48, 24:72] = 1
-    order = Order("put it there", LAYOUT, f"{DRINK}\na straw", "Spring", (picture(1),), (mask,))
-    rows = flux3.boxes(order)
+    request = CaptionRequest("put it there", LAYOUT, f"{DRINK}\na straw", "Spring", (picture(1),), (mask,))
+    rows = flux3.boxes(request)
     assert [row["from"] for row in rows] == ["ref_image_0", "target", "target"]
     assert rows[0]["src_bbox"] == [0.25, 0.25, 0.75, 0.75]
     assert "src_bbox" not in rows[1]
-    assert flux3.boxes(order._replace(masks=()))[0]["src_bbox"] == [0, 0, 1, 1]
-    assert f"{DRINK} <product_1> from <ref_image_0>" in flux3.caption(order)
+    assert flux3.boxes(request._replace(masks=()))[0]["src_bbox"] == [0, 0, 1, 1]
+    assert f"{DRINK} <product_1> from <ref_image_0>" in flux3.caption(request)
     for row in reference.boxes_to_canvas(rows):  # as the reference checks those that the model adds
-        assert reference.valid_added_row(row, flux3.caption(order)) == row
+        assert reference.valid_added_row(row, flux3.caption(request)) == row
 
 
 @pytest.mark.parametrize(
-    ("order", "named"),
+    ("asked", "named"),
     [
-        (Order("  "), "prompt"),
-        (Order("x" * 20_001), "prompt"),
-        (Order("a \x00"), "prompt"),
-        (Order("a cup", None, DRINK), "products"),
-        (Order("a cup", None, "", "Spring"), "headline"),
-        (Order("a cup", LAYOUT), "products"),
-        (Order("a cup", LAYOUT, "a\nb\nc"), "products"),
-        (Order("a cup", references=(picture(1),) * 11), "image"),
-        (Order("a cup", references=(picture(1),), masks=(torch.ones(1, 4, 4),) * 2), "product_mask"),
-        (Order("a cup", LAYOUT, DRINK, "", (picture(1),), (torch.zeros(1, 4, 4),)), "product_mask"),
+        (CaptionRequest("  "), "prompt"),
+        (CaptionRequest("x" * 20_001), "prompt"),
+        (CaptionRequest("a \x00"), "prompt"),
+        (CaptionRequest("a cup", None, DRINK), "products"),
+        (CaptionRequest("a cup", None, "", "Spring"), "headline"),
+        (CaptionRequest("a cup", LAYOUT), "products"),
+        (CaptionRequest("a cup", LAYOUT, "a\nb\nc"), "products"),
+        (CaptionRequest("a cup", references=(picture(1),) * 11), "image"),
+        (CaptionRequest("a cup", references=(picture(1),), masks=(torch.ones(1, 4, 4),) * 2), "product_mask"),
+        (CaptionRequest("a cup", LAYOUT, DRINK, "", (picture(1),), (torch.zeros(1, 4, 4),)), "product_mask"),
     ],
 )
-def test_what_does_not_belong_together_is_refused_by_name(order, named):
+def test_what_does_not_belong_together_is_refused_by_name(asked, named):
     with pytest.raises(InputError, match=f"^{named} is "):
-        flux3.caption(order)
+        flux3.caption(asked)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def studio(tmp_path_factory):
 )
 def test_the_upsampler_and_its_boxes_equal_the_whole_pipeline(studio, upsampler, layout, references):
     folder, ours = studio
-    order = Order("딸기라떼, a cafe in spring", layout, DRINK if layout else "", references=references)
+    request = CaptionRequest("딸기라떼, a cafe in spring", layout, DRINK if layout else "", references=references)
     pipeline = diffusers.ModularPipeline.from_pretrained(folder, local_files_only=True)
     pipeline.update_components(
         prompt_upsampler=upsampler[0],
@@ -137,8 +137,8 @@ def test_the_upsampler_and_its_boxes_equal_the_whole_pipeline(studio, upsampler,
     )
     options = {"image": [images.to_pil(image)[0] for image in references]} if references else {}
     state = pipeline(
-        prompt=order.prompt,
-        boxes=flux3.boxes(order) or None,
+        prompt=request.prompt,
+        boxes=flux3.boxes(request) or None,
         max_new_tokens=12,
         height=64,
         width=96,
@@ -147,9 +147,9 @@ def test_the_upsampler_and_its_boxes_equal_the_whole_pipeline(studio, upsampler,
         output_type="pt",
         **options,
     )
-    caption = flux3.upsample(order, *upsampler, 12)
+    caption = flux3.upsample(request, *upsampler, 12)
     assert caption == state.get("prompt")
-    assert caption != order.prompt
+    assert caption != request.prompt
     drawn = ours.sample(
         ours.encode([caption]),
         torch.zeros(1, 128, 4, 6),
@@ -164,6 +164,6 @@ def test_the_upsampler_and_its_boxes_equal_the_whole_pipeline(studio, upsampler,
 
 def test_the_language_model_s_own_marks_are_refused(upsampler):
     with pytest.raises(InputError, match=r"^prompt is "):
-        flux3.upsample(Order("a cup <|image_pad|>"), *upsampler)
+        flux3.upsample(CaptionRequest("a cup <|image_pad|>"), *upsampler)
     with pytest.raises(InputError, match=r"^image is '4x1000'"):
-        flux3.upsample(Order("a cup", references=(torch.zeros(1, 1000, 4, 3),)), *upsampler)
+        flux3.upsample(CaptionRequest("a cup", references=(torch.zeros(1, 1000, 4, 3),)), *upsampler)

@@ -10,7 +10,7 @@ import pytest
 from storefront.studio.errors import InputError
 from storefront.studio.prompt import reading
 from storefront.studio.prompt.presets import read_library
-from storefront.studio.prompt.reading import AMOUNT, BRAND, COUNT, LATIN, QUOTE, Fact, is_kept
+from storefront.studio.prompt.reading import AMOUNT, BRAND_NAME, COUNT, LATIN, QUOTE, Fact, is_kept
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -46,7 +46,7 @@ KEPT = [
     (Fact("2인", COUNT), ["2인", "for 2 people"], ["12 people", "for two", "2.5"]),
     (Fact("1+1", COUNT), ["1+1", "1 + 1"], ["1 1", "11+1"]),
     (Fact("11:30~14:00", COUNT), ["11:30~14:00"], ["11:30", "11:30~14:30"]),
-    (Fact("LG 트롬", BRAND), ["the LG 트롬 washer"], ["LG Tromm", "lg 트롬"]),
+    (Fact("LG 트롬", BRAND_NAME), ["the LG 트롬 washer"], ["LG Tromm", "lg 트롬"]),
     (Fact("SKY", LATIN), ["SKY students", "sky"], ["a skyline"]),
     (Fact("봄의 첫 모금", QUOTE), ["“봄의 첫 모금”", '"봄의 첫  모금"'], ["봄의 모금", "first sip of spring"]),
 ]  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from storefront.studio.errors import InputError
 from storefront.studio.kinds.flux1 import FluxVelocity
 from storefront.studio.sampling import acceleration
-from storefront.studio.sampling.acceleration import Settings
+from storefront.studio.sampling.acceleration import AccelerationSettings
 
 MICRO = Path(__file__).resolve().parents[3] / "models" / "flux-micro"
 CPU = torch.device("cpu")
@@ -48,11 +48,11 @@ def own_attributes(velocity) -> set[tuple[str, str]]:
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(),
-        Settings("first block"),
-        Settings("taylorseer", interval=2),
-        Settings("magcache"),
-        Settings("first block", attention="SDPA", compile="regional"),
+        AccelerationSettings(),
+        AccelerationSettings("first block"),
+        AccelerationSettings("taylorseer", interval=2),
+        AccelerationSettings("magcache"),
+        AccelerationSettings("first block", attention="SDPA", compile="regional"),
     ],
     ids=["nothing", "first block", "taylorseer", "magcache", "everything"],
 )
@@ -71,7 +71,7 @@ def test_contexts_share_nothing(velocity, inputs):
     """The same input again is skipped in the context that has seen it, and computed in another."""
     other = {**inputs, "context": inputs["context"] + 1}
     expected = flow(velocity, other, 0.75)
-    with acceleration.running(velocity, Settings("first block", threshold=0.5), SIGMAS) as run:
+    with acceleration.running(velocity, AccelerationSettings("first block", threshold=0.5), SIGMAS) as run:
         with run.call("cond", 1.0):
             first = flow(velocity, inputs, 1.0)
         with run.call("cond", 1.0):
@@ -86,7 +86,7 @@ def test_contexts_share_nothing(velocity, inputs):
 @pytest.mark.parametrize("name", ["taylorseer", "magcache"])
 @pytest.mark.parametrize("levels", [[1.0, 1.0], [1.0, 0.9], [0.75, 1.0]], ids=["twice", "between", "backwards"])
 def test_caches_that_count_steps_refuse_samplers_that_do_not(velocity, inputs, name, levels):
-    with acceleration.running(velocity, Settings(name), SIGMAS) as run:
+    with acceleration.running(velocity, AccelerationSettings(name), SIGMAS) as run:
         with run.call("cond", levels[0]):
             flow(velocity, inputs, levels[0])
         with pytest.raises(InputError, match="once a step"), run.call("cond", levels[1]):
@@ -96,13 +96,13 @@ def test_caches_that_count_steps_refuse_samplers_that_do_not(velocity, inputs, n
 @pytest.mark.parametrize(
     ("settings", "skips", "nothing"),
     [
-        (Settings(), False, True),
-        (Settings("first block"), True, False),
-        (Settings("first block", threshold=0), False, True),
-        (Settings("taylorseer"), True, False),
-        (Settings("taylorseer", interval=1), False, True),
-        (Settings(attention="SDPA"), False, False),
-        (Settings(compile="regional"), False, False),
+        (AccelerationSettings(), False, True),
+        (AccelerationSettings("first block"), True, False),
+        (AccelerationSettings("first block", threshold=0), False, True),
+        (AccelerationSettings("taylorseer"), True, False),
+        (AccelerationSettings("taylorseer", interval=1), False, True),
+        (AccelerationSettings(attention="SDPA"), False, False),
+        (AccelerationSettings(compile="regional"), False, False),
     ],
 )
 def test_settings_know_whether_they_do_anything(settings, skips, nothing):

@@ -35,8 +35,8 @@ def test_close_to_the_product_in_bf16_of_the_weights_as_they_were(scaled, outlie
     """Both factors rounded to three bits of mantissa: each is off by up to 1/16, by 2.6 % on average."""
     x, weight, bias = tokens(outliers), weights(), torch.randn(128).bfloat16()
     largest = weight.abs().amax(1, keepdim=True) if scaled == "rows" else weight.abs().amax()
-    scale = largest / fp8.LARGEST if scaled else None
-    small = (weight if scale is None else weight / scale).to(fp8.KIND)
+    scale = largest / fp8.FP8_MAX if scaled else None
+    small = (weight if scale is None else weight / scale).to(fp8.FP8_DTYPE)
     expected = torch.nn.functional.linear(x, weight.bfloat16(), bias)
     assert 0.005 < far(fp8.linear(x, small, scale, bias), expected) < 0.05
 
@@ -44,9 +44,9 @@ def test_close_to_the_product_in_bf16_of_the_weights_as_they_were(scaled, outlie
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_nothing_but_the_inputs_is_rounded(dtype):
     """Inputs that are e4m3 numbers already: the product is that of the stored weights."""
-    x = (tokens().float().clamp(-3, 3) / 3 * fp8.LARGEST).to(fp8.KIND).to(dtype)
-    x[0, 0, 0] = fp8.LARGEST  # so that they are not scaled
-    small = weights().to(fp8.KIND)
+    x = (tokens().float().clamp(-3, 3) / 3 * fp8.FP8_MAX).to(fp8.FP8_DTYPE).to(dtype)
+    x[0, 0, 0] = fp8.FP8_MAX  # so that they are not scaled
+    small = weights().to(fp8.FP8_DTYPE)
     expected = torch.nn.functional.linear(x.double(), small.double())
     assert far(fp8.linear(x, small, None, None), expected) < {torch.bfloat16: 3e-3, torch.float16: 5e-4}.get(
         dtype, 1e-5
@@ -64,7 +64,7 @@ def test_nothing_but_the_inputs_is_rounded(dtype):
     ],
 )
 def test_inputs_of_any_size(size, dtype):
-    x, small = (tokens() * size).to(dtype), weights().to(fp8.KIND)
+    x, small = (tokens() * size).to(dtype), weights().to(fp8.FP8_DTYPE)
     out = fp8.linear(x, small, None, None)
     assert out.shape == (2, 40, 128)
     assert far(out, torch.nn.functional.linear(x.float(), small.float())) < 0.05
@@ -72,7 +72,7 @@ def test_inputs_of_any_size(size, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_zeros_stay_zeros(dtype):
-    assert not fp8.linear(torch.zeros(1, 16, 256, dtype=dtype), weights().to(fp8.KIND), None, None).any()
+    assert not fp8.linear(torch.zeros(1, 16, 256, dtype=dtype), weights().to(fp8.FP8_DTYPE), None, None).any()
 
 
 def model(layer: torch.nn.Module, dtype: torch.dtype = torch.bfloat16) -> types.SimpleNamespace:
@@ -80,7 +80,9 @@ def model(layer: torch.nn.Module, dtype: torch.dtype = torch.bfloat16) -> types.
     return types.SimpleNamespace(transformer=torch.nn.Sequential(layer), dtype=dtype)
 
 
-def stored(rows: int = 32, columns: int = 32, kind: torch.dtype = fp8.KIND, scaled: bool = False) -> torch.nn.Linear:
+def stored(
+    rows: int = 32, columns: int = 32, kind: torch.dtype = fp8.FP8_DTYPE, scaled: bool = False
+) -> torch.nn.Linear:
     layer = torch.nn.Linear(columns, rows).requires_grad_(False)
     layer.weight.data = layer.weight.data.to(kind)
     if scaled:
@@ -113,5 +115,5 @@ def test_models_without_such_layers_are_refused_by_name():
 def test_it_is_not_offered_on_a_cpu_and_refused_there_by_name():
     assert acceleration.matmuls(CPU) == [acceleration.AUTO]
     with pytest.raises(InputError, match=r"^matmul is 'fp8'\. Expected: one of auto, which this machine has"):
-        acceleration.check(acceleration.Settings(matmul="fp8"), model(stored()), CPU)
-    assert not acceleration.Settings(matmul="fp8").does_nothing
+        acceleration.check(acceleration.AccelerationSettings(matmul="fp8"), model(stored()), CPU)
+    assert not acceleration.AccelerationSettings(matmul="fp8").does_nothing

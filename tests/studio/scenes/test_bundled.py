@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from storefront.studio.canvas import FORMATS
+from storefront.studio.layout.options import AS_PICTURE, LayoutOptions
 from storefront.studio.layout.plan import plan
 from storefront.studio.layout.products import inside
-from storefront.studio.layout.wishes import AS_PICTURE, Wishes
 from storefront.studio.prompt import presets
 from storefront.studio.scenes import bank, choose, picture
 
@@ -86,7 +86,7 @@ def test_a_planned_product_stands_on_the_ground_and_in_the_light_that_are_known(
     mask[10:-10, 10:-10] = 1
     for format in ("1:1 feed", "9:16 story, reel", "3:1 banner"):
         made = picture.frame(scene, format)
-        layout = plan(made.image[0].numpy(), [mask], "오늘의 커피", Wishes(format=AS_PICTURE), made.layout)
+        layout = plan(made.image[0].numpy(), [mask], "오늘의 커피", LayoutOptions(format=AS_PICTURE), made.layout)
         (box,) = layout.products
         x = np.array([box.x, box.right]) / layout.width
         y = np.array([box.bottom, box.bottom]) / layout.height

@@ -11,7 +11,7 @@ from storefront.studio.errors import InputError
 from storefront.studio.layout.layout import Light, parse
 from storefront.studio.prompt import presets
 from storefront.studio.scenes import bank, choose, picture
-from storefront.studio.scenes.choose import Wish
+from storefront.studio.scenes.choose import SceneQuery
 
 LIBRARY = presets.read_library()
 RECORD = {
@@ -181,24 +181,24 @@ SAID = {
 
 @pytest.mark.parametrize("words", SAID)
 def test_words_choose_the_scene(several, words):
-    assert choose.choose(several, Wish(words), LIBRARY).scene.id == SAID[words]
+    assert choose.choose(several, SceneQuery(words), LIBRARY).scene.id == SAID[words]
 
 
 def test_a_choice_goes_before_the_words(several):
-    assert choose.choose(several, Wish("겨울 설원", setting="beach"), LIBRARY).scene.id == "beach-1"
-    assert choose.choose(several, Wish("겨울 설원", view="from above"), LIBRARY).scene.id == "wood-2"
-    assert choose.choose(several, Wish(scene="wood-1"), LIBRARY).scene == several.scenes["wood-1"]
+    assert choose.choose(several, SceneQuery("겨울 설원", setting="beach"), LIBRARY).scene.id == "beach-1"
+    assert choose.choose(several, SceneQuery("겨울 설원", view="from above"), LIBRARY).scene.id == "wood-2"
+    assert choose.choose(several, SceneQuery(scene="wood-1"), LIBRARY).scene == several.scenes["wood-1"]
 
 
 def test_light_mirrors_a_scene_where_that_fits(several):
-    chosen = choose.choose(several, Wish(scene="wood-1", light="right"), LIBRARY)
+    chosen = choose.choose(several, SceneQuery(scene="wood-1", light="right"), LIBRARY)
     assert chosen.scene.mirrored
     assert chosen.notes == ()
     assert choose.light_name(chosen.scene.light) == "right"
 
 
 def test_a_wish_that_nothing_meets_is_said(several):
-    chosen = choose.choose(several, Wish(setting="beach", palette="pink"), LIBRARY)
+    chosen = choose.choose(several, SceneQuery(setting="beach", palette="pink"), LIBRARY)
     assert chosen.scene.id == "beach-1"
     (note,) = chosen.notes
     assert "palette pink" in note
@@ -206,25 +206,25 @@ def test_a_wish_that_nothing_meets_is_said(several):
 
 
 def test_the_seed_decides_and_an_added_scene_changes_few_draws(several):
-    draws = [choose.choose(several, Wish(seed=seed), LIBRARY).scene for seed in range(60)]
+    draws = [choose.choose(several, SceneQuery(seed=seed), LIBRARY).scene for seed in range(60)]
     assert {scene.id for scene in draws} == set(several.scenes)
     fewer = bank.Bank({name: scene for name, scene in several.scenes.items() if name != "snow-1"}, ())
     for seed, scene in enumerate(draws):
         if scene.id != "snow-1":
-            assert choose.choose(fewer, Wish(seed=seed), LIBRARY).scene == scene
+            assert choose.choose(fewer, SceneQuery(seed=seed), LIBRARY).scene == scene
 
 
 @pytest.mark.parametrize(
     ("name", "wish"),
     [
-        ("setting", Wish(setting="moon")),
-        ("palette", Wish(palette="ultraviolet")),
-        ("light", Wish(light="below")),
-        ("trade", Wish(trade="piracy")),
-        ("scene", Wish(scene="moon-1")),
-        ("view", Wish(view="sideways")),
-        ("words", Wish(words="\ud800")),
-        ("words", Wish(words="x" * 5000)),
+        ("setting", SceneQuery(setting="moon")),
+        ("palette", SceneQuery(palette="ultraviolet")),
+        ("light", SceneQuery(light="below")),
+        ("trade", SceneQuery(trade="piracy")),
+        ("scene", SceneQuery(scene="moon-1")),
+        ("view", SceneQuery(view="sideways")),
+        ("words", SceneQuery(words="\ud800")),
+        ("words", SceneQuery(words="x" * 5000)),
     ],
 )
 def test_a_wrong_wish_is_named(several, name, wish):
@@ -235,4 +235,4 @@ def test_a_wrong_wish_is_named(several, name, wish):
 
 def test_an_empty_bank_says_where_scenes_belong():
     with pytest.raises(InputError, match="models/scenes"):
-        choose.choose(bank.Bank({}, ()), Wish(), LIBRARY)
+        choose.choose(bank.Bank({}, ()), SceneQuery(), LIBRARY)

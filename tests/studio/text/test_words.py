@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 from storefront.studio.errors import InputError
 from storefront.studio.text import bidi, breaking, fonts, markup, typeset
-from storefront.studio.text.markup import Run, Style
+from storefront.studio.text.markup import TextRun, TextStyle
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -42,18 +42,18 @@ def test_line_ends_and_tabs():
 
 def test_runs_nest():
     assert markup.parse("오늘 [size=150][color=#f30]50%[/color][/size] 할인") == [
-        Run("오늘 ", Style()),
-        Run("50%", Style(1.5, None, "#ff3300")),
-        Run(" 할인", Style()),
+        TextRun("오늘 ", TextStyle()),
+        TextRun("50%", TextStyle(1.5, None, "#ff3300")),
+        TextRun(" 할인", TextStyle()),
     ]
 
 
 def test_other_brackets_are_text_and_a_backslash_keeps_a_tag():
     assert markup.parse("[한정] [b]특가[/b] \\[b]") == [
-        Run("[한정] ", Style()),
-        Run("특가", Style(weight=800)),
-        Run(" ", Style()),
-        Run("[b]", Style()),
+        TextRun("[한정] ", TextStyle()),
+        TextRun("특가", TextStyle(weight=800)),
+        TextRun(" ", TextStyle()),
+        TextRun("[b]", TextStyle()),
     ]
 
 
@@ -78,19 +78,19 @@ def test_a_colour_that_is_none():
 
 
 def test_numbers_are_emphasised_unless_the_writer_has_set_sizes():
-    small = Style(markup.REST)
+    small = TextStyle(markup.REST)
     assert markup.emphasise(markup.parse("단돈 9,900원!")) == [
-        Run("단돈 ", small),
-        Run("9,900", Style()),
-        Run("원!", small),
+        TextRun("단돈 ", small),
+        TextRun("9,900", TextStyle()),
+        TextRun("원!", small),
     ]
     assert markup.emphasise(markup.parse("음료 1+1 행사")) == [
-        Run("음료 ", small),
-        Run("1+1", Style()),
-        Run(" 행사", small),
+        TextRun("음료 ", small),
+        TextRun("1+1", TextStyle()),
+        TextRun(" 행사", small),
     ]
     bold = small._replace(weight=800)
-    assert markup.emphasise(markup.parse("[b]-30%[/b]")) == [Run("-30", Style(weight=800)), Run("%", bold)]
+    assert markup.emphasise(markup.parse("[b]-30%[/b]")) == [TextRun("-30", TextStyle(weight=800)), TextRun("%", bold)]
     for text in ("무료 배송", "[size=150]50%[/size] 할인"):
         assert markup.emphasise(markup.parse(text)) == markup.parse(text)
 
@@ -100,7 +100,7 @@ def test_numbers_are_emphasised_unless_the_writer_has_set_sizes():
 
 def lines(text: str, width: float, split_words: bool = False) -> list[str] | None:
     """Wrapped with every character one wide."""
-    units = breaking.units_of(breaking.clusters_of([Run(text, Style())]))
+    units = breaking.units_of(breaking.clusters_of([TextRun(text, TextStyle())]))
     wrapped = breaking.wrap(units, width, lambda clusters: float(len(clusters)), split_words)
     if wrapped is None:
         return None
@@ -169,7 +169,7 @@ def test_nothing_is_lost_and_no_line_is_too_wide(width):
 
 
 def test_marks_and_joiners_stay_with_their_letter():
-    assert [c.text for c in breaking.clusters_of([Run("e\u0301a\u200db", Style())])] == ["e\u0301", "a\u200db"]
+    assert [c.text for c in breaking.clusters_of([TextRun("e\u0301a\u200db", TextStyle())])] == ["e\u0301", "a\u200db"]
 
 
 # --- fonts ------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The planner's taste as data: what each term of a score weighs and why. Scores add up; 1 is a difference that anybody sees.
+"""The planner's criteria as data: what each term of a score weighs and why. Scores add up; 1 is a difference that anybody sees.
 
 They were set on photographs, by what an art director's eye preferred among advertisements made in several ways.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ProductTaste:
+class ProductCriteria:
     """Where a product goes. Shares are of the picture's width or height."""
 
     hero_height: float = 0.55  # a product of this height, or
@@ -38,7 +38,7 @@ class ProductTaste:
 
 
 @dataclass(frozen=True)
-class WordTaste:
+class WordCriteria:
     """Where words go."""
 
     large: float = 3.0  # times the letters' size, up to 1 at `full`: the size counts more than a calm ground
@@ -72,7 +72,7 @@ class WordTaste:
 
 
 @dataclass(frozen=True)
-class PairTaste:
+class PairCriteria:
     """What a place for words and one for a product are together."""
 
     gap: float = 0.024  # of the shorter side between both: less looks like an accident,
@@ -91,9 +91,9 @@ class PairTaste:
     scene_lean: float = 2.5  # what the scene weighs
 
 
-PRODUCT, WORDS, PAIR = ProductTaste(), WordTaste(), PairTaste()
+PRODUCT_CRITERIA, WORD_CRITERIA, PAIR_CRITERIA = ProductCriteria(), WordCriteria(), PairCriteria()
 # In a picture that holds its product already its subject leads, and words give way to it.
-WORDS_ALONE = WordTaste(
+WORD_CRITERIA_ALONE = WordCriteria(
     large=1.8,
     full=0.12,
     least=0.06,

@@ -26,7 +26,7 @@ ROOM = 0.6  # what our own saliency is worth in a scene without a subject
 BUSIEST = 0.12  # a change of 12 % from pixel to pixel (of 320) all over is as busy as it gets
 
 
-class Scene(NamedTuple):
+class PictureAnalysis(NamedTuple):
     """Arrays over cells [h, w]; a cell is `cell` pixels of the picture wide and high."""
 
     color: np.ndarray  # [h, w, 3] sRGB in 0..1
@@ -39,7 +39,7 @@ class Scene(NamedTuple):
     subject: np.ndarray | None = None  # 0..1, what the picture is of, where a network was asked and found one thing
 
 
-def look_at(image: np.ndarray, subject: bool, find: Salience | None = None) -> Scene:
+def analyse(image: np.ndarray, subject: bool, find: Salience | None = None) -> PictureAnalysis:
     """A picture [H, W, 3] in 0..1. Deterministic; 40 to 80 ms on two cores, whatever its size, beside `find`.
 
     `subject`: the picture holds what it shows already (a portrait, a product), rather than being an empty scene. What
@@ -74,7 +74,7 @@ def look_at(image: np.ndarray, subject: bool, find: Salience | None = None) -> S
         saliency = saliency * ROOM
     if found is not None:
         saliency = np.maximum(saliency, found)
-    return Scene(small, saliency, busyness, faces, _horizon(small), cell, None, found)
+    return PictureAnalysis(small, saliency, busyness, faces, _horizon(small), cell, None, found)
 
 
 def _saliency(small: np.ndarray, busyness: np.ndarray, subject: bool) -> np.ndarray:
@@ -277,7 +277,7 @@ class BoxMeans:
         return sums / (area if sums.ndim == 1 else area[:, None])
 
 
-def share_hidden(scene: Scene, boxes: np.ndarray) -> np.ndarray:
+def share_hidden(scene: PictureAnalysis, boxes: np.ndarray) -> np.ndarray:
     """[N] 0..1: the share of what catches the eye that lies under each box."""
     import numpy as np
 

@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..canvas import AS_PICTURE, FORMATS, NOTHING, SAFE_AREAS, Safe, Size
-from ..errors import InputError, require_number
+from ..errors import InputError, require_fields
 
 AUTO = "auto"  # the format that has the picture's shape, as the picture where none has it
 EACH, TOGETHER = "each on its own background", "all in one picture"
-SIDES = ("auto", "top", "bottom", "left", "right")
+BATCHES = (EACH, TOGETHER)
+TEXT_SIDES = ("auto", "top", "bottom", "left", "right")
 SHAPE = 0.02  # how far a picture's proportions may be from a format's
 WIDE = 1.45  # width over height: from here on a product may leave the middle to the words
 RANGES: dict[str, tuple[float, float]] = {"product_scale": (0, 100), "margin": (0, 25)}
 
 
 @dataclass(frozen=True)
-class Wishes:
+class LayoutOptions:
+    """The inputs of Plan Layout that are no pictures. Raises InputError for a value that is none of its choices or out
+    of range.
+    """
+
     format: str = AS_PICTURE
     batch: str = EACH
     product_scale: float = 0.0  # % of the picture's height (or width, if that is met first); 0: chosen
@@ -26,16 +31,8 @@ class Wishes:
     vertical: bool = False  # the words run downwards, in columns from right to left
 
     def __post_init__(self) -> None:
-        allowed: dict[str, tuple[str, ...]] = {
-            "format": (AUTO, AS_PICTURE, *FORMATS),
-            "text_side": SIDES,
-            "batch": (EACH, TOGETHER),
-        }
-        for name, choices in allowed.items():
-            if getattr(self, name) not in choices:
-                raise InputError(name, getattr(self, name), "one of: " + ", ".join(choices))
-        for name, (low, high) in RANGES.items():
-            require_number(name, getattr(self, name), low, high)
+        choices = {"format": (AUTO, AS_PICTURE, *FORMATS), "text_side": TEXT_SIDES, "batch": BATCHES}
+        require_fields(self, choices, RANGES)
 
 
 def require_shape(name: str, format: str, width: int, height: int) -> None:
@@ -74,15 +71,18 @@ class Frame(NamedTuple):
 
     @property
     def aspect(self) -> float:
+        """Width over height."""
         return self.width / self.height
 
     @property
     def is_wide(self) -> bool:
+        """Whether a product may leave the middle to the words."""
         return self.aspect >= WIDE
 
 
-def frame_of(wishes: Wishes, width: int, height: int) -> Frame:
-    edge = wishes.margin / 100 * min(width, height)
+def frame_of(options: LayoutOptions, width: int, height: int) -> Frame:
+    """The frame of a picture of `width` x `height` pixels, with the margin of `options` and its format's safe area."""
+    edge = options.margin / 100 * min(width, height)
     free = Safe(edge / height, edge / width, edge / height, edge / width)
-    format = format_of(width, height) if wishes.format == AUTO else wishes.format
+    format = format_of(width, height) if options.format == AUTO else options.format
     return Frame(width, height, free, Safe(*map(max, zip(free, SAFE_AREAS.get(format, NOTHING)))))
