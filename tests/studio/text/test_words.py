@@ -477,7 +477,7 @@ def test_a_column_hangs_its_commas_turns_its_brackets_and_keeps_pairs_of_figures
     glyphs = typeset.Typesetter("봄 「50%」, 7/12 1,234", bundled, setting).fit(2000, 3000).glyphs
     shown = {glyph.text: glyph for glyph in glyphs}
     assert [glyph.text for glyph in glyphs if not glyph.text.isspace()] == [*"봄「", "50", *"%」,7/", "12", *"1,234"]
-    assert {glyph.text for glyph in glyphs if glyph.turned} == {"「", "」"}
+    assert {glyph.text for glyph in glyphs if glyph.rotated} == {"「", "」"}
     for pair in ("50", "12"):
         assert shown[pair].font.getlength(pair) <= 101
     picture = Image.new("L", (400, 400))
