@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import InputError, require_one_of
-from . import presets
+from . import harmony, presets
 from .checks import MOST_PROMPT_TOKENS, tokens_at_most
 from .presets import Library, Style, Trade, pick
-from .reading import HANGUL, QUOTE, Fact, Understood, clean, facts, find_trade, headline, names_of, understand
+from .reading import HANGUL, QUOTE, Fact, clean, facts, headline, names_of
+from .understanding import Understood, find_trade, understand
 from .writers import CHOICES, OFF, Attempt, WriterChoice, ask
 
 AUTO = "auto"
+_PREDICATE = re.compile(r"(?:요|다|죠|까|용|네)$")  # ends a sentence: it says nothing of place or light
 MOST_SUBJECTS = 2  # more, and the picture shows none of them well
 
 # Said as what is there: an image model that reads "no text" draws text.
@@ -144,28 +146,46 @@ def _read(brief: AdBrief, library: Library) -> _Read:
 
 
 def _choose_look(read: _Read, seed: int) -> _Look:
-    """Trade's phrases by the seed; what the owner's words ask for goes first."""
-    trade, understood = read.trade, read.understood
-    subjects = understood.of("product") or understood.of("elsewhere")
-    if not HANGUL.search(read.text):
-        said_in_english = " ".join(read.text.split()).rstrip(".!")
-        subjects = [re.sub(r"^(A|An|The|Our) ", lambda article: article[0].lower(), said_in_english)]
-    elif not subjects:
-        subjects = [trade.subject]
-    colours = understood.of("colour")
-    details = understood.of("season", "event", "people", "detail")[:5]
+    """What the owner's words ask for; where they ask for nothing, trade's phrases by the seed that go with the words."""
+    trade, said = read.trade, read.understood
+    subjects = _subjects(read)
+    colours = said.of("colour")
+    if any("black and white" in one for one in said.of("mood", "colour")):
+        colours = [harmony.MONOCHROME]
+    details = [f"made for {whom}" for whom in said.of("audience")[:1]]
+    details += said.of("season", "event", "people", "detail")[:5]
+    if HANGUL.search(read.text):
+        signs = harmony.said_by((one.kind, one.english) for one in said.found)
+    else:
+        signs = harmony.signs([read.text])
+    unsure = any(not _PREDICATE.search(word) for word in said.unknown)
+
+    def open_(slot: str) -> str:
+        return harmony.chosen(slot, getattr(trade, slot), seed, signs, unsure)
+
     values = {
         "subject": " and ".join(subjects[:MOST_SUBJECTS]),
-        "theme": (understood.of("place") or [pick(trade.theme, seed, "theme")])[0],
+        "theme": (said.of("place") or [open_("theme")])[0],
         "details": ", ".join(details),
-        "light": (understood.of("light") or [pick(trade.light, seed, "light")])[0],
-        "props": pick(trade.props, seed, "props"),
-        "colours": _listed(colours[:3]) if colours else pick(trade.colours, seed, "colours"),
-        "mood": _listed(understood.of("mood")[:4]),
+        "light": (said.of("light") or [open_("light")])[0],
+        "props": open_("props"),
+        "colours": _listed(colours[:3]) if colours else open_("colours"),
+        "mood": _listed(said.of("mood")[:4]),
         "framing": pick(trade.framing, seed, "framing"),
         "lens": pick(trade.lens, seed, "lens"),
     }
     return _Look(values, tuple(subjects))
+
+
+def _subjects(read: _Read) -> list[str]:
+    """What the picture is of; the material that was named is said of the first where it does not name it itself."""
+    said = read.understood
+    if not HANGUL.search(read.text):
+        in_english = " ".join(read.text.split()).rstrip(".!")
+        return [re.sub(r"^(A|An|The|Our) ", lambda article: article[0].lower(), in_english)]
+    subjects = said.of("product") or said.of("elsewhere") or [read.trade.subject]
+    materials = [material for material in said.of("material") if material not in subjects[0]]
+    return [f"{subjects[0]}, of {materials[0]}", *subjects[1:]] if materials else subjects
 
 
 def _from_presets(read: _Read, look: _Look, reads_korean: bool) -> tuple[str, list[str]]:

@@ -174,7 +174,7 @@ def _bundled() -> Library:
     styles = _folder(BUNDLED / "styles", style, problems)
     if problems:
         raise RuntimeError("; ".join(problems))
-    kinds = dict(_read_yaml(BUNDLED / "words.yaml"))
+    kinds = dict(read_yaml(BUNDLED / "words.yaml"))
     empty = tuple(kinds.pop("empty"))
     # The trade for everything else comes last: it wins no tie.
     trades[FALLBACK_TRADE] = trades.pop(FALLBACK_TRADE)
@@ -222,10 +222,10 @@ def _edited(file: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=4 * MOST_FILES)
 def _read_preset(read: Callable[[str, Any], _Preset], file: Path, changed: int, size: int) -> _Preset:
     """What a file holds; read once until `changed` or `size` is another: every list of nodes asks for all of them."""
-    return read(file.stem, _read_yaml(file))
+    return read(file.stem, read_yaml(file))
 
 
-def _read_yaml(file: Path, name: str = "file") -> Any:
+def read_yaml(file: Path, name: str = "file") -> Any:
     """Plain values only. Raises PresetError for what is no YAML, for YAML that repeats itself (aliases, keys) or is nested
     deep, and for tags."""
     import yaml
@@ -302,7 +302,7 @@ def read_loras(file: Path) -> dict[str, tuple[Lora, ...]]:
     """
     if not file.is_file():
         return {}
-    content = _read_yaml(file, file.name)
+    content = read_yaml(file, file.name)
     if content is None:
         return {}
     if not isinstance(content, dict) or len(content) > MOST_FILES:

@@ -1,19 +1,17 @@
-"""What a shop owner's words hold: facts to keep as they are, things a picture can show, and the headline."""
+"""What a shop owner's words hold: facts to keep as they are, and the headline."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..errors import InputError, require_unicode
-from .presets import FALLBACK_TRADE, Library, Trade
 
 LONGEST_REQUEST = 4000  # characters
 LONGEST_GLOSSARY = 200  # names
 HANGUL = re.compile(r"[\uac00-\ud7a3]")
-_HANGUL_WORD = re.compile(r"[\uac00-\ud7a3]+")
 
 # All the digits that stand together or none: with a part of them, a long row would be tried in every division.
 _NUMBER = r"(?<!\d)\d+(?:,\d{3})*(?!\d)(?:\.\d+(?!\d))?"
@@ -40,27 +38,6 @@ class Fact(NamedTuple):
 
     text: str  # as the owner wrote it
     kind: str
-
-
-class Found(NamedTuple):
-    """A known word of the text and what it means. start, end: characters of the text."""
-
-    korean: str
-    english: str
-    start: int
-    end: int
-    kind: str
-
-
-class Understood(NamedTuple):
-    """What of a text is known, and what is not."""
-
-    found: tuple[Found, ...]  # in the order of the text
-    unknown: tuple[str, ...]  # Korean words of which nothing is shown
-
-    def of(self, *kinds: str) -> list[str]:
-        """The English of these kinds, each once, in the order of the text."""
-        return list(dict.fromkeys(found.english for found in self.found if found.kind in kinds))
 
 
 def clean(name: str, text: str, longest: int = LONGEST_REQUEST) -> str:
@@ -152,109 +129,6 @@ def _price_forms(price: str) -> list[str]:
         digits = f"{value:.0f}"
         return [*forms, rf"(?<![\d.]){digits}(?:원|won|krw)", rf"(?:₩|krw){digits}(?!\d)"]
     return forms
-
-
-# --- what a picture can show ------------------------------------------------------------------------------------------
-
-_PARTICLES = (
-    "이나|에서의|에서|에게|으로의|으로|까지|부터|처럼|보다|마다|에는|에도|에만|이랑|이라는|라는|입니다|이에요|예요|이야|이고|인데|"
-    "은|는|이|가|을|를|의|에|도|만|과|와|로|랑|엔|용|들"
-)
-_PARTICLE_THEN_END = re.compile(rf"(?:{_PARTICLES})?(?![\uac00-\ud7a3])")
-_PARTICLE_AT_END = re.compile(rf"(?<=[\uac00-\ud7a3]{{2}})(?:{_PARTICLES})$")
-
-
-def _is_hangul(text: str, index: int) -> bool:
-    return 0 <= index < len(text) and "\uac00" <= text[index] <= "\ud7a3"
-
-
-def _scan(text: str, stems: Mapping[str, tuple[str, str]]) -> list[Found]:
-    """The stems in `text`, from the left, the longest at each place. `stems`: Korean -> (kind, English).
-
-    Of one syllable only where it is a word (a particle may follow), of two where a word begins: 봄 is not in 해봄, nor
-    배 in 배달. Latin ones as whole words.
-    """
-    lengths = sorted({len(stem) for stem in stems}, reverse=True)
-    lowered = text.lower()
-    found: list[Found] = []
-    at, last_end = 0, 0
-    while at < len(text):
-        free = at == last_end or not _is_hangul(text, at - 1)
-        for length in lengths:
-            stem = lowered[at : at + length]
-            if len(stem) < length or stem not in stems:
-                continue
-            end = at + length
-            if HANGUL.match(stem):
-                fits = length > 2 or (free and (length == 2 or _PARTICLE_THEN_END.match(text, end) is not None))
-            else:
-                before, after = lowered[at - 1 : at], lowered[end : end + 1]
-                fits = not (before.isascii() and before.isalnum()) and not (after.isascii() and after.isalnum())
-            if fits:
-                kind, english = stems[stem]
-                found.append(Found(text[at:end], english, at, end, kind))
-                at = last_end = end
-                break
-        else:
-            at += 1
-    return found
-
-
-def find_trade(text: str, library: Library) -> tuple[Trade, tuple[str, ...]]:
-    """The trade that the words speak of, and the words that said so; the one for any shop where none does.
-
-    A trade's own names weigh three times what its products do, each by its length.
-    """
-    best: tuple[int, Trade, tuple[str, ...]] = (0, library.trades[FALLBACK_TRADE], ())
-    for trade in library.trades.values():
-        if trade.key == FALLBACK_TRADE:
-            continue
-        stems = {word.lower(): ("product", word) for word in trade.products}
-        stems |= {word.lower(): ("keyword", word) for word in trade.keywords}
-        found = _scan(text, stems)
-        words = {one.korean.lower(): one for one in found}  # each once
-        score = sum(len(word) * (3 if one.kind == "keyword" else 1) for word, one in words.items())
-        if score > best[0]:
-            best = (score, trade, tuple(dict.fromkeys(one.korean for one in found)))
-    return best[1], best[2]
-
-
-def understand(text: str, trade: Trade, library: Library, glossary: Iterable[str]) -> Understood:
-    """Which Korean words are known and what they mean in a picture. A brand name means nothing else.
-
-    Kinds: "product" of this trade, "elsewhere" for other trades' products, and those of the library's words.
-    """
-    masked = text
-    for name in glossary:
-        masked = masked.replace(name, "\0" * len(name))
-    stems = _common_stems(library)
-    stems |= {stem.lower(): ("trade", "") for stem in trade.keywords}
-    stems |= {stem.lower(): ("product", english) for stem, english in trade.products.items()}
-    found = _scan(masked, stems)
-    unknown = []
-    quoted = [match.span() for match in QUOTED.finditer(text)]
-    counted = [match.span() for match in (*PRICE.finditer(text), *NUMBER_PATTERN.finditer(text))]
-    for match in _HANGUL_WORD.finditer(masked):
-        inside = [one for one in found if match.start() <= one.start < match.end()]
-        kept = any(start < match.end() and match.start() < end for start, end in (*quoted, *counted))
-        word = _PARTICLE_AT_END.sub("", match[0])
-        if not inside and not kept and len(word) > 1:
-            unknown.append(word)
-    return Understood(tuple(one for one in found if one.english), tuple(dict.fromkeys(unknown)))
-
-
-def _common_stems(library: Library) -> dict[str, tuple[str, str]]:
-    """Korean -> (kind, English) of all trades; where one stem means several things, the general meaning goes first."""
-    stems = {
-        stem: ("elsewhere", english)
-        for trade in library.trades.values()
-        for stem, english in trade.products.items()
-        if len(stem) > 1
-    }
-    stems |= {stem: ("", "") for stem in library.words.empty}
-    for kind, meanings in library.words.kinds.items():
-        stems |= {stem: (kind, english) for stem, english in meanings.items()}
-    return stems
 
 
 # --- the headline -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..layout.layout import Light
 from ..prompt.presets import Library
-from ..prompt.reading import clean, find_trade
+from ..prompt.reading import clean
+from ..prompt.understanding import find_trade
 from .bank import Bank, Scene, mirrored
 
 AUTO = "auto"

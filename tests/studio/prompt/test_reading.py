@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from storefront.studio.errors import InputError
-from storefront.studio.prompt import reading
+from storefront.studio.prompt import reading, understanding
 from storefront.studio.prompt.presets import read_library
 from storefront.studio.prompt.reading import AMOUNT, BRAND_NAME, COUNT, LATIN, QUOTE, Fact, is_kept
 
@@ -20,8 +20,8 @@ LIBRARY = read_library()
 
 
 def understood(text: str, key: str = "") -> dict[str, str]:
-    trade = LIBRARY.trades[key] if key else reading.find_trade(text, LIBRARY)[0]
-    return {found.korean: found.kind for found in reading.understand(text, trade, LIBRARY, ()).found}
+    trade = LIBRARY.trades[key] if key else understanding.find_trade(text, LIBRARY)[0]
+    return {found.korean: found.kind for found in understanding.understand(text, trade, LIBRARY, ()).found}
 
 
 @pytest.mark.parametrize("said", SENTENCES, ids=range(len(SENTENCES)))
@@ -29,9 +29,9 @@ def test_facts_trade_and_headline(said):
     names = reading.names_of(said.glossary)
     kept = reading.facts(said.text, names)
     assert {fact.text for fact in kept} == set(said.kept)
-    trade, words = reading.find_trade(said.text, LIBRARY)
+    trade, words = understanding.find_trade(said.text, LIBRARY)
     assert trade.key == said.trade
-    found = reading.understand(said.text, trade, LIBRARY, names).found
+    found = understanding.understand(said.text, trade, LIBRARY, names).found
     topics = [*words, *(one.korean for one in found if one.kind in ("product", "event", "offer"))]
     headline = reading.headline(said.text, kept, topics)
     assert headline == said.headline
@@ -73,14 +73,14 @@ def test_syllables_are_found_where_they_are_words():
 def test_what_is_not_known_is_said():
     text = "다온커피에서 쿠키슈를 굽는 김민수"
     trade = LIBRARY.trades["cafe"]
-    unknown = reading.understand(text, trade, LIBRARY, ("다온커피",)).unknown
+    unknown = understanding.understand(text, trade, LIBRARY, ("다온커피",)).unknown
     assert "김민수" in unknown
     assert not any("다온" in word for word in unknown)
 
 
 def test_a_brand_name_means_nothing_else():
     trade = LIBRARY.trades["cafe"]
-    found = reading.understand("봄날커피 딸기라떼", trade, LIBRARY, ("봄날커피",)).found
+    found = understanding.understand("봄날커피 딸기라떼", trade, LIBRARY, ("봄날커피",)).found
     assert [one.korean for one in found] == ["딸기라떼"]
 
 

@@ -1,0 +1,34 @@
+"""Slips of the keyboard: a word that one letter (jamo) away is known."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+
+SHORTEST = 3  # syllables; of two, every other word is another one
+
+
+def corrected(word: str, stems: Collection[str]) -> str | None:
+    """The word with its first syllables as a stem of the dictionary has them, where exactly one is one jamo away; else None."""
+    for length in range(min(len(word), 10), SHORTEST - 1, -1):
+        start = word[:length]
+        near = {stem for stem in stems if len(stem) == length and _differ_by_one(start, stem)}
+        if len(near) == 1:
+            return near.pop() + word[length:]
+    return None
+
+
+# Letters that fingers and ears take for one another, as NFD has them: initials, vowels; a final may also be missing.
+_ALIKE = [set(group) for group in ("ᄀᄁᄏ", "ᄃᄄᄐ", "ᄇᄈᄑ", "ᄌᄍᄎ", "ᄉᄊ", "ᅢᅦᅤᅨ", "ᅬᅫᅰ", "ᅩᅭ", "ᅡᅣ", "ᅥᅧ", "ᅮᅲᅳ", "ᅴᅵ", "ᅥᅩ")]
+
+
+def _differ_by_one(one: str, other: str) -> bool:
+    """Whether one syllable differs, and that by a single jamo that is easily mistaken."""
+    apart = [(a, b) for a, b in zip(one, other) if a != b]
+    if len(apart) != 1:
+        return False
+    a, b = (unicodedata.normalize("NFD", letter) for letter in apart[0])
+    if abs(len(a) - len(b)) == 1 and min(len(a), len(b)) > 1:
+        return a.startswith(b) or b.startswith(a)
+    wrong = [{x, y} for x, y in zip(a, b) if x != y]
+    return len(a) == len(b) > 1 and len(wrong) == 1 and any(wrong[0] <= group for group in _ALIKE)
