@@ -9,7 +9,7 @@ import comfy.model_management as mm
 import comfy.utils
 from server import PromptServer
 
-from . import report
+from . import languages, report
 
 log = logging.getLogger(__name__)
 
@@ -22,16 +22,17 @@ def check_cancel() -> None:
 def say(text: str, node_id: str | None) -> None:
     """A line for the log, for the report, and under the node in the editor."""
     report.note(text, node_id)
-    _show(text, node_id)
+    _show([text], node_id)
 
 
-def _show(text: str, node_id: str | None) -> None:
-    log.info("Storefront: %s", text)
+def _show(notes: list[str], node_id: str | None) -> None:
+    log.info("Storefront: %s", "; ".join(notes))
     server = getattr(PromptServer, "instance", None)
     if not node_id or server is None:
         return
     # Only to a client that said what it can read, as the editor does: others need not expect messages that ComfyUI has not.
     if server.sockets_metadata.get(server.client_id, {}).get("feature_flags"):
+        text = "; ".join(map(languages.note, notes))
         server.send_sync("storefront.note", {"node": node_id, "text": text}, server.client_id)  # js/notes.js
 
 
@@ -54,7 +55,7 @@ def _show_all(notes: list[str], node_id: str | None) -> None:
         log.info("Storefront: %s", note)
     if notes:
         more = [f"and {len(notes) - 4} more, in the log"] if len(notes) > 4 else []
-        _show("; ".join([*notes[:4], *more]), node_id)
+        _show([*notes[:4], *more], node_id)
 
 
 class Stages:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..studio.images import require_mask
 from ..studio.scenes import bank
 from ..studio.scenes.choose import AUTO, LIGHT_AZIMUTHS, PALETTES, SETTINGS, Chosen, Named, SceneQuery, choose
+from ..studio.scenes.viewpoint import as_photographed
 from . import preset_library, user_files
+
+if TYPE_CHECKING:
+    import torch
 
 
 def own_folder() -> Path:
@@ -37,8 +43,13 @@ def _options(table: dict[str, Named], present) -> list[str]:
     return [key for key in table if key in present] + sorted(present - set(table))
 
 
-def chosen(query: SceneQuery) -> Chosen:
-    """The scene that suits a wish, and notes for the node's run: wishes not met, folders that could not be used."""
+def chosen(query: SceneQuery, product_mask: torch.Tensor | None = None) -> Chosen:
+    """The scene that suits a query, and notes for the node's run: wishes not met, folders that could not be used.
+
+    product_mask: MASK [P, h, w] of the products to come; the first one's decides an open `view`.
+    """
+    if product_mask is not None:
+        query = as_photographed(query, require_mask("product_mask", product_mask)[0].numpy())
     found = read()
     scene, notes = choose(found, query, preset_library.library())
     return Chosen(scene, (*notes, *found.problems))

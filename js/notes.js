@@ -4,6 +4,7 @@ import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
 
 const NAME = "storefront_note"
+let spoken // the client's id that the server has heard a language for
 
 function nodeOf(id) {
   let graph = app.rootGraph ?? app.graph
@@ -40,6 +41,17 @@ function widgetOf(node) {
 app.registerExtension({
   name: "Storefront.Notes",
   setup() {
+    // The server writes notes and errors in the language of the editor that queued the prompt.
+    const speak = (anew) => {
+      if (!api.clientId || (api.clientId === spoken && !anew)) return
+      spoken = api.clientId
+      const language = app.ui.settings.getSettingValue("Comfy.Locale") ?? "en"
+      const body = JSON.stringify({ client_id: spoken, language })
+      api.fetchApi("/storefront/language", { method: "POST", headers: { "Content-Type": "application/json" }, body })
+    }
+    speak()
+    api.addEventListener("status", () => speak()) // the first one brings the client's id
+    app.ui.settings.addEventListener?.("Comfy.Locale.change", () => speak(true))
     api.addEventListener("storefront.note", ({ detail }) => {
       const node = nodeOf(detail?.node)
       if (!node || typeof detail.text !== "string") return

@@ -57,12 +57,13 @@ for _node in NODES:
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import connections, photos, report, sizes, start_up
+        from ..host import connections, languages, photos, report, sizes, start_up
 
         log_missing_packages()
         photos.put_example()
         report.add_route()
         connections.add_routes()
+        languages.add_route()
         sizes.watch()
         start_up.queue_when_started()
 

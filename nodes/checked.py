@@ -14,12 +14,21 @@ from ..studio.inputs import Wanted, require
 
 
 def check_inputs(node: type[io.ComfyNode]) -> None:
-    """From now on `execute` of the node gets only values that its schema allows; others raise InputError before it."""
+    """From now on `execute` of the node gets only values that its schema allows; others raise InputError before it.
+
+    What an InputError says reaches the editor in its user's language.
+    """
     inner = node.execute.__func__  # type: ignore[attr-defined]  # a classmethod's function
 
     @functools.wraps(inner)
     def execute(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:
-        return inner(cls, **accepted(cls, values))
+        try:
+            return inner(cls, **accepted(cls, values))
+        except InputError as error:
+            from ..host import languages
+
+            error.args = (languages.error(error),)
+            raise
 
     node.execute = classmethod(execute)  # type: ignore[assignment,method-assign]
 

@@ -136,14 +136,14 @@ class StorefrontPlanLayout(io.ComfyNode):
         scene_layout=None,
         **wished,
     ) -> io.NodeOutput:
-        from ..host import connections, progress, rembg_models
+        from ..host import connections, languages, progress, rembg_models
         from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
 
         wish = options.LayoutOptions(format=format, **wished)
         layout = plan_pictures(background, product_mask, headline, wish, scene_layout, rembg_models.find_subject)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
-        progress.say_all([*notes, f"{layout.reason_en} {layout.reason_ko}"], cls.hidden.unique_id)
+        progress.say_all([*notes, languages.either(layout.reason_en, layout.reason_ko)], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())
 
 

@@ -86,7 +86,12 @@ class StorefrontScene(io.ComfyNode):
                     options=[choose.AUTO, *choose.VIEWS],
                     default=choose.AUTO,
                     optional=True,
-                    tooltip="As your photo was taken: level with the product, or from above, as food often is.",
+                    tooltip="As your photo was taken: level with the product, or from above, as food often is. auto: by product_mask, where it is connected.",
+                ),
+                io.Mask.Input(
+                    "product_mask",
+                    optional=True,
+                    tooltip="The product's mask. With view at auto it shows how the photo was taken.",
                 ),
             ],
             outputs=[
@@ -109,11 +114,11 @@ class StorefrontScene(io.ComfyNode):
         return scenes.fingerprint()
 
     @classmethod
-    def execute(cls, words: str = "", format: str = "1:1 feed", **criteria) -> io.NodeOutput:
+    def execute(cls, words: str = "", format: str = "1:1 feed", product_mask=None, **criteria) -> io.NodeOutput:
         from ..host import progress, scenes
         from ..studio.scenes.picture import frame
 
-        scene, notes = scenes.chosen(choose.SceneQuery(words, **criteria))
+        scene, notes = scenes.chosen(choose.SceneQuery(words, **criteria), product_mask)
         made = frame(scene, format)
         progress.say_all([choose.described(scene), *notes], cls.hidden.unique_id)
         return io.NodeOutput(made.image, made.layout, scene.caption)

@@ -26,7 +26,7 @@ class InputError(ValueError):
         if len(wanted) > LONGEST_MESSAGE:  # what a stranger's file calls things
             wanted = f"{wanted[:LONGEST_MESSAGE]}... ({len(wanted)} characters)"
         super().__init__(f"`{name}` is {shown}. {cure}" if cure else f"{name} is {shown}. Expected: {wanted}.")
-        self.name = name
+        self.name, self.shown, self.wanted, self.cure = name, shown, wanted, cure
 
 
 class ModelFilesError(InputError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 SCENE = "a white mug on a wooden table"
 PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif"}
 ONE_EACH = "one for each photo, or one text for all"
+SceneOf = Callable[[Any], BankPicture]  # of a mask [h, w]
 NEARLY_ALL = 1.1  # times side x side: formats of about one megapixel count as the model's own size
 
 
@@ -55,7 +56,7 @@ class _Style(NamedTuple):
 
 def product_composite(
     photo: Picture,
-    scene: Picture | BankPicture | str | None = None,
+    scene: Picture | BankPicture | SceneOf | str | None = None,
     headline: str = "",
     *,
     format: str = "1:1 feed",
@@ -78,7 +79,8 @@ def product_composite(
     """A product photo and a headline become an advertisement, as in the workflow product_composite.
 
     scene: words, which the model draws; or a picture (a file of one as pathlib.Path), scaled and cut to the format; or
-    one of `find_scene`, whose ground and light are known; None is a wooden table that the model draws. seed, steps,
+    one of `find_scene`, whose ground and light are known; or a function that gives one for the product's mask [h, w], 0..1;
+    None is a wooden table that the model draws. seed, steps,
     guidance and model count where it draws. A photo with
     transparent background is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a scene
     that is one. layout: in place of a plan, or its JSON; product_scale, text_side and margin are wishes to the plan. An
@@ -112,7 +114,7 @@ def product_composite(
 
 def catalogue(
     photos: Iterable[Picture],
-    scene: Picture | BankPicture | str | None = None,
+    scene: Picture | BankPicture | SceneOf | str | None = None,
     headlines: str | Iterable[str] = "",
     *,
     same_place: bool = True,
@@ -176,6 +178,13 @@ class _Ground(NamedTuple):
     known: Layout | None = None  # of a scene from the bank: its ground and light
 
 
+class _Awaited(NamedTuple):
+    """A ground that depends on the product."""
+
+    scene_of: SceneOf
+    format: str
+
+
 class _Sketch(NamedTuple):
     """A ground still to be drawn."""
 
@@ -186,12 +195,12 @@ class _Sketch(NamedTuple):
 
 
 def _in_one_place(
-    pairs: list[tuple[Picture, str]], scene: _Ground | _Sketch, style: _Style, progress: Progress | None
+    pairs: list[tuple[Picture, str]], scene: _Ground | _Awaited | _Sketch, style: _Style, progress: Progress | None
 ) -> Iterator[Result]:
     clocks = [StageClock(progress, index) for index in range(len(pairs))]
     # Before a scene is drawn, which takes longest: a photo may be missing, or hold no product.
     cuts = [_cut_out(photo, style, one) for (photo, _), one in zip(pairs, clocks)]
-    ground = _ground(scene, clocks[0])
+    ground = _ground(scene, cuts[0], clocks[0])
     longest = max((words for _, words in pairs), key=len)
     with clocks[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
@@ -202,7 +211,7 @@ def _in_one_place(
 
 def _one_by_one(
     pairs: Iterable[tuple[Picture, str]],
-    scene: _Ground | _Sketch,
+    scene: _Ground | _Awaited | _Sketch,
     layout: Layout | None,
     style: _Style,
     progress: Progress | None,
@@ -210,7 +219,7 @@ def _one_by_one(
     for index, (photo, words) in enumerate(pairs):
         clock = StageClock(progress, index)
         cut = _cut_out(photo, style, clock)
-        scene = ground = _ground(scene, clock)  # drawn for the first one
+        scene = ground = _ground(scene, cut, clock)  # drawn for the first one
         own = layout
         if own is None:
             with clock.stage("plan"):
@@ -297,16 +306,14 @@ def _typeface(font: str, folders: Sequence[str | Path]) -> Typeface:
 
 
 def _scene(
-    scene: Picture | BankPicture | str | None, format: str, drawing: Drawing, model: ModelChoice
-) -> _Ground | _Sketch:
+    scene: Picture | BankPicture | SceneOf | str | None, format: str, drawing: Drawing, model: ModelChoice
+) -> _Ground | _Awaited | _Sketch:
     """What was given for a scene, with everything looked at that can be without drawing. Raises InputError."""
     words = SCENE if scene is None else scene
     if isinstance(words, BankPicture):
-        if format in FORMATS and (words.layout.width, words.layout.height) != FORMATS[format]:
-            raise InputError(
-                "scene", f"a scene of {words.layout.width}x{words.layout.height}", f"one framed for {format}"
-            )
-        return _Ground(words.image, known=words.layout)
+        return _known(words, format)
+    if callable(words):
+        return _Awaited(words, format)
     if not isinstance(words, str):
         picture = read_opaque("scene", words)
         return _Ground(picture if format not in FORMATS else covering(picture, FORMATS[format]))
@@ -319,10 +326,18 @@ def _scene(
     return _Sketch(words, FORMATS[format], drawing, model)
 
 
-def _ground(scene: _Ground | _Sketch, clock: StageClock) -> _Ground:
-    """The scene, drawn where it is not yet."""
+def _known(scene: BankPicture, format: str) -> _Ground:
+    if format in FORMATS and (scene.layout.width, scene.layout.height) != FORMATS[format]:
+        raise InputError("scene", f"a scene of {scene.layout.width}x{scene.layout.height}", f"one framed for {format}")
+    return _Ground(scene.image, known=scene.layout)
+
+
+def _ground(scene: _Ground | _Awaited | _Sketch, cut: Cutout, clock: StageClock) -> _Ground:
+    """The scene, chosen for the product or drawn where it is not yet."""
     if isinstance(scene, _Ground):
         return scene
+    if isinstance(scene, _Awaited):
+        return _known(scene.scene_of(cut.alpha[0].numpy()), scene.format)
     with clock.stage("load"):
         loaded = as_model(scene.model)
     size = scene.size

@@ -10,8 +10,9 @@ from ..errors import InputError
 from ..layout.options import AS_PICTURE
 from ..prompt import advert, presets
 from ..scenes import bank
-from ..scenes.choose import AUTO, SceneQuery, choose
+from ..scenes.choose import AUTO, Chosen, SceneQuery, choose
 from ..scenes.picture import BankPicture, frame
+from ..scenes.viewpoint import as_photographed
 from .advertise import product_composite
 from .draw import require_several, require_words
 from .result import Result
@@ -36,15 +37,25 @@ def find_scene(
     """A scene of the bank for a product to stand in, as the node Scene chooses it: `image`, `layout`, `caption`.
 
     words: what is advertised or where, Korean or English; they choose what is left at "auto". seed: another of the scenes
-    that suit. scene: one by its name. view: "level", or "from above" for a photo taken so. scene_folders: folders of scenes of your own. Raises InputError.
+    that suit. scene: one by its name. view: "level", or "from above" for a photo taken so. scene_folders: folders of scenes
+    of your own. Raises InputError.
     """
     require_words("words", words)
     require_several("scene_folders", scene_folders)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise InputError("seed", seed, "a whole number")
-    found = bank.read_bank(bank.BUNDLED, *map(Path, scene_folders))
-    chosen = choose(found, SceneQuery(words, trade, setting, palette, light, scene, seed, view), presets.read_library())
-    return frame(chosen.scene, format, (*chosen.notes, *found.problems))
+    return _framed(SceneQuery(words, trade, setting, palette, light, scene, seed, view), format, scene_folders)
+
+
+def _chosen(query: SceneQuery, folders: Sequence[str | Path] = ()) -> Chosen:
+    found = bank.read_bank(bank.BUNDLED, *map(Path, folders))
+    scene, notes = choose(found, query, presets.read_library())
+    return Chosen(scene, (*notes, *found.problems))
+
+
+def _framed(query: SceneQuery, format: str, folders: Sequence[str | Path] = ()) -> BankPicture:
+    scene, notes = _chosen(query, folders)
+    return frame(scene, format, notes)
 
 
 def ad_from_photo(
@@ -61,12 +72,15 @@ def ad_from_photo(
     """A product photo and a sentence become an advertisement, as in the workflow ad_from_photo.
 
     The sentence chooses the scene and gives the headline, where none is given; `scene` is one of `find_scene` in its
-    place. The other inputs are those of `product_composite`. Raises InputError.
+    place. view: "auto" follows the photo, by the outline of the product's foot. The other inputs are those of
+    `product_composite`. Raises InputError.
     """
     require_words("words", words)
     if format == AS_PICTURE:
         raise InputError("format", format, "a format with a size")
     if headline is None:
         headline = advert.compose(advert.AdBrief(words, seed=seed), presets.read_library(), ()).headline
-    ground = find_scene(words, format=format, view=view, seed=seed) if scene is None else scene
+    query = SceneQuery(words, seed=seed, view=view)
+    _chosen(query)  # a wrong one is refused before the photo is cut out
+    ground = scene or (lambda mask: _framed(as_photographed(query, mask), format))
     return product_composite(photo, ground, headline, format=format, **wishes)

@@ -76,6 +76,8 @@ LEVEL, ABOVE = "level", "from above"
 VIEWS = (LEVEL, ABOVE)
 STEEP = 24.0  # degrees down: a camera that looks down more than that looks from above
 MATCH_WEIGHTS = {"view": 16.0, "setting": 8.0, "palette": 4.0, "trade": 3.0, "light": 2.0}
+NEUTRAL_SETTINGS = frozenset({"concrete", "dark studio", "pastel studio"})  # nothing in them is of one trade
+NEUTRAL_BONUS = 1.0  # what a neutral setting counts where no trade is known: no coffee beans beside a motorcycle
 PALETTE_HINT = 1.5  # of a palette that words alone speak of: strawberries are pink, but what sells them is the trade
 
 
@@ -101,7 +103,7 @@ class Chosen(NamedTuple):
 
 
 def choose(bank: Bank, query: SceneQuery, library: Library) -> Chosen:
-    """The scene that meets most of a wish, the seed deciding between equals; each also counts mirrored.
+    """The scene that meets most of a query, the seed deciding between equals; each also counts mirrored.
 
     Adding a scene changes what few seeds give (rendezvous hashing). Raises InputError for an empty bank and for a name
     that is not known.
@@ -115,7 +117,11 @@ def choose(bank: Bank, query: SceneQuery, library: Library) -> Chosen:
         both = both[:1]  # a scene asked for by name comes as it is
     asked = {name: value for name, value in wanted.items() if getattr(query, name) != AUTO}
     weights = MATCH_WEIGHTS if "palette" in asked else MATCH_WEIGHTS | {"palette": PALETTE_HINT}
-    scores = [_score(scene, wanted, weights) for scene in both]
+    unknown = bool(query.words.strip()) and wanted["trade"] is None and wanted["setting"] is None
+    scores = [
+        _score(scene, wanted, weights) + NEUTRAL_BONUS * (unknown and scene.setting in NEUTRAL_SETTINGS)
+        for scene in both
+    ]
     best = max(scores)
     equals = [scene for scene, score in zip(both, scores) if score == best]
     scene = max(equals, key=lambda scene: _draw(query.seed, scene))
@@ -158,14 +164,24 @@ def _wanted(query: SceneQuery, bank: Bank, library: Library) -> dict[str, str | 
 
 
 def spoken_of(text: str, table: dict[str, Named]) -> str | None:
-    """The key whose longest word stands in the text; None where no word of the table does."""
+    """The key of the longest word in the text, its own names among them; of several, that of most words, then of the
+    first. None where no word of the table is in it."""
     lower = text.lower()
-    found = [(len(word), key) for key, named in table.items() for word in named.words if _stands_in(word, lower)]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    found = []
+    for key, named in table.items():
+        words = {word for word in (key, named.ko, *named.words) if _place_of(word, lower) >= 0}
+        if words:
+            longest = max(map(len, words))
+            found.append((longest, len(words), -min(_place_of(word, lower) for word in words), key))
+    return max(found)[3] if found else None
 
 
-def _stands_in(word: str, text: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}\b", text) is not None if word.isascii() else word in text
+def _place_of(word: str, text: str) -> int:
+    """Where a word begins in the text, -1 where it is not: English ones whole, Korean ones with any particle."""
+    if not word.isascii():
+        return text.find(word)
+    found = re.search(rf"\b{re.escape(word)}\b", text)
+    return found.start() if found else -1
 
 
 def _score(scene: Scene, wanted: dict[str, str | None], weights: dict[str, float]) -> float:

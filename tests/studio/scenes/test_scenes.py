@@ -184,6 +184,18 @@ def test_words_choose_the_scene(several, words):
     assert choose.choose(several, SceneQuery(words), LIBRARY).scene.id == SAID[words]
 
 
+@pytest.mark.parametrize("table", [choose.SETTINGS, choose.PALETTES], ids=["settings", "palettes"])
+def test_a_setting_and_a_palette_are_found_by_their_own_names(table):
+    for key, named in table.items():
+        assert choose.spoken_of(f"비누, {named.ko}에서", table) == key
+        assert choose.spoken_of(f"soap, {key}", table) == key
+
+
+def test_words_of_no_known_trade_get_a_scene_that_shows_none(several):
+    draws = {choose.choose(several, SceneQuery("쿠앙쿠앙", seed=seed), LIBRARY).scene.setting for seed in range(20)}
+    assert draws == {"pastel studio"}
+
+
 def test_a_choice_goes_before_the_words(several):
     assert choose.choose(several, SceneQuery("겨울 설원", setting="beach"), LIBRARY).scene.id == "beach-1"
     assert choose.choose(several, SceneQuery("겨울 설원", view="from above"), LIBRARY).scene.id == "wood-2"

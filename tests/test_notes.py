@@ -1,0 +1,53 @@
+"""The sentences of locales/LANGUAGE/notes.json are those that the code says."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TABLES = sorted((ROOT / "locales").glob("*/notes.json"))
+PLACE = re.compile(r"\{\d\}")
+
+
+def texts() -> str:
+    """Every text of the code, one a line; the values in an f-string as {}."""
+    found = []
+    for folder in ("studio", "host", "nodes"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for part in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    found.append(part.value)
+                elif isinstance(part, ast.JoinedStr):
+                    found.append("".join(v.value if isinstance(v, ast.Constant) else "{}" for v in part.values))
+    return "\n".join(found)
+
+
+PLAIN = re.sub(r"[^\w\s'=.()+-]", "", texts())
+ENOUGH = 0.6  # of a sentence's pairs of words: some sentences are put together from two texts
+
+
+def shared(english: str) -> float:
+    """The share of the neighbouring words in a sentence that are neighbours in the code's texts too."""
+    pieces = [re.findall(r"[\w'=.()+-]+", piece) for piece in PLACE.split(english)]
+    pairs = [" ".join(pair) for words in pieces for pair in itertools.pairwise(words)]
+    return sum(pair in PLAIN for pair in pairs) / len(pairs) if pairs else 1.0
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_no_sentence_is_of_yesterday(path):
+    table = json.loads(path.read_text("utf-8"))
+    gone = [english for english in table if shared(english) < ENOUGH]
+    assert not gone
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_what_changes_is_in_both_sentences(path):
+    for english, own in json.loads(path.read_text("utf-8")).items():
+        assert set(PLACE.findall(own)) <= set(PLACE.findall(english)), english
+        assert own.strip()
