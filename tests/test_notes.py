@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from storefront.studio.scenes.choose import PALETTES, SETTINGS
 
 ROOT = Path(__file__).parents[1]
 TABLES = sorted((ROOT / "locales").glob("*/notes.json"))
@@ -51,3 +52,9 @@ def test_what_changes_is_in_both_sentences(path):
     for english, own in json.loads(path.read_text("utf-8")).items():
         assert set(PLACE.findall(own)) <= set(PLACE.findall(english)), english
         assert own.strip()
+
+
+def test_settings_and_palettes_have_one_korean_name():
+    table = json.loads((ROOT / "locales" / "ko" / "notes.json").read_text("utf-8"))
+    for key, named in {**SETTINGS, **PALETTES}.items():
+        assert table[key] == named.ko
