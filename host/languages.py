@@ -18,7 +18,7 @@ from ..studio.errors import InputError
 log = logging.getLogger(__name__)
 
 LOCALES = Path(__file__).parents[1] / "locales"
-FILE = "notes.json"  # English sentence -> the language's; {0}, {1} ... stand for what changes, translated in turn
+NOTES_FILE = "notes.json"  # English sentence -> the language's; {0}, {1} ... stand for what changes, translated in turn
 MOST_EDITORS = 1000
 LONGEST_ID = 100  # characters of a client's id
 LONGEST = 300  # characters of a sentence that is looked up: four places in a stranger's text take their time
@@ -28,7 +28,7 @@ _spoken: OrderedDict[str, str] = OrderedDict()  # client id -> language, the lat
 
 def known() -> frozenset[str]:
     """The languages that have a table, beside English."""
-    return frozenset(path.parent.name for path in LOCALES.glob(f"*/{FILE}"))
+    return frozenset(path.parent.name for path in LOCALES.glob(f"*/{NOTES_FILE}"))
 
 
 def of_user() -> str:
@@ -75,7 +75,7 @@ def _filled(sentence: str, values: dict[str, str]) -> str:
 
 @functools.cache
 def _table(language: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], list[str], str]]]:
-    sentences: dict[str, str] = json.loads((LOCALES / language / FILE).read_text("utf-8"))
+    sentences: dict[str, str] = json.loads((LOCALES / language / NOTES_FILE).read_text("utf-8"))
     exact = {english: own for english, own in sentences.items() if "{" not in english}
     patterns = []
     for english, own in sentences.items():

@@ -49,7 +49,7 @@ def chosen(query: SceneQuery, product_mask: torch.Tensor | None = None) -> Chose
     product_mask: MASK [P, h, w] of the products to come; the first one's decides an open `view`.
     """
     if product_mask is not None:
-        query = as_photographed(query, require_mask("product_mask", product_mask)[0].numpy())
+        query = as_photographed(query, require_mask("product_mask", product_mask)[0])
     found = read()
     scene, notes = choose(found, query, preset_library.library())
     return Chosen(scene, (*notes, *found.problems))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LONGEST_MESSAGE = 4000  # characters of a message
 
@@ -46,17 +51,27 @@ def require_one_of(name: str, value: object, allowed: Iterable[str]) -> None:
     """Raise InputError with the list where `value` is not on it."""
     choices = list(allowed)
     if value not in choices:
-        raise InputError(name, value, "one of: " + ", ".join(choices))
+        raise InputError(name, value, "one of: " + listed(choices))
+
+
+def listed(choices: Iterable[object]) -> str:
+    """Names between commas; each in quotes where one holds a comma itself, as the format '9:16 story, reel' does."""
+    names = list(map(str, choices))
+    return ", ".join(map(repr, names) if any("," in name for name in names) else names)
 
 
 def require_fields(
-    options: object, choices: Mapping[str, Iterable[str]], ranges: Mapping[str, tuple[float, float]]
+    options: DataclassInstance, choices: Mapping[str, Iterable[str]], ranges: Mapping[str, tuple[float, float]]
 ) -> None:
-    """`require_one_of` and `require_number` for attributes of `options`, by their names."""
+    """`require_one_of` and `require_number` for fields of the dataclass `options`, by their names; switches are booleans."""
     for name, allowed in choices.items():
         require_one_of(name, getattr(options, name), allowed)
     for name, (low, high) in ranges.items():
         require_number(name, getattr(options, name), low, high)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(field.default, bool) and not isinstance(value, bool):
+            raise InputError(field.name, value, "True or False")
 
 
 def require_unicode(name: str, text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from .errors import InputError, require_unicode
+from .errors import InputError, listed, require_unicode
 
 LONGEST_INPUT = 1_000_000  # characters; each node has narrower limits of its own
 MOST_BITS = 256  # of a whole number that is shown
@@ -129,9 +129,9 @@ def _choice(wanted: Wanted, value: Any) -> str:
     options = wanted.options
     if isinstance(value, str) and (options is None or value in options):
         return value
-    listed = "a name from its list" if options is None else "one of: " + ", ".join(map(str, options[:MOST_SHOWN]))
+    choices = "a name from its list" if options is None else "one of: " + listed(options[:MOST_SHOWN])
     more = f" and {len(options) - MOST_SHOWN} more" if options and len(options) > MOST_SHOWN else ""
-    raise InputError(wanted.name, described(value), cure=f"Use {listed}{more}.")
+    raise InputError(wanted.name, described(value), cure=f"Use {choices}{more}.")
 
 
 WIDGETS: dict[str, Callable[[Wanted, Any], Any]] = {

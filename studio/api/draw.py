@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import FORMATS, MULTIPLE, Size, size_like
-from ..errors import InputError, require_number
+from ..errors import InputError, listed, require_number
 from ..images import read_opaque, read_picture
 from ..sampling import noise
 from ..sampling.encode import require_prompt
@@ -300,7 +300,7 @@ def _size(format: str | None, width: int | None, height: int | None) -> Size | N
         if width is not None or height is not None:
             raise InputError("format", format, "a format, or width and height, not both")
         if not isinstance(format, str) or format not in FORMATS:
-            raise InputError("format", format, "one of: " + ", ".join(FORMATS))
+            raise InputError("format", format, "one of: " + listed(FORMATS))
         return FORMATS[format]
     if width is None and height is None:
         return None

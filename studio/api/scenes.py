@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..layout.options import AS_PICTURE
+from ..product.cutout import Edges
+from ..product.place import Placement
 from ..prompt import advert, presets
 from ..scenes import bank
 from ..scenes.choose import AUTO, Chosen, SceneQuery, choose
 from ..scenes.picture import BankPicture, frame
 from ..scenes.viewpoint import as_photographed
+from ..text.design import Design
+from ..text.fonts import BUNDLED as BUNDLED_FONT
 from .advertise import product_composite
 from .draw import require_several, require_words
-from .result import Result
+from .load import Cutter
+from .result import Progress, Result
 
 if TYPE_CHECKING:
     from ..images import Picture
@@ -65,22 +70,52 @@ def ad_from_photo(
     *,
     format: str = "1:1 feed",
     scene: BankPicture | None = None,
+    trade: str = AUTO,
+    setting: str = AUTO,
+    palette: str = AUTO,
+    light: str = AUTO,
     view: str = AUTO,
     seed: int = 0,
-    **wishes: Any,
+    scene_folders: Sequence[str | Path] = (),
+    product_scale: float = 0.0,
+    text_side: str = "auto",
+    margin: float = 5.0,
+    edges: Edges = Edges(),  # noqa: B008, frozen
+    placement: Placement = Placement(),  # noqa: B008, frozen
+    design: Design = Design(),  # noqa: B008, frozen
+    font: str = BUNDLED_FONT,
+    font_folders: Sequence[str | Path] = (),
+    cutter: Cutter | str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """A product photo and a sentence become an advertisement, as in the workflow ad_from_photo.
 
-    The sentence chooses the scene and gives the headline, where none is given; `scene` is one of `find_scene` in its
-    place. view: "auto" follows the photo, by the outline of the product's foot. The other inputs are those of
-    `product_composite`. Raises InputError.
+    The sentence chooses the scene, as far as trade, setting, palette, light and seed leave it open (see `find_scene`), and
+    gives the headline, where none is given; `scene` is one of `find_scene` in its place. view: "auto" follows the photo, by
+    the outline of the product's foot. The other inputs are those of `product_composite`. Raises InputError.
     """
     require_words("words", words)
+    if not any(map(str.isalnum, words)):
+        raise InputError("words", words, "what is advertised, in a few words, such as: 카페 신메뉴 딸기라떼")
     if format == AS_PICTURE:
         raise InputError("format", format, "a format with a size")
+    query = SceneQuery(words, trade, setting, palette, light, AUTO, seed, view)
+    _chosen(query, scene_folders)  # a wrong one is refused before the photo is cut out
     if headline is None:
-        headline = advert.compose(advert.AdBrief(words, seed=seed), presets.read_library(), ()).headline
-    query = SceneQuery(words, seed=seed, view=view)
-    _chosen(query)  # a wrong one is refused before the photo is cut out
-    ground = scene or (lambda mask: _framed(as_photographed(query, mask), format))
-    return product_composite(photo, ground, headline, format=format, **wishes)
+        headline = advert.compose(advert.AdBrief(words, trade, seed=seed), presets.read_library(), ()).headline
+    return product_composite(
+        photo,
+        scene or (lambda mask: _framed(as_photographed(query, mask), format, scene_folders)),
+        headline,
+        format=format,
+        product_scale=product_scale,
+        text_side=text_side,
+        margin=margin,
+        edges=edges,
+        placement=placement,
+        design=design,
+        font=font,
+        font_folders=font_folders,
+        cutter=cutter,
+        progress=progress,
+    )

@@ -11,7 +11,7 @@ from .choose import ABOVE, AUTO, LEVEL, STEEP, SceneQuery
 if TYPE_CHECKING:
     import numpy as np
 
-NEAR = 0.35  # of the width: how far above the lowest point an outline still belongs to the foot
+FOOT_REACH = 0.35  # of the width: how far above the lowest point an outline still belongs to the foot
 OUT = (0.5, 0.65, 0.8)  # of the foot's half width: where the outline's rise is measured
 LEAN = 0.25  # of the foot's width: nearer to an end, the lowest point is no middle
 LEAST = 16  # pixels: of a smaller product the outline says nothing
@@ -33,7 +33,7 @@ def camera_down(mask: np.ndarray) -> float | None:
     lowest = solid.shape[0] - 1 - solid[::-1, columns].argmax(0)
     width = len(columns)
     for _ in range(2):  # a bowl on a small foot is wider than what it stands on
-        foot = np.flatnonzero(lowest >= lowest.max() - NEAR * width)
+        foot = np.flatnonzero(lowest >= lowest.max() - FOOT_REACH * width)
         width = int(foot[-1] - foot[0] + 1)
     if width < LEAST:
         return None

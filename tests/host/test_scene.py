@@ -25,11 +25,14 @@ def test_a_photo_and_a_sentence_become_the_ad_that_python_makes(comfyui):
     with SyncClient(comfyui.url) as client:
         (theirs,) = client.run("ad_from_photo").pictures
         (wide,) = client.run("ad_from_photo", text="겨울 선물 세트", format="3:1 banner", view="auto", seed=3).pictures
-    ours = ad_from_photo(PHOTO, SENTENCE, view="from above")
+    ours = ad_from_photo(PHOTO, SENTENCE)
     assert abs(pixels(ours) - pixels(theirs)).max() <= 1
     assert wide.to_pil().size == (1776, 592)
-    scene = find_scene("겨울 선물 세트", format="3:1 banner", seed=3)
+    scene = find_scene("겨울 선물 세트", format="3:1 banner", seed=3, view="from above")
     ours = product_composite(PHOTO, scene, "겨울 선물 세트", format="3:1 banner")
+    assert (
+        scene.layout.known != find_scene("겨울 선물 세트", format="3:1 banner", seed=3).layout.known
+    )  # the cup: from above
     assert abs(pixels(ours) - pixels(wide)).max() <= 1
 
 

@@ -13,8 +13,10 @@ from storefront import (
     Design,
     Edges,
     InputError,
+    ad_from_photo,
     catalogue,
     example_photo,
+    find_scene,
     image_to_image,
     image_to_images,
     load_cutter,
@@ -212,6 +214,22 @@ def test_a_photo_is_cut_out_and_the_scene_drawn(model, cutter):
     assert sum("licence" in note for note in ad.report.notes) == 2
 
 
+@pytest.mark.parametrize("choices", [{"setting": "marble counter"}, {"scene": find_scene(setting="marble counter")}])
+def test_an_ad_from_a_photo_takes_the_scenes_choices(cup, choices):
+    ad = ad_from_photo(cup, "비누 세일", **choices)
+    scene = find_scene(setting="marble counter", view="from above")
+    assert ad.image.shape == (1, 1024, 1024, 3)
+    assert ad.layout is not None
+    assert ad.layout.known is not None
+    if "setting" in choices:  # a disc has no straight foot
+        assert ad.layout.known == scene.layout.known
+
+
+def test_names_with_commas_are_quoted():
+    with pytest.raises(InputError, match="'9:16 story, reel', '"):
+        text_to_image(RED, format="4:5")
+
+
 def test_a_layout_may_be_edited(cup):
     from dataclasses import replace
 
@@ -325,6 +343,11 @@ REFUSED = [
     ("image", lambda m: product_composite(GREY, GREY)),  # grey alone: no product in it
     ("threshold", lambda m: product_composite(example_photo("coffee"), GREY, edges=Edges(threshold=2))),
     ("color", lambda m: Design(color="loud")),
+    ("vertical", lambda m: Design(vertical="yes")),
+    ("words", lambda m: ad_from_photo(TAG, " ")),
+    ("format", lambda m: ad_from_photo(TAG, "비누", **AS_IS)),
+    ("setting", lambda m: ad_from_photo("/no/photo.png", "비누", setting="moon")),
+    ("view", lambda m: ad_from_photo("/no/photo.png", "비누", view="sideways")),
     ("model", lambda m: text_to_image(RED, model="/no/such/model")),
     ("model", lambda m: text_to_image(RED, model=3)),
     ("device", lambda m: load_model(device="cuda:99")),
