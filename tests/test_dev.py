@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,21 +20,19 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_both_ways_to_the_demo_picture_agree_within_one_level(tmp_path):
+def test_both_ways_to_the_demo_pictures_agree_within_one_level(tmp_path, monkeypatch):
     comfyui = host.find_comfyui(fetch=False)
     if not comfyui:
         pytest.skip("NO COMFYUI TO BE HAD: half of the pack is not tested")
-    workflow = json.loads(demo.DEMO_WORKFLOW.read_text("utf-8"))
-    with host.running_comfyui(comfyui, tmp_path / "base") as url:
-        outputs = host.queue_and_wait(url, workflow)
-    saved = next(image for output in outputs.values() for image in output.get("images", ()))
-    through_comfyui = pixels(tmp_path / "base" / "output" / saved["subfolder"] / saved["filename"])
-    tool = ROOT / "tools" / "draw_without_comfyui.py"
-    subprocess.run([sys.executable, str(tool), str(demo.DEMO_WORKFLOW), str(tmp_path / "api.png")], check=True)
-    through_python = pixels(tmp_path / "api.png")
-    assert through_comfyui.shape == through_python.shape == (64, 64, 3)
-    assert through_python.std() > 20  # a picture, not a blank
-    assert abs(through_comfyui - through_python).max() <= 1
+    monkeypatch.setattr(demo, "BASE", tmp_path)
+    monkeypatch.setattr(demo, "PYTHON", sys.executable)
+    workflows = (demo.AD_WORKFLOW, demo.DEMO_WORKFLOW)
+    through_comfyui = [pixels(path) for path in demo.draw_in_comfyui(comfyui, *workflows)]
+    through_python = [pixels(path) for path in demo.draw_in_python(*workflows)]
+    for ours, theirs, side in zip(through_python, through_comfyui, (1024, 64)):
+        assert ours.shape == theirs.shape == (side, side, 3)
+        assert ours.std() > 20  # a picture, not a blank
+        assert abs(ours - theirs).max() <= 1
 
 
 def test_dependencies_are_ranges_and_never_torch():

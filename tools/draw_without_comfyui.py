@@ -1,4 +1,4 @@
-"""Draw what an API workflow of the text-to-image kind says, through the Python API alone.
+"""Draw what an API workflow of the text-to-image kind, or ad_from_photo, says, through the Python API alone.
 
 python tools/draw_without_comfyui.py workflows/api/text_to_image.json picture.png
 """
@@ -35,9 +35,26 @@ def draw(workflow: dict):
         )
 
 
+def advertise(workflow: dict):
+    """IMAGE [1, H, W, 3] of the workflow ad_from_photo with its example photo."""
+    import_pack()
+    from storefront import ad_from_photo, example_photo
+
+    inputs = {node["class_type"]: node["inputs"] for node in workflow.values()}
+    scene = inputs["StorefrontScene"]
+    return ad_from_photo(
+        example_photo(inputs["StorefrontExamplePhoto"]["photo"]),
+        inputs["PrimitiveStringMultiline"]["value"],
+        format=scene["format"],
+        view=scene["view"],
+        seed=scene["seed"],
+    ).image
+
+
 def main() -> None:
     workflow = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    image = draw(workflow)
+    kinds = {node["class_type"] for node in workflow.values()}
+    image = advertise(workflow) if "StorefrontScene" in kinds else draw(workflow)
     from storefront.studio.images import to_pil
 
     to_pil(image)[0].save(sys.argv[2])

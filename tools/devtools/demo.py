@@ -1,4 +1,4 @@
-"""`python dev.py demo`: the first picture. `python dev.py run`: the editor with this pack."""
+"""`python dev.py demo`: the first advertisement. `python dev.py run`: the editor with this pack."""
 
 from __future__ import annotations
 
@@ -11,33 +11,44 @@ from . import PYTHON, ROOT, say
 from .comfyui import find_comfyui, queue_and_wait, running_comfyui
 from .environment import set_up
 
-DEMO_WORKFLOW = ROOT / "workflows" / "api" / "text_to_image.json"
+API = ROOT / "workflows" / "api"
+AD_WORKFLOW = API / "ad_from_photo.json"  # what the pack is for: no model draws in it
+DEMO_WORKFLOW = API / "text_to_image.json"  # that FLUX runs too: by flux-micro, a toy of 64 pixels
 BASE = ROOT / ".demo"
 
 
-def draw_in_comfyui(comfyui: Path) -> Path:
-    workflow = json.loads(DEMO_WORKFLOW.read_text("utf-8"))
+def draw_in_comfyui(comfyui: Path, *workflows: Path) -> list[Path]:
+    """The picture of each workflow, by one server."""
     say(f"Starting ComfyUI in {comfyui} ...")
+    pictures = []
     with running_comfyui(comfyui, BASE) as url:
-        outputs = queue_and_wait(url, workflow)
-    saved = next(image for output in outputs.values() for image in output.get("images", ()))
-    return BASE / "output" / saved["subfolder"] / saved["filename"]
+        for workflow in workflows:
+            outputs = queue_and_wait(url, json.loads(workflow.read_text("utf-8")))
+            saved = next(image for output in outputs.values() for image in output.get("images", ()))
+            pictures.append(BASE / "output" / saved["subfolder"] / saved["filename"])
+    return pictures
 
 
-def draw_in_python() -> Path:
-    say("Drawing the same picture through the Python API instead.")
-    picture = BASE / "output" / "storefront_python_api.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
+def draw_in_python(*workflows: Path) -> list[Path]:
+    """The same pictures where there is no ComfyUI."""
+    say("Drawing the same pictures through the Python API instead.")
+    pictures = []
     tool = ROOT / "tools" / "draw_without_comfyui.py"
-    subprocess.run([str(PYTHON), str(tool), str(DEMO_WORKFLOW), str(picture)], check=True)
-    return picture
+    for workflow in workflows:
+        picture = BASE / "output" / f"{workflow.stem}_by_python.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([str(PYTHON), str(tool), str(workflow), str(picture)], check=True)
+        pictures.append(picture)
+    return pictures
 
 
 def demo() -> int:
     comfyui = find_comfyui()
     set_up(comfyui, test=False)
-    picture = draw_in_comfyui(comfyui) if comfyui else draw_in_python()
-    say(f"The picture: {picture}")
+    workflows = (AD_WORKFLOW, DEMO_WORKFLOW)
+    ad, drawn = draw_in_comfyui(comfyui, *workflows) if comfyui else draw_in_python(*workflows)
+    say(f"FLUX runs: {drawn} (by the bundled toy model of 64 pixels, which is for tests).")
+    say(f"Your first advertisement: {ad}")
     if comfyui:
         say("Open the editor with this pack: python dev.py run")
     return 0
@@ -50,7 +61,9 @@ def run(port: int = 8188) -> int:
         return 1
     set_up(comfyui, test=False)
     with running_comfyui(comfyui, BASE, port=port) as url:
-        say(f"The editor: {url} (Workflow > Browse Templates > storefront). Files: {BASE}. Ctrl+C stops it.")
+        say(
+            f"The editor: {url} (the ComfyUI mark at the top left > Browse Templates > Extensions). Files: {BASE}. Ctrl+C stops it."
+        )
         try:
             while True:
                 time.sleep(3600)

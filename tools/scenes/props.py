@@ -375,7 +375,7 @@ def pencils(rng, at, palette):
     for i in range(6):
         angle = i * 1.05
         way = np.array([0.22 * math.cos(angle), 0.22 * math.sin(angle), 1.0])
-        path = np.linspace(np.array(at) + [0, 0, 0.15], np.array(at) + way * rng.uniform(1.15, 1.5), 5)
+        path = np.linspace(np.add(at, (0, 0, 0.15)), np.array(at) + way * rng.uniform(1.15, 1.5), 5)
         s.sweep(path, 0.055, m.Material(rng.choice(("e0b23a", "c8503c", "3f6f8f", "4f7a4a", "e9e4da")), 0.45), 6)
 
 
