@@ -1,4 +1,4 @@
-"""What a user did wrong, said so that he can put it right."""
+"""Errors for what a user did wrong: which input, its value, and how to correct it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InputError(ValueError):
             shown = f"{shown[:100]}... ({len(shown)} characters)"
         if len(wanted) > LONGEST_MESSAGE:  # what a stranger's file calls things
             wanted = f"{wanted[:LONGEST_MESSAGE]}... ({len(wanted)} characters)"
-        super().__init__(f"`{name}` is {shown}. {cure}" if cure else f"{name} is {shown}. Expected: {wanted}.")
+        super().__init__(f"`{name}` is {shown}. {cure or f'Expected: {wanted}.'}")
         self.name, self.shown, self.wanted, self.cure = name, shown, wanted, cure
 
 

@@ -65,7 +65,7 @@ def test_values_are_written_where_the_table_says():
 
 
 def test_an_unknown_name_lists_the_right_ones():
-    with pytest.raises(InputError, match=r"headlin is .*photo, headline, scene"):
+    with pytest.raises(InputError, match=r"`headlin` is .*photo, headline, scene"):
         fill(load_workflow("product_composite"), {"headlin": "x"}, {})
     with pytest.raises(InputError, match="a parameter of workflow: none by name"):
         fill(load_workflow({"1": {"class_type": "SaveImage", "inputs": {}}}), {"headline": "x"}, {})

@@ -48,7 +48,7 @@ def test_fp8_products(figures):
 
 def test_fp8_products_are_not_offered_on_a_cpu(figures):
     assert figures["fp8_products"]["offered"] == ["auto"]
-    assert figures["fp8_products"]["refused"] == "matmul is 'fp8'. Expected: one of auto, which this machine has."
+    assert figures["fp8_products"]["refused"] == "`matmul` is 'fp8'. Expected: one of auto, which this machine has."
 
 
 def test_channels_last(figures):
@@ -63,8 +63,10 @@ def test_channels_last(figures):
     assert channels["again"]
     assert channels["auto"]
     nowhere, word = channels["refused"]
-    assert nowhere == "vae is missing. Expected: the VAE whose channels are to come last: a MODEL has no convolutions."
-    assert "channels is 'first'" in word
+    assert (
+        nowhere == "`vae` is missing. Expected: the VAE whose channels are to come last: a MODEL has no convolutions."
+    )
+    assert "`channels` is 'first'" in word
 
 
 @pytest.mark.parametrize("cache", CACHES)
@@ -137,7 +139,7 @@ def test_kernels_that_are_not_installed_are_neither_listed_nor_taken(figures):
     kernels = figures["refusals"]["kernels"]
     assert kernels
     for name, message in kernels.items():
-        assert message.startswith("attention is ")
+        assert message.startswith("`attention` is ")
         assert name not in message.split("Expected:")[1]
 
 

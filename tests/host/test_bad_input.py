@@ -60,10 +60,10 @@ REFUSED = [
     ("tiling", text_to_image(Decode={"tiling": "maybe"})),
     ("max_tokens", text_to_image(Encode={"max_tokens": -5})),
     ("max_tokens", text_to_image(Encode={"max_tokens": 100_000})),
-    ("prompt is", text_to_image(Encode={"prompt": "half a pair: \ud83d"})),
-    ("prompt is '1000000 characters'", text_to_image(Encode={"prompt": "cup " * 250_000})),
+    ("`prompt` is", text_to_image(Encode={"prompt": "half a pair: \ud83d"})),
+    ("`prompt` is '1000000 characters'", text_to_image(Encode={"prompt": "cup " * 250_000})),
     (
-        "text is '\\ud83d'",
+        "`text` is '\\ud83d'",
         text_to_image({"10": node("CLIPTextEncode", clip=["1", 1], text="\ud83d")}, Sample={"positive": ["10", 0]}),
     ),
     ("`clip` is missing", text_to_image(NO_CLIP_NO_VAE, Encode={"clip": ["10", 1]})),

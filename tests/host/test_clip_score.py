@@ -168,12 +168,12 @@ def test_a_list_of_prompts_goes_with_a_list_of_images(comfyui, clip_folder, tiny
     assert reported(result)["clip_score"]["pictures"] == pytest.approx(wanted, abs=1e-3)
     asked["2"]["inputs"]["image"] = ["5", 0]
     refused = comfyui.run(asked)
-    assert "prompt is 'a list of 2'" in refused.error
+    assert "`prompt` is 'a list of 2'" in refused.error
     assert "each IMAGE (1)" in refused.error
 
 
 def test_half_a_surrogate_is_refused_by_name(comfyui, clip_folder, tiny):
     tiny.build_clip(clip_folder / "tiny")
     refused = comfyui.run(workflow(prompt="a mug \ud83d"))
-    assert "prompt is " in refused.error
+    assert "`prompt` is " in refused.error
     assert "surrogate" in refused.error

@@ -106,10 +106,10 @@ def test_a_network_is_listed_when_its_file_lies_in_models_rembg(comfyui, no_trac
     ("changes", "named"),
     [
         ({"model": "birefnet-general"}, "birefnet-general.onnx (from rembg's releases on GitHub) in ComfyUI's models/"),
-        ({"model": "../u2netp"}, "model is '../u2netp'"),
-        ({"model": "/etc/passwd"}, "model is '/etc/passwd'"),
-        ({"model": "withoutbg"}, "model is 'withoutbg'"),
-        ({"model": {"u2netp": 1}}, "model is {'u2netp': 1}"),
+        ({"model": "../u2netp"}, "`model` is '../u2netp'"),
+        ({"model": "/etc/passwd"}, "`model` is '/etc/passwd'"),
+        ({"model": "withoutbg"}, "`model` is 'withoutbg'"),
+        ({"model": {"u2netp": 1}}, "`model` is {'u2netp': 1}"),
         ({"matting": "vitmatte-base-composition-1k"}, "vitmatte-base-composition-1k"),
         ({"matting": "../u2netp"}, "../u2netp"),
         ({"threshold": 0.0}, "threshold"),
@@ -131,7 +131,7 @@ def test_a_picture_of_nothing_is_refused_by_name(comfyui):
     result = comfyui.run(workflow)
     assert not result.ok
     assert (
-        "image is '300 x 200 pixels in which the network sees nothing that stands out'. Expected: a picture"
+        "`image` is '300 x 200 pixels in which the network sees nothing that stands out'. Expected: a picture"
         in result.error
     )
 

@@ -97,7 +97,7 @@ def test_stock_omni_node_works_on_our_sockets_and_half_a_reference_is_refused(fa
     omni = families["Z-Image Omni"]["omni"]
     assert omni["difference"] <= 1e-5
     assert "1 reference latents and 0 texts" in omni["latents alone"]
-    assert omni["no clip"].startswith("clip is missing")
+    assert omni["no clip"].startswith("`clip` is missing")
 
 
 def test_a_stock_control_net_on_our_model_equals_flux_control_net_pipeline(families):

@@ -43,7 +43,7 @@ def test_our_decoder_on_a_stock_flux_vae_equals_diffusers(figures):
 
 
 def test_a_model_of_another_family_is_refused_by_name(figures):
-    assert figures["other model"].startswith("model is 'BaseModel'")
+    assert figures["other model"].startswith("`model` is 'BaseModel'")
     assert "FLUX.1" in figures["other model"]
 
 
@@ -61,7 +61,7 @@ def test_blending_takes_a_prompt_for_each_picture_and_says_where_it_fell_back(fi
     assert outcome["steered away"] > 0.01  # by a negative for each picture
     assert outcome["each from its own"] < 1e-5
     assert outcome["notes"] == ["out of memory, decoded in tiles of 128 px"]
-    assert "positive is '3 prompts'" in outcome["refused"]
+    assert "`positive` is '3 prompts'" in outcome["refused"]
 
 
 def test_cancel_is_heard_while_loading(figures):
@@ -89,8 +89,8 @@ def test_each_picture_keeps_its_mask_under_every_prompt(figures):
         ("shift", "ModelSamplingFlux"),
         ("attention", "attention"),
         ("reference", "reference latents"),
-        ("cfg below 1", "cfg is 0.5"),
-        ("negative", "negative is"),
+        ("cfg below 1", "`cfg` is 0.5"),
+        ("negative", "`negative` is"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(figures, case, named):

@@ -149,7 +149,7 @@ def scaled(format: str) -> dict[str, dict]:
 def test_a_format_that_the_picture_cannot_have_is_refused_before_anything_runs(comfyui):
     result = comfyui.run(scaled("1:1 feed"))
     assert not result.ok
-    assert "background is '768x1360'" in result.error
+    assert "`background` is '768x1360'" in result.error
     assert "9:16 story, reel" in result.error
     assert result.history is None
     assert comfyui.run(scaled("9:16 story, reel")).ok
@@ -201,4 +201,4 @@ def test_a_changed_connection_is_asked_anew_and_one_that_failed_is_asked_again(c
 def test_a_connection_that_is_not_set_up_is_named(comfyui):
     result = comfyui.run(planned(connection="nobody"))
     assert not result.ok
-    assert "connection is 'nobody'" in result.error
+    assert "`connection` is 'nobody'" in result.error

@@ -130,7 +130,7 @@ def test_a_users_own_style_preset_is_a_style_of_both_nodes(comfyui):
 def test_a_style_that_is_none_is_refused_by_name(comfyui):
     entry = node("StorefrontStyleLora", model=["1", 0], clip=["1", 1], style="cubism", strength=1.0)
     result = comfyui.run(text_to_image({"10": entry}, Sample={"model": ["10", 0]}))
-    assert "style is 'cubism'. Expected: one of: " in result.error
+    assert "`style` is 'cubism'. Expected: one of: " in result.error
 
 
 def test_the_users_own_table_of_styles(comfyui):
@@ -208,5 +208,5 @@ def test_a_lora_for_another_model_is_an_error_that_shows_its_keys(comfyui):
     time.sleep(1)
     result = comfyui.run(text_to_image({"10": with_lora(lora_1="sdxl.safetensors")}, Sample={"model": ["10", 0]}))
     path.unlink()
-    assert "lora_1 is 'sdxl.safetensors'" in result.error
+    assert "`lora_1` is 'sdxl.safetensors'" in result.error
     assert "none of its 3 keys fits, such as 'lora_unet_output_blocks_0_1_proj_in.lora_up.weight'" in result.error

@@ -173,13 +173,13 @@ def test_changing_or_swapping_it_reads_nothing_of_the_base_model(figures):
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(figures, case, named):
-    assert figures["refusals"][case].startswith("lora_3 is ")
+    assert figures["refusals"][case].startswith("`lora_3` is ")
     assert named in figures["refusals"][case]
 
 
 @pytest.mark.parametrize("strength", ["nan", "inf", "11.0"])
 def test_strengths_out_of_range_are_refused(figures, strength):
-    assert figures["refusals"][f"strength {strength}"].startswith(f"strength_3 is {strength}")
+    assert figures["refusals"][f"strength {strength}"].startswith(f"`strength_3` is {strength}")
 
 
 def test_unmatched_keys_are_listed_each(figures):

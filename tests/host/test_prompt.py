@@ -129,7 +129,9 @@ def test_twenty_sentences_through_a_local_model_that_knows_one_answer(comfyui):
             assert all(kept in made["prompt"] for kept in said.kept)
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("code", "code of its own"), ("truncated", "local_model is 'truncated'")])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("code", "code of its own"), ("truncated", "`local_model` is 'truncated'")]
+)
 def test_a_model_folder_that_cannot_be_loaded_is_named_and_runs_no_code(comfyui, models, kind, reason):
     (made,) = run(comfyui, ad(translate="local model", local_model=kind))
     assert made["report"]["written_by"] == "off"
@@ -240,7 +242,7 @@ def test_a_users_presets_are_read_and_a_broken_one_is_named(comfyui):
         assert "broken" not in options
         made, named = run(comfyui, ad("보드게임 모임", trade="board_games"), ad("보드게임 오늘만 무료, 아메리카노"))
         assert made["report"]["trade"]["key"] == named["report"]["trade"]["key"] == "board_games"
-        assert any(note.startswith("trades/broken.yaml: file is") for note in made["report"]["notes"])
+        assert any(note.startswith("trades/broken.yaml: `file` is") for note in made["report"]["notes"])
         assert "trades/broken.yaml" in comfyui.log()
     finally:
         (folder / "board_games.yaml").unlink()

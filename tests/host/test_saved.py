@@ -128,7 +128,7 @@ def test_a_file_elsewhere_is_refused_by_name(comfyui, image):
         "2": node("PreviewImage", images=["1", 0]),
     }
     error = comfyui.run(workflow).error
-    assert "image is" in error
+    assert "`image` is" in error
     assert str(comfyui.base) not in error
 
 

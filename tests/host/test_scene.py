@@ -62,7 +62,7 @@ def test_a_users_scene_is_there_after_it_was_added_and_a_broken_one_is_named(com
         Image.linear_gradient("L").resize((300, 300)).convert("RGB").save(own / name / "1x1.png")
     result = comfyui.run(scene(setting="my counter"))
     assert result.history["outputs"]["3"]["text"] == ["my counter"]
-    assert "scene broken: light is 'sunny'" in comfyui.log()
+    assert "scene broken: `light` is 'sunny'" in comfyui.log()
     options = comfyui.get("/object_info")["StorefrontScene"]["input"]["optional"]["setting"]
     assert "my counter" in json.dumps(options)
 
@@ -93,4 +93,4 @@ def test_a_layout_that_knows_no_ground_is_refused(comfyui):
         "5": node("StorefrontPlanLayout", background=["1", 0], headline="b", scene_layout=["4", 0]),
         "6": node("PreviewImage", images=["5", 1]),
     }
-    assert "scene_layout is 'a layout without a known ground'" in comfyui.run(prompt).error
+    assert "`scene_layout` is 'a layout without a known ground'" in comfyui.run(prompt).error

@@ -127,9 +127,9 @@ def test_a_font_is_listed_when_its_file_lies_in_models_fonts(comfyui):
 
 
 REFUSED = {
-    "empty": ("text is", overlay("")),
+    "empty": ("`text` is", overlay("")),
     "control characters": ("U+0007", overlay("할인\x07")),
-    "half a pair": ("text is", overlay("할인 \ud83d")),
+    "half a pair": ("`text` is", overlay("할인 \ud83d")),
     "10,000 characters": ("at most 5000 characters", overlay("가" * 10_000)),
     "cannot fit": ("shorten it", overlay("긴 글 입니다 " * 400, height=5.0)),
     "markup": ("[/b]", overlay("[b]할인")),
@@ -137,8 +137,8 @@ REFUSED = {
     "no such character": ("U+13000", overlay("𓀀")),
     "font with a path": ("font", overlay("x", font="../../fonts/Pretendard-Bold.otf")),
     "font of the system by path": ("font", overlay("x", font="/usr/share/fonts/truetype/nanum/NanumGothic.ttf")),
-    "colour": ("color is", overlay("x", color="red")),
-    "shadow colour": ("shadow_color is", overlay("x", shadow_color="auto")),
+    "colour": ("`color` is", overlay("x", color="red")),
+    "shadow colour": ("`shadow_color` is", overlay("x", shadow_color="auto")),
     "NaN": ("rotation", overlay("x", rotation=math.nan)),
     "infinite": ("size", overlay("x", size=math.inf)),
     "huge": ("size", overlay("x", size=1e9)),
@@ -162,7 +162,7 @@ REFUSED = {
         "text.box",
         overlay("x", layout=json.dumps(LAYOUT | {"text": LAYOUT["text"] | {"box": {"x": -1e9}}})),
     ),
-    "one pixel": ("image is", overlay("x", {"1": node("EmptyImage", width=1, height=1, batch_size=1, color=0)})),
+    "one pixel": ("`image` is", overlay("x", {"1": node("EmptyImage", width=1, height=1, batch_size=1, color=0)})),
 }
 
 

@@ -28,7 +28,7 @@ def test_every_format_is_a_multiple_of_16_of_about_a_megapixel():
 
 def test_what_a_stranger_s_file_calls_things_fills_no_log():
     error = ModelFilesError("model", "x" * 10**6, f"weights in a known format, not {'y' * 10**6}")
-    assert str(error).startswith("model is 'xxx")
+    assert str(error).startswith("`model` is 'xxx")
     assert "not yyy" in str(error)
     assert len(str(error)) < 5000
 
@@ -40,7 +40,7 @@ def test_custom_sizes_are_rounded_to_the_nearest_16(asked, given):
 
 @pytest.mark.parametrize("pixels", [0, 15, -64, 100_000])
 def test_sizes_out_of_range_are_refused_by_name(pixels):
-    with pytest.raises(InputError, match=r"height is .*16 to 16384"):
+    with pytest.raises(InputError, match=r"`height` is .*16 to 16384"):
         canvas_size(CUSTOM, 64, pixels)
 
 
@@ -56,7 +56,7 @@ def test_sizes_out_of_range_are_refused_by_name(pixels):
     ],
 )
 def test_schedules_that_cannot_be_are_refused_by_name(name, options):
-    with pytest.raises(InputError, match=f"^{name} is "):
+    with pytest.raises(InputError, match=f"^`{name}` is "):
         schedule.sigmas(
             DEV_SCHEDULER, **{"steps": 4, "strength": 1.0, "latent_height": 8, "latent_width": 8, **options}
         )
@@ -87,7 +87,7 @@ def test_prompts_pair_line_by_line():
     assert encode.pair_prompts("a\nb", "", False) == [("a\nb", "a\nb")]
     with pytest.raises(InputError, match="prompt_2"):
         encode.pair_prompts("a\nb\nc", "x\ny", True)
-    with pytest.raises(InputError, match="prompt is"):
+    with pytest.raises(InputError, match="`prompt` is"):
         encode.pair_prompts(" \n ", "", True)
 
 
@@ -310,7 +310,7 @@ def test_a_prompt_that_takes_minutes_to_split_is_refused():
     from storefront.studio.sampling.encode import pair_prompts
 
     assert len(pair_prompts("a" * 200_000, "", False)) == 1
-    with pytest.raises(InputError, match="prompt_2 is '200001 characters'"):
+    with pytest.raises(InputError, match="`prompt_2` is '200001 characters'"):
         pair_prompts("a", "a" * 200_001, False)
 
 

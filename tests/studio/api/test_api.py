@@ -131,7 +131,7 @@ NO_PICTURES = [
 
 @pytest.mark.parametrize("given", NO_PICTURES, ids=range(len(NO_PICTURES)))
 def test_what_is_no_picture_is_refused_by_name(given):
-    with pytest.raises(InputError, match="photo is "):
+    with pytest.raises(InputError, match="`photo` is "):
         read_picture("photo", given)
 
 
@@ -284,7 +284,7 @@ def test_saving(cup, tmp_path):
         assert off.mean() < 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ad.jpg", "ad.png", "ad.webp"]
     for name in ("ad.xyz", "ad", "missing/ad.png", "ad.xbm", "ad.h5", "ad.wmf", "ad.blp", "ad.palm"):
-        with pytest.raises(InputError, match=r"^path is"):
+        with pytest.raises(InputError, match=r"^`path` is"):
             ad.save(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 3
 

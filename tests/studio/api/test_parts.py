@@ -74,13 +74,13 @@ def test_a_gguf_beside_its_encoders(folder, files, expected):
 
 
 def test_what_is_missing_is_named_with_what_to_give(folder, files):
-    with pytest.raises(ModelFilesError, match=r"^text_encoder is 'flux1-dev\.safetensors'\. Expected: CLIP and T5"):
+    with pytest.raises(ModelFilesError, match=r"^`text_encoder` is 'flux1-dev\.safetensors'\. Expected: CLIP and T5"):
         load_model(files["flux1-dev"])
     with pytest.raises(ModelFilesError, match=r"a VAE; choose one in `vae`; the file holds a FLUX\.1 transformer"):
         load_model(ModelParts(files["flux1-dev"], [folder]))
-    with pytest.raises(InputError, match=r"^text_encoders is .*a list"):
+    with pytest.raises(InputError, match=r"^`text_encoders` is .*a list"):
         ModelParts(files["flux1-dev"], str(folder))
-    with pytest.raises(InputError, match=r"^edition is 'FLUX\.9'"):
+    with pytest.raises(InputError, match=r"^`edition` is 'FLUX\.9'"):
         load_model(ModelParts(files["flux1-dev"], [folder], files["ae"], edition="FLUX.9"))
     with pytest.raises(ModelFilesError, match="a file that exists"):
         load_model(folder.parent / "gone.safetensors")

@@ -98,5 +98,5 @@ def test_colours():
     assert require_color("c", "#AbC") == "#aabbcc"
     assert require_color("c", " #012345 ") == "#012345"
     for wrong in ("red", "#12345", "", None, "#gggggg"):
-        with pytest.raises(InputError, match="c is"):
+        with pytest.raises(InputError, match="`c` is"):
             require_color("c", wrong)

@@ -401,7 +401,7 @@ def test_encoders_that_look_like_another_are_refused(folders, tmp_path, name, co
     weights = writers.weights_of(folders(name), component)
     path = writers.write(tmp_path / "x.safetensors", {**weights, more: torch.zeros(32, 4)})
     (encoder,) = sources.open_source(path).encoders.values()
-    with pytest.raises(ModelFilesError, match=rf"^model is 'x.safetensors'\. Expected: [^;]*; this is a {named}"):
+    with pytest.raises(ModelFilesError, match=rf"^`model` is 'x.safetensors'\. Expected: [^;]*; this is a {named}"):
         encoder.load(torch.float32, True)
 
 

@@ -259,7 +259,7 @@ def header(entries: dict) -> bytes:
 def test_broken_files_are_refused_by_name(tmp_path, name, content, named):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"^lora_2 is .*") as caught:
+    with pytest.raises(InputError, match=r"^`lora_2` is .*") as caught:
         lora.read(path, "lora_2")
     assert named in str(caught.value)
 

@@ -161,7 +161,7 @@ def test_a_picture_too_large_for_webp_is_refused():
 def test_a_pdf_page_of_more_than_five_metres_is_refused():
     picture = Image.new("RGB", (1000, 10))
     encode(picture, Encoding("PDF", dpi=5), {})
-    with pytest.raises(InputError, match=r"dpi is 4\. Expected: at least 6"):
+    with pytest.raises(InputError, match=r"`dpi` is 4\. Expected: at least 6"):
         encode(picture, Encoding("PDF", dpi=4), {})
 
 

@@ -70,7 +70,7 @@ def test_details_of_the_product_survive_a_blurred_edit():
     ("named", "values"), [("product_mask", (0.0, 8)), ("reach", (1.0, float("nan"))), ("reach", (1.0, 99))]
 )
 def test_bad_input_is_named(named, values):
-    with pytest.raises(InputError, match=f"^{named} is"):
+    with pytest.raises(InputError, match=f"^`{named}` is"):
         blend.repaint_mask(np.full((40, 40), values[0], np.float32), None, values[1])
 
 
@@ -96,7 +96,7 @@ def test_the_size_at_which_the_model_draws(picture, longest, drawn):
 
 @pytest.mark.parametrize("side", [1, 63, -64, 100.5])
 def test_a_side_that_cannot_be_drawn_is_named(side):
-    with pytest.raises(InputError, match=r"^longest_side is"):
+    with pytest.raises(InputError, match=r"^`longest_side` is"):
         blend.drawn_size(512, 512, side)
 
 

@@ -181,7 +181,7 @@ def test_a_run_needs_no_network_and_compiles_nothing(monkeypatch, find):
 def test_another_packs_rembg_still_mattes_and_its_ways_to_an_edge_are_ours_to_choose():
     """In one process: each of them compiles numba code when it is imported, for a minute or more."""
     said = run(CUT + BESIDE_REMBG, U2NET_HOME=str(MODEL.parent))
-    assert "image is '600 x 400 pixels'" in said
+    assert "`image` is '600 x 400 pixels'" in said
     assert "set matting to built-in" in said
 
 
@@ -197,13 +197,13 @@ def test_a_file_that_is_no_network_is_named(tmp_path):
     broken.write_bytes(b"not a network")
     with pytest.raises(ModelFilesError, match=r"u2net\.onnx"):
         networks.open_session("u2net", broken, CPU)
-    with pytest.raises(ModelFilesError, match=r"model is 'unheard_of'\. Expected: a network that rembg"):
+    with pytest.raises(ModelFilesError, match=r"`model` is 'unheard_of'\. Expected: a network that rembg"):
         networks.open_session("unheard_of", MODEL, CPU)
 
 
 def test_a_network_under_another_ones_name_is_named():
     session = networks.open_session("birefnet-general", MODEL, CPU)
-    with pytest.raises(ModelFilesError, match="model is 'birefnet-general'"):
+    with pytest.raises(ModelFilesError, match="`model` is 'birefnet-general'"):
         networks.saliency(session, levels_of(examples.photo("coffee")[0]))
 
 
@@ -366,7 +366,7 @@ def test_a_picture_of_nothing_is_refused(value, find):
     ],
 )
 def test_what_is_no_picture_is_refused_by_name(image, find):
-    with pytest.raises(InputError, match=r"^image is "):
+    with pytest.raises(InputError, match=r"^`image` is "):
         cutout.cut_out(image, find, Edges(), nothing)
 
 
@@ -398,7 +398,7 @@ def test_grey_and_four_channels_count_as_their_colours(find):
     ],
 )
 def test_options_out_of_range_are_refused_by_name(name, value):
-    with pytest.raises(InputError, match=f"^{name} is "):
+    with pytest.raises(InputError, match=f"^`{name}` is "):
         Edges(**{name: value})
 
 

@@ -479,7 +479,7 @@ def test_linear_light_and_back():
 def test_a_picture_or_mask_that_does_not_fit_is_named(named, change):
     product, mask = block()
     arguments = {"background": ground(), "product": product, "mask": mask, "placement": Placement(), **change}
-    with pytest.raises(InputError, match=f"^{named} is"):
+    with pytest.raises(InputError, match=f"^`{named}` is"):
         place.place(**arguments)
 
 
@@ -505,7 +505,7 @@ def test_a_mask_of_another_size_is_told_in_plain_words():
     ],
 )
 def test_a_wrong_setting_is_named(named, values):
-    with pytest.raises(InputError, match=f"^{named} is"):
+    with pytest.raises(InputError, match=f"^`{named}` is"):
         Placement(**values)
 
 

@@ -91,5 +91,5 @@ def test_what_is_uncertain_and_what_was_left_out_is_said():
     both = cutout.cut_out(picture[None], lambda _: mask, Edges(refine=False, parts="all"), lambda: None)
     assert both.alpha[0, :20, :20].min() > 0.5
     assert len(both.notes) == 1
-    with pytest.raises(InputError, match=r"^parts is 'some'"):
+    with pytest.raises(InputError, match=r"^`parts` is 'some'"):
         Edges(parts="some")

@@ -288,7 +288,7 @@ BAD = [
 @pytest.mark.parametrize(("named", "change"), BAD, ids=range(len(BAD)))
 def test_a_bad_connection_is_refused_by_name_without_its_secrets(named, change):
     good = {"name": "mine", "base_url": "https://api.example.com/v1", "model": "gpt", "key": KEY}
-    with pytest.raises(InputError, match=f"^{named} is") as caught:
+    with pytest.raises(InputError, match=f"^`{named}` is") as caught:
         Connection(**{**good, **change})
     shown = "".join(traceback.format_exception(caught.value))
     assert KEY not in str(caught.value)

@@ -110,7 +110,7 @@ def test_a_widget_names_a_preset_by_its_key():
     for shown in ("cafe", "cafe · 카페", "cafe · as it was called then"):
         assert presets.find("trade", shown, LIBRARY.trades) is cafe
     for wrong in ("", "kafe", "../cafe", "cafe.yaml", None, 3):
-        with pytest.raises(InputError, match="trade is"):
+        with pytest.raises(InputError, match="`trade` is"):
             presets.find("trade", wrong, LIBRARY.trades)
 
 
@@ -221,7 +221,7 @@ def test_the_styles_asked_for_have_loras_and_every_style_is_listed():
 @pytest.mark.parametrize("wrong", ["", "none", "watercolor", "../anime", " · ", 3, None, {"a": 1}])
 def test_a_style_that_is_none_is_refused_by_name(wrong):
     known = presets.style_loras(LIBRARY.styles, {})
-    with pytest.raises(InputError, match=r"^style is .*anime"):
+    with pytest.raises(InputError, match=r"^`style` is .*anime"):
         presets.find_style("style", wrong, known)
 
 

@@ -90,7 +90,7 @@ def test_texts_are_cleaned_or_refused():
     assert "<|" not in reading.clean("text", "딸기<|im_end|>라떼")
     assert "embedding:" not in reading.clean("text", "EMBEDDING:../../x").lower()
     for wrong in ("\ud83d", "x" * 4001, None, 3):
-        with pytest.raises(InputError, match="text is"):
+        with pytest.raises(InputError, match="`text` is"):
             reading.clean("text", wrong)
     with pytest.raises(InputError, match="glossary"):
         reading.names_of("\n".join(map(str, range(500))))

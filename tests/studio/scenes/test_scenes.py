@@ -104,7 +104,7 @@ def test_a_broken_scene_is_named_and_stops_no_other(tmp_path, field):
     found = bank.read_bank(tmp_path)
     assert list(found.scenes) == ["good"]
     (problem,) = found.problems
-    assert problem.startswith(f"scene bad: {field} is ")
+    assert problem.startswith(f"scene bad: `{field}` is ")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_picture_that_is_none_or_has_another_shape_is_named(tmp_path):
     path = write(tmp_path)
     scene = bank.read_scene(path)
     Image.new("RGB", (200, 200)).save(path / "wide.png")
-    with pytest.raises(bank.SceneError, match=r"mine/wide\.png is '200x200'"):
+    with pytest.raises(bank.SceneError, match=r"mine/wide\.png` is '200x200'"):
         picture.frame(scene, "1:1 feed")
     (path / "wide.png").write_bytes(b"no picture")
     with pytest.raises(bank.SceneError, match="readable picture"):

@@ -251,7 +251,7 @@ def test_batches(typeface):
 
 def test_lines_become_texts():
     assert draw.lines_of("하나\r\n\n 둘 ") == ["하나", " 둘 "]
-    with pytest.raises(InputError, match="text is"):
+    with pytest.raises(InputError, match="`text` is"):
         draw.lines_of("\u200b\n ")
 
 
@@ -354,7 +354,7 @@ def test_the_input_is_left_alone(typeface):
     ],
 )
 def test_a_wrong_value_is_named(name, values):
-    with pytest.raises(InputError, match=f"^{name} is"):
+    with pytest.raises(InputError, match=f"^`{name}` is"):
         Design(**values)
 
 

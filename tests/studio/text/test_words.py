@@ -31,7 +31,7 @@ def test_decomposed_hangul_is_composed():
 
 @pytest.mark.parametrize("text", ["", "  \n ", "a\x00b", "\x1b[31m", "\ud83d", "x" * 5001, None, "\ue000"])
 def test_what_is_no_text_is_refused(text):
-    with pytest.raises(InputError, match="text is"):
+    with pytest.raises(InputError, match="`text` is"):
         markup.clean(text)
 
 
@@ -202,7 +202,7 @@ def test_family_and_weight_by_the_file_name(stem, name, weight):
 
 @pytest.mark.parametrize("name", ["../Pretendard", "/usr/share/fonts/x.ttf", "Nothing", ""])
 def test_a_font_that_is_not_listed_is_refused(name):
-    with pytest.raises(InputError, match="font is"):
+    with pytest.raises(InputError, match="`font` is"):
         fonts.Typeface(fonts.all_families(), name)
 
 
@@ -452,7 +452,7 @@ def test_a_long_word_is_not_broken(bundled):
 def test_a_text_that_cannot_fit_is_refused(bundled):
     with pytest.raises(InputError, match="shorten it"):
         typeset.Typesetter("긴 글 " * 500, bundled, typeset.Setting()).fit(200, 50)
-    with pytest.raises(InputError, match="size is 200"):
+    with pytest.raises(InputError, match="`size` is 200"):
         typeset.Typesetter("긴 글", bundled, typeset.Setting(size=200)).fit(100, 100)
 
 
