@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import comfy.model_management as mm
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy_execution.utils import get_executing_context
@@ -16,18 +15,10 @@ from ..studio.errors import InputError, require_number
 from ..studio.sampling import acceleration
 from ..studio.sampling.acceleration import AccelerationSettings, SamplingRun
 from . import fp8_matmul, progress, report, sampling, vae_socket
+from .kernels import LARGEST_BATCH, MOST_WARM_UP_TOKENS
 from .model_socket import DiffusersModel
 
-LARGEST_BATCH, MOST_WARM_UP_TOKENS = 64, 4096
 _KEY = "storefront acceleration"
-
-
-def kernels() -> list[str]:
-    return [acceleration.AUTO, *acceleration.installed_kernels(mm.get_torch_device())]
-
-
-def matmuls() -> list[str]:
-    return acceleration.matmuls(mm.get_torch_device())
 
 
 def accelerate(model: Any, settings: AccelerationSettings) -> Any:

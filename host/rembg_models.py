@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -15,8 +15,11 @@ import torch
 from ..studio.errors import InputError
 from ..studio.layout.subject import SaliencyCache
 from ..studio.packages import PackageError
-from ..studio.product import cutout, matting, networks, rembg_mattes
+from ..studio.product import networks, rembg_mattes
 from .progress import check_cancel
+
+if TYPE_CHECKING:
+    from ..studio.product import cutout
 
 BUNDLED = "u2netp"
 BUILT_IN = rembg_mattes.BUILT_IN
@@ -110,6 +113,8 @@ def _matte(name: str, providers: list[Any]) -> Any:
             wanted += f"; or {name}.onnx (from rembg's releases on GitHub) in ComfyUI's models/rembg"
         raise InputError("matting", name, wanted)
     if name == rembg_mattes.BUILT_IN:
+        from ..studio.product import matting
+
         return matting.refine
     if name == rembg_mattes.CLOSED_FORM:
         return rembg_mattes.closed_form
@@ -122,6 +127,8 @@ def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool, matt
     On a GPU ComfyUI makes the room first, and has it back at the end. A kept session goes when ComfyUI unloads its
     models or needs the room. Listens for Cancel before each picture.
     """
+    from ..studio.product import cutout, matting
+
     path = find(name)
     device = mm.get_torch_device()
     providers = _providers(device)

@@ -12,7 +12,7 @@ from .flux import CATEGORY
 class StorefrontAccelerate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import acceleration as host
+        from ..host import kernels
 
         return io.Schema(
             node_id="StorefrontAccelerate",
@@ -59,7 +59,7 @@ class StorefrontAccelerate(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "attention",
-                    options=host.kernels(),
+                    options=kernels.kernels(),
                     default=acceleration.AUTO,
                     optional=True,
                     tooltip="Those that are installed here. auto: what diffusers takes by itself.",
@@ -73,7 +73,7 @@ class StorefrontAccelerate(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "matmul",
-                    options=host.matmuls(),
+                    options=kernels.matmuls(),
                     default=acceleration.AUTO,
                     optional=True,
                     tooltip="fp8 (cards since Ada and Hopper): 8-bit products of a model whose weights are stored in 8 bits.",
@@ -120,7 +120,7 @@ class StorefrontAccelerate(io.ComfyNode):
 class StorefrontWarmUp(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import acceleration as host
+        from ..host import kernels
 
         return io.Schema(
             node_id="StorefrontWarmUp",
@@ -148,12 +148,12 @@ class StorefrontWarmUp(io.ComfyNode):
                     tooltip="Of the pictures to come.",
                     optional=True,
                 ),
-                io.Int.Input("batch_size", default=1, min=1, max=host.LARGEST_BATCH, optional=True),
+                io.Int.Input("batch_size", default=1, min=1, max=kernels.LARGEST_BATCH, optional=True),
                 io.Int.Input(
                     "tokens",
                     default=0,
                     min=0,
-                    max=host.MOST_WARM_UP_TOKENS,
+                    max=kernels.MOST_WARM_UP_TOKENS,
                     optional=True,
                     tooltip="Length of the prompts. 0: the model's longest, which FLUX pads every prompt to.",
                     advanced=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..studio.prompt import advert, writers
+from ..studio.prompt import presets, writers
 from .checked import refusal
 
 EXAMPLE_TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
@@ -41,8 +41,8 @@ class StorefrontAdPrompt(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "trade",
-                    options=[advert.AUTO, *headings.trades],
-                    default=advert.AUTO,
+                    options=[presets.AUTO, *headings.trades],
+                    default=presets.AUTO,
                     tooltip="auto: found by what the text speaks of.",
                     optional=True,
                 ),
@@ -112,7 +112,7 @@ class StorefrontAdPrompt(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, trade=advert.AUTO, style="realistic", translate=writers.OFF, local_model="none", connection="none"
+        cls, trade=presets.AUTO, style="realistic", translate=writers.OFF, local_model="none", connection="none"
     ) -> bool | str:
         """In place of ComfyUI's "not in list": presets, models and connections come and go."""
         from ..host import connections, language_models, preset_library
@@ -136,7 +136,7 @@ class StorefrontAdPrompt(io.ComfyNode):
     def execute(
         cls,
         text: str = EXAMPLE_TEXT,
-        trade: str = advert.AUTO,
+        trade: str = presets.AUTO,
         style: str = "realistic",
         translate: str = writers.OFF,
         seed: int = 0,
@@ -146,6 +146,7 @@ class StorefrontAdPrompt(io.ComfyNode):
         glossary: str = "",
     ) -> io.NodeOutput:
         from ..host import progress, prompt_writers
+        from ..studio.prompt import advert
 
         brief = advert.AdBrief(text, trade, style, translate, seed, glossary)
         made = prompt_writers.compose(brief, clip, local_model, connection, cls.hidden.unique_id)

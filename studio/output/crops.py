@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import PROPORTIONS, Box
 from ..errors import InputError
-from ..layout.analysis import analyse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,6 +114,8 @@ def cut(picture: Image.Image, crop: Crop) -> Image.Image:
 def saliency_and_faces(picture: Image.Image) -> tuple[np.ndarray, list[Box]]:
     """What catches the eye, [h, w] in 0..1, and the boxes of faces. What is transparent catches none."""
     import numpy as np
+
+    from ..layout.analysis import analyse
 
     scene = analyse(np.asarray(picture.convert("RGB"), np.float32) / 255, subject=True)
     seen = scene.saliency

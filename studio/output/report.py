@@ -11,10 +11,12 @@ import json
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import require_one_of
-from .score import Score
+
+if TYPE_CHECKING:
+    from .score import Score
 
 JSON, PROMETHEUS = "JSON", "Prometheus"
 TEXTS = (JSON, PROMETHEUS)

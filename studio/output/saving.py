@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..canvas import Box
 from ..errors import InputError, require_fields
 from ..images import require_mask, require_one_each, require_pixels, to_pil
-from ..layout.layout import Layout, parse
 from . import crops, files, names
 from .encode import FILE_FORMATS, Encoding, EncodingError, digest, encode
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
+
+    from ..layout.layout import Layout
 
 FINAL, ORIGIN = "final", "origin"
 SAVE_KINDS = (FINAL, ORIGIN)
@@ -119,6 +120,8 @@ def _held(pictures: list[Image.Image], keep: Keep) -> list[list[Box]]:
     width, height = pictures[0].size
     boxes: list[Box] = []
     if keep.layout is not None:
+        from ..layout.layout import parse
+
         plan = parse(keep.layout).on(width, height)
         for box in (*plan.products, plan.text):
             left, top = max(0, box.x), max(0, box.y)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, ModelFilesError
-from . import matting
 from .networks import has_module, moved, rembg_module
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+
+    from . import matting
 
 BUILT_IN = "built-in"
 CLOSED_FORM = "rembg alpha matting"
@@ -109,6 +110,8 @@ def _matte(picture: torch.Tensor, cutout: Image) -> matting.Matte:
     """Alpha and colours of an RGBA picture; the photo's own where it is all product."""
     import numpy as np
     import torch
+
+    from . import matting
 
     both = torch.from_numpy(np.array(cutout)).float().mul_(1 / 255)
     alpha = both[..., 3].contiguous()

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from ..errors import InputError, require_one_of
 from . import harmony, presets
 from .checks import MOST_PROMPT_TOKENS, tokens_at_most
-from .presets import Library, Style, Trade, pick
+from .presets import AUTO, Library, Style, Trade, pick
 from .reading import HANGUL, QUOTE, Fact, clean, facts, headline, names_of
 from .understanding import Understood, find_trade, understand
 from .writers import CHOICES, OFF, Attempt, WriterChoice, ask
 
-AUTO = "auto"
 _PREDICATE = re.compile(r"(?:요|다|죠|까|용|네)$")  # ends a sentence: it says nothing of place or light
 MOST_SUBJECTS = 2  # more, and the picture shows none of them well
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BUNDLED = Path(__file__).parent / "presets"
+AUTO = "auto"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LARGEST_FILE = 64 * 1024  # bytes
 MOST_FILES = 200

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import require_one_of
-from .checks import faults, tidy
-from .reading import Fact
+
+if TYPE_CHECKING:
+    from .reading import Fact
 
 OWN_ENCODER, LOCAL_MODEL, CONNECTION, OFF = "model's own encoder", "local model", "connection", "off"
 CHOICES = (OFF, OWN_ENCODER, LOCAL_MODEL, CONNECTION)
@@ -92,6 +93,8 @@ def ask(
     remembered: AnswerCache = ANSWER_CACHE,
 ) -> Answer:
     """The first answer that holds. Each writer has a second try, which is told what was wrong with the first."""
+    from .checks import faults, tidy
+
     attempts: list[Attempt] = []
     for choice in writers:
         key = (choice.name, choice.identity, instructions, request, seed)

@@ -11,13 +11,14 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import InputError, require_number
-from ..kinds.velocity import Velocity
-from . import fp8
+
+if TYPE_CHECKING:
+    from ..kinds.velocity import Velocity
 
 NONE, OFF, AUTO = "none", "off", "auto"
 FIRST_BLOCK, TAYLORSEER, MAGCACHE = "first block", "taylorseer", "magcache"
@@ -75,8 +76,12 @@ def _is_installed(package: str) -> bool:
 
 
 def matmuls(device: torch.device) -> list[str]:
-    """Names for the widget: how this machine can multiply."""
-    return [AUTO, FP8_MATMUL] if fp8.can_multiply(device) else [AUTO]
+    """Names for the widget: how this machine can multiply.
+
+    fp8 products: NVIDIA's cards since compute capability 8.9 (Ada, Hopper, Blackwell).
+    """
+    has_fp8 = device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 9)
+    return [AUTO, FP8_MATMUL] if has_fp8 else [AUTO]
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,9 @@ def check(settings: AccelerationSettings, velocity: Velocity, device: torch.devi
             raise InputError("step_cache", settings.step_cache, f"{fitting} for {type(velocity.transformer).__name__}")
         _config(settings, velocity, steps=28)
     if settings.matmul == FP8_MATMUL:
-        fp8.require_layers(velocity)
+        from .fp8 import require_layers
+
+        require_layers(velocity)
     kernel = KERNELS.get(settings.attention)
     if kernel is None:
         return

@@ -13,11 +13,6 @@ FP8_MAX = 448.0  # of its numbers
 _GRAIN = 16  # the card's kernels want rows and columns in multiples of it
 
 
-def can_multiply(device: torch.device) -> bool:
-    """Whether the device has fp8 products: NVIDIA's since compute capability 8.9 (Ada, Hopper, Blackwell)."""
-    return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 9)
-
-
 def layers(velocity: Velocity) -> list[torch.nn.Linear]:
     """The linear layers of the transformer that can be multiplied in 8 bits: of fitting size, and stored as e4m3."""
     return [

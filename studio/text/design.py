@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..canvas import ANCHORS, SAFE_AREAS, Box, anchor_shares
 from ..contrast import Scrim, require_color
 from ..errors import InputError, require_fields
-from .typeset import Block
+
+if TYPE_CHECKING:
+    from .typeset import Block
 
 AUTO = "auto"
 BLENDS = ("normal", "multiply", "screen", "overlay", "soft light")

@@ -309,7 +309,7 @@ def original_weights(transformer: torch.nn.Module) -> dict[str, torch.Tensor]:
 def measure_speed(name: str, tiny: bool) -> dict[str, Any]:
     """Way -> seconds a step, or why there are none; and the operations of one."""
     import comfy.model_management as mm
-    from storefront.host import acceleration, memory
+    from storefront.host import acceleration, kernels, memory
     from storefront.studio.sampling.acceleration import FP8_MATMUL, REGIONAL, AccelerationSettings
 
     bench = Bench(name, tiny)
@@ -324,13 +324,13 @@ def measure_speed(name: str, tiny: bool) -> dict[str, Any]:
     patcher = bench.ours()
     flops = bench.count_flops(patcher)
     seconds["ours, eager"] = bench._sampled(patcher)
-    kernel = next(name for name in ("cuDNN", "SDPA") if name in acceleration.kernels())
+    kernel = next(name for name in ("cuDNN", "SDPA") if name in kernels.kernels())
     settings = (
         AccelerationSettings(attention=kernel) if tiny else AccelerationSettings(attention=kernel, compile=REGIONAL)
     )
     seconds["ours, accelerated"] = bench._sampled(acceleration.accelerate(patcher, settings))
     seconds["ours, accelerated, fp8"] = "not on this card"
-    if FP8_MATMUL in acceleration.matmuls() and not tiny:
+    if FP8_MATMUL in kernels.matmuls() and not tiny:
         mm.unload_all_models()
         memory.store_as_fp8(patcher.model.diffusion_model)
         settings = AccelerationSettings(attention=kernel, compile=REGIONAL, matmul=FP8_MATMUL)

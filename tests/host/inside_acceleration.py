@@ -26,7 +26,17 @@ from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConf
 from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 from original_layout import to_original
 from safetensors.torch import load_file, save_file
-from storefront.host import acceleration, fp8_matmul, lora, model_files, opening, prompt_encoding, sampling, vae_socket
+from storefront.host import (
+    acceleration,
+    fp8_matmul,
+    kernels,
+    lora,
+    model_files,
+    opening,
+    prompt_encoding,
+    sampling,
+    vae_socket,
+)
 from storefront.studio.errors import InputError
 from storefront.studio.sampling import acceleration as studio_acceleration
 from storefront.studio.sampling import fp8, noise
@@ -283,7 +293,7 @@ def refusals(micro: Micro) -> dict:
     weights = load_file(next((micro.folder / "transformer").glob("*.safetensors")))
     save_file(to_original(weights), BASE / "micro.safetensors")
     stock = comfy.sd.load_diffusion_model(str(BASE / "micro.safetensors"))
-    missing = [name for name in KERNELS if name not in acceleration.kernels()]
+    missing = [name for name in KERNELS if name not in kernels.kernels()]
     accelerate = acceleration.accelerate
     return {
         "stock model": refusal(accelerate, stock, FIRST_BLOCK),
@@ -371,7 +381,7 @@ def fp8_products(_: Micro) -> dict:
     out["LoRA, streamed"] = both(changed)
     changed.unpatch_model(torch.device("cpu"))
     mm.unload_all_models()
-    out["offered"] = acceleration.matmuls()
+    out["offered"] = kernels.matmuls()
     out["refused"] = refusal(acceleration.accelerate, loaded.model, AccelerationSettings(matmul="fp8"))
     out["traces"] = traces(loaded.model)
     return out

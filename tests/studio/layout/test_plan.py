@@ -596,13 +596,8 @@ def test_the_preview_shows_the_plan():
     ],
 )
 def test_bad_input_is_named(named, arguments):
-<<<<<<< HEAD
-    with pytest.raises(InputError, match=f"^{named} is"):
-        plan_pictures(*arguments, "x", LayoutOptions())
-=======
     with pytest.raises(InputError, match=f"^`{named}` is"):
-        plan_pictures(*arguments, "x", Wishes())
->>>>>>> f6d06d3 (Errors have one form: the input's name in backticks, then its value, then what to do)
+        plan_pictures(*arguments, "x", LayoutOptions())
 
 
 @pytest.mark.parametrize(

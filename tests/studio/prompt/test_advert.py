@@ -106,13 +106,8 @@ def test_a_long_text_loses_preset_sentences_and_is_told_or_is_refused():
     made = compose(AdBrief("A market stall with " + "ripe red apples and " * 70 + "pears"), LIBRARY, [], False)
     assert checks.tokens_at_most(made.prompt) <= checks.MOST_PROMPT_TOKENS
     assert any("were left out" in note for note in made.notes)
-<<<<<<< HEAD
-    with pytest.raises(InputError, match="text is"):
-        compose(AdBrief("A market stall with " + "ripe red apples and " * 150 + "pears"), LIBRARY, [], False)
-=======
     with pytest.raises(InputError, match="`text` is"):
-        compose(Order("A market stall with " + "ripe red apples and " * 150 + "pears"), LIBRARY, [], False)
->>>>>>> f6d06d3 (Errors have one form: the input's name in backticks, then its value, then what to do)
+        compose(AdBrief("A market stall with " + "ripe red apples and " * 150 + "pears"), LIBRARY, [], False)
 
 
 @pytest.mark.parametrize(

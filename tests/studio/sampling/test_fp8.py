@@ -114,12 +114,6 @@ def test_models_without_such_layers_are_refused_by_name():
 
 def test_it_is_not_offered_on_a_cpu_and_refused_there_by_name():
     assert acceleration.matmuls(CPU) == [acceleration.AUTO]
-<<<<<<< HEAD
-    with pytest.raises(InputError, match=r"^matmul is 'fp8'\. Expected: one of auto, which this machine has"):
+    with pytest.raises(InputError, match=r"^`matmul` is 'fp8'\. Expected: one of auto, which this machine has"):
         acceleration.check(acceleration.AccelerationSettings(matmul="fp8"), model(stored()), CPU)
     assert not acceleration.AccelerationSettings(matmul="fp8").does_nothing
-=======
-    with pytest.raises(InputError, match=r"^`matmul` is 'fp8'\. Expected: one of auto, which this machine has"):
-        acceleration.check(acceleration.Settings(matmul="fp8"), model(stored()), CPU)
-    assert not acceleration.Settings(matmul="fp8").does_nothing
->>>>>>> f6d06d3 (Errors have one form: the input's name in backticks, then its value, then what to do)
