@@ -10,8 +10,6 @@ import comfy.model_patcher
 import comfy.ops
 import torch
 
-from .stored_linear import StoredLinear
-
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 FP8_STORAGE = "fp8 storage"
 WEIGHT_DTYPES = ["auto", *DTYPES, FP8_STORAGE]
@@ -70,6 +68,8 @@ def adopt(module: torch.nn.Module) -> torch.nn.Module:
 
     ComfyUI moves a leaf whose class it does not know to the GPU as a whole and can never stream its weights.
     """
+    from .stored_linear import StoredLinear
+
     share_tied_head(module)
     share_tied_embedding(module)
     for leaf in module.modules():
@@ -168,6 +168,8 @@ def keeps_stored(weight_dtype: str) -> bool:
 
 def store_as_fp8(module: torch.nn.Module) -> None:
     """Keep the weights of the linear layers in 8 bits; ComfyUI's layers cast them up for each use."""
+    from .stored_linear import StoredLinear
+
     for name, leaf in module.named_modules():
         # Z-Image's embedder of the time casts its input to the dtype that its weights are stored in.
         small_already = isinstance(leaf, StoredLinear)

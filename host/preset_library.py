@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..studio.prompt import advert, presets
+from ..studio.prompt import presets
 from . import user_files
 
 
@@ -17,7 +17,7 @@ def headings() -> presets.Headings:
 
 
 def require_trade(trade: str) -> None:
-    if trade != advert.AUTO:
+    if trade != presets.AUTO:
         presets.find("trade", trade, library().trades)
 
 

@@ -10,13 +10,11 @@ from typing import Any
 import torch
 
 from ..studio.errors import InputError
-from ..studio.kinds.table import families, label_of_encoder
+from ..studio.kinds.table import label_of_encoder
 from ..studio.sampling import encode
 from . import out_of_memory, report
 from .clip_socket import OWN_LENGTH, PROMPTS, TextEncoders, has_vision, require_clip
 from .progress import check_cancel
-
-MAX_TOKENS = max(family.max_tokens for family in families())
 
 
 class EncodedCache:

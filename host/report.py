@@ -11,7 +11,7 @@ import secrets
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as mm
 import psutil
@@ -24,7 +24,9 @@ from server import PromptServer
 
 from ..studio.errors import InputError
 from ..studio.output.report import JSON, Machine, Reading, Recorder, text_of
-from ..studio.output.score import Score
+
+if TYPE_CHECKING:
+    from ..studio.output.score import Score
 
 _PROCESS = psutil.Process()
 

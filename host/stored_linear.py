@@ -10,8 +10,6 @@ import comfy.ops
 import torch
 from comfy.model_patcher import LowVramPatch
 
-from ..studio.weights.stored import ScaledFp8
-
 
 class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
     """A linear layer with `stored` (studio/weights/stored.py) and a weight of int8 bytes [rows, bytes], at all times.
@@ -62,6 +60,8 @@ class StoredLinear(torch.nn.Linear, comfy.ops.CastWeightBiasOp):
 
     def packed(self, numbers: torch.Tensor, seed: int) -> torch.Tensor | None:
         """Patched numbers as bytes again, where the format is scaled fp8 and its scale reaches that far; else None."""
+        from ..studio.weights.stored import ScaledFp8
+
         stored = self.stored
         if not isinstance(stored, ScaledFp8):
             return None

@@ -12,7 +12,6 @@ import comfy.utils
 import torch
 from comfy.model_patcher import LowVramPatch
 
-from ..studio.weights.stored import ScaledFp8
 from .stored_linear import StoredLinear
 
 
@@ -103,6 +102,8 @@ class KeepingBytes:
         return None
 
     def _packed(self, key: str, layer: StoredLinear, device: torch.device | None) -> torch.Tensor | None:
+        from ..studio.weights.stored import ScaledFp8
+
         if not isinstance(layer.stored, ScaledFp8):  # the numbers are not needed to see that they do not fit
             return None
         return layer.packed(self._patched_numbers(key, layer, device), comfy.utils.string_to_seed(key))

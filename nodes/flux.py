@@ -54,7 +54,7 @@ class StorefrontLoadModel(io.ComfyNode):
 class StorefrontEncode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import prompt_encoding
+        from ..studio.kinds.table import longest_text
 
         return io.Schema(
             node_id="StorefrontEncode",
@@ -78,7 +78,7 @@ class StorefrontEncode(io.ComfyNode):
                     "max_tokens",
                     default=0,
                     min=0,
-                    max=prompt_encoding.MAX_TOKENS,
+                    max=longest_text(),
                     tooltip="Length the sequence encoder pads and cuts to. 0: the model's own.",
                     optional=True,
                     advanced=True,

@@ -54,6 +54,11 @@ def families() -> tuple[Family, ...]:
     return tuple({edition.family.name: edition.family for edition in editions().values()}.values())
 
 
+def longest_text() -> int:
+    """Tokens of the longest text that any family reads."""
+    return max(family.max_tokens for family in families())
+
+
 def part_names() -> tuple[str, ...]:
     """The folders that components have in diffusers' layout."""
     return tuple(dict.fromkeys(name for family in families() for name in family.parts))

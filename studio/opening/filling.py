@@ -14,12 +14,13 @@ from ..kinds import table
 from ..kinds.names import Rows
 from ..kinds.part import File, Part
 from ..weights.layers import Layer
-from ..weights.stored import Stored
 from .parts import require_known_format
 from .releases import class_named
 
 if TYPE_CHECKING:
     import torch
+
+    from ..weights.stored import Stored
 
 log = logging.getLogger(__name__)
 

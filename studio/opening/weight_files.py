@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFilesError
 from ..weights.format import Header
-from ..weights.formats import is_description, layers_of
 from ..weights.layers import Entry, Layer
 from . import gguf_header
 
@@ -219,6 +218,8 @@ def open_shards(folder: Path, files: Sequence[Path], quantisation: Mapping[str, 
 
 def _with_layers(file: WeightFile, quantisation: Mapping[str, Any]) -> WeightFile:
     """The same with what is not written as numbers, whose entries then have the shapes of the numbers."""
+    from ..weights.formats import is_description, layers_of
+
     described = [
         name for name, entry in file.entries.items() if is_description(name) and entry.size <= LARGEST_DESCRIPTION
     ]

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..canvas import ANCHORS, Box, Size, anchor_shares, cut_sides
 from ..errors import InputError, require_fields
 from ..images import require_colors, require_mask, require_one_each, require_picture
-from ..layout.adjusted import adjusted
-from ..layout.layout import Layout, Light
-from ..layout.light import estimate_light
 from . import color, shadow
 from .transparency import marks_background
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from ..layout.layout import Layout, Light
 
 AUTO = "auto"
 OF_PICTURE, OF_PHOTO = "% of the picture", "% of the photo's own pixels"
@@ -175,6 +174,8 @@ def _compose(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Layout]:
     import numpy as np
 
+    from ..layout.adjusted import adjusted
+
     height, width = background.shape[:2]
     light = _light(background, placement, layout)
     boxes = target_boxes(products, placement, layout, width, height)
@@ -206,6 +207,9 @@ def _compose(
 
 
 def _light(background: np.ndarray, placement: Placement, layout: Layout | None) -> Light:
+    from ..layout.layout import Light
+    from ..layout.light import estimate_light
+
     found = layout.light if layout is not None else estimate_light(background)
     azimuth = LIGHTS[placement.light]
     return Light(found.azimuth if azimuth is None else azimuth, placement.light_height or found.elevation)

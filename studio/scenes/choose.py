@@ -10,8 +10,6 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..layout.layout import Light
 from ..prompt.presets import Library
-from ..prompt.reading import clean
-from ..prompt.understanding import find_trade
 from .bank import Bank, Scene, mirrored
 
 AUTO = "auto"
@@ -137,6 +135,8 @@ def _named(bank: Bank, name: str) -> list[Scene]:
 def _wanted(query: SceneQuery, bank: Bank, library: Library) -> dict[str, str | None]:
     """What is wished for, by choice or by the words; None: open. Unknown names raise InputError."""
     from ..prompt import presets
+    from ..prompt.reading import clean
+    from ..prompt.understanding import find_trade
 
     text = clean("words", query.words)
     settings = {*SETTINGS, *(scene.setting for scene in bank.scenes.values())}

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .stored import AT_ONCE, ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+
+    from .stored import ScaledBlocks, ShiftedBlocks, Stored, TabledBlocks
 
 PLAIN = ("F64", "F32", "F16", "BF16")
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # OCP MX 1.0, table 5
@@ -56,6 +56,8 @@ def in_rows(
     many times `tile` rows at once.
     """
     import torch
+
+    from .stored import AT_ONCE
 
     width = math.prod(codes.shape[1:]) * codes.element_size()
     # What stays is allocated before what goes, so that no gaps are left between the layers.

@@ -361,7 +361,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("named", "call"), REFUSED, ids=[f"{i}-{name}" for i, (name, _) in enumerate(REFUSED)])
 def test_bad_input_is_refused_by_name_at_once(named, call, model):
-    with pytest.raises(InputError, match=f"^{named}"):
+    with pytest.raises(InputError, match=f"^`{named}"):
         call(model)
 
 
@@ -389,7 +389,7 @@ BEFORE_DRAWING = [
 
 @pytest.mark.parametrize(("named", "given"), BEFORE_DRAWING, ids=range(len(BEFORE_DRAWING)))
 def test_nothing_is_drawn_for_what_cannot_be_placed(named, given):
-    with pytest.raises(InputError, match=f"^{named} "):
+    with pytest.raises(InputError, match=f"^`{named}` "):
         next(catalogue(**{"photos": [GREY], "scene": "a table", "progress": never, **given}))
 
 
