@@ -25,7 +25,7 @@ WHERE_TO_GET = (
     "no CLIP score: there is no whole CLIP model in transformers' layout in models/clip_vision; to get one: hf download "
     f"openai/clip-vit-large-patch14 {FILES} --local-dir ComfyUI/models/clip_vision/clip-vit-large-patch14"
 )
-NEEDS_BOTH = "no CLIP score: it wants both, image and prompt"
+NEEDS_BOTH = "no CLIP score: it needs both image and prompt"
 MEMORY = "no CLIP score: there was not enough memory for it"
 
 

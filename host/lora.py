@@ -138,7 +138,7 @@ def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Appl
     unmatched = [*twice]
     unmatched += [keys[key] for layer, group in groups.items() if layer not in matched for key in group if key in keys]
     if not matched:
-        why = "; its text-encoder part wants the CLIP connected" if clip is None and _is_for_text(keys) else ""
+        why = "; connect the CLIP to apply its text-encoder part" if clip is None and _is_for_text(keys) else ""
         raise NothingFits(
             row.input_name,
             row.file,

@@ -13,7 +13,7 @@ import latent_preview
 import node_helpers
 import torch
 
-from ..studio.errors import InputError, require_number
+from ..studio.errors import NOT_CONNECTED, InputError, require_number
 from ..studio.kinds.facts import ModelFacts
 from ..studio.sampling import noise, schedule
 from .model_socket import DiffusersModel, facts_of
@@ -112,8 +112,9 @@ def _wanted_cfg(facts: ModelFacts, cfg: float, negative: list | None) -> float:
     wanted = facts.defaults.cfg if cfg == AUTO_CFG else cfg
     require_number("cfg", wanted, 1, 100)
     if wanted > 1 and not negative:
-        why = f"this model wants cfg {wanted:g} (cfg 1 does without)" if cfg == AUTO_CFG else "cfg is more than 1"
-        raise InputError("negative", None, f"a CONDITIONING, an empty prompt's will do, because {why}")
+        whose = "This model uses" if cfg == AUTO_CFG else "This run uses"
+        cure = f"{whose} cfg {wanted:g}, which needs one: connect Encode Prompt with an empty text, or set cfg to 1."
+        raise InputError("negative", NOT_CONNECTED if negative is None else "empty", cure=cure)
     return wanted
 
 

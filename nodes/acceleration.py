@@ -18,7 +18,7 @@ class StorefrontAccelerate(io.ComfyNode):
             node_id="StorefrontAccelerate",
             display_name="Accelerate (Storefront)",
             category=CATEGORY,
-            description="A faster MODEL beside the one that came in: step cache, attention kernel, compiled blocks, fp8 products; a VAE with its channels last.",
+            description="Returns a faster copy of a MODEL: step cache, attention kernel, compiled blocks, fp8 matrix products. Can set a VAE to channels-last memory.",
             search_aliases=[
                 "speed",
                 "cache",
@@ -30,13 +30,15 @@ class StorefrontAccelerate(io.ComfyNode):
                 "channels last",
             ],
             inputs=[
-                io.Model.Input("model", tooltip="From Load FLUX Model. LoRAs may come before this node or after it."),
+                io.Model.Input(
+                    "model", tooltip="From Load FLUX Model. LoRAs can be applied before or after this node."
+                ),
                 io.Combo.Input(
                     "step_cache",
                     options=acceleration.STEP_CACHES,
                     default=acceleration.NONE,
                     optional=True,
-                    tooltip="Steps that hardly differ from the last are not computed: another picture, see the help.",
+                    tooltip="Skips steps that hardly differ from the last. The picture changes; see the help.",
                 ),
                 io.Float.Input(
                     "cache_threshold",
@@ -54,7 +56,7 @@ class StorefrontAccelerate(io.ComfyNode):
                     min=1,
                     max=acceleration.LONGEST_INTERVAL,
                     optional=True,
-                    tooltip="For taylorseer: after the first three steps, one in so many is computed. 1 skips nothing.",
+                    tooltip="For taylorseer: computes one step in this many, after the first three. 1 skips nothing.",
                     advanced=True,
                 ),
                 io.Combo.Input(
@@ -62,38 +64,38 @@ class StorefrontAccelerate(io.ComfyNode):
                     options=kernels.kernels(),
                     default=acceleration.AUTO,
                     optional=True,
-                    tooltip="Those that are installed here. auto: what diffusers takes by itself.",
+                    tooltip="The attention kernels installed here. auto = diffusers' default.",
                 ),
                 io.Combo.Input(
                     "compile",
                     options=acceleration.COMPILE,
                     default=acceleration.OFF,
                     optional=True,
-                    tooltip="regional: torch.compile of the blocks. The first picture of a size waits; see Warm Up.",
+                    tooltip="regional: torch.compile of the blocks. The first picture of each size takes longer; see Warm Up.",
                 ),
                 io.Combo.Input(
                     "matmul",
                     options=kernels.matmuls(),
                     default=acceleration.AUTO,
                     optional=True,
-                    tooltip="fp8 (cards since Ada and Hopper): 8-bit products of a model whose weights are stored in 8 bits.",
+                    tooltip="fp8: 8-bit matrix products, for weights stored in 8 bits. Needs an Ada, Hopper or newer card.",
                     advanced=True,
                 ),
                 io.Vae.Input(
                     "vae",
                     optional=True,
-                    tooltip="Comes out beside the MODEL. Wanted for channels; nothing else changes it.",
+                    tooltip="Needed for `channels` only. No other setting changes it.",
                 ),
                 io.Combo.Input(
                     "channels",
                     options=acceleration.CHANNELS,
                     default=acceleration.AUTO,
                     optional=True,
-                    tooltip="last: the VAE's pictures lie in memory with their channels last, as many cards and CPUs like it.",
+                    tooltip="last: the VAE computes in channels-last memory format, which is faster on many cards.",
                     advanced=True,
                 ),
             ],
-            outputs=[io.Model.Output(), io.Vae.Output(tooltip="The VAE that came in, with its channels as chosen.")],
+            outputs=[io.Model.Output(), io.Vae.Output(tooltip="The input VAE with the chosen memory format.")],
         )
 
     @classmethod
@@ -126,17 +128,17 @@ class StorefrontWarmUp(io.ComfyNode):
             node_id="StorefrontWarmUp",
             display_name="Warm Up (Storefront)",
             category=CATEGORY,
-            description="Loads and compiles before the first customer: one step of a picture that nobody sees.",
+            description="Loads and compiles the model ahead of the first picture, by running one step and discarding it.",
             search_aliases=["warmup", "preload", "compile", "first run"],
             inputs=[
-                io.Model.Input("model", tooltip="From Load FLUX Model or Accelerate. It comes out as it is."),
+                io.Model.Input("model", tooltip="From Load FLUX Model or Accelerate. Passed on unchanged."),
                 io.Int.Input(
                     "width",
                     default=1024,
                     min=16,
                     max=LARGEST,
                     step=16,
-                    tooltip="Of the pictures to come.",
+                    tooltip="Of the pictures you will draw.",
                     optional=True,
                 ),
                 io.Int.Input(
@@ -145,7 +147,7 @@ class StorefrontWarmUp(io.ComfyNode):
                     min=16,
                     max=LARGEST,
                     step=16,
-                    tooltip="Of the pictures to come.",
+                    tooltip="Of the pictures you will draw.",
                     optional=True,
                 ),
                 io.Int.Input("batch_size", default=1, min=1, max=kernels.LARGEST_BATCH, optional=True),
@@ -155,7 +157,7 @@ class StorefrontWarmUp(io.ComfyNode):
                     min=0,
                     max=kernels.MOST_WARM_UP_TOKENS,
                     optional=True,
-                    tooltip="Length of the prompts. 0: the model's longest, which FLUX pads every prompt to.",
+                    tooltip="Length of the prompts. 0 = the model's longest; FLUX pads every prompt to it.",
                     advanced=True,
                 ),
             ],

@@ -16,7 +16,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
             node_id="StorefrontBlendIntoScene",
             display_name="Blend into Scene (Storefront)",
             category="Storefront/Product",
-            description="FLUX repaints the ground and surroundings of a placed product; its own pixels and details stay.",
+            description="FLUX repaints the ground and surroundings of a placed product. The product keeps its pixels and details.",
             search_aliases=["harmonize", "relight", "inpaint", "합성", "그림자"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture of Place Product."),
@@ -27,7 +27,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     tooltip="The scene in words, with the product in it; one prompt, or one for each picture.",
                 ),
                 io.Vae.Input("vae"),
-                io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product: it is repainted too."),
+                io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product. It is repainted too."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
                 io.Int.Input(
                     "steps",
@@ -35,7 +35,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     min=0,
                     max=MAX_STEPS,
                     optional=True,
-                    tooltip="0: what the model wants. Steps times strength of them are run.",
+                    tooltip="0 = the model's default. Only steps x strength are run.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -44,7 +44,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     max=1,
                     step=0.01,
                     optional=True,
-                    tooltip="How much is repainted: 0.2 touches up, 0.5 invents a new ground.",
+                    tooltip="How much is repainted: 0.2 retouches, 0.5 paints a new ground.",
                 ),
                 io.Float.Input(
                     "guidance",
@@ -53,7 +53,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     max=100,
                     step=0.1,
                     optional=True,
-                    tooltip="Embedded guidance; -1: what the model wants.",
+                    tooltip="Embedded guidance. -1 = the model's default.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -63,7 +63,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     max=blend.REACH[1],
                     step=0.5,
                     optional=True,
-                    tooltip="How far around the product, in % of the shorter side.",
+                    tooltip="Width of the repainted area around the product, in % of the shorter side.",
                 ),
                 io.Int.Input(
                     "longest_side",
@@ -76,7 +76,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     " picture and product keep their details. 0: as large as the picture, up to 2 megapixels.",
                     advanced=True,
                 ),
-                io.Conditioning.Input("negative", optional=True, tooltip="What to steer away from; used when cfg > 1."),
+                io.Conditioning.Input("negative", optional=True, tooltip="What to avoid. Used when cfg is above 1."),
                 io.Float.Input(
                     "cfg",
                     default=1.0,
@@ -84,7 +84,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     max=100,
                     step=0.1,
                     optional=True,
-                    tooltip="True CFG; 0: what the model wants; 1 = off, twice as slow above.",
+                    tooltip="Guidance by a negative prompt. 0 = the model's default, 1 = off; above 1 takes twice as long.",
                     advanced=True,
                 ),
             ],

@@ -17,7 +17,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
             node_id="StorefrontRemoveBackground",
             display_name="Remove Background (Storefront)",
             category="Storefront/Product",
-            description="Cuts the product out: a clean edge at full resolution, no fringe of the old background.",
+            description="Cuts out the product with a clean edge at full resolution and no fringe of the old background.",
             search_aliases=[
                 "rembg",
                 "cutout",
@@ -34,7 +34,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     "model",
                     options=list(rembg_models.files()),
                     default=rembg_models.BUNDLED,
-                    tooltip="u2netp comes with the pack. Others are listed when their .onnx lies in models/rembg. "
+                    tooltip="u2netp is bundled. Other networks are listed when their .onnx file is in models/rembg. "
                     "bria-rmbg: not for commercial use without a paid licence.",
                     optional=True,
                 ),
@@ -42,7 +42,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     "refine",
                     default=True,
                     optional=True,
-                    tooltip="Finds the edge at full resolution and removes the old background's colour from it. "
+                    tooltip="Refines the edge at full resolution and removes the old background's colour from it. "
                     "Off: the network's own soft mask and the photo's colours.",
                     advanced=True,
                 ),
@@ -53,7 +53,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     max=0.99,
                     step=0.01,
                     optional=True,
-                    tooltip="How sure the network must be. Lower keeps more, higher cuts more away.",
+                    tooltip="How confident the network must be. Lower keeps more, higher removes more.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -63,7 +63,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     max=100,
                     step=0.5,
                     optional=True,
-                    tooltip="Pixels that the edge moves outwards; below 0 inwards.",
+                    tooltip="Pixels to move the edge outwards; negative moves it inwards.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -82,15 +82,15 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     min=0,
                     max=200,
                     optional=True,
-                    tooltip="For boxes and bottles: edges nearly straight over so many pixels become straight. "
-                    "Corners and curves stay. 0 = off, 16 to 40 is usual.",
+                    tooltip="For boxes and bottles: straightens edges that are nearly straight over this many pixels. "
+                    "Corners and curves are kept. 0 = off; 16 to 40 is usual.",
                     advanced=True,
                 ),
                 io.Boolean.Input(
                     "keep_loaded",
                     default=False,
                     optional=True,
-                    tooltip="Keeps the network in memory for the next run, until ComfyUI unloads its models or needs the room. "
+                    tooltip="Keeps the network in memory for the next run, until ComfyUI unloads its models or needs the memory. "
                     "Off: it is released after each run.",
                     advanced=True,
                 ),
@@ -99,14 +99,14 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     options=list(outline.KEPT_PARTS),
                     default=outline.LARGEST_PART,
                     optional=True,
-                    tooltip="The largest object alone, without mirror images, props and insets beside it; or all objects.",
+                    tooltip="the largest: keeps the largest object and removes mirror images, props and insets. all: keeps every object.",
                 ),
                 io.Combo.Input(
                     "matting",
                     options=rembg_models.mattes(),
                     default=rembg_models.BUILT_IN,
                     optional=True,
-                    tooltip="What refines the edge. rembg alpha matting and ViTMatte keep more of glass and hair, and take "
+                    tooltip="How the edge is refined. rembg alpha matting and ViTMatte keep more of glass and hair but take "
                     "many times as long.",
                     advanced=True,
                 ),

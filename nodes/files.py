@@ -19,7 +19,7 @@ class StorefrontLoadComponents(io.ComfyNode):
             node_id="StorefrontLoadComponents",
             display_name="Load FLUX Components (Storefront)",
             category=CATEGORY,
-            description="Opens transformer, text encoders and VAE from single files or folders, each chosen apart.",
+            description="Loads the transformer, text encoders and VAE from separate files or folders.",
             search_aliases=[
                 "unet loader",
                 "diffusion model",
@@ -36,36 +36,36 @@ class StorefrontLoadComponents(io.ComfyNode):
                 io.Combo.Input(
                     "transformer",
                     options=list(known["transformer"]),
-                    tooltip="bf16, fp16, fp8, nvfp4, bitsandbytes or GGUF. Its weights tell which model it is; its name does not matter.",
+                    tooltip="bf16, fp16, fp8, nvfp4, bitsandbytes or GGUF. The model type is detected from the weights, not the file name.",
                 ),
                 io.Combo.Input(
                     "text_encoder",
                     options=texts,
                     default=model_files.AUTO,
                     tooltip="CLIP or T5 for FLUX.1, Mistral for FLUX.2 dev, Qwen3 for klein and Z-Image. "
-                    "auto: from where the transformer is. none: no CLIP comes out.",
+                    "auto: from the transformer's file or folder. none: no CLIP output.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "text_encoder_2",
                     options=texts,
                     default=model_files.AUTO,
-                    tooltip="The other one of FLUX.1's two, in any order. Others have one: leave it at auto.",
+                    tooltip="FLUX.1's second text encoder, in any order. Other models have one encoder: leave this at auto.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "vae",
                     options=[*beside, *known["vae"]],
                     default=model_files.AUTO,
-                    tooltip="auto: from where the transformer is. none: no VAE comes out.",
+                    tooltip="auto: from the transformer's file or folder. none: no VAE output.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "weight_dtype",
                     options=memory.WEIGHT_DTYPES,
                     default="auto",
-                    tooltip="auto: what is small in its file stays so in memory; the rest is bf16 where the device is good at it, "
-                    "else fp32. bf16, fp16, fp32: everything is brought to that.",
+                    tooltip="auto: quantised weights stay quantised in memory; the rest is bf16 where the device supports it, "
+                    "else fp32. bf16, fp16, fp32: all weights are converted.",
                     optional=True,
                     advanced=True,
                 ),
@@ -74,7 +74,7 @@ class StorefrontLoadComponents(io.ComfyNode):
                     options=model_files.EDITIONS,
                     default=model_files.AUTO,
                     optional=True,
-                    tooltip="What weights cannot tell. auto: FLUX.1 dev, and the distilled FLUX.2 klein and Z-Image.",
+                    tooltip="For models whose weights look alike. auto: FLUX.1 dev, distilled FLUX.2 klein, Z-Image Turbo.",
                 ),
             ],
             outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],

@@ -21,14 +21,14 @@ class StorefrontPlanLayout(io.ComfyNode):
             node_id="StorefrontPlanLayout",
             display_name="Plan Layout (Storefront)",
             category=CATEGORY,
-            description="Finds where the product stands, how large, and where the words can be read. Says why.",
+            description="Plans the product's position and size and a readable place for the words. The line under the node gives the reasons.",
             search_aliases=["composition", "saliency", "placement", "safe area", "레이아웃", "구도"],
             inputs=[
                 io.Image.Input("background"),
                 io.Mask.Input(
                     "product_mask",
                     optional=True,
-                    tooltip="1 = product; a batch is several products. Not wired: only the words are placed.",
+                    tooltip="1 = product; a batch is several products. Not connected: only the words are placed.",
                 ),
                 io.String.Input(
                     "headline", multiline=True, default="", tooltip="The words to make room for.", optional=True
@@ -37,7 +37,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                     "format",
                     options=[options.AUTO, options.AS_PICTURE, *canvas.FORMATS],
                     default=options.AUTO,
-                    tooltip="Which edges stay free of words (a story's name and buttons, a print's trim). auto: by the picture's shape.",
+                    tooltip="Which edges stay free of words (a story's buttons, a print's trim). auto: by the picture's shape.",
                     optional=True,
                 ),
                 io.Combo.Input(
@@ -45,7 +45,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                     options=list(options.BATCHES),
                     default=options.EACH,
                     optional=True,
-                    tooltip="Several products: one box that suits each of them, or side by side on one ground line.",
+                    tooltip="Several products: one box that fits each of them, or side by side on one ground line.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -55,14 +55,14 @@ class StorefrontPlanLayout(io.ComfyNode):
                     max=options.RANGES["product_scale"][1],
                     step=1,
                     optional=True,
-                    tooltip="The product's height in % of the picture's; 0 = chosen. Too wide shrinks to fit.",
+                    tooltip="The product's height in % of the picture's; 0 = automatic. A product that is too wide is scaled down.",
                 ),
                 io.Combo.Input(
                     "text_side",
                     options=list(options.TEXT_SIDES),
                     default="auto",
                     optional=True,
-                    tooltip="The side of the picture that the words take.",
+                    tooltip="The side of the picture for the words.",
                 ),
                 io.Float.Input(
                     "margin",
@@ -71,7 +71,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                     max=options.RANGES["margin"][1],
                     step=0.5,
                     optional=True,
-                    tooltip="% of the shorter side that stays free at the edges; a format's safe area may ask for more.",
+                    tooltip="Free space at the edges, in % of the shorter side; a format's safe area may need more.",
                     advanced=True,
                 ),
                 io.Combo.Input(
@@ -79,20 +79,20 @@ class StorefrontPlanLayout(io.ComfyNode):
                     options=[connections.NONE, *connections.names()],
                     default=connections.NONE,
                     optional=True,
-                    tooltip="Asks a vision model for the places. The picture is sent to it; settings: Storefront.",
+                    tooltip="A vision model chooses the positions. The picture is sent to its server. Set it up under Settings > Storefront.",
                     advanced=True,
                 ),
                 io.Boolean.Input(
                     "vertical",
                     default=False,
                     optional=True,
-                    tooltip="The words run downwards, in columns: as in Text Overlay. They get a high, narrow place.",
+                    tooltip="Vertical writing in columns, as in Text Overlay. The words get a tall, narrow box.",
                     advanced=True,
                 ),
                 LAYOUT.Input(
                     "scene_layout",
                     optional=True,
-                    tooltip="The layout of Scene: its ground and light are known and need not be guessed.",
+                    tooltip="The layout of Scene, with its known ground and light.",
                 ),
             ],
             outputs=[
@@ -154,7 +154,7 @@ class StorefrontEditLayout(io.ComfyNode):
             node_id="StorefrontEditLayout",
             display_name="Edit Layout (Storefront)",
             category=CATEGORY,
-            description="A layout from its JSON: copy it from Plan Layout, change the numbers, wire it on.",
+            description="Reads a layout from JSON: copy it from Plan Layout and change the numbers.",
             inputs=[
                 io.String.Input(
                     "layout_json", multiline=True, tooltip="As Plan Layout writes it. Pixels, from the top left corner."

@@ -19,7 +19,7 @@ def _row(number: int, files: list[str]) -> list[io.Input]:
             options=[lora.NONE, *files],
             default=lora.NONE,
             optional=True,
-            tooltip="A .safetensors in models/loras, in any trainer's format.",
+            tooltip="A .safetensors file in models/loras, in any trainer's format.",
         ),
         io.Float.Input(
             f"strength_{number}",
@@ -28,7 +28,7 @@ def _row(number: int, files: list[str]) -> list[io.Input]:
             max=lora.STRONGEST,
             step=0.05,
             optional=True,
-            tooltip="On the model. 0 = no effect; below 0 = away from it.",
+            tooltip="Strength on the model. 0 = no effect; negative values reverse the effect.",
         ),
         io.Float.Input(
             f"clip_strength_{number}",
@@ -38,7 +38,7 @@ def _row(number: int, files: list[str]) -> list[io.Input]:
             step=0.05,
             optional=True,
             advanced=True,
-            tooltip="On the text encoders, where the file has a part for them.",
+            tooltip="Strength on the text encoders, if the file has weights for them.",
         ),
     ]
 
@@ -53,18 +53,18 @@ class StorefrontLoadLora(io.ComfyNode):
             node_id="StorefrontLoadLora",
             display_name="Load LoRA (Storefront)",
             category=CATEGORY,
-            description="Puts up to four LoRAs on a model, in any trainer's format, and lists every key that did not match.",
+            description="Applies up to four LoRAs to a model, in any trainer's format, and lists every key that did not match.",
             search_aliases=["lora", "lora stack", "style", "lokr", "loha", "lycoris", "로라"],
             inputs=[
                 io.Model.Input("model"),
                 io.Clip.Input(
-                    "clip", optional=True, tooltip="Wanted only for LoRAs that change the text encoders too."
+                    "clip", optional=True, tooltip="Needed only for LoRAs that also change the text encoders."
                 ),
                 *(entry for number in ROWS for entry in _row(number, files)),
             ],
             outputs=[
                 io.Model.Output(),
-                io.Clip.Output(tooltip="Empty where no CLIP is wired in."),
+                io.Clip.Output(tooltip="Empty if no CLIP is connected."),
                 io.String.Output("report", display_name="REPORT", tooltip="What matched, and every key that did not."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -104,18 +104,18 @@ class StorefrontStyleLora(io.ComfyNode):
             node_id="StorefrontStyleLora",
             display_name="Style LoRA (Storefront)",
             category=CATEGORY,
-            description="A style by its name: the LoRA that belongs to it, where it is installed; else the model as it is.",
+            description="Applies the LoRA of a style by the style's name. If none is installed, the model is passed on unchanged.",
             search_aliases=["style", "realistic", "anime", "illustration", "lora switch", "로라"],
             inputs=[
                 io.Model.Input("model"),
                 io.Clip.Input(
-                    "clip", optional=True, tooltip="Wanted only for LoRAs that change the text encoders too."
+                    "clip", optional=True, tooltip="Needed only for LoRAs that also change the text encoders."
                 ),
                 io.Combo.Input(
                     "style",
                     options=[lora.NONE, *lora.style_names()],
                     default=lora.NONE,
-                    tooltip="Those of Ad Prompt, and your own (see help). A style without a LoRA leaves the model as it is.",
+                    tooltip="The styles of Ad Prompt and your own (see the help). A style without a LoRA does not change the model.",
                     optional=True,
                 ),
                 io.Float.Input(
@@ -125,12 +125,12 @@ class StorefrontStyleLora(io.ComfyNode):
                     max=2,
                     step=0.05,
                     optional=True,
-                    tooltip="Times the strength that the style gives.",
+                    tooltip="Multiplies the style's own strength.",
                 ),
             ],
             outputs=[
                 io.Model.Output(),
-                io.Clip.Output(tooltip="Empty where no CLIP is wired in."),
+                io.Clip.Output(tooltip="Empty if no CLIP is connected."),
                 io.String.Output("report", display_name="REPORT", tooltip="Which file was used, or why none was."),
             ],
             hidden=[io.Hidden.unique_id],

@@ -19,7 +19,7 @@ class StorefrontSaveImage(io.ComfyNode):
             node_id="StorefrontSaveImage",
             display_name="Save Image (Storefront)",
             category=CATEGORY,
-            description="Saves to ComfyUI's output folder: whole files only, never over another, in several formats.",
+            description="Saves to ComfyUI's output folder in several formats. Writes whole files only and never overwrites one.",
             search_aliases=[
                 "save",
                 "export",
@@ -39,7 +39,7 @@ class StorefrontSaveImage(io.ComfyNode):
                     "kind",
                     options=list(saving.SAVE_KINDS),
                     default=saving.FINAL,
-                    tooltip="origin: the untouched scene, in the folder origin.",
+                    tooltip="origin: saves the untouched scene in the folder origin.",
                     optional=True,
                     advanced=True,
                 ),
@@ -55,7 +55,7 @@ class StorefrontSaveImage(io.ComfyNode):
                     options=list(saving.NAMING_SCHEMES),
                     default=saving.TEMPLATE,
                     optional=True,
-                    tooltip="content: named by its pixels (SHA-256), in the folder of filename; the same is kept once.",
+                    tooltip="content: named by the SHA-256 of its pixels, in the folder of filename; duplicates are stored once.",
                     advanced=True,
                 ),
                 io.Combo.Input("format", options=encode.available(), default="PNG", optional=True),
@@ -65,7 +65,7 @@ class StorefrontSaveImage(io.ComfyNode):
                     min=encode.RANGES["quality"][0],
                     max=encode.RANGES["quality"][1],
                     optional=True,
-                    tooltip="JPEG, WebP, AVIF, PDF. 100: without loss in WebP and PDF.",
+                    tooltip="For JPEG, WebP, AVIF and PDF. 100 = lossless in WebP and PDF.",
                 ),
                 io.Int.Input(
                     "dpi",
@@ -73,7 +73,7 @@ class StorefrontSaveImage(io.ComfyNode):
                     min=encode.RANGES["dpi"][0],
                     max=encode.RANGES["dpi"][1],
                     optional=True,
-                    tooltip="Pixels an inch in print. It changes no pixel.",
+                    tooltip="Pixels per inch in print. Does not change the pixels.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -83,14 +83,14 @@ class StorefrontSaveImage(io.ComfyNode):
                     max=encode.RANGES["bleed_mm"][1],
                     step=0.5,
                     optional=True,
-                    tooltip="Added at every edge as a mirror image, for the printer to cut off. Usual: 3.",
+                    tooltip="Millimetres added at every edge as a mirror image, to be trimmed in print. 3 is usual.",
                     advanced=True,
                 ),
                 io.Boolean.Input(
                     "embed_workflow",
                     default=True,
                     optional=True,
-                    tooltip="Off for delivery: nothing about the workflow is in the file. PNG, WebP and AVIF carry it.",
+                    tooltip="Off for delivery: the file contains nothing about the workflow. PNG, WebP and AVIF can hold it.",
                     advanced=True,
                 ),
                 io.String.Input(
@@ -98,14 +98,16 @@ class StorefrontSaveImage(io.ComfyNode):
                     multiline=True,
                     default="",
                     optional=True,
-                    tooltip="Formats to cut from the picture as well, one a line: " + ", ".join(canvas.PROPORTIONS),
+                    tooltip="Also crop the picture to these formats, one per line: " + ", ".join(canvas.PROPORTIONS),
                 ),
-                LAYOUT.Input("layout", optional=True, tooltip="Its product and words stay in every cut."),
-                io.Mask.Input("mask", optional=True, tooltip="1 = must stay in every cut."),
+                LAYOUT.Input("layout", optional=True, tooltip="Its products and words are kept in every crop."),
+                io.Mask.Input("mask", optional=True, tooltip="1 = must be kept in every crop."),
             ],
             outputs=[
-                io.String.Output("paths", display_name="PATHS", tooltip="One a line, from the output folder."),
-                io.Image.Output("images", display_name="IMAGE", tooltip="The picture as it came."),
+                io.String.Output(
+                    "paths", display_name="PATHS", tooltip="One path per line, relative to the output folder."
+                ),
+                io.Image.Output("images", display_name="IMAGE", tooltip="The input picture, unchanged."),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
             is_output_node=True,
@@ -149,21 +151,23 @@ class StorefrontReport(io.ComfyNode):
             node_id="StorefrontReport",
             display_name="Report (Storefront)",
             category=CATEGORY,
-            description="What the run did until here, node by node: seconds, memory, weights moved, what was reused.",
+            description="Reports the run so far, node by node: seconds, memory, weights moved, results reused.",
             search_aliases=["benchmark", "profile", "timing", "vram", "prometheus", "보고서"],
             inputs=[
-                io.AnyType.Input("value", tooltip="Wire the last thing of the workflow: what runs later is not in it."),
+                io.AnyType.Input(
+                    "value", tooltip="Connect the last output of the workflow. Nodes that run later are not reported."
+                ),
                 io.Combo.Input(
                     "format",
                     options=list(report.TEXTS),
                     default=report.JSON,
                     optional=True,
-                    tooltip="Prometheus: its text format, for a file that a node exporter reads.",
+                    tooltip="Prometheus: its text format, for a node exporter's textfile folder.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="For the CLIP score, together with prompt: how well the picture shows the words.",
+                    tooltip="With `prompt`: for the CLIP score, how well the picture matches the words.",
                 ),
                 io.String.Input(
                     "prompt",

@@ -16,7 +16,7 @@ class StorefrontExamplePhoto(io.ComfyNode):
             node_id="StorefrontExamplePhoto",
             display_name="Product Photo (Storefront)",
             category="Storefront",
-            description="The photo that is advertised: drop a file on the node or choose one. An example is there at once.",
+            description="The photo of your product: drop a file on the node or choose one. Starts with an example photo.",
             search_aliases=[
                 "sample image",
                 "test image",
@@ -41,10 +41,10 @@ class StorefrontExamplePhoto(io.ComfyNode):
                     default=photos.EXAMPLE,
                     optional=True,
                     upload=io.UploadType.image,
-                    tooltip="A picture in ComfyUI's input folder. A dropped or chosen file is put there.",
+                    tooltip="A picture in ComfyUI's input folder. A file that you drop or choose is copied there.",
                 ),
             ],
-            outputs=[io.Image.Output(tooltip="The photo, upright. What is transparent in the file is white.")],
+            outputs=[io.Image.Output(tooltip="The photo, rotated upright. Transparent parts of the file are white.")],
         )
 
     @classmethod

@@ -20,7 +20,7 @@ class StorefrontAdPrompt(io.ComfyNode):
             node_id="StorefrontAdPrompt",
             display_name="Ad Prompt (Storefront)",
             category="Storefront/Prompt",
-            description="A shop owner's words, Korean or English, become an art director's English prompt and a headline.",
+            description="Writes an art director's English prompt and a headline from a shop owner's Korean or English words.",
             search_aliases=[
                 "translate",
                 "prompt generator",
@@ -36,14 +36,14 @@ class StorefrontAdPrompt(io.ComfyNode):
                     "text",
                     multiline=True,
                     default=EXAMPLE_TEXT,
-                    tooltip="What is advertised, as you would say it. Words in quotation marks become the headline.",
+                    tooltip="What you advertise, in your own words. Words in quotation marks become the headline.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "trade",
                     options=[presets.AUTO, *headings.trades],
                     default=presets.AUTO,
-                    tooltip="auto: found by what the text speaks of.",
+                    tooltip="auto: chosen from the words of the text.",
                     optional=True,
                 ),
                 io.Combo.Input(
@@ -56,7 +56,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     "translate",
                     options=list(writers.CHOICES),
                     default=writers.OFF,
-                    tooltip="off: presets and their dictionary, no language model. A model that fails hands over to the next.",
+                    tooltip="off: presets and their dictionary, no language model. If a model fails, the next one is used.",
                     optional=True,
                 ),
                 io.Int.Input(
@@ -65,13 +65,13 @@ class StorefrontAdPrompt(io.ComfyNode):
                     min=0,
                     max=2**64 - 1,
                     control_after_generate=True,
-                    tooltip="Another seed, another setting, light and angle.",
+                    tooltip="Another seed gives another setting, light and angle.",
                     optional=True,
                 ),
                 io.Clip.Input(
                     "clip",
                     optional=True,
-                    tooltip="For the model's own encoder; in any case it tells whether Korean can be read.",
+                    tooltip="For `model's own encoder`. Also used to check whether the encoder reads Korean.",
                 ),
                 io.Combo.Input(
                     "local_model",
@@ -94,7 +94,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     multiline=True,
                     default="",
                     optional=True,
-                    tooltip="Brand names that are never translated, one a line.",
+                    tooltip="Brand names that must not be translated, one per line.",
                     advanced=True,
                 ),
             ],
@@ -102,9 +102,11 @@ class StorefrontAdPrompt(io.ComfyNode):
                 io.String.Output("prompt", display_name="PROMPT"),
                 io.String.Output("negative", display_name="NEGATIVE"),
                 io.String.Output("headline", display_name="HEADLINE", tooltip="In your language, for Text Overlay."),
-                io.String.Output("report", display_name="REPORT", tooltip="JSON: who wrote it, what was understood."),
                 io.String.Output(
-                    "scene", display_name="SCENE", tooltip="The setting alone, for a product photo: to Encode Prompt."
+                    "report", display_name="REPORT", tooltip="JSON: which writer was used and what it understood."
+                ),
+                io.String.Output(
+                    "scene", display_name="SCENE", tooltip="The setting without the product, for Encode Prompt."
                 ),
             ],
             hidden=[io.Hidden.unique_id],

@@ -16,23 +16,25 @@ class StorefrontReference(io.ComfyNode):
             node_id="StorefrontReference",
             display_name="Reference Picture (Storefront)",
             category=CATEGORY,
-            description="Shows FLUX.1 Kontext, FLUX.2, FLUX.3 or Z-Image Omni a picture to edit or to take from, at the size it was trained to see.",
+            description="Adds a reference picture for FLUX.1 Kontext, FLUX.2, FLUX.3 or Z-Image Omni, at the size the model was trained on.",
             search_aliases=["kontext", "reference latent", "edit", "image edit", "flux 2 reference", "z-image omni"],
             inputs=[
                 io.Conditioning.Input("conditioning"),
                 io.Vae.Input("vae"),
                 io.Image.Input(
-                    "image", tooltip="Each picture of a batch is a reference of its own; chain nodes for other sizes."
+                    "image", tooltip="Each picture of a batch is a separate reference. Chain nodes for other sizes."
                 ),
                 io.Combo.Input(
                     "size",
                     options=SIZES,
                     default=OWN_SIZE,
-                    tooltip="Kontext: the nearest size of its training. The others: at most a megapixel.",
+                    tooltip="Kontext: the nearest size of its training. Other models: at most one megapixel.",
                     optional=True,
                 ),
                 io.Clip.Input(
-                    "clip", optional=True, tooltip="Z-Image Omni alone wants its own, which sees the picture."
+                    "clip",
+                    optional=True,
+                    tooltip="Needed for Z-Image Omni only: its own CLIP, which encodes the picture.",
                 ),
             ],
             outputs=[io.Conditioning.Output()],

@@ -19,14 +19,14 @@ class StorefrontScene(io.ComfyNode):
             node_id="StorefrontScene",
             display_name="Scene (Storefront)",
             category="Storefront/Layout",
-            description="A path-traced scene from the bank, framed for the format, with its ground and light known. Needs no model.",
+            description="A path-traced scene, framed for the format, with known ground and light. Needs no model.",
             search_aliases=["background", "backdrop", "product scene", "stage", "배경", "장면"],
             inputs=[
                 io.String.Input(
                     "words",
                     multiline=True,
                     default="",
-                    tooltip="What is advertised or where, Korean or English: chooses what is left at auto. May be empty.",
+                    tooltip="What you advertise, or where, in Korean or English. Used for every choice left at auto. May be empty.",
                     optional=True,
                 ),
                 io.Combo.Input(
@@ -40,14 +40,14 @@ class StorefrontScene(io.ComfyNode):
                     "trade",
                     options=[choose.AUTO, *preset_library.headings().trades],
                     default=choose.AUTO,
-                    tooltip="auto: found by the words.",
+                    tooltip="auto: chosen from the words.",
                     optional=True,
                 ),
                 io.Combo.Input(
                     "setting",
                     options=options["setting"],
                     default=choose.AUTO,
-                    tooltip="Where the product stands.",
+                    tooltip="The place around the product.",
                     optional=True,
                 ),
                 io.Combo.Input(
@@ -70,7 +70,7 @@ class StorefrontScene(io.ComfyNode):
                     min=0,
                     max=2**64 - 1,
                     control_after_generate=True,
-                    tooltip="Another seed, another of the scenes that suit.",
+                    tooltip="Another seed gives another of the matching scenes.",
                     optional=True,
                 ),
                 io.Combo.Input(
@@ -78,7 +78,7 @@ class StorefrontScene(io.ComfyNode):
                     options=options["scene"],
                     default=choose.AUTO,
                     optional=True,
-                    tooltip="One scene by its name. With a light chosen it is mirrored where that fits better.",
+                    tooltip="One scene by its name. It is mirrored if that fits the chosen light better.",
                     advanced=True,
                 ),
                 io.Combo.Input(
@@ -86,17 +86,19 @@ class StorefrontScene(io.ComfyNode):
                     options=[choose.AUTO, *choose.VIEWS],
                     default=choose.AUTO,
                     optional=True,
-                    tooltip="As your photo was taken: level with the product, or from above, as food often is. auto: by product_mask, where it is connected.",
+                    tooltip="The camera angle of your photo: level with the product, or from above, as food often is. auto: detected from product_mask, if connected.",
                 ),
                 io.Mask.Input(
                     "product_mask",
                     optional=True,
-                    tooltip="The product's mask. With view at auto it shows how the photo was taken.",
+                    tooltip="The product's mask. With view at auto, the camera angle is detected from it.",
                 ),
             ],
             outputs=[
                 io.Image.Output("image", display_name="IMAGE"),
-                LAYOUT.Output("layout", tooltip="Knows the ground and the light: to Plan Layout's scene_layout."),
+                LAYOUT.Output(
+                    "layout", tooltip="Contains the ground and the light. Connect it to Plan Layout's scene_layout."
+                ),
                 io.String.Output("caption", display_name="CAPTION", tooltip="The scene in English, for Encode Prompt."),
             ],
             hidden=[io.Hidden.unique_id],

@@ -14,7 +14,7 @@ class StorefrontSceneToFormat(io.ComfyNode):
             node_id="StorefrontSceneToFormat",
             display_name="Scene to Format (Storefront)",
             category="Storefront/Layout",
-            description="Brings a drawn or photographed scene to the size of an advertisement format.",
+            description="Resizes a drawn or photographed scene to an advertisement format.",
             search_aliases=["resize", "crop", "upscale", "aspect ratio", "fit", "배경 크기", "자르기", "확대"],
             inputs=[
                 io.Image.Input("image", tooltip="From Decode Picture, or a picture of your own."),
@@ -23,7 +23,7 @@ class StorefrontSceneToFormat(io.ComfyNode):
                     options=[canvas.AS_PICTURE, *canvas.FORMATS],
                     default=canvas.AS_PICTURE,
                     optional=True,
-                    tooltip="The size to bring it to. Ignored where width and height are connected.",
+                    tooltip="The target size. Ignored if width and height are connected.",
                 ),
                 io.Int.Input(
                     "width",
@@ -32,7 +32,7 @@ class StorefrontSceneToFormat(io.ComfyNode):
                     max=canvas.LARGEST,
                     optional=True,
                     advanced=True,
-                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas, and its format is the only one to choose.",
+                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas to set the format in one place.",
                 ),
                 io.Int.Input(
                     "height",
@@ -41,7 +41,7 @@ class StorefrontSceneToFormat(io.ComfyNode):
                     max=canvas.LARGEST,
                     optional=True,
                     advanced=True,
-                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas, and its format is the only one to choose.",
+                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas to set the format in one place.",
                 ),
                 io.Combo.Input(
                     "part",

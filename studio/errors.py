@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 4000  # characters of a message
 
 
+class Bare(str):
+    """A value that a message shows without quotation marks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+NOT_CONNECTED = Bare("not connected")
+
+
 class InputError(ValueError):
     """An input that cannot be used. The message names the input, its value and what would be right, in two sentences.
 

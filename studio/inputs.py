@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from .errors import InputError, listed, require_unicode
+from .errors import Bare, InputError, listed, require_unicode
 
 LONGEST_INPUT = 1_000_000  # characters; each node has narrower limits of its own
 MOST_BITS = 256  # of a whole number that is shown
@@ -47,24 +47,15 @@ def require(wanted: Wanted, value: Any) -> Any:
 def described(value: Any) -> Any:
     """What a message shows of a value: itself where JSON can hold it, else its type, since tensors print for pages."""
     if isinstance(value, int) and value.bit_length() > MOST_BITS:  # Python refuses to print thousands of digits
-        return _Bare(f"a whole number of {value.bit_length()} bits")
+        return Bare(f"a whole number of {value.bit_length()} bits")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     shape = getattr(value, "shape", None)
     if shape is not None:
-        return _Bare(f"{_article(type(value).__name__)} of shape {list(shape)}")
+        return Bare(f"{_article(type(value).__name__)} of shape {list(shape)}")
     if isinstance(value, (list, tuple, Mapping)):
-        return _Bare(f"{_article(type(value).__name__)} of {len(value)}")
-    return _Bare(_article(type(value).__name__))
-
-
-class _Bare(str):
-    """Shown without quotation marks."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+        return Bare(f"{_article(type(value).__name__)} of {len(value)}")
+    return Bare(_article(type(value).__name__))
 
 
 def _article(noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -56,3 +57,34 @@ def test_everyday_korean_words_find_their_node(word):
     code = "\n".join(path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py"))
     (schema,) = re.findall(rf'node_id="{SEARCHED[word]}"(.*?)inputs=\[', code, re.DOTALL)
     assert f'"{word}"' in schema.partition("search_aliases=")[2]
+
+
+# Things do not want, tell, know, speak, believe or stand.
+POETRY = re.compile(
+    r"\b(?:wants?|wanted|tells?|told|knows?|speaks?|spoken|believes?|stands?|stood|says|said)\b", re.IGNORECASE
+)
+SHOWN = ("tooltip", "description", "about")
+
+
+def texts_of_nodes() -> list[str]:
+    """What the schemas show: tooltips and descriptions, and what helpers such as `_number` take as their tooltip."""
+    found = []
+    for path in (ROOT / "nodes").glob("*.py"):
+        for call in (one for one in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(one, ast.Call)):
+            shown = [one.value for one in call.keywords if one.arg in SHOWN]
+            if isinstance(call.func, ast.Name) and call.func.id in ("_number", "_choice", "_color"):
+                shown += call.args
+            found += [one.value for part in shown for one in ast.walk(part) if isinstance(one, ast.Constant)]
+    return [text for text in found if isinstance(text, str)]
+
+
+def test_texts_are_in_plain_english():
+    pages = [path.read_text("utf-8") for path in (ROOT / "js" / "docs").glob("*/en.md")]
+    prose = [re.sub(r"```.*?```|^ {6}.*?$|`[^`\n]*`", "", page, flags=re.DOTALL | re.MULTILINE) for page in pages]
+    parameters = re.findall(
+        r'"about": "(.*)"',
+        "".join(path.read_text("utf-8") for path in (ROOT / "workflows" / "parameters").glob("*.json")),
+    )
+    lines = [line for text in (*texts_of_nodes(), *prose, *parameters) for line in text.splitlines()]
+    assert len(lines) > 500
+    assert [line for line in lines if POETRY.search(line)] == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a picture is drawn: the inputs of FLUX Sampler. None: what the model wants. Raises InputError."""
+    """How a picture is drawn: the inputs of FLUX Sampler. None: the model's default. Raises InputError."""
 
     negative: str = ""
     seed: int = 0  # 0..2^64 - 1
@@ -38,7 +38,7 @@ class Drawing:
             raise InputError("seed", self.seed, "a whole number from 0 to 2^64 - 1")
         if self.steps is not None:
             if isinstance(self.steps, bool) or not isinstance(self.steps, int):
-                raise InputError("steps", self.steps, "a whole number, or None for what the model wants")
+                raise InputError("steps", self.steps, "a whole number, or None for the model's default")
             require_number("steps", self.steps, 1, MAX_STEPS)
         for name, value, least in (("guidance", self.guidance, 0), ("cfg", self.cfg, 1)):
             if value is not None:
@@ -67,7 +67,7 @@ def text_to_image(
 
     Its size is a format of `canvas.FORMATS`, or width and height (multiples of 16), or the square that the model was
     trained for. model: a folder, what `load_model` returns, or None for the bundled flux-micro. `negative` counts where
-    cfg > 1. steps, guidance, cfg: None is what the model wants. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
+    cfg > 1. steps, guidance, cfg: None is the model's default. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
     """
     return next(
         text_to_images(

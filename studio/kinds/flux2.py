@@ -194,7 +194,7 @@ class Flux2(TransformerKind):
     def describe(self, traits: Traits, name: str) -> ModelFacts:
         if traits.guidance:
             return ModelFacts(_DEV, _DEV.defaults, DEV_SCHEDULER)
-        note = "taken for the distilled klein (4 steps); the base model wants 50 steps and cfg 4"
+        note = "taken for the distilled klein (4 steps); the base model needs 50 steps and cfg 4"
         return ModelFacts(_KLEIN, _KLEIN.quick or _KLEIN.defaults, DEV_SCHEDULER, note)
 
     def is_distilled(self, index: Config, transformer: Config, scheduler: Config) -> bool:

@@ -195,7 +195,7 @@ class ZImage(TransformerKind):
         if traits.marked:
             note = "references through TextEncodeZImageOmni, or open its whole diffusers folder; a shift of 6, as the base has"
             return ModelFacts(_OMNI, _OMNI.defaults, BASE_SCHEDULER, note)
-        note = "taken for Z-Image Turbo (8 steps); the base model wants 50 steps, cfg 5 and a shift of 6"
+        note = "taken for Z-Image Turbo (8 steps); the base model needs 50 steps, cfg 5 and a shift of 6"
         return ModelFacts(_BASE, _BASE.quick or _BASE.defaults, SCHEDULER, note)
 
     def is_distilled(self, index: Config, transformer: Config, scheduler: Config) -> bool:

@@ -100,7 +100,7 @@ def encode(picture: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]
     format, notes = FILE_FORMATS[encoding.format], []
     if picture.mode == "RGBA" and not format.alpha:
         picture = on_white(picture)
-        notes.append(f"{encoding.format} holds no transparency: the picture stands on white")
+        notes.append(f"{encoding.format} holds no transparency: the picture is saved on white")
     if metadata and not format.carries_workflow:
         metadata = {}
         notes.append(f"the editor reads no workflow from a {encoding.format}: none was embedded")

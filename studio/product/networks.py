@@ -197,7 +197,7 @@ def saliency(session: Any, picture: torch.Tensor) -> torch.Tensor:
     if session.inner_session.surest < 0.5 or not found.any():
         raise InputError(
             "image",
-            f"{picture.shape[1]} x {picture.shape[0]} pixels in which the network sees nothing that stands out",
+            f"{picture.shape[1]} x {picture.shape[0]} pixels in which the network finds no object",
             "a picture with a product in it; crop closer, or try another model",
         )
     return torch.from_numpy(found).float().mul_(1 / 255)

@@ -63,10 +63,10 @@ def boxes(request: CaptionRequest) -> list[dict[str, Any]]:
     if layout is None:
         if wanted or headline:
             named = "products" if wanted else "headline"
-            raise InputError(named, getattr(request, named), "a layout too, which says where it stands")
+            raise InputError(named, getattr(request, named), "a layout too, for its position")
         return []
     if not wanted and not headline:
-        raise InputError("products", request.products, "what stands in the layout's boxes, or a headline")
+        raise InputError("products", request.products, "what the layout's boxes contain, or a headline")
     if wanted and wanted[-1][0] >= len(layout.products):
         raise InputError("products", request.products, f"at most a line for each of {len(layout.products)} products")
     rows = []

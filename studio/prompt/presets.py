@@ -237,7 +237,7 @@ def read_yaml(file: Path, name: str = "file") -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             value = super().construct_mapping(node, deep)
             if len(value) < len(node.value):
-                raise yaml.constructor.ConstructorError(problem="a key stands twice", problem_mark=node.start_mark)
+                raise yaml.constructor.ConstructorError(problem="a key is there twice", problem_mark=node.start_mark)
             return value
 
     try:

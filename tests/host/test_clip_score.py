@@ -146,7 +146,7 @@ class TestWorks:
         del asked["2"]["inputs"]["image"]
         for entry in (without_prompt, reported(comfyui.run(asked))):
             assert "clip_score" not in entry
-            assert entry["notes"] == ["no CLIP score: it wants both, image and prompt"]
+            assert entry["notes"] == ["no CLIP score: it needs both image and prompt"]
         del asked["2"]["inputs"]["prompt"]
         assert reported(comfyui.run(asked))["notes"] == []
 

@@ -130,10 +130,7 @@ def test_a_picture_of_nothing_is_refused_by_name(comfyui):
     workflow["1"] = node("EmptyImage", width=300, height=200, batch_size=1, color=0x808080)
     result = comfyui.run(workflow)
     assert not result.ok
-    assert (
-        "`image` is '300 x 200 pixels in which the network sees nothing that stands out'. Expected: a picture"
-        in result.error
-    )
+    assert "`image` is '300 x 200 pixels in which the network finds no object'. Expected: a picture" in result.error
 
 
 def test_a_broken_file_is_named(comfyui):

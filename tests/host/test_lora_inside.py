@@ -161,7 +161,7 @@ def test_changing_or_swapping_it_reads_nothing_of_the_base_model(figures):
         ("noise", "a whole safetensors file"),
         ("pickle", ".safetensors in models/loras"),
         ("path", ".safetensors in models/loras"),
-        ("text alone", "wants the CLIP connected"),
+        ("text alone", "connect the CLIP"),
         ("LoRA of rank 0", "none of its 3 keys fits"),
         ("LoHa", "none of its 4 keys fits"),
         ("LoKr", "none of its 3 keys fits"),

@@ -348,7 +348,7 @@ def test_odd_sizes_are_cut_out_or_refused_by_name(shape, find):
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_picture_of_nothing_is_refused(value, find):
     with pytest.raises(
-        InputError, match=r"64 x 48 pixels in which the network sees nothing.*Expected: a picture with a product"
+        InputError, match=r"64 x 48 pixels in which the network finds no object.*Expected: a picture with a product"
     ):
         cutout.cut_out(torch.full((1, 48, 64, 3), value), find, Edges(), nothing)
 
