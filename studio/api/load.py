@@ -94,8 +94,9 @@ def load_model(folder: str | Path | ModelParts | None = None, *, device: str = A
     """A model in diffusers layout, a single file that holds everything, or parts chosen apart (ModelParts); None is the
     bundled flux-micro.
 
-    device: "auto" (a GPU where there is one), or torch's name for one. dtype: "fp32", "bf16", or "auto" (bf16 on a CUDA
-    device that is good at it, else fp32). The whole model must fit the device: GGUF and quantised weights are expanded.
+    device: "auto" (a GPU where there is one), or torch's name for one. dtype: what is computed in: "fp32", "bf16", or
+    "auto" (bf16 on a CUDA device that is good at it, else fp32). With "auto", GGUF and quantised weights stay small in
+    memory and are expanded for each use; with the others they are expanded once. The whole model must fit the device.
     Raises ModelFilesError for a model that is not whole, InputError for a device that is not there.
     """
     place = device_of(device)
@@ -103,7 +104,7 @@ def load_model(folder: str | Path | ModelParts | None = None, *, device: str = A
     described = _described(folder)
     published = folder.published(described) if isinstance(folder, ModelParts) else None
     own = _best_dtype(place) if dtype == AUTO else DTYPES[dtype]
-    studio = FluxStudio.open(described, own, str(place), published)
+    studio = FluxStudio.open(described, own, str(place), published, keep_stored=dtype == AUTO)
     return Model(studio, described.name, described.licence)
 
 

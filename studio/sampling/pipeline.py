@@ -18,6 +18,7 @@ from ..kinds.table import make_velocity
 from ..kinds.velocity import Velocity
 from ..opening.models import Description, ModelFiles, describe
 from ..opening.sources import Published
+from ..weights.linear import expand_at_use
 from . import latents as codec
 from . import noise, schedule
 from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
@@ -45,13 +46,22 @@ class FluxStudio:
 
     @classmethod
     def open(
-        cls, described: Description, dtype: torch.dtype, device: str, published: Published | None = None
+        cls,
+        described: Description,
+        dtype: torch.dtype,
+        device: str,
+        published: Published | None = None,
+        keep_stored: bool = False,
     ) -> FluxStudio:
-        """The model of a description, with text encoders and VAE. `published`: as in TextEncoder.read."""
+        """The model of a description, with text encoders and VAE. `published`: as in TextEncoderComponent.read.
+
+        keep_stored: GGUF and quantised weights stay as they are in memory and are expanded for each use, which draws the
+        same pictures, slower.
+        """
         if not described.encoders or described.vae is None:
             raise InputError("model", described.name, "a model with its text encoders and its VAE")
         parts = [*described.encoders, described.transformer, described.vae]
-        *texts, transformer, vae = [part.load(dtype, False).to(device) for part in parts]
+        *texts, transformer, vae = [expand_at_use(part.load(dtype, keep_stored)).to(device) for part in parts]
         readers = [(encoder.kind.reads_text, encoder.read(published)) for encoder in described.encoders]
         return cls(
             described.family,

@@ -73,6 +73,20 @@ def test_a_gguf_beside_its_encoders(folder, files, expected):
     assert 0 < (text_to_image(model=parts, **WORDS).image - expected).abs().mean() < 0.05
 
 
+def test_small_weights_stay_small_in_memory(folder, files):
+    pytest.importorskip("gguf")
+    path = writers.gguf(folder.parent / "flux1-dev-Q4.gguf", load_file(files["flux1-dev"]), "Q8_0")
+    parts = ModelParts(path, [folder], files["ae"])
+    small, expanded = load_model(parts, device="cpu"), load_model(parts, device="cpu", dtype="fp32")
+
+    def size(model) -> int:
+        return sum(weight.nbytes for weight in model.studio.velocity.parameters())
+
+    assert size(small) < 1.1 * path.stat().st_size
+    assert size(small) < 0.4 * size(expanded)
+    assert torch.equal(text_to_image(model=small, **WORDS).image, text_to_image(model=expanded, **WORDS).image)
+
+
 def test_what_is_missing_is_named_with_what_to_give(folder, files):
     with pytest.raises(ModelFilesError, match=r"^`text_encoder` is 'flux1-dev\.safetensors'\. Expected: CLIP and T5"):
         load_model(files["flux1-dev"])
