@@ -111,10 +111,8 @@ def _loader(part: Part) -> Callable[[torch.dtype, bool], torch.nn.Module]:
 
 
 def _transformer_of(part: Part, kind: TransformerKind) -> TransformerComponent:
-    name, widths = (
-        part.file.path.name,
-        kind.widths(part),
-    )  # now: the list of files opens each, and must hear of a broken one
+    # Now: the list of files opens each, and must hear of a broken one.
+    name, widths = part.file.path.name, kind.widths(part)
     return TransformerComponent(name, _loader(part), kind, kind.describe(kind.traits(part), name), lambda: widths)
 
 
@@ -186,16 +184,18 @@ def open_whole_folder(folder: Path) -> Source:
 def _source(folder: Path, kinds: Mapping[str, Kind], edition: Edition | None) -> Source:
     """`kinds`: of the components, by their names. `edition`: what the index says of them; None: it says nothing."""
     configs = {name: folders.read_json(folder / name / "config.json") for name in kinds}
+    checked = edition is not None
     transformers = [
         _folder_transformer(folder, kind, configs[name], edition)
         for name, kind in table.among(kinds, table.TRANSFORMERS).items()
     ]
     encoders = {
-        kind.role: _folder_encoder(folder / name, kind, configs[name])
+        kind.role: _folder_encoder(folder / name, kind, configs[name], checked)
         for name, kind in table.among(kinds, table.TEXT_ENCODERS).items()
     }
     own_vaes = [
-        _folder_vae(folder / name, kind, configs[name]) for name, kind in table.among(kinds, table.VAES).items()
+        _folder_vae(folder / name, kind, configs[name], checked)
+        for name, kind in table.among(kinds, table.VAES).items()
     ]
     labels = ", ".join(dict.fromkeys(kind.label for kind in kinds.values())) or "nothing that this pack knows"
     return Source(
@@ -203,11 +203,15 @@ def _source(folder: Path, kinds: Mapping[str, Kind], edition: Edition | None) ->
     )
 
 
-def _folder_loader(part: Path, kind: Kind, config: Mapping[str, Any]) -> Callable[[torch.dtype, bool], torch.nn.Module]:
+def _folder_loader(
+    part: Path, kind: Kind, config: Mapping[str, Any], checked: bool
+) -> Callable[[torch.dtype, bool], torch.nn.Module]:
+    """`checked`: whether the headers of its weights were, as those of a whole folder are when it is opened."""
     cls = kind.classes.get(_class_in(config)) or next(iter(kind.classes.values()))
 
     def load(dtype: torch.dtype, keep: bool) -> torch.nn.Module:
-        folders.check_weights(part.parent, part.name)
+        if not checked:
+            folders.check_weights(part.parent, part.name)
         return folders.load_module(part, kind, cls, dtype, keep)
 
     return load
@@ -220,7 +224,7 @@ def _folder_transformer(
     name = f"{folder.name}/{part.name}"
     facts = _facts(folder, kind, config, edition)
     return TransformerComponent(
-        name, _folder_loader(part, kind, config), kind, facts, lambda: kind.widths_in(config, name)
+        name, _folder_loader(part, kind, config, edition is not None), kind, facts, lambda: kind.widths_in(config, name)
     )
 
 
@@ -237,21 +241,23 @@ def _facts(folder: Path, kind: TransformerKind, config: Mapping[str, Any], editi
     return ModelFacts(edition, quick or edition.defaults, scheduler)
 
 
-def _folder_encoder(part: Path, kind: TextEncoderKind, config: Mapping[str, Any]) -> TextEncoderComponent:
+def _folder_encoder(
+    part: Path, kind: TextEncoderKind, config: Mapping[str, Any], checked: bool
+) -> TextEncoderComponent:
     name = f"{part.parent.name}/{part.name}"
     reader = part.parent / kind.reader_folder(part.name)
     return TextEncoderComponent(
         name,
-        _folder_loader(part, kind, config),
+        _folder_loader(part, kind, config, checked),
         kind,
         lambda: kind.width_in(config, name),
         lambda: folders.load_reader(reader, kind) if reader.is_dir() else None,
     )
 
 
-def _folder_vae(part: Path, kind: VaeKind, config: Mapping[str, Any]) -> VaeComponent:
+def _folder_vae(part: Path, kind: VaeKind, config: Mapping[str, Any], checked: bool) -> VaeComponent:
     name = f"{part.parent.name}/{part.name}"
-    return VaeComponent(name, _folder_loader(part, kind, config), kind, lambda: kind.channels_in(config, name))
+    return VaeComponent(name, _folder_loader(part, kind, config, checked), kind, lambda: kind.channels_in(config, name))
 
 
 # --- published tokenizers -----------------------------------------------------------------------------------------------
