@@ -5,7 +5,7 @@ A table says for each parameter which inputs it sets, and how the value is writt
     "headline": {"sets": {"10.value": "value"}, "about": "the words on the picture"}
 
 "NODE.INPUT": "value" writes it as it is; "lines" joins a list of texts, one a line; "longest line" writes the longest of
-them; "NODE": "picture" puts a loaded file in the node's place, "pictures" a batch of them.
+them; "NODE": "picture" gives a Product Photo its file, and puts a loaded file in any other node's place; "pictures" a batch.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from ..studio.errors import InputError
 
 FOLDER = Path(__file__).parent.parent / "workflows"
+PHOTO = "StorefrontExamplePhoto"
 PICTURE_KINDS = ("picture", "pictures")
 WAYS = ("value", "lines", "longest line", *PICTURE_KINDS)
 
@@ -123,7 +124,7 @@ def fill(workflow: Workflow, values: Mapping[str, Any], inputs: Mapping[str, Any
     for name, value in values.items():
         for target, way in workflow.parameters[name].sets.items():
             if way == "picture":
-                prompt[target] = _load_image(value)
+                prompt[target] = _with_picture(prompt[target], value)
             elif way == "pictures":
                 _put_batch(prompt, target, value)
             else:
@@ -158,6 +159,13 @@ def _json_value(name: str, value: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         raise InputError(name, value, "text, a number, or true or false") from None
     return value
+
+
+def _with_picture(node: dict[str, Any], name: str) -> dict[str, Any]:
+    """A Product Photo stays: unlike LoadImage, it has profiles, and white where a file is transparent."""
+    if node["class_type"] == PHOTO:
+        return node | {"inputs": node["inputs"] | {"image": name}}
+    return _load_image(name)
 
 
 def _load_image(name: str) -> dict[str, Any]:

@@ -64,6 +64,12 @@ def test_values_are_written_where_the_table_says():
     assert fill(workflow, {"photos": ["a.png"]}, {})["24"]["class_type"] == "LoadImage"
 
 
+def test_a_photo_goes_into_the_node_for_photos_and_a_scene_in_the_place_of_a_drawn_one():
+    prompt = fill(load_workflow("product_composite"), {"photo": "a.png", "scene": "b.png"}, {})
+    assert (prompt["8"]["class_type"], prompt["8"]["inputs"]["image"]) == ("StorefrontExamplePhoto", "a.png")
+    assert (prompt["5"]["class_type"], prompt["5"]["inputs"]["image"]) == ("LoadImage", "b.png")
+
+
 def test_an_unknown_name_lists_the_right_ones():
     with pytest.raises(InputError, match=r"`headlin` is .*photo, headline, scene"):
         fill(load_workflow("product_composite"), {"headlin": "x"}, {})

@@ -56,8 +56,11 @@ def until(question, patience: float = 120):
     raise TimeoutError(f"not within {patience} s")
 
 
-def open_template(browser, comfyui, name: str) -> list[dict]:
-    """The graph's nodes, once the editor has read the template in the place of the graph it had open before."""
+def open_template(browser, comfyui, name: str, as_app: bool = False) -> list[dict]:
+    """The graph's nodes, once the editor has read the template in the place of the graph it had open before.
+
+    A template that opens as an app is turned to its graph, unless it is wanted `as_app`.
+    """
     wanted = json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))["nodes"]
     # From a page of the same origin without an editor, which would save its open graphs, to restore them beside this one.
     browser.get(f"{comfyui.url}/system_stats")
@@ -77,7 +80,11 @@ def open_template(browser, comfyui, name: str) -> list[dict]:
         nodes = browser.execute_script(look)
         return nodes if sorted(known_by(n["type"], n.get("first")) for n in nodes) == there else None
 
-    return until(whole)
+    opened = until(whole)
+    if not as_app and browser.execute_script("return !!window.app.graph.extra.linearMode"):
+        browser.execute_script("window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+        until(lambda: browser.execute_script("return !document.querySelector('[data-testid=linear-widgets]')"))
+    return opened
 
 
 # node id -> left, top, width, height in the graph's pixels

@@ -84,6 +84,20 @@ def test_its_one_output_is_its_result(comfyui, path):
     assert outputs == [table["result"]]
 
 
+def test_comfy_cli_makes_the_same_prompts_of_the_graphs(comfyui):
+    from comfy_cli.workflow_to_api import convert_ui_to_api
+
+    def told(prompt: dict) -> dict:
+        previews = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone
+        entries = {node_id: (entry["class_type"], entry["inputs"]) for node_id, entry in prompt.items()}
+        return {node_id: entry for node_id, entry in entries.items() if entry[0] not in previews}
+
+    known = comfyui.get("/object_info")
+    for path in WORKFLOWS:
+        graph = json.loads((ROOT / "workflows" / path.name).read_text("utf-8"))
+        assert told(convert_ui_to_api(graph, known)) == told(json.loads(path.read_text("utf-8"))), path.stem
+
+
 @pytest.mark.parametrize("format", ["9:16 story, reel", "2:1 banner"])
 def test_one_field_decides_the_format(comfyui, format):
     from storefront.studio.canvas import FORMATS
