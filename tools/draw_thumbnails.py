@@ -3,7 +3,7 @@
     python dev.py run                                          in another terminal: a ComfyUI with this pack
     python tools/draw_thumbnails.py http://127.0.0.1:8188      or some of them: ... URL ad_from_photo catalogue
 
-A workflow whose model is not bundled shows the photos that it begins with.
+A workflow whose model is not bundled shows pictures that it could begin with, since it cannot be run here.
 """
 
 from __future__ import annotations
@@ -15,24 +15,33 @@ from pathlib import Path
 from pack import import_pack
 from PIL import Image
 
-WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS, SCENES = ROOT / "workflows", ROOT / "models" / "scenes"
 COFFEE = WORKFLOWS / "assets" / "coffee.jpg"
-BEGINS_WITH = {"kontext_edit": [COFFEE]}  # workflow of a model that is not bundled -> photos
+BEGINS_WITH = {  # workflow of a model that is not bundled -> pictures
+    "kontext_edit": [COFFEE],
+    "flux2_two_references": [COFFEE, SCENES / "wood-1" / "1x1.webp"],
+    "zimage_turbo": [SCENES / "kitchen-1" / "4x5.webp"],
+}
 BESIDE_THE_PHOTO = ("image_to_image",)  # the photo, and what became of it
-NOT_DRAWN = ("zimage_turbo", "flux2_two_references")  # begin with words, and with photos of one's own
-SIDE, GAP = 512, 8
+SIDE, GAP, LARGEST = 512, 8, 900
 
 
 def beside(pictures: list[Image.Image]) -> Image.Image:
-    """Side by side at one height, on white."""
-    height = min(SIDE, min(picture.height for picture in pictures) if len(pictures) == 1 else SIDE // 2 + SIDE // 4)
+    """Side by side on white, or one above the other where they are wide; all of one height."""
+    height = SIDE
     scaled = [picture.resize((round(picture.width * height / picture.height), height)) for picture in pictures]
-    width = sum(picture.width for picture in scaled) + GAP * (len(scaled) - 1)
-    whole = Image.new("RGB", (width, height), "white")
-    x = 0
+    width = max(picture.width for picture in scaled)
+    if len(scaled) > 1 and width > 1.5 * height:
+        whole = Image.new("RGB", (width, (height + GAP) * len(scaled) - GAP), "white")
+        for index, picture in enumerate(scaled):
+            whole.paste(picture, (0, (height + GAP) * index))
+        return whole
+    whole = Image.new("RGB", (sum(picture.width + GAP for picture in scaled) - GAP, height), "white")
+    left = 0
     for picture in scaled:
-        whole.paste(picture, (x, 0))
-        x += picture.width + GAP
+        whole.paste(picture, (left, 0))
+        left += picture.width + GAP
     return whole
 
 
@@ -48,9 +57,9 @@ def main(url: str, names: list[str]) -> None:
     from storefront.client import SyncClient, workflow_names
 
     with SyncClient(url) as comfy:
-        for name in names or [name for name in workflow_names() if name not in NOT_DRAWN]:
+        for name in names or workflow_names():
             picture = beside(drawn(comfy, name))
-            picture.thumbnail((2 * SIDE, SIDE))
+            picture.thumbnail((LARGEST, LARGEST))
             picture.save(WORKFLOWS / f"{name}.jpg", quality=86, optimize=True)
             print(name, picture.size)
 

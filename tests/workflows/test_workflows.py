@@ -32,6 +32,13 @@ def test_the_api_twins_are_derived_from_the_graphs():
     assert done.returncode == 0, done.stdout.decode()
 
 
+def test_the_blueprints_are_derived_from_the_graphs():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "derive_blueprints.py"), "--check"], capture_output=True
+    )
+    assert done.returncode == 0, done.stdout.decode()
+
+
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_links_and_nodes_are_consistent(path):
     graph = json.loads(path.read_text("utf-8"))
