@@ -128,7 +128,7 @@ app.registerExtension({
   settings: [
     {
       id: "Storefront.Connections",
-      name: "Servers for prompts / 프롬프트용 서버",
+      name: "Servers for prompts",
       category: ["Storefront", "Connections", "Servers"],
       tooltip: "OpenAI-compatible. The key goes to the server's own file and is never shown again.",
       type: connections,

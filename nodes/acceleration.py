@@ -95,7 +95,10 @@ class StorefrontAccelerate(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Model.Output(), io.Vae.Output(tooltip="The input VAE with the chosen memory format.")],
+            outputs=[
+                io.Model.Output(tooltip="The accelerated model."),
+                io.Vae.Output(tooltip="The input VAE with the chosen memory format."),
+            ],
         )
 
     @classmethod
@@ -150,7 +153,14 @@ class StorefrontWarmUp(io.ComfyNode):
                     tooltip="Of the pictures you will draw.",
                     optional=True,
                 ),
-                io.Int.Input("batch_size", default=1, min=1, max=kernels.LARGEST_BATCH, optional=True),
+                io.Int.Input(
+                    "batch_size",
+                    default=1,
+                    min=1,
+                    max=kernels.LARGEST_BATCH,
+                    optional=True,
+                    tooltip="Pictures drawn at once.",
+                ),
                 io.Int.Input(
                     "tokens",
                     default=0,
@@ -161,7 +171,7 @@ class StorefrontWarmUp(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Model.Output()],
+            outputs=[io.Model.Output(tooltip="The model, loaded and warm.")],
             hidden=[io.Hidden.unique_id],
         )
 

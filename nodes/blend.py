@@ -21,14 +21,22 @@ class StorefrontBlendIntoScene(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The picture of Place Product."),
                 io.Mask.Input("product_mask", tooltip="The mask of Place Product."),
-                io.Model.Input("model"),
+                io.Model.Input("model", tooltip="The FLUX model that repaints the ground."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="The scene in words, with the product in it; one prompt, or one for each picture.",
                 ),
-                io.Vae.Input("vae"),
+                io.Vae.Input("vae", tooltip="The VAE of that model."),
                 io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product. It is repainted too."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    optional=True,
+                    tooltip="The same number repaints the ground in the same way again.",
+                ),
                 io.Int.Input(
                     "steps",
                     default=20,
@@ -88,7 +96,10 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Image.Output(), io.Mask.Output("repainted", display_name="REPAINTED")],
+            outputs=[
+                io.Image.Output(tooltip="The scene with the product on its new ground."),
+                io.Mask.Output("repainted", display_name="REPAINTED", tooltip="1 = repainted, 0 = unchanged."),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 

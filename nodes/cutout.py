@@ -29,7 +29,7 @@ class StorefrontRemoveBackground(io.ComfyNode):
                 "누끼",
             ],
             inputs=[
-                io.Image.Input("image"),
+                io.Image.Input("image", tooltip="The product photo."),
                 io.Combo.Input(
                     "model",
                     options=list(rembg_models.files()),
@@ -111,7 +111,13 @@ class StorefrontRemoveBackground(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Image.Output("foreground"), io.Mask.Output("alpha"), io.Image.Output("preview")],
+            outputs=[
+                io.Image.Output(
+                    "foreground", tooltip="The product's own colours, without the old background in its edges."
+                ),
+                io.Mask.Output("alpha", tooltip="1 = product, 0 = background."),
+                io.Image.Output("preview", tooltip="The product on a chequered ground, to check its edges."),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 

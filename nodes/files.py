@@ -77,7 +77,11 @@ class StorefrontLoadComponents(io.ComfyNode):
                     tooltip="For models whose weights look alike. auto: FLUX.1 dev, distilled FLUX.2 klein, Z-Image Turbo.",
                 ),
             ],
-            outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
+            outputs=[
+                io.Model.Output(tooltip="The transformer, for FLUX Sampler or any stock sampler."),
+                io.Clip.Output(tooltip="The text encoders, for Encode Prompt."),
+                io.Vae.Output(tooltip="Decodes latents to pictures and encodes pictures to latents."),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 

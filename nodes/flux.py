@@ -38,7 +38,11 @@ class StorefrontLoadModel(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
+            outputs=[
+                io.Model.Output(tooltip="The transformer, for FLUX Sampler or any stock sampler."),
+                io.Clip.Output(tooltip="The text encoders, for Encode Prompt."),
+                io.Vae.Output(tooltip="Decodes latents to pictures and encodes pictures to latents."),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -63,8 +67,8 @@ class StorefrontEncode(io.ComfyNode):
             description="Encodes a prompt as conditioning. The line under the node lists words that did not fit.",
             search_aliases=["prompt", "text encode", "clip text encode flux"],
             inputs=[
-                io.Clip.Input("clip"),
-                io.String.Input("prompt", multiline=True, dynamic_prompts=True),
+                io.Clip.Input("clip", tooltip="The text encoders of the model that draws."),
+                io.String.Input("prompt", multiline=True, dynamic_prompts=True, tooltip="What the picture shows."),
                 io.String.Input(
                     "prompt_2",
                     multiline=True,
@@ -90,7 +94,7 @@ class StorefrontEncode(io.ComfyNode):
                     optional=True,
                 ),
             ],
-            outputs=[io.Conditioning.Output()],
+            outputs=[io.Conditioning.Output(tooltip="The encoded prompt.")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -117,7 +121,13 @@ class StorefrontCanvas(io.ComfyNode):
             description="An empty latent in an advertisement format.",
             search_aliases=["empty latent", "resolution", "aspect ratio", "banner", "story", "해상도", "배너"],
             inputs=[
-                io.Combo.Input("format", options=[canvas.CUSTOM, *canvas.FORMATS], default="1:1 feed", optional=True),
+                io.Combo.Input(
+                    "format",
+                    options=[canvas.CUSTOM, *canvas.FORMATS],
+                    default="1:1 feed",
+                    optional=True,
+                    tooltip="Where the advertisement appears. It sets the size; custom uses width and height.",
+                ),
                 io.Int.Input(
                     "width",
                     default=1024,
@@ -156,7 +166,7 @@ class StorefrontCanvas(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output(),
+                io.Latent.Output(tooltip="An empty canvas, for FLUX Sampler."),
                 io.Int.Output("WIDTH", tooltip="Pixels of the format, independent of draw_side."),
                 io.Int.Output("HEIGHT", tooltip="Pixels of the format, independent of draw_side."),
             ],
@@ -190,11 +200,19 @@ class StorefrontSample(io.ComfyNode):
             description="Samples with diffusers' noise levels on ComfyUI's sampler. The same seed gives the picture that diffusers gives.",
             search_aliases=["ksampler", "denoise", "inpaint", "img2img"],
             inputs=[
-                io.Model.Input("model"),
-                io.Conditioning.Input("positive"),
+                io.Model.Input("model", tooltip="The model that draws, from Load FLUX Model or a stock loader."),
+                io.Conditioning.Input("positive", tooltip="What to draw, from Encode Prompt."),
                 io.Conditioning.Input("negative", optional=True, tooltip="What to avoid. Used when cfg is above 1."),
                 io.Latent.Input("latent", tooltip="An Ad Canvas or an encoded picture. Its noise mask is applied."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    optional=True,
+                    tooltip="The same number draws the same picture again.",
+                ),
                 io.Int.Input(
                     "steps",
                     default=0,
@@ -242,7 +260,7 @@ class StorefrontSample(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Latent.Output()],
+            outputs=[io.Latent.Output(tooltip="The drawn latents, for Decode Picture.")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -284,11 +302,18 @@ class StorefrontDecode(io.ComfyNode):
             description="Decodes latents to a picture. Uses tiles when memory is short; the line under the node reports it.",
             search_aliases=["vae decode"],
             inputs=[
-                io.Vae.Input("vae"),
-                io.Latent.Input("latent"),
-                io.Combo.Input("tiling", options=["auto", "on", "off"], default="auto", optional=True, advanced=True),
+                io.Vae.Input("vae", tooltip="The VAE of the model that drew."),
+                io.Latent.Input("latent", tooltip="From FLUX Sampler or a stock sampler."),
+                io.Combo.Input(
+                    "tiling",
+                    options=["auto", "on", "off"],
+                    default="auto",
+                    optional=True,
+                    tooltip="Decodes in tiles, which needs less memory. auto: only when memory runs out.",
+                    advanced=True,
+                ),
             ],
-            outputs=[io.Image.Output()],
+            outputs=[io.Image.Output(tooltip="The decoded picture.")],
             hidden=[io.Hidden.unique_id],
         )
 

@@ -24,7 +24,7 @@ class StorefrontPlanLayout(io.ComfyNode):
             description="Plans the product's position and size and a readable place for the words. The line under the node gives the reasons.",
             search_aliases=["composition", "saliency", "placement", "safe area", "레이아웃", "구도"],
             inputs=[
-                io.Image.Input("background"),
+                io.Image.Input("background", tooltip="The picture that product and words are placed on."),
                 io.Mask.Input(
                     "product_mask",
                     optional=True,
@@ -96,7 +96,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                 ),
             ],
             outputs=[
-                LAYOUT.Output("layout"),
+                LAYOUT.Output("layout", tooltip="For Place Product and Text Overlay."),
                 io.Image.Output("preview", display_name="PREVIEW", tooltip="The plan drawn over the picture."),
                 io.String.Output("json", display_name="JSON", tooltip="The plan as text, for Edit Layout."),
             ],
@@ -160,7 +160,7 @@ class StorefrontEditLayout(io.ComfyNode):
                     "layout_json", multiline=True, tooltip="As Plan Layout writes it. Pixels, from the top left corner."
                 )
             ],
-            outputs=[LAYOUT.Output("layout")],
+            outputs=[LAYOUT.Output("layout", tooltip="The layout with the changes.")],
         )
 
     @classmethod

@@ -56,14 +56,14 @@ class StorefrontLoadLora(io.ComfyNode):
             description="Applies up to four LoRAs to a model, in any trainer's format, and lists every key that did not match.",
             search_aliases=["lora", "lora stack", "style", "lokr", "loha", "lycoris", "로라"],
             inputs=[
-                io.Model.Input("model"),
+                io.Model.Input("model", tooltip="The model that the LoRA changes."),
                 io.Clip.Input(
                     "clip", optional=True, tooltip="Needed only for LoRAs that also change the text encoders."
                 ),
                 *(entry for number in ROWS for entry in _row(number, files)),
             ],
             outputs=[
-                io.Model.Output(),
+                io.Model.Output(tooltip="The model with the LoRA."),
                 io.Clip.Output(tooltip="Empty if no CLIP is connected."),
                 io.String.Output("report", display_name="REPORT", tooltip="What matched, and every key that did not."),
             ],
@@ -107,7 +107,7 @@ class StorefrontStyleLora(io.ComfyNode):
             description="Applies the LoRA of a style by the style's name. If none is installed, the model is passed on unchanged.",
             search_aliases=["style", "realistic", "anime", "illustration", "lora switch", "로라"],
             inputs=[
-                io.Model.Input("model"),
+                io.Model.Input("model", tooltip="The model that the LoRA changes."),
                 io.Clip.Input(
                     "clip", optional=True, tooltip="Needed only for LoRAs that also change the text encoders."
                 ),
@@ -129,7 +129,7 @@ class StorefrontStyleLora(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output(),
+                io.Model.Output(tooltip="The model with the LoRA."),
                 io.Clip.Output(tooltip="Empty if no CLIP is connected."),
                 io.String.Output("report", display_name="REPORT", tooltip="Which file was used, or why none was."),
             ],

@@ -34,7 +34,7 @@ class StorefrontSaveImage(io.ComfyNode):
                 "인쇄",
             ],
             inputs=[
-                io.Image.Input("image"),
+                io.Image.Input("image", tooltip="The picture to save. A batch is saved picture by picture."),
                 io.Combo.Input(
                     "kind",
                     options=list(saving.SAVE_KINDS),
@@ -58,7 +58,13 @@ class StorefrontSaveImage(io.ComfyNode):
                     tooltip="content: named by the SHA-256 of its pixels, in the folder of filename; duplicates are stored once.",
                     advanced=True,
                 ),
-                io.Combo.Input("format", options=encode.available(), default="PNG", optional=True),
+                io.Combo.Input(
+                    "format",
+                    options=encode.available(),
+                    default="PNG",
+                    optional=True,
+                    tooltip="PNG keeps every pixel. JPEG and WebP are small. PDF is for print.",
+                ),
                 io.Int.Input(
                     "quality",
                     default=92,
@@ -177,7 +183,7 @@ class StorefrontReport(io.ComfyNode):
                     tooltip="What the picture should show, in English. CLIP reads about 75 words or parts of words.",
                 ),
             ],
-            outputs=[io.String.Output("report", display_name="REPORT")],
+            outputs=[io.String.Output("report", display_name="REPORT", tooltip="The report as text.")],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
             is_input_list=True,  # a list is one value here, not a report for each of its entries

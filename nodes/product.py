@@ -30,7 +30,7 @@ class StorefrontPlaceProduct(io.ComfyNode):
             description="Places a cut-out product on a background, without a halo, with a shadow on the ground and the scene's light.",
             search_aliases=["composite", "paste", "shadow", "compositing", "합성", "그림자"],
             inputs=[
-                io.Image.Input("background"),
+                io.Image.Input("background", tooltip="The scene that the product is placed in."),
                 io.Image.Input("product", tooltip="Straight (not premultiplied) colours, as from Remove Background."),
                 io.Mask.Input("product_mask", tooltip="1 = product."),
                 LAYOUT.Input("layout", optional=True, tooltip="The position and size from Plan Layout."),
@@ -69,7 +69,13 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 io.Boolean.Input(
                     "flip", default=False, optional=True, tooltip="Mirrors left and right.", advanced=True
                 ),
-                io.Combo.Input("shadow", options=list(shadow.SHADOW_KINDS), default=shadow.BOTH, optional=True),
+                io.Combo.Input(
+                    "shadow",
+                    options=list(shadow.SHADOW_KINDS),
+                    default=shadow.BOTH,
+                    optional=True,
+                    tooltip="contact: dark where it touches the ground. cast: away from the light. drop: behind it, on flat grounds.",
+                ),
                 _number("shadow_opacity", 0.6, 0.05, "How dark."),
                 _number("shadow_softness", 0.5, 0.05, "0 = hard sun, 1 = overcast."),
                 io.Combo.Input(
@@ -86,7 +92,7 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(),
+                io.Image.Output(tooltip="The scene with the product in it."),
                 io.Mask.Output(tooltip="The products."),
                 LAYOUT.Output("layout", tooltip="The final positions of the products."),
                 io.Mask.Output("shadow", display_name="SHADOW", tooltip="The opacity of the shadow alone."),

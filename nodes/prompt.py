@@ -51,6 +51,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     options=list(headings.styles),
                     default="realistic",
                     optional=True,
+                    tooltip="How the picture looks, such as a photograph, an illustration or anime.",
                 ),
                 io.Combo.Input(
                     "translate",
@@ -99,8 +100,8 @@ class StorefrontAdPrompt(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("prompt", display_name="PROMPT"),
-                io.String.Output("negative", display_name="NEGATIVE"),
+                io.String.Output("prompt", display_name="PROMPT", tooltip="The picture in words, product and scene."),
+                io.String.Output("negative", display_name="NEGATIVE", tooltip="What to avoid, for models with cfg."),
                 io.String.Output("headline", display_name="HEADLINE", tooltip="In your language, for Text Overlay."),
                 io.String.Output(
                     "report", display_name="REPORT", tooltip="JSON: which writer was used and what it understood."

@@ -19,8 +19,8 @@ class StorefrontReference(io.ComfyNode):
             description="Adds a reference picture for FLUX.1 Kontext, FLUX.2, FLUX.3 or Z-Image Omni, at the size the model was trained on.",
             search_aliases=["kontext", "reference latent", "edit", "image edit", "flux 2 reference", "z-image omni"],
             inputs=[
-                io.Conditioning.Input("conditioning"),
-                io.Vae.Input("vae"),
+                io.Conditioning.Input("conditioning", tooltip="The prompt that the reference is added to."),
+                io.Vae.Input("vae", tooltip="The VAE of the model that draws."),
                 io.Image.Input(
                     "image", tooltip="Each picture of a batch is a separate reference. Chain nodes for other sizes."
                 ),
@@ -37,7 +37,7 @@ class StorefrontReference(io.ComfyNode):
                     tooltip="Needed for Z-Image Omni only: its own CLIP, which encodes the picture.",
                 ),
             ],
-            outputs=[io.Conditioning.Output()],
+            outputs=[io.Conditioning.Output(tooltip="The prompt with the reference picture.")],
         )
 
     @classmethod

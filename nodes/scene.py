@@ -95,7 +95,7 @@ class StorefrontScene(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("image", display_name="IMAGE"),
+                io.Image.Output("image", display_name="IMAGE", tooltip="The scene in the size of the format."),
                 LAYOUT.Output(
                     "layout", tooltip="Contains the ground and the light. Connect it to Plan Layout's scene_layout."
                 ),

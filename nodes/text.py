@@ -61,7 +61,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                 "포스터",
             ],
             inputs=[
-                io.Image.Input("image"),
+                io.Image.Input("image", tooltip="The picture that the words are set on."),
                 io.String.Input(
                     "text",
                     multiline=True,
@@ -164,7 +164,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(),
+                io.Image.Output(tooltip="The picture with the words on it."),
                 io.Mask.Output("letters", display_name="LETTERS", tooltip="1 = letter; effects are left out."),
                 io.Image.Output(
                     "layer", display_name="LAYER", tooltip="RGBA: the words alone on a transparent background."

@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 
 SNAPSHOT = Path(__file__).with_name("object_info.json")
-KOREAN = json.loads((Path(__file__).parents[2] / "locales" / "ko" / "nodeDefs.json").read_text("utf-8"))
+LOCALES = Path(__file__).parents[2] / "locales"
+KOREAN = json.loads((LOCALES / "ko" / "nodeDefs.json").read_text("utf-8"))
 DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
     ("StorefrontAccelerate", "attention"),
@@ -64,15 +65,24 @@ def test_every_node_has_a_description_a_category_and_our_name(comfyui):
             assert node["display_name"].endswith("(Storefront)")
 
 
-def test_every_tooltip_is_there_in_korean(comfyui):
+def test_every_input_and_output_has_a_tooltip_in_english_and_korean(comfyui):
     lacking = []
     for node_id, node in comfyui.get("/object_info").items():
         if not node_id.startswith("Storefront"):
             continue
         inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
         told = [("inputs", name, (*spec, {})[1].get("tooltip")) for name, spec in inputs.items()]
-        told += [("outputs", str(i), tooltip) for i, tooltip in enumerate(node.get("output_tooltips") or ())]
+        tooltips = node.get("output_tooltips") or [None] * len(node["output"])
+        told += [("outputs", str(i), tooltip) for i, tooltip in enumerate(tooltips)]
+        assert set(KOREAN[node_id]["outputs"]) == {str(i) for i in range(len(tooltips))}, node_id
         for group, name, tooltip in told:
-            if tooltip and not KOREAN[node_id].get(group, {}).get(name, {}).get("tooltip"):
+            if not tooltip or not KOREAN[node_id].get(group, {}).get(name, {}).get("tooltip"):
                 lacking.append(f"{node_id}.{group}.{name}: {tooltip}")
     assert lacking == []
+
+
+def test_categories_are_there_in_korean(comfyui):
+    nodes = [node for node_id, node in comfyui.get("/object_info").items() if node_id.startswith("Storefront")]
+    parts = {part for node in nodes for part in node["category"].split("/")}
+    assert parts == set(json.loads((LOCALES / "ko" / "main.json").read_text("utf-8"))["nodeCategories"])
+    assert comfyui.get("/i18n")["ko"]["nodeCategories"]["Product"] == "상품"
