@@ -195,7 +195,7 @@ def derive(blueprint: Blueprint) -> dict[str, Any]:
         for name, (n, at) in blueprint.outputs.items()
     ]
     node = {
-        "id": 1,
+        "id": max(nodes) + 1,  # another than of any node inside
         "type": identity,
         "pos": [0, 0],
         "size": [300, 60 + 26 * len(given)],
@@ -210,7 +210,7 @@ def derive(blueprint: Blueprint) -> dict[str, Any]:
     }
     return {
         "revision": 0,
-        "last_node_id": max(nodes),
+        "last_node_id": max(nodes) + 1,
         "last_link_id": 0,
         "nodes": [node],
         "links": [],

@@ -171,6 +171,28 @@ def test_every_widget_of_an_earlier_release_keeps_its_place(comfyui, browser):
         assert {name: now[node_id].get(name) for name in saved["values"]} == saved["values"], saved["type"]
 
 
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+
+
+def test_blueprints_are_listed_and_open_as_one_node(comfyui, browser):
+    listed = [entry for entry in comfyui.get("/global_subgraphs").values() if entry["source"] == "custom_node"]
+    assert sorted(entry["name"] for entry in listed) == [path.stem for path in BLUEPRINTS]
+    open_template(browser, comfyui, "poster_from_photo")
+    for path in BLUEPRINTS:
+        blueprint = json.loads(path.read_text("utf-8"))
+        show(browser, blueprint)
+        (node,) = blueprint["nodes"]
+        look = (
+            "return window.app.graph._nodes.map(n => Object.fromEntries((n.widgets ?? []).map(w => [w.name, w.value])))"
+        )
+        (shown,) = browser.execute_script(look)
+        names = [entry["name"] for entry in node["inputs"] if "widget" in entry]
+        assert {name: shown[name] for name in names} == dict(zip(names, node["widgets_values"], strict=True))
+        exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
+        inside = blueprint["definitions"]["subgraphs"][0]["nodes"]
+        assert sorted(n["class_type"] for n in exported.values()) == sorted(n["type"] for n in inside)
+
+
 def test_run_draws_the_picture(comfyui, browser):
     open_template(browser, comfyui, "text_to_image")
     before = len(comfyui.get("/history"))
