@@ -7,26 +7,15 @@ from typing import Any, TypeVar
 
 import comfy.model_management as mm
 import torch
-from comfy_execution.utils import get_executing_context
 
-from ..studio.errors import InputError
+from ..studio.out_of_memory import OutOfMemory, ran_out
 from . import progress
 
+__all__ = ["Chunks", "OutOfMemory", "divisible", "ran_out", "retried", "rows_of"]
+
 T = TypeVar("T")
-_OF_THE_CPU = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")  # torch has no class for these
 TRIES = 3  # of offloading weights for one row
 CLOSED = "storefront acceleration"  # wrappers that count the calls of a run (acceleration.py)
-
-
-class OutOfMemory(InputError, torch.OutOfMemoryError):
-    """Nothing helped. ComfyUI unloads all models at an error of torch's class, so that the next prompt begins with all memory."""
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that the memory of a device, or of the machine, did not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OF_THE_CPU)
 
 
 def retried(call: Callable[[], T], name: str, value: str, wanted: str) -> T:
@@ -73,7 +62,7 @@ class Chunks:
             mm.soft_empty_cache()
             if divisible and size > 1:
                 self.most = -(-size // 2)
-                _say(f"out of memory, drawn {self.most} of {count} rows at a time")
+                progress.say_here(f"out of memory, drawn {self.most} of {count} rows at a time")
             elif tries < TRIES and _offload(patcher):
                 tries += 1
             else:
@@ -84,18 +73,13 @@ class Chunks:
                 )
 
 
-def _say(note: str) -> None:
-    context = get_executing_context()
-    progress.fell_back([note], None if context is None else context.node_id)
-
-
 def _offload(patcher: Any) -> bool:
     """Move half of the weights that are resident away. Not under hooks, which ComfyUI would take off."""
     if patcher is None or getattr(patcher, "current_hooks", None) is not None:
         return False
     freed = patcher.partially_unload(patcher.offload_device, max(patcher.loaded_size() // 2, 1))
     if freed:
-        _say("out of memory, weights offloaded further")
+        progress.say_here("out of memory, weights offloaded further")
     return bool(freed)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import comfy.model_management as mm
 import comfy.utils
+from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from . import languages, report
@@ -48,6 +49,12 @@ def say_all(notes: list[str], node_id: str | None, fallbacks: Sequence[str] = ()
 def fell_back(notes: list[str], node_id: str | None) -> None:
     """What a node did otherwise than asked: tiles, cut words, a substitute. The report counts them."""
     say_all([], node_id, notes)
+
+
+def say_here(note: str) -> None:
+    """What the node that ComfyUI is running did otherwise than asked."""
+    context = get_executing_context()
+    fell_back([note], None if context is None else context.node_id)
 
 
 def _show_all(notes: list[str], node_id: str | None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..errors import InputError
 from ..examples import photo as example_photo
 from ..layout.layout import Layout
+from ..out_of_memory import OutOfMemory
 from ..product.cutout import Edges
 from ..product.place import Placement
+from ..sampling.unfinished import Unfinished
 from ..text.design import Design
 from .advertise import catalogue, poster_from_photo, product_composite
 from .draw import image_to_image, image_to_images, text_to_image, text_to_images
@@ -22,11 +24,13 @@ __all__ = [
     "Layout",
     "Model",
     "ModelParts",
+    "OutOfMemory",
     "Placement",
     "Report",
     "Result",
     "Stage",
     "Step",
+    "Unfinished",
     "ad_from_photo",
     "catalogue",
     "example_photo",

@@ -24,7 +24,8 @@ from ..text import draw as letters
 from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
-from .draw import Drawing, draw, require_several, require_words
+from .draw import require_several
+from .drawing import Drawing, draw, require_words
 from .load import Cutter, ModelChoice, as_cutter, as_model, check_model, subject_finder
 from .result import Progress, Result, StageClock
 
@@ -342,7 +343,7 @@ def _ground(scene: _Ground | _Awaited | _Sketch, cut: Cutout, clock: StageClock)
         loaded = as_model(scene.model)
     size = scene.size
     drawn = size if size.width * size.height <= NEARLY_ALL * loaded.side**2 else size_like(size, loaded.side)
-    picture = draw(loaded, scene.words, drawn, scene.drawing, clock)
+    picture, _ = draw(loaded, scene.words, drawn, scene.drawing, clock)
     picture = backdrop(picture, loaded.backdrop, size)
     return _Ground(picture, scene.drawing.seed, loaded.name)
 

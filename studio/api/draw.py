@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import FORMATS, MULTIPLE, Size, size_like
 from ..errors import InputError, listed, require_number
 from ..images import read_opaque, read_picture
 from ..sampling import noise
-from ..sampling.encode import require_prompt
-from ..sampling.schedule import MAX_STEPS
+from ..sampling.references import OWN_SIZE
+from ..sampling.unfinished import Unfinished
 from ..scale import covering
+from .drawing import Drawing, Start, draw, require_words
 from .load import Model, ModelChoice, as_model
 from .result import Progress, Result, StageClock
 
@@ -21,32 +22,7 @@ if TYPE_CHECKING:
 
     from ..images import Picture
 
-
-@dataclass(frozen=True)
-class Drawing:
-    """How a picture is drawn: the inputs of FLUX Sampler. None: the model's default. Raises InputError."""
-
-    negative: str = ""
-    seed: int = 0  # 0..2^64 - 1
-    steps: int | None = None  # 1..MAX_STEPS
-    guidance: float | None = None  # 0..100
-    cfg: float | None = None  # 1..100
-
-    def __post_init__(self) -> None:
-        require_words("negative", self.negative)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < noise.SEED_COUNT:
-            raise InputError("seed", self.seed, "a whole number from 0 to 2^64 - 1")
-        if self.steps is not None:
-            if isinstance(self.steps, bool) or not isinstance(self.steps, int):
-                raise InputError("steps", self.steps, "a whole number, or None for the model's default")
-            require_number("steps", self.steps, 1, MAX_STEPS)
-        for name, value, least in (("guidance", self.guidance, 0), ("cfg", self.cfg, 1)):
-            if value is not None:
-                require_number(name, value, least, 100)
-
-    def numbered(self, index: int) -> Drawing:
-        """The one for picture `index` of several."""
-        return replace(self, seed=(self.seed + index) % noise.SEED_COUNT)
+MOST_PICTURES = 64  # of one prompt
 
 
 def text_to_image(
@@ -60,6 +36,12 @@ def text_to_image(
     steps: int | None = None,
     guidance: float | None = None,
     cfg: float | None = None,
+    prompt_2: str = "",
+    max_tokens: int = 0,
+    references: Sequence[Picture] = (),
+    reference_size: str = OWN_SIZE,
+    time_limit: float = 0,
+    resume: Unfinished | str | Path | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -67,7 +49,12 @@ def text_to_image(
 
     Its size is a format of `canvas.FORMATS`, or width and height (multiples of 16), or the square that the model was
     trained for. model: a folder, what `load_model` returns, or None for the bundled flux-micro. `negative` counts where
-    cfg > 1. steps, guidance, cfg: None is the model's default. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
+    cfg > 1. steps, guidance, cfg: None is the model's default. prompt_2: another text for T5. max_tokens: the length that
+    the sequence encoder pads and cuts to, 0 its own. references: pictures that an editing model looks at.
+
+    time_limit: seconds for the steps, 0 none. At the limit the picture so far is returned, with `unfinished`: `resume` takes
+    that, or the file it was saved in, and goes on; everything else has to be the same. `progress` is called with every
+    `Step`; an exception raised in it ends the work. Raises InputError; OutOfMemory, which is one, where nothing fits.
     """
     return next(
         text_to_images(
@@ -80,6 +67,12 @@ def text_to_image(
             steps=steps,
             guidance=guidance,
             cfg=cfg,
+            prompt_2=prompt_2,
+            max_tokens=max_tokens,
+            references=references,
+            reference_size=reference_size,
+            time_limit=time_limit,
+            resume=resume,
             model=model,
             progress=progress,
         )
@@ -87,8 +80,9 @@ def text_to_image(
 
 
 def text_to_images(
-    prompts: Iterable[str],
+    prompts: str | Iterable[str],
     *,
+    images_per_prompt: int = 1,
     negative: str = "",
     format: str | None = None,
     width: int | None = None,
@@ -97,34 +91,57 @@ def text_to_images(
     steps: int | None = None,
     guidance: float | None = None,
     cfg: float | None = None,
+    prompt_2: str = "",
+    max_tokens: int = 0,
+    references: Sequence[Picture] = (),
+    reference_size: str = OWN_SIZE,
+    time_limit: float = 0,
+    resume: Unfinished | str | Path | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """A picture of each prompt, as it is done; the first with `seed`, the next with seed + 1, and so on.
+    """Pictures of each prompt, as they are done: picture i of prompt p with the seed `seed + p + i`, both from 0.
 
-    The other inputs are those of `text_to_image`.
+    prompts: one text, or several. images_per_prompt: drawn together as one batch; where memory runs out, in parts, which a
+    note says. resume: of the first prompt. The other inputs are those of `text_to_image`.
     """
+    prompts = [prompts] if isinstance(prompts, str) else prompts
     require_several("prompts", prompts)
-    drawing = Drawing(negative, seed, steps, guidance, cfg)
+    if isinstance(images_per_prompt, bool) or not isinstance(images_per_prompt, int):
+        raise InputError("images_per_prompt", images_per_prompt, "a whole number")
+    require_number("images_per_prompt", images_per_prompt, 1, MOST_PICTURES)
+    require_several("references", references)
+    drawing = Drawing(
+        negative=negative,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        cfg=cfg,
+        prompt_2=prompt_2,
+        max_tokens=max_tokens,
+        references=tuple(references),
+        reference_size=reference_size,
+        time_limit=time_limit,
+        resume=resumed(resume),
+    )
     size = _size(format, width, height)
     clock = StageClock(progress)
     with clock.stage("load"):
         loaded = as_model(model)
     size = size or Size(loaded.side, loaded.side)
-    return _texts(loaded, prompts, size, drawing, clock)
+    return _texts(loaded, prompts, images_per_prompt, size, drawing, clock)
 
 
 def _texts(
-    model: Model,
-    prompts: Iterable[str],
-    size: Size,
-    drawing: Drawing,
-    clock: StageClock,
+    model: Model, prompts: Iterable[str], each: int, size: Size, drawing: Drawing, clock: StageClock
 ) -> Iterator[Result]:
     for index, prompt in enumerate(prompts):
-        clock = clock.of_picture(index)
+        clock = clock.of_picture(index * each)
         one = drawing.numbered(index)
-        yield Result(draw(model, prompt, size, one, clock), clock.report(one.seed, model.name))
+        pictures, unfinished = draw(model, prompt, size, one, clock, Start(pictures=each))
+        for number, picture in enumerate(pictures):
+            report = clock.report(one.numbered(number).seed, model.name)
+            yield Result(picture[None], report, unfinished=unfinished)
 
 
 def image_to_image(
@@ -141,6 +158,12 @@ def image_to_image(
     steps: int | None = None,
     guidance: float | None = None,
     cfg: float | None = None,
+    prompt_2: str = "",
+    max_tokens: int = 0,
+    references: Sequence[Picture] = (),
+    reference_size: str = OWN_SIZE,
+    time_limit: float = 0,
+    resume: Unfinished | str | Path | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -165,6 +188,12 @@ def image_to_image(
             steps=steps,
             guidance=guidance,
             cfg=cfg,
+            prompt_2=prompt_2,
+            max_tokens=max_tokens,
+            references=references,
+            reference_size=reference_size,
+            time_limit=time_limit,
+            resume=resume,
             model=model,
             progress=progress,
         )
@@ -185,15 +214,34 @@ def image_to_images(
     steps: int | None = None,
     guidance: float | None = None,
     cfg: float | None = None,
+    prompt_2: str = "",
+    max_tokens: int = 0,
+    references: Sequence[Picture] = (),
+    reference_size: str = OWN_SIZE,
+    time_limit: float = 0,
+    resume: Unfinished | str | Path | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
     """Each photo repainted, as it is done; the first with `seed`, the next with seed + 1, and so on.
 
-    The other inputs are those of `image_to_image`.
+    resume: of the first photo. The other inputs are those of `image_to_image`.
     """
     require_several("photos", photos)
-    drawing = Drawing(negative, seed, steps, guidance, cfg)
+    require_several("references", references)
+    drawing = Drawing(
+        negative=negative,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        cfg=cfg,
+        prompt_2=prompt_2,
+        max_tokens=max_tokens,
+        references=tuple(references),
+        reference_size=reference_size,
+        time_limit=time_limit,
+        resume=resumed(resume),
+    )
     require_number("strength", strength, 0, 1)
     repaint = None if mask is None else read_picture("mask", mask)[0]
     size = _size(format, width, height)
@@ -237,61 +285,23 @@ def _photos(
         cells = None
         if mask is not None:
             cells = noise.latent_mask(covering(mask, size)[..., 0], start.shape[2], start.shape[3], model.studio.family)
-        picture = draw(model, prompt, size, one, clock, start, repaint.strength, cells)
-        yield Result(picture, clock.report(one.seed, model.name))
+        picture, unfinished = draw(model, prompt, size, one, clock, Start(start, repaint.strength, cells))
+        yield Result(picture, clock.report(one.seed, model.name), unfinished=unfinished)
 
 
-def draw(
-    model: Model,
-    prompt: str,
-    size: Size,
-    drawing: Drawing,
-    clock: StageClock,
-    start: torch.Tensor | None = None,
-    strength: float = 1.0,
-    mask: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """IMAGE [1, H, W, 3]. start: normalised latents of a picture of `size`; None is an empty canvas."""
-    studio = model.studio
-    wanted = studio.defaults
-    cfg = wanted.cfg if drawing.cfg is None else drawing.cfg
-    with clock.stage("encode"):
-        require_words("prompt", prompt)
-        texts = [prompt] if cfg == 1 else [prompt, drawing.negative]
-        lost = list(studio.tokenizer.tokenize([prompt]).values())[-1].cut[0]  # the sequence encoder's
-        if lost:
-            clock.note(f"cut off, since it is too long for the model: {lost[:200]}")
-        encoded = [studio.encode([text]) for text in texts]
-    with clock.stage("sample"):
-        latents = studio.sample(
-            encoded[0],
-            noise.empty_latent(size, 1, studio.family) if start is None else start,
-            seed=drawing.seed,
-            steps=wanted.steps if drawing.steps is None else drawing.steps,
-            guidance=wanted.guidance if drawing.guidance is None else drawing.guidance,
-            cfg=cfg,
-            negative=encoded[-1] if len(encoded) > 1 else None,
-            strength=strength,
-            mask=mask,
-            progress=lambda done, total: clock.tell("sample", done, total),
-        )
-    with clock.stage("decode"):
-        picture = studio.decode(latents)
-    clock.note(f"{model.name}: licence {model.licence.name}; {model.licence.commercial}")
-    return picture
+def resumed(given: Unfinished | str | Path | None) -> Unfinished | None:
+    """What was given to go on with, read where it is a file. Raises InputError."""
+    if given is None or isinstance(given, Unfinished):
+        return given
+    if isinstance(given, str | Path) and Path(given).is_file():
+        return Unfinished.from_bytes(Path(given).read_bytes())
+    raise InputError("resume", given, "the `unfinished` of a result, or the file that it was saved in")
 
 
 def require_several(name: str, values: object) -> None:
     """Raise InputError for a single text or picture where several are wanted: its letters or rows are no such thing."""
     if isinstance(values, str) or not isinstance(values, Iterable) or hasattr(values, "shape"):
         raise InputError(name, type(values).__name__, "a list, or another iterable, of them")
-
-
-def require_words(name: str, text: object) -> None:
-    """Raise InputError for what is no text, and for text that no tokenizer can read."""
-    if not isinstance(text, str):
-        raise InputError(name, text, "text")
-    require_prompt(name, text)
 
 
 def _size(format: str | None, width: int | None, height: int | None) -> Size | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from ..backdrop import FREE_GROUND, WHOLE, Backdrop
 from ..errors import InputError, ModelFilesError, require_one_of
 from ..kinds.facts import UNKNOWN_LICENCE, Licence
+from ..opening import merging
 from ..opening.models import Description, ModelFiles, describe
 from ..opening.sources import Published, readers_of_comfyui, readers_of_folder
 from ..product import networks
@@ -36,6 +37,7 @@ class Model:
     studio: FluxStudio
     name: str = "a model"
     licence: Licence = UNKNOWN_LICENCE
+    notes: tuple[str, ...] = ()  # on its LoRAs
 
     @property
     def side(self) -> int:
@@ -90,13 +92,21 @@ ModelChoice: TypeAlias = "Model | FluxStudio | ModelParts | str | Path | None"
 _WANTED = "a folder or file, ModelParts, or what load_model returns"
 
 
-def load_model(folder: str | Path | ModelParts | None = None, *, device: str = AUTO, dtype: str = AUTO) -> Model:
+def load_model(
+    folder: str | Path | ModelParts | None = None,
+    *,
+    device: str = AUTO,
+    dtype: str = AUTO,
+    loras: Mapping[str | Path, float] | None = None,
+) -> Model:
     """A model in diffusers layout, a single file that holds everything, or parts chosen apart (ModelParts); None is the
     bundled flux-micro.
 
     device: "auto" (a GPU where there is one), or torch's name for one. dtype: what is computed in: "fp32", "bf16", or
     "auto" (bf16 on a CUDA device that is good at it, else fp32). With "auto", GGUF and quantised weights stay small in
     memory and are expanded for each use; with the others they are expanded once. The whole model must fit the device.
+    loras: file -> strength, added to the weights one after the other (LoRA, LoHa, LoKr, in every trainer's names); quantised
+    weights are then expanded once. What of a file belongs to no layer is a note of every picture's report.
     Raises ModelFilesError for a model that is not whole, InputError for a device that is not there.
     """
     place = device_of(device)
@@ -104,8 +114,25 @@ def load_model(folder: str | Path | ModelParts | None = None, *, device: str = A
     described = _described(folder)
     published = folder.published(described) if isinstance(folder, ModelParts) else None
     own = _best_dtype(place) if dtype == AUTO else DTYPES[dtype]
-    studio = FluxStudio.open(described, own, str(place), published, keep_stored=dtype == AUTO)
-    return Model(studio, described.name, described.licence)
+    studio = FluxStudio.open(described, own, str(place), published, keep_stored=dtype == AUTO and not loras)
+    return Model(studio, described.name, described.licence, _merged(studio, loras or {}))
+
+
+def _merged(studio: FluxStudio, loras: Mapping[str | Path, float]) -> tuple[str, ...]:
+    """Notes on what was not matched."""
+    if not isinstance(loras, Mapping):
+        raise InputError("loras", type(loras).__name__, "a dict, file -> strength")
+    texts = {name: getattr(studio.encoders, name) for name in ("clip_l", "t5xxl") if hasattr(studio.encoders, name)}
+    names = merging.names_of(studio.velocity.transformer, texts) if loras else {}
+    notes = []
+    for file, strength in loras.items():
+        done = merging.merge(file, strength, names)
+        if done.unmatched:
+            shown = ", ".join(done.unmatched[:3])
+            notes.append(
+                f"{Path(file).name}: {done.layers} layers matched, {len(done.unmatched)} keys not ({shown} ...)"
+            )
+    return tuple(notes)
 
 
 def _described(model: str | Path | ModelParts | None) -> Description:

@@ -15,6 +15,7 @@ from .. import atomic
 from ..errors import InputError
 from ..images import to_pil
 from ..layout.layout import Layout
+from ..sampling.unfinished import Unfinished
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,7 @@ class Result:
     layout: Layout | None = None  # where everything stands in an advertisement
     mask: torch.Tensor | None = None  # MASK [1, H, W] of an advertisement's product
     path: Path | None = None  # where it was saved
+    unfinished: Unfinished | None = None  # where a time limit cut the drawing off: what `resume` takes
 
     def to_pil(self) -> Image.Image:
         """The picture in 8 bits a channel."""

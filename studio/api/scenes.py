@@ -18,7 +18,8 @@ from ..scenes.viewpoint import as_photographed
 from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from .advertise import product_composite
-from .draw import require_several, require_words
+from .draw import require_several
+from .drawing import require_words
 from .load import Cutter
 from .result import Progress, Result
 

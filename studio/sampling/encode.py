@@ -4,7 +4,7 @@ hidden states."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,11 @@ class Text:
     mask: torch.Tensor | None = None  # [B, S], 1 = the text's own tokens; a language model's
     around: tuple[torch.Tensor, ...] = ()  # [1, S, D] each: what Z-Image Omni reads around n pictures, n + 1 texts
     seen: tuple[torch.Tensor, ...] = ()  # [1, rows, columns, C] each: what its SigLIP sees of them
+
+    def times(self, count: int) -> Text:
+        """One text for `count` pictures."""
+        rows = {name: getattr(self, name) for name in ("sequence", "pooled", "mask")}
+        return replace(self, **{name: one.repeat_interleave(count, 0) for name, one in rows.items() if one is not None})
 
 
 def tokenize(tokenizer: Any, texts: list[str], length: int) -> Tokens:

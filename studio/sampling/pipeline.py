@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from .. import images
 from ..errors import InputError, require_number
 from ..kinds import omni
-from ..kinds.facts import Defaults, Family
+from ..kinds.facts import Defaults, Edition, Family
 from ..kinds.reference_cache import ReferenceCache
 from ..kinds.table import make_velocity
 from ..kinds.velocity import Velocity
@@ -24,6 +24,32 @@ from . import noise, schedule
 from .encode import ChatEncoder, ChatTokenizer, PairEncoders, PairTokenizer, Text, make_encoders, make_tokenizer
 
 Progress = Callable[[int, int], None]  # step just finished (1..n), n
+
+
+class Order(NamedTuple):
+    """What `FluxStudio.sample` is asked for."""
+
+    positive: Text
+    seed: int
+    steps: int
+    guidance: float = 3.5
+    cfg: float = 1.0
+    negative: Text | None = None
+    strength: float = 1.0
+    mask: torch.Tensor | None = None
+    references: Sequence[torch.Tensor] = ()
+    beside: torch.Tensor | None = None
+    begun: tuple[int, torch.Tensor] | None = None  # steps done, and x after them
+
+
+class Now(NamedTuple):
+    """After a step."""
+
+    done: int  # 1 .. total
+    total: int
+    x: torch.Tensor  # [B, C, H, W], as noisy as levels[done]
+    prediction: torch.Tensor  # [B, C, H, W], the clean picture as far as it can be told
+    levels: torch.Tensor  # [total + 1], the sigmas
 
 
 @dataclass
@@ -38,6 +64,7 @@ class FluxStudio:
     scheduler_config: dict[str, Any]
     defaults: Defaults
     device: torch.device
+    edition: Edition | None = None  # None: not known, so nothing is refused for its sake
 
     @classmethod
     def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str = "cpu") -> FluxStudio:
@@ -72,6 +99,7 @@ class FluxStudio:
             dict(described.scheduler_config),
             described.defaults,
             torch.device(device),
+            described.edition,
         )
 
     @torch.no_grad()
@@ -121,38 +149,58 @@ class FluxStudio:
         beside: [B, 16 or 80, H, W], what Control and Fill editions see beside the noise. Equal to the family's pipelines
         in diffusers.
         """
-        require_number("guidance", guidance, 0, 100)
-        require_number("cfg", cfg, 1, 100)
-        if cfg > 1 and negative is None:
+        order = Order(positive, seed, steps, guidance, cfg, negative, strength, mask, references, beside)
+        x = latents
+        for now in self.steps(latents, order):
+            x = now.x
+            if progress:
+                progress(now.done, now.total)
+        return x
+
+    @torch.no_grad()
+    def steps(self, latents: torch.Tensor, order: Order) -> Iterator[Now]:
+        """The run of `sample`, one step at a time, from where `order.begun` ended if it is given."""
+        require_number("guidance", order.guidance, 0, 100)
+        require_number("cfg", order.cfg, 1, 100)
+        if order.cfg > 1 and order.negative is None:
             raise InputError("negative", None, "a text to steer away from, because cfg is more than 1")
         count, _, height, width = latents.shape
-        scheduler = schedule.set_steps(self.scheduler_config, steps, strength, height, width, family=self.family)
-        timesteps = scheduler.timesteps[schedule.first_step(steps, strength) :].to(self.device)
+        scheduler = schedule.set_steps(
+            self.scheduler_config, order.steps, order.strength, height, width, family=self.family
+        )
+        first = schedule.first_step(order.steps, order.strength)
+        timesteps = scheduler.timesteps[first:].to(self.device)
+        levels = scheduler.sigmas[first:]
         start = latents.to(self.device)
-        fresh = noise.picture_noise(latents.shape[1:], seed, range(count)).to(start)
-        x = scheduler.scale_noise(start, timesteps[:1], fresh)
-        strengths = torch.full([1], guidance, device=self.device).expand(count)
+        fresh = noise.picture_noise(latents.shape[1:], order.seed, range(count)).to(start)
+        done = 0 if order.begun is None else order.begun[0]
+        x = scheduler.scale_noise(start, timesteps[:1], fresh) if order.begun is None else order.begun[1].to(start)
+        scheduler.set_begin_index(first + done)
+        strengths = torch.full([1], order.guidance, device=self.device).expand(count)
         kept = ReferenceCache()
-        for i, timestep in enumerate(timesteps):
+        for i, timestep in enumerate(timesteps[done:], done):
             level = (timestep.expand(count) / 1000).to(x.dtype)
-            seen = x.to(self.velocity.dtype)
-            if beside is not None:
-                seen = torch.cat([seen, beside.to(seen)], dim=1)
-            target = scheduler.sigmas[scheduler.begin_index + i + 1].expand(count).to(level)
-            flow = self._flow(seen, level, target, positive, strengths, references, kept)
-            if cfg > 1 and negative is not None:
-                away = self._flow(seen, level, target, negative, strengths, references, kept)
-                flow = _guided(flow, away, cfg, self.family)
+            flow = self._guided_flow(x, level, levels[i + 1].expand(count).to(level), order, strengths, kept)
+            prediction = x - levels[i].to(x) * flow
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
-            if mask is not None:
+            if order.mask is not None:
                 untouched = start
                 if i + 1 < len(timesteps):
                     untouched = scheduler.scale_noise(start, timesteps[i + 1 : i + 2], fresh)
-                repaint = mask.to(x)
+                repaint = order.mask.to(x)
                 x = (1 - repaint) * untouched + repaint * x
-            if progress:
-                progress(i + 1, len(timesteps))
-        return x
+                prediction = (1 - repaint) * start + repaint * prediction
+            yield Now(i + 1, len(timesteps), x, prediction, levels)
+
+    def _guided_flow(self, x, level, target, order: Order, strengths, kept: ReferenceCache) -> torch.Tensor:
+        seen = x.to(self.velocity.dtype)
+        if order.beside is not None:
+            seen = torch.cat([seen, order.beside.to(seen)], dim=1)
+        flow = self._flow(seen, level, target, order.positive, strengths, order.references, kept)
+        if order.cfg > 1 and order.negative is not None:
+            away = self._flow(seen, level, target, order.negative, strengths, order.references, kept)
+            flow = _guided(flow, away, order.cfg, self.family)
+        return flow
 
     def _flow(self, x, level, target, text: Text, strengths, references, kept: ReferenceCache) -> torch.Tensor:
         looked_at = [reference.to(x) for reference in references]

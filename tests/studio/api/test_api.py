@@ -312,7 +312,7 @@ REFUSED = [
     ("format", lambda m: text_to_image(RED, format="1:1 feed", width=64, height=64, model=m)),
     ("prompt", lambda m: text_to_image("\ud83d", steps=1, model=m)),
     ("prompt", lambda m: text_to_image(7, steps=1, model=m)),
-    ("prompts", lambda m: text_to_images(RED, model=m)),
+    ("prompts", lambda m: text_to_images(3, model=m)),
     ("strength", lambda m: image_to_image(GREY, RED, strength=2, model=m)),
     ("mask", lambda m: image_to_image(GREY, RED, mask=np.zeros((3, 3), np.float32), model=m)),
     ("photos", lambda m: catalogue("cup.png", GREY)),

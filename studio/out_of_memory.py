@@ -1,0 +1,55 @@
+"""Running out of memory: how it is known, and a batch drawn in parts where it does not fit whole."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import torch
+
+from .errors import InputError
+
+# Of torch on the CPU and of onnxruntime, which have no class for these.
+_TEXTS = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "Failed to allocate memory", "bad_alloc")
+
+
+class OutOfMemory(InputError, torch.OutOfMemoryError):
+    """Nothing helped. ComfyUI unloads all models at an error of torch's class, so that the next prompt begins with all memory."""
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device, or of the machine, did not suffice."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    plain = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime")
+    return plain and any(text in str(error) for text in _TEXTS)
+
+
+def give_back() -> None:
+    """What torch holds for later use goes back to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def in_parts(
+    count: int, call: Callable[[slice], torch.Tensor], say: Callable[[str], object], failed: OutOfMemory, name: str
+) -> torch.Tensor:
+    """`call` for all of `count` rows, or for half of them at a time, and so on; put together along the first dimension.
+
+    `say` is given a note ("... `name` 2 of 4 at a time"). Raises `failed` where one row alone does not fit.
+    """
+    most = count
+    while True:
+        try:
+            parts = [call(slice(start, min(start + most, count))) for start in range(0, count, most)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+        except Exception as error:
+            if not ran_out(error):
+                raise
+        # Outside of the handler: the exception holds the tensors that filled the memory.
+        give_back()
+        if most == 1:
+            raise failed
+        most = -(-most // 2)
+        say(f"out of memory, {name} {most} of {count} at a time")
