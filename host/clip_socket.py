@@ -35,7 +35,7 @@ class Tokenizer:
         video: Any = None,
         audio: Any = None,
         llama_template: str | None = None,
-        **_: Any,
+        **more: Any,
     ) -> dict[str, encode.Tokens]:
         """For encoding, in a template ({} is the text) or the model's own; with `thinking` (stock TextGenerate says it, CLIPTextEncode does not) a text to be answered."""
         texts = [text] if isinstance(text, str) else text
@@ -44,7 +44,9 @@ class Tokenizer:
         if thinking is None and llama_template and isinstance(self.studio, encode.ChatTokenizer):
             return self.studio.tokenize(texts, max_tokens=max_tokens, template=llama_template)
         if thinking is None:
-            return self.studio.tokenize(texts, max_tokens=max_tokens)
+            tokens = self.studio.tokenize(texts, max_tokens=max_tokens)
+            _require_length(tokens.get("t5xxl"), more.get("tokenizer_options") or {})
+            return tokens
         if not isinstance(self.studio, encode.ChatTokenizer):
             raise InputError(
                 "clip", "CLIP and T5", "a language model, such as FLUX.2's or Z-Image's: these cannot write"
@@ -59,6 +61,17 @@ class Tokenizer:
 
     def state_dict(self) -> dict[str, Any]:
         return {}
+
+
+def _require_length(tokens: encode.Tokens | None, options: dict[str, Any]) -> None:
+    """Raise InputError where T5TokenizerOptions asks for more padding than T5's text has here (diffusers' fixed length)."""
+    if tokens is None:
+        return
+    asked = max(options.get("t5xxl_min_length", 0), max(tokens.counts) + options.get("t5xxl_min_padding", 0))
+    length = tokens.ids.shape[1]
+    if options and asked > max(length, max(tokens.counts)):
+        cure = "Remove that node, and set max_tokens of Encode Prompt where the model reads longer texts."
+        raise InputError("clip", f"a CLIP for texts of {asked} tokens (T5TokenizerOptions); T5 has {length}", cure=cure)
 
 
 def _comfyui_names(encoders: encode.PairEncoders | encode.ChatEncoder) -> dict[str, torch.nn.Module]:
@@ -103,6 +116,12 @@ class TextEncoders(torch.nn.Module):
         return {name: WorthOfBytes(stored[name]) if name in stored else weight for name, weight in weights.items()}
 
     def set_clip_options(self, options: dict[str, Any]) -> None:
+        if options.get("layer") not in (None, LAST_LAYER):
+            raise InputError(
+                "clip",
+                f"a CLIP that stops at layer {options['layer']} (CLIPSetLastLayer)",
+                cure="Remove that node: this model was trained on fixed layers of its text encoders.",
+            )
         self._execution_device = options.get("execution_device", self._execution_device)
 
     def reset_clip_options(self) -> None:
@@ -145,6 +164,9 @@ class TextEncoders(torch.nn.Module):
             max_length, (seed or 0) % 2**64, do_sample, temperature, top_k, top_p, min_p, repetition_penalty
         )
         return self.studio.write(tokens, how, self._execution_device, check_cancel)
+
+
+LAST_LAYER = -1
 
 
 def make_clip(encoders: TextEncoders, tokenizer: Tokenizer, load_device, offload_device) -> comfy.sd.CLIP:

@@ -16,6 +16,7 @@ from comfy.weight_adapter.lokr import LoKrAdapter
 from comfy.weight_adapter.lora import LoRAAdapter
 from comfy.weight_adapter.oft import OFTAdapter
 
+from ..studio.errors import Bare, InputError
 from ..studio.opening.lora import Slice, file_names
 from . import original_weights
 from .stored_patches import keeping_bytes
@@ -81,6 +82,17 @@ def _cutting(base: type[Any]) -> type[Any]:
             self.model.require_known_patches(self.model_options.get("transformer_options", {}))
             self.model.parts.begin()
             super().pre_run()
+
+        def clone(self, *arguments: Any, force_deepcopy: bool = False, **options: Any) -> Any:
+            """As ComfyUI's. It can make weights anew only for models of its own loaders, which training (TrainLoraNode) needs."""
+            if not force_deepcopy:
+                return super().clone(*arguments, **options)
+            if getattr(self, "cached_patcher_init", None) is None:
+                cure = "Load the model with stock Load Diffusion Model to train a LoRA."
+                raise InputError(
+                    "model", Bare("a model of this pack, whose weights cannot be copied for training"), cure=cure
+                )
+            return super().clone(*arguments, force_deepcopy=True, **options)
 
         def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, torch.Tensor]:
             weights = super().model_state_dict(filter_prefix)

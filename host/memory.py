@@ -12,6 +12,7 @@ import torch
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 FP8_STORAGE = "fp8 storage"
+STORED_DTYPE = torch.float8_e4m3fn
 WEIGHT_DTYPES = ["auto", *DTYPES, FP8_STORAGE]
 
 _OPS = comfy.ops.manual_cast
@@ -166,13 +167,13 @@ def keeps_stored(weight_dtype: str) -> bool:
     return weight_dtype not in DTYPES
 
 
-def store_as_fp8(module: torch.nn.Module) -> None:
+def store_as_fp8(module: torch.nn.Module, dtype: torch.dtype = STORED_DTYPE) -> None:
     """Keep the weights of the linear layers in 8 bits; ComfyUI's layers cast them up for each use."""
     from .stored_linear import StoredLinear
 
     for name, leaf in module.named_modules():
-        # Z-Image's embedder of the time casts its input to the dtype that its weights are stored in.
-        small_already = isinstance(leaf, StoredLinear)
-        if isinstance(leaf, torch.nn.Linear) and not small_already and "t_embedder" not in name:
-            leaf.weight.data = leaf.weight.data.to(torch.float8_e4m3fn)
+        # Z-Image's embedder of the time and T5's wo cast their input to the dtype that their weights are stored in.
+        casts = "t_embedder" in name or name.endswith(".wo")
+        if isinstance(leaf, torch.nn.Linear) and not isinstance(leaf, StoredLinear) and not casts:
+            leaf.weight.data = leaf.weight.data.to(dtype)
     mm.archive_model_dtypes(module)

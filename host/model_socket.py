@@ -21,7 +21,7 @@ from ..studio.kinds import blocks, places, table
 from ..studio.kinds.facts import Family, ModelFacts, Traits
 from ..studio.kinds.velocity import Velocity
 from ..studio.opening.lora import file_names
-from . import bypassed, clip_socket, clip_vision, kept_references, out_of_memory
+from . import bypassed, clip_socket, clip_vision, kept_references, out_of_memory, progress
 from .lora_patches import FusedLayerNames
 
 
@@ -95,6 +95,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
         comfy.model_base.BaseModel.__init__(self, config, model_type=kind, device=device)
         if isinstance(velocity, Velocity):
             velocity.__class__ = _wrappable(type(velocity))
+            velocity.in_channels = velocity.channels * family.cells_per_token**2  # RenormCFG asks, as of ComfyUI's own
         self.diffusion_model = velocity
         self.parts = out_of_memory.Chunks()
         self.facts = facts
@@ -171,12 +172,10 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
                 f"[batch, {family.latent_channels}, height, width], from the VAE of {family.name}",
             )
         rows, columns = noise.shape[-2:]
-        if picture.shape[-2:] != noise.shape[-2:]:
-            raise InputError(
-                "positive",
-                f"a picture of {list(picture.shape[-2:])} latent cells",
-                f"{[rows, columns]}, the size of the latent",
-            )
+        if picture.shape[-2:] != noise.shape[-2:]:  # a second pass at another size; ComfyUI's own model does the same
+            have = f"{picture.shape[-1]} x {picture.shape[-2]}"
+            progress.say_here(f"the picture to repaint was brought from {have} to {columns} x {rows} latent cells")
+            picture = comfy.utils.common_upscale(picture, columns, rows, "bilinear", "center")
         shown = comfy.utils.resize_to_batch_size(self.process_latent_in(picture.to(noise)), len(noise))
         if beside == family.latent_channels:
             return shown

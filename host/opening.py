@@ -17,7 +17,7 @@ from ..studio.kinds.table import make_velocity
 from ..studio.opening.models import AUTO, Description, ModelFiles, describe
 from ..studio.opening.sources import Component, readers_of_comfyui
 from ..studio.sampling.encode import make_encoders, make_tokenizer
-from . import kept_references, lora_patches, memory, model_files, report
+from . import flags, kept_references, lora_patches, memory, model_files, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_files import NONE
 from .model_socket import DiffusersModel
@@ -35,9 +35,11 @@ class OpenedModel(NamedTuple):
     vae: Any  # comfy.sd.VAE
     description: Description
 
+    flags_set_aside: tuple[str, ...] = ()
+
     @property
     def notes(self) -> list[str]:
-        return self.description.notes
+        return [*self.description.notes, *self.flags_set_aside]
 
 
 # Sockets in use somewhere, by what they were made of. Weak: ComfyUI's cache decides how long a model lives, not we.
@@ -86,13 +88,16 @@ def _open(files: ModelFiles, weight_dtype: str) -> OpenedModel:
     roles = [encoder.kind.role for encoder in described.encoders]
     key = (*paths, *roles, described.vae is None, weight_dtype, files.edition)
     known = _in_use(_OPEN.get(key, ()), described)
+    aside = tuple(flags.set_aside(weight_dtype))
     if known is not None:
         report.count("models shared")
-        return known  # no clones: the references would die with the first node's outputs
+        return known._replace(
+            flags_set_aside=aside
+        )  # no clones: the references would die with the first node's outputs
     report.count("models opened")
     made = _make(described, weight_dtype)
     _OPEN[key] = tuple(None if socket is None else weakref.ref(socket) for socket in made[:3])
-    return made
+    return made._replace(flags_set_aside=aside)
 
 
 def _in_use(sockets: tuple[weakref.ref[Any] | None, ...], described: Description) -> OpenedModel | None:
@@ -118,6 +123,8 @@ def _make(described: Description, weight_dtype: str) -> OpenedModel:
     if described.encoders:
         text_dtype = text_encoder_dtype(weight_dtype)
         clip = clip_of(described, [module(encoder, text_dtype) for encoder in described.encoders], text_dtype)
+        if storage := flags.of("text-enc", weight_dtype).storage:
+            memory.store_as_fp8(clip.cond_stage_model, storage)
     transformer = module(described.transformer, transformer_dtype(weight_dtype))
     model = model_of(transformer, described.facts, described.preview_factors(), weight_dtype)
     if described.vae is not None:
@@ -130,11 +137,11 @@ def _make(described: Description, weight_dtype: str) -> OpenedModel:
 
 
 def text_encoder_dtype(weight_dtype: str) -> torch.dtype:
-    return memory.compute_dtype(weight_dtype, mm.text_encoder_device())
+    return flags.of("text-enc", weight_dtype).compute or memory.compute_dtype(weight_dtype, mm.text_encoder_device())
 
 
 def transformer_dtype(weight_dtype: str) -> torch.dtype:
-    return memory.compute_dtype(weight_dtype, mm.get_torch_device())
+    return flags.of("unet", weight_dtype).compute or memory.compute_dtype(weight_dtype, mm.get_torch_device())
 
 
 def vae_dtype(weight_dtype: str) -> torch.dtype:
@@ -157,8 +164,8 @@ def clip_of(described: Description, modules: list[torch.nn.Module], dtype: torch
 def model_of(transformer: Any, facts: ModelFacts, preview: dict[str, Any] | None, weight_dtype: str) -> Any:
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
     velocity = make_velocity(memory.adopt(transformer), transformer_dtype(weight_dtype), facts.edition)
-    if weight_dtype == memory.FP8_STORAGE:
-        memory.store_as_fp8(velocity)
+    if storage := memory.STORED_DTYPE if weight_dtype == memory.FP8_STORAGE else flags.of("unet", weight_dtype).storage:
+        memory.store_as_fp8(velocity, storage)
     model = lora_patches.patcher(DiffusersModel(velocity, facts, preview, None, offload), device, offload)
     if facts.edition.keeps_references:
         kept_references.keep_in_runs(model)

@@ -16,12 +16,14 @@ from ..studio.errors import InputError
 from ..studio.layout.subject import SaliencyCache
 from ..studio.packages import PackageError
 from ..studio.product import networks, rembg_mattes
+from . import out_of_memory
 from .progress import check_cancel
 
 if TYPE_CHECKING:
     from ..studio.product import cutout
 
 BUNDLED = "u2netp"
+CPU = "CPUExecutionProvider"
 BUILT_IN = rembg_mattes.BUILT_IN
 _BUNDLED_FOLDER = Path(__file__).parent.parent / "models" / "rembg"
 
@@ -125,19 +127,41 @@ def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool, matt
     """`cutout.cut_out` with a session of the network `name`, which is gone afterwards unless it is to be kept.
 
     On a GPU ComfyUI makes the room first, and has it back at the end. A kept session goes when ComfyUI unloads its
-    models or needs the room. Listens for Cancel before each picture.
+    models or needs the room. Listens for Cancel before each picture. Where memory runs out, it is tried again with no other
+    model in memory, then on the CPU, which a note says. Raises OutOfMemory where that does not help.
     """
+    path = find(name)
+    providers = _providers(mm.get_torch_device())
+    tries = [providers, providers, [CPU]] if len(providers) > 1 else [providers, providers]
+    for number, chosen in enumerate(tries):
+        try:
+            cut = _cut_out(images, path, edges, keep_loaded and not number, matte, chosen)
+            on_cpu = chosen != providers
+            return cut._replace(notes=(*cut.notes, "out of memory, cut out on the CPU")) if on_cpu else cut
+        except Exception as error:
+            if not out_of_memory.ran_out(error):
+                raise
+        # Outside of the handler: the exception holds what filled the memory.
+        mm.unload_all_models()
+        mm.soft_empty_cache()
+    shape = "x".join(str(side) for side in getattr(images, "shape", ())[1:3][::-1])
+    raise out_of_memory.OutOfMemory(
+        "image", f"a picture of {shape} pixels that does not fit into memory", "a smaller picture, or model u2netp"
+    )
+
+
+def _cut_out(
+    images: Any, path: Path, edges: cutout.Edges, keep_loaded: bool, matte: str, providers: list[Any]
+) -> cutout.Cutout:
     from ..studio.product import cutout, matting
 
-    path = find(name)
-    device = mm.get_torch_device()
-    providers = _providers(device)
+    name, device = path.stem, mm.get_torch_device()
     refine = _matte(matte, providers) if edges.refine else matting.refine
     key = (str(path), path.stat().st_mtime_ns, str(device))
     loaded = _KEPT.pop(key, None)
     while _KEPT:
         _KEPT.popitem()[1].detach()
-    if loaded is None:
+    if loaded is None or loaded.providers != providers:
         # A session in main memory stands among the models of ComfyUI's device too, so that it is unloaded with them.
         size = int(networks.network(name).room * 1024**3) if len(providers) > 1 else 1
         loaded = NetworkPatcher(name, path, providers, device, size)
@@ -163,7 +187,7 @@ def find_subject(picture: torch.Tensor) -> torch.Tensor:
 
 
 def _ask_bundled(picture: torch.Tensor) -> torch.Tensor:
-    session = networks.open_session(BUNDLED, files()[BUNDLED], ["CPUExecutionProvider"])
+    session = networks.open_session(BUNDLED, files()[BUNDLED], [CPU])
     return networks.saliency(session, picture)
 
 
@@ -174,7 +198,7 @@ def _providers(device: Any) -> list[Any]:
     """onnxruntime's execution providers for ComfyUI's device, the CPU last."""
     import onnxruntime
 
-    providers: list[Any] = ["CPUExecutionProvider"]
+    providers: list[Any] = [CPU]
     if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         # Take what is needed and no more: by default its arena doubles, beside a resident FLUX.
         options = {"device_id": device.index or 0, "arena_extend_strategy": "kSameAsRequested"}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import comfy.model_sampling
 import comfy.sample
 import comfy.samplers
+import comfy.utils
 import latent_preview
 import node_helpers
 import torch
@@ -16,13 +17,14 @@ import torch
 from ..studio.errors import NOT_CONNECTED, InputError, require_number
 from ..studio.kinds.facts import ModelFacts
 from ..studio.sampling import noise, schedule
+from . import resuming
 from .model_socket import DiffusersModel, facts_of
 
 AUTO_STEPS, AUTO_GUIDANCE, AUTO_CFG = 0, -1.0, 0.0  # the model's defaults
 
 
 class SamplerSettings(NamedTuple):
-    """The inputs of FLUX Sampler that are numbers."""
+    """The inputs of FLUX Sampler that are numbers, and whether it goes on with an unfinished picture."""
 
     seed: int
     steps: int = AUTO_STEPS
@@ -30,6 +32,7 @@ class SamplerSettings(NamedTuple):
     cfg: float = AUTO_CFG  # 1..100
     strength: float = 1.0  # 0..1; 1 starts from noise
     time_limit: float = 0  # seconds; 0: none
+    resume: bool = False
 
 
 class _TimeIsUp(Exception):
@@ -41,65 +44,82 @@ class _TimeIsUp(Exception):
 
 
 def sample(
-    model: Any,
-    positive: list,
-    negative: list | None,
-    latent: dict[str, Any],
-    settings: SamplerSettings,
+    model: Any, positive: list, negative: list | None, latent: dict[str, Any], settings: SamplerSettings
 ) -> tuple[dict[str, Any], str]:
     """LATENT of prompts x pictures, and a note on what had to be done ("" if nothing).
 
-    Picture i of prompt p has the seed `seed + p + i` (i is its batch_index, where it has one). Raises InputError naming
-    the input that does not fit.
+    Picture i of prompt p has the seed `seed + p + i` (i is its batch_index, where it has one). A run that a time limit ends
+    leaves in its LATENT what a later one needs to go on. With `resume`, one goes on: from the LATENT, or from the file that
+    a cancelled or killed run of the same picture has left. Raises InputError naming the input that does not fit.
     """
-    seed, steps, guidance, cfg, strength, time_limit = settings
     facts = facts_of(model)
-    guidance = facts.defaults.guidance if guidance == AUTO_GUIDANCE else guidance
+    guidance = facts.defaults.guidance if settings.guidance == AUTO_GUIDANCE else settings.guidance
     require_number("guidance", guidance, 0, 100)
-    require_number("time_limit", time_limit, 0, 86_400)
-    wanted_cfg = _wanted_cfg(facts, cfg, negative)
+    require_number("time_limit", settings.time_limit, 0, 86_400)
+    cfg = _wanted_cfg(facts, settings.cfg, negative)
     for name, conditioning in (("positive", positive), ("negative", negative or [])):
         _require_mask_is_seen(model, facts, name, conditioning)
-    prompts = _batch_of("positive", positive)
-    samples, rows = _pictures(model, facts, latent, prompts)
+    latent, before = resuming.split(latent, settings.resume)
+    samples, rows = _pictures(model, facts, latent, _batch_of("positive", positive))
     config, mu = _patched_schedule(model, facts)
-    steps = facts.defaults.steps if steps == AUTO_STEPS else steps
+    steps = facts.defaults.steps if settings.steps == AUTO_STEPS else settings.steps
     height, width = samples.shape[-2:]
-    levels = schedule.sigmas(config, steps, strength, height, width, mu, facts.family)
+    levels = schedule.sigmas(config, steps, settings.strength, height, width, mu, facts.family)
 
     # At cfg 1 the negative is never asked, but ComfyUI would look at it all the same.
-    negative = negative if negative and wanted_cfg > 1 else positive
+    negative = negative if negative and cfg > 1 else positive
     positive = _prepared("positive", positive, guidance, rows)
     negative = _prepared("negative", negative, guidance, rows)
-    note = ""
-    try:
-        out = comfy.sample.sample_custom(
+    mask, note = _mask(latent, facts, samples)
+    kept = resuming.Kept(levels, samples)
+    kept.note(note)
+    if settings.resume or settings.time_limit:
+        others = {"seed": [settings.seed, *rows.seeds], "cfg": cfg, "noise_mask": mask}
+        kept.begin(resuming.traces(model, positive, negative, samples, **others), before, settings.resume)
+
+    def run() -> torch.Tensor:
+        return comfy.sample.sample_custom(
             model,
-            noise.picture_noise(samples.shape[1:], seed, rows.seeds),
-            wanted_cfg,
-            comfy.samplers.ksampler("euler"),
+            noise.picture_noise(samples.shape[1:], settings.seed, rows.seeds),
+            cfg,
+            kept.sampler(),
             levels,
             positive,
             negative,
             samples,
-            noise_mask=_mask(latent, facts, samples),
-            callback=_after_step(model, len(levels) - 1, time_limit),
+            noise_mask=mask,
+            callback=_after_step(model, kept, settings.time_limit),
             disable_pbar=True,
-            seed=seed,
+            seed=settings.seed,
         )
-    except _TimeIsUp as stop:
-        out = model.model.process_latent_out(stop.prediction.float()).cpu()
-        note = f"time limit of {time_limit:g} s reached after {stop.steps} of {len(levels) - 1} steps"
+
+    out, left = _until_time_is_up(model, run, kept, settings.time_limit)
     result = {key: value for key, value in latent.items() if key != "downscale_ratio_spacial"}
-    return {**result, **rows.keys(), "samples": out}, note
+    return {**result, **rows.keys(), **left, "samples": out}, "; ".join(kept.notes)
 
 
-def _after_step(model: Any, steps: int, time_limit: float) -> Callable[[int, torch.Tensor, torch.Tensor, int], None]:
+def _until_time_is_up(
+    model: Any, run: Callable[[], torch.Tensor], kept: resuming.Kept, time_limit: float
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Latents, the picture so far where the time did not suffice, and what its LATENT needs for going on."""
+    with kept.file_at_hand():
+        try:
+            return run(), {}
+        except _TimeIsUp as stop:
+            out = model.model.process_latent_out(stop.prediction.float()).cpu()
+            kept.note(f"time limit of {time_limit:g} s reached after {stop.steps} of {len(kept.levels) - 1} steps")
+            return out, kept.left(out)
+
+
+def _after_step(
+    model: Any, kept: resuming.Kept, time_limit: float
+) -> Callable[[int, torch.Tensor, torch.Tensor, int], None]:
     """ComfyUI's callback, with progress and previews. It raises _TimeIsUp after so many seconds; 0: never."""
-    report_step = latent_preview.prepare_callback(model, steps)
+    report_step = latent_preview.prepare_callback(model, len(kept.levels) - 1)
     deadline = time.monotonic() + time_limit if time_limit else None
 
     def after_step(step: int, prediction: torch.Tensor, x: torch.Tensor, total: int) -> None:
+        kept.after(step, prediction, x)  # before Cancel is heard
         report_step(step, prediction, x, total)
         if deadline is not None and time.monotonic() >= deadline and step + 1 < total:
             raise _TimeIsUp(prediction, step + 1)
@@ -118,16 +138,22 @@ def _wanted_cfg(facts: ModelFacts, cfg: float, negative: list | None) -> float:
     return wanted
 
 
-def _mask(latent: dict[str, Any], facts: ModelFacts, samples: torch.Tensor) -> torch.Tensor | None:
-    """The LATENT's noise mask [rows, 1, H, W] for so many rows: all of its pictures for each prompt."""
+def _mask(latent: dict[str, Any], facts: ModelFacts, samples: torch.Tensor) -> tuple[torch.Tensor | None, str]:
+    """The LATENT's noise mask [rows, 1, H, W] for so many rows, all of its pictures for each prompt; and a note.
+
+    A batch of another size than the pictures is cut or repeated, as KSampler does it.
+    """
     mask = latent.get("noise_mask")
     if mask is None:
-        return None
-    count, _, height, width = samples.shape
+        return None, ""
+    pictures, (count, _, height, width) = latent["samples"].shape[0], samples.shape
     mask = noise.latent_mask(mask, height, width, facts.family)
-    if count % mask.shape[0]:
-        raise InputError("noise_mask", f"a batch of {mask.shape[0]}", f"a batch that divides the {count} pictures")
-    return mask.repeat(count // mask.shape[0], 1, 1, 1)
+    masks = mask.shape[0]
+    mask = comfy.utils.repeat_to_batch_size(mask, pictures)
+    note = ""
+    if masks > pictures or pictures % masks:
+        note = f"{masks} masks for {pictures} pictures: " + ("the first are used" if masks > pictures else "repeated")
+    return mask.repeat(count // pictures, 1, 1, 1), note
 
 
 def _batch_of(name: str, conditioning: list) -> int:
@@ -248,10 +274,18 @@ def _patched_schedule(model: Any, facts: ModelFacts) -> tuple[Mapping[str, Any],
     if isinstance(patched, getattr(comfy.model_sampling, stock.model_sampling)):
         if stock.patch_is_mu:
             return facts.scheduler_config, patched.shift
-        return {**facts.scheduler_config, "use_dynamic_shifting": False, "shift": patched.shift}, None
+        return _shifted(facts, patched.shift), None
+    # What ModelSamplingAuraFlow sets: plain flow with times in 0..1, which every family here understands.
+    plain = isinstance(patched, comfy.model_sampling.ModelSamplingDiscreteFlow)
+    if plain and isinstance(patched, comfy.model_sampling.CONST) and patched.multiplier == 1:
+        return _shifted(facts, patched.shift), None
     raise InputError(
         "model", f"patched by {type(patched).__mro__[1].__name__}", f"a {stock.sampling_node} node, or none"
     )
+
+
+def _shifted(facts: ModelFacts, shift: float) -> Mapping[str, Any]:
+    return {**facts.scheduler_config, "use_dynamic_shifting": False, "shift": shift}
 
 
 def _prepared(name: str, conditioning: list, guidance: float, rows: _BatchRows) -> list:

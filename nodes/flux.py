@@ -259,10 +259,25 @@ class StorefrontSample(io.ComfyNode):
                     optional=True,
                     advanced=True,
                 ),
+                io.Boolean.Input(
+                    "resume",
+                    default=False,
+                    tooltip="Continues a picture that a time limit, Cancel or a crash ended, from its last step. "
+                    "While it draws, the state is kept in a file. Queue the same prompt again to continue.",
+                    optional=True,
+                    advanced=True,
+                ),
             ],
             outputs=[io.Latent.Output(tooltip="The drawn latents, for Decode Picture.")],
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, resume=False, **_) -> str:
+        """The same prompt again goes on with what a time limit cut off, rather than being answered from the cache."""
+        from ..host import fingerprints
+
+        return fingerprints.of([], cls.hidden.unique_id) if resume else ""
 
     @classmethod
     def execute(
@@ -277,18 +292,20 @@ class StorefrontSample(io.ComfyNode):
         strength: float = 1.0,
         time_limit: float = 0,
         negative=None,
+        resume: bool = False,
     ) -> io.NodeOutput:
-        from ..host import progress, sampling
+        from ..host import fingerprints, progress, resuming, sampling
 
         out, note = sampling.sample(
             model,
             positive,
             negative,
             latent,
-            sampling.SamplerSettings(seed, steps, guidance, cfg, strength, time_limit),
+            sampling.SamplerSettings(seed, steps, guidance, cfg, strength, time_limit, resume),
         )
-        if note:
-            progress.fell_back([note], cls.hidden.unique_id)
+        progress.fell_back(note.split("; ") if note else [], cls.hidden.unique_id)
+        if resume and resuming.STATE in out:
+            fingerprints.substituted(cls.hidden.unique_id)
         return io.NodeOutput(out)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, ModelFilesError
+from ..out_of_memory import ran_out
 from ..packages import PackageError, command, not_installed
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def open_session(name: str, path: Path, providers: list[Any]) -> Any:
     try:
         opened = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's own errors share no other base
+        if ran_out(error):
+            raise
         raise ModelFilesError("model", path.name, f"an ONNX file that onnxruntime can read ({error})") from error
 
     class Local(theirs):  # type: ignore[misc,valid-type]

@@ -16,6 +16,7 @@ import comfy.model_patcher
 import comfy.samplers
 import comfy.sd
 import comfy.supported_models
+import starved
 import torch
 from storefront.host import blending, model_files, opening, prompt_encoding, sampling, vae_socket
 from storefront.studio import examples
@@ -310,7 +311,9 @@ def refusals(loaded) -> dict:
 
     shifted = loaded.model.clone()
     sampler = type("Other", (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST), {})
-    shifted.add_object_patch("model_sampling", sampler(loaded.model.model.model_config))
+    thousand = sampler(loaded.model.model.model_config)
+    thousand.set_parameters(shift=3.0, multiplier=1000)
+    shifted.add_object_patch("model_sampling", thousand)
     patched = loaded.model.clone()
     patched.set_model_attn1_patch(lambda *a: a)
     three, _ = prompt_encoding.encode_prompts(loaded.clip, [("a", "a")] * 3, 0)
@@ -371,6 +374,7 @@ def main() -> None:
         "stock VAE": stock_vae(),
         "other model": other_model(loaded),
         "memory runs out": memory_runs_out(loaded),
+        "starved": starved.starved(loaded),
         "cancel while loading": cancel_while_loading(),
         "sharing": sharing(loaded),
     }

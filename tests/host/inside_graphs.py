@@ -13,6 +13,7 @@ from comfy_process import BASE, ROOT  # first: it makes this process a ComfyUI
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "opening"))
 
+import asked
 import comfy.patcher_extension
 import comfy_extras.nodes_easycache as easycache
 import comfy_extras.nodes_edit_model as edit_model
@@ -24,6 +25,7 @@ import comfy_extras.nodes_rope as rope
 import comfy_extras.nodes_slg as slg
 import lora_files
 import nodes
+import resumed
 import torch
 import writers
 from original_layout import to_original
@@ -268,6 +270,8 @@ def main() -> None:
         "bypassed": bypassed(models, text),
         "out of memory": out_of_memory(models, loaded.clip),
         "refusals": refusals(models, text),
+        "resumed": resumed.resumed(models, loaded.clip),
+        "asked": asked.asked(models, loaded.clip, BASE),
     }
     print("FIGURES " + json.dumps(figures))
 

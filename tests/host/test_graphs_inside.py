@@ -93,3 +93,90 @@ def test_where_not_one_row_fits_the_error_says_what_would_and_the_next_prompt_is
     assert "smaller canvas" in outcome["never"]
     assert outcome["next"] == 0
     assert outcome["other errors"] == "another fault"
+
+
+STARTS = ["canvas", "2 prompts x 2", "mask, cfg"]
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("ended_by", ["time limit", "Cancel"])
+def test_a_picture_that_was_cut_off_is_gone_on_with_and_ends_equal(figures, ended_by, start):
+    assert figures["resumed"][ended_by][start] <= 1e-6
+
+
+def test_a_stock_model_goes_on_too(figures):
+    assert figures["resumed"]["stock model"] <= 1e-6
+
+
+def test_going_on_draws_the_missing_steps_alone(figures):
+    assert figures["resumed"]["calls"] == 3  # of 8, after 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ("model", "another model"),
+        ("LoRA", "another model"),
+        ("prompt", "another prompt"),
+        ("seed", "another seed"),
+        ("steps", "another schedule"),
+        ("size", "resized"),
+    ],
+)
+def test_another_picture_is_not_gone_on_with(figures, changed, named):
+    assert named in figures["resumed"]["refused"][changed]
+    assert "resume" in figures["resumed"]["refused"][changed]
+
+
+def test_kept_files_are_few_and_damaged_ones_cost_nothing(figures):
+    assert figures["resumed"]["files"] == {"beside a damaged one": 0.0, "left": 8}
+
+
+FLAGS = [
+    "fp8_e4m3fn_unet",
+    "fp8_e5m2_unet",
+    "bf16_unet",
+    "fp16_unet",
+    "fp32_unet",
+    "fp8_e4m3fn_text_enc",
+    "bf16_text_enc",
+]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_weight_dtype_auto_follows_comfyui_s_flags(figures, flag):
+    seen = figures["asked"]["flags"][flag]
+    assert seen["dtypes"] == [seen["wanted"]]
+    assert seen["finite"]
+    assert f"--{flag.replace('_unet', '-unet').replace('_text_enc', '-text-enc')} is set aside" in seen["aside"]
+
+
+def test_a_flag_that_cannot_be_followed_is_named(figures):
+    assert "--fp64-unet is set aside" in figures["asked"]["flags"]["fp64"]
+
+
+@pytest.mark.parametrize(
+    ("case", "note"),
+    [
+        ("6 for 2", "6 masks for 2 pictures: the first"),
+        ("2 for 3", "2 masks for 3 pictures: repeated"),
+        ("1 for 2", ""),
+    ],
+)
+def test_masks_are_cut_and_repeated_as_ksampler_does_it(figures, case, note):
+    seen = figures["asked"]["masks"][case]
+    assert seen["apart"] == 0
+    assert seen["note"].startswith(note)
+    assert bool(seen["note"]) == bool(note)
+
+
+def test_auraflow_s_shift_counts_as_in_stock_samplers(figures):
+    seen = figures["asked"]["AuraFlow"]
+    assert seen["apart"] <= 1e-5
+    assert seen["moves"] > 0.1
+    assert "ModelSamplingFlux" in seen["times of a thousand"]
+
+
+def test_a_second_pass_of_fill_at_another_size_repaints_the_same_picture(figures):
+    assert figures["asked"]["Fill"]["apart"] == 0
+    assert figures["asked"]["Fill"]["spread"] > 0.1

@@ -54,6 +54,18 @@ def test_decoding_without_room_falls_back_to_tiles_and_says_so(figures):
     assert outcome["off raises"]
 
 
+@pytest.mark.parametrize("error", ["CUDA", "CPU", "Python"])
+@pytest.mark.parametrize(
+    ("stage", "named"), [("encode", "prompt is"), ("cut out", "image is"), ("decode", "latent is")]
+)
+def test_a_stage_that_runs_out_of_memory_is_tried_again_then_named(figures, stage, named, error):
+    outcome = figures["starved"][error]
+    assert outcome[stage] <= 1e-5
+    assert outcome[f"{stage}, never"].startswith(named)
+    assert outcome[f"{stage}, next"] == 0
+    assert "decoded in tiles" in outcome["decode, note"]
+
+
 def test_blending_takes_a_prompt_for_each_picture_and_says_where_it_fell_back(figures):
     outcome = figures["blending"]
     assert outcome["difference"] < 1e-5
