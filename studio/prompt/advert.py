@@ -12,7 +12,7 @@ from ..errors import InputError, require_one_of
 from . import harmony, presets
 from .checks import MOST_PROMPT_TOKENS, tokens_at_most
 from .presets import AUTO, Library, Style, Trade, pick
-from .reading import HANGUL, QUOTE, Fact, clean, facts, headline, names_of
+from .reading import HANGUL, QUOTE, Fact, clean, facts, headline, names_of, unsaid_offers
 from .understanding import Understood, find_trade, understand
 from .writers import CHOICES, OFF, Attempt, WriterChoice, ask
 
@@ -101,6 +101,8 @@ def compose(
     read = _read(brief, library)
     look = _choose_look(read, brief.seed)
     notes = list(library.problems)
+    if unsaid := unsaid_offers(read.text, read.headline):
+        notes.append("left out of the headline: " + ", ".join(unsaid))
     answer: str | None = None
     attempts: tuple[Attempt, ...] = ()
     if brief.translate != OFF:

@@ -146,7 +146,15 @@ _REQUEST = re.compile(
     r"(?:을|를|으로|로)?\s?(?:(?:하나|한\s?장|좀|예쁘게|멋지게)\s?){0,6}"
     r"(?:만들어|그려|제작해?|디자인해?|뽑아|부탁|해)?\s?(?:주세요|줘요?|줄래요?|드려요|드립니다|해요|합니다|바랍니다)?\s?$"
 )
+# Of Korean shops; English ones are read by their numbers.
+_OFFER = re.compile(
+    r"\d\s?\+\s?\d|무료|증정|할인|세일|특가|선착순|한정|쿠폰|적립|사은품|예약|마감|당일|오늘만|이번\s?주|단\s?\d|까지$|하나\s?더$|덤$"
+    r"|\d\s?(?:%|명|개|잔|시|일|월|프로|퍼센트)|\b(?:free|off|only|sale|until|today|open(?:ing)?)\b",
+    re.IGNORECASE,
+)
+_PHONE = re.compile(r"\d{2,4}-\d{3,4}")
 LONGEST_HEADLINE = 40  # letters; longer is no headline
+LONGEST_OFFER = 20  # letters of a second line
 
 
 def headline(text: str, kept: Iterable[Fact], topics: Iterable[str] = ()) -> str:
@@ -154,7 +162,7 @@ def headline(text: str, kept: Iterable[Fact], topics: Iterable[str] = ()) -> str
 
     Quoted words first, where they hold letters. Else the shortest clause that tells something: `topics` (products,
     keywords), brand names and prices in a clause count for it, a late place against it, and directions for the picture
-    are none. A price that stands in another clause follows on a second line.
+    are none. A price in another clause follows on a second line, or else the first offer after it: "1+1", "오늘만".
     """
     for match in QUOTED.finditer(text):
         quoted = next(group for group in match.groups() if group).strip()
@@ -183,8 +191,20 @@ def headline(text: str, kept: Iterable[Fact], topics: Iterable[str] = ()) -> str
         second = next((clause for clause in told if any(price in clause for price in prices)), None)
         if second is not None:
             short = next(price for price in prices if price in second)
-            line += "\n" + (second if len(second) <= 20 else short)
-    return line
+            return line + "\n" + (second if len(second) <= LONGEST_OFFER else short)
+    offer = next((clause for clause in told[chosen + 1 :] if is_offer(clause)), None)
+    return line if offer is None else f"{line}\n{offer}"
+
+
+def is_offer(clause: str) -> bool:
+    """Whether a few words say what is to be had, how many or until when: what a shop prints, and no picture shows."""
+    return len(clause) <= LONGEST_OFFER and _OFFER.search(clause) is not None and not _PHONE.search(clause)
+
+
+def unsaid_offers(text: str, headline: str) -> list[str]:
+    """The offers of a text that its headline does not say."""
+    clauses = (_REQUEST.sub("", clause).strip(" ,.-~") for clause in _CLAUSE.split(text))
+    return [clause for clause in clauses if is_offer(clause) and clause not in headline]
 
 
 def _shortened(clause: str) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from storefront.studio.errors import InputError
-from storefront.studio.prompt import reading, understanding
+from storefront.studio.prompt import advert, reading, understanding
 from storefront.studio.prompt.presets import read_library
 from storefront.studio.prompt.reading import AMOUNT, BRAND_NAME, COUNT, LATIN, QUOTE, Fact, is_kept
+from storefront.studio.scenes.choose import SETTINGS
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -107,6 +108,33 @@ def test_a_headline_is_never_a_direction_nor_a_request():
         assert reading.headline(text, reading.facts(text, ())) == wanted
     long = reading.headline("맛있는 " * 200, ())
     assert 10 < len(long) <= 40
+
+
+OFFERS = [
+    "1+1",
+    "선착순 50명",
+    "오늘만",
+    "밤 9시까지",
+    "하나 사면 하나 더",
+    "무료배송",
+    "사은품 증정",
+    "전 품목 20% 할인",
+]
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_is_a_second_line(offer):
+    text = f"다온뷰티 손 세정제 9,900원, {offer}"
+    assert reading.headline(text, reading.facts(text, ())) == f"다온뷰티 손 세정제 9,900원\n{offer}"
+    more = f"{text}, 선착순 7명"
+    left_out = reading.unsaid_offers(more, reading.headline(more, reading.facts(more, ())))
+    assert left_out == ["선착순 7명"]
+
+
+@pytest.mark.parametrize("named", SETTINGS.values(), ids=list(SETTINGS))
+def test_a_scene_is_no_headline(named):
+    text = f"다온뷰티 손 세정제 9,900원, {named.ko}"
+    assert advert.compose(advert.AdBrief(text), LIBRARY, ()).headline == "다온뷰티 손 세정제 9,900원"
 
 
 def test_a_price_is_all_of_its_digits():
