@@ -80,6 +80,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "color_match": (0, 1),
 }
 
+SOFT_FROM = 1.5  # times: a product enlarged by more looks soft
+
 
 class Placed(NamedTuple):
     """Products on their background."""
@@ -146,8 +148,21 @@ def place(
     done = [_compose(backgrounds[index], group, placement, layout) for index, group in jobs]
     pictures, mattes, shadows, layouts = zip(*done)
     image, matte, dark = (torch.from_numpy(np.stack(part)) for part in (pictures, mattes, shadows))
-    inverted = any(marks_background(alpha) for alpha in require_mask("product_mask", mask))
-    return Placed(image, matte, dark, layouts[0], (BACKGROUND_MARKED,) if inverted else ())
+    notes = []
+    if any(marks_background(alpha) for alpha in require_mask("product_mask", mask)):
+        notes.append(BACKGROUND_MARKED)
+    enlarged = max(_enlargement(group, one) for (_, group), one in zip(jobs, layouts))
+    if enlarged > SOFT_FROM:
+        notes.append(
+            f"the product is {enlarged:.1f} times as large as in its photo and looks soft: take a larger photo"
+        )
+    return Placed(image, matte, dark, layouts[0], tuple(notes))
+
+
+def _enlargement(group: Sequence[Product], layout: Layout) -> float:
+    """How many times as high as in its photo the most enlarged product of a picture is."""
+    boxes = layout.products[-len(group) :]
+    return max(box.height / len(product.alpha) for product, box in zip(group, boxes))
 
 
 def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:

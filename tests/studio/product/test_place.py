@@ -448,11 +448,19 @@ def test_a_white_product_stays_white_on_red():
 @pytest.mark.parametrize(("inverted", "count"), [(False, 0), (True, 1)])
 def test_a_mask_that_marks_the_background_is_said(inverted, count):
     product, mask = block()
-    out = place.place(ground(), product, 1 - mask if inverted else mask, Placement())
-    assert len(out.notes) == count
-    if inverted:
-        assert "Invert Mask" in out.notes[0]
-    assert place.place(ground(), product, torch.ones_like(mask), Placement()).notes == ()
+    placed = place.place(ground(), product, 1 - mask if inverted else mask, Placement())
+    assert sum("Invert Mask" in note for note in placed.notes) == count
+    whole = place.place(ground(), product, torch.ones_like(mask), Placement())
+    assert not any("Invert Mask" in note for note in whole.notes)
+
+
+@pytest.mark.parametrize(("percent", "noted"), [(100, 0), (140, 0), (200, 1)])
+def test_a_product_much_larger_than_in_its_photo_looks_soft(percent, noted):
+    size = Placement(scale=percent, scale_of=place.OF_PHOTO)
+    placed = place.place(ground(), *block(), size)
+    assert sum("looks soft" in note for note in placed.notes) == noted
+    if noted:
+        assert "2.0 times" in placed.notes[0]
 
 
 def test_linear_light_and_back():
