@@ -21,7 +21,7 @@ class Clip(TextEncoderKind):
     comfyui_names = ("l",)
     library = "transformers"
     classes = MappingProxyType({"CLIPTextModel": "CLIPTextModel"})
-    reader = "CLIPTokenizer"
+    reader = "CLIPTokenizerFast"  # before transformers 5, CLIPTokenizer cannot read a tokenizer.json
     vocabulary = ("sd1_tokenizer",)
     namings = (
         Naming("text_model.encoder.layers.0.mlp.fc1.weight", without("text_model.")),

@@ -48,7 +48,8 @@ def available() -> list[str]:
     """The formats that this Pillow can write."""
     from PIL import features
 
-    return [name for name in FILE_FORMATS if name not in ("WebP", "AVIF") or features.check(name.lower())]
+    known = features.get_supported_modules()  # `check` warns of AVIF before Pillow 11.3, which does not know it
+    return [name for name in FILE_FORMATS if name not in ("WebP", "AVIF") or name.lower() in known]
 
 
 class EncodingError(RuntimeError):

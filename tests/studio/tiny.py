@@ -453,7 +453,7 @@ BUILDERS = {
 def build_clip(folder, seed: int = 0) -> transformers.CLIPModel:
     """Write a CLIP of 0.1 M parameters to `folder`, as a download has it, with flux-micro's tokenizer."""
     torch.manual_seed(seed)
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(MICRO / "tokenizer")
+    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(MICRO / "tokenizer")
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {
         "vocab_size": len(tokenizer),
