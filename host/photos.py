@@ -14,6 +14,7 @@ import folder_paths
 from ..studio import examples
 from ..studio.errors import InputError
 from ..studio.images import read_opaque
+from ..studio.paths import inside
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +54,8 @@ def find(image: str) -> Path:
     if not isinstance(image, str) or not image.strip() or "\0" in image:
         raise InputError("image", image, "the name of a picture in ComfyUI's input folder")
     name, folder = folder_paths.annotated_filepath(image)
-    root = Path(folder or folder_paths.get_input_directory()).resolve()
-    path = (root / name.strip()).resolve()
-    if not path.is_relative_to(root):
+    path = inside(Path(folder or folder_paths.get_input_directory()), name.strip())
+    if path is None:
         raise InputError("image", image, "a picture inside ComfyUI's input folder")
     if path.is_file():
         return path

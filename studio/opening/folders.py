@@ -13,6 +13,7 @@ from ..kinds.facts import Family
 from ..kinds.kind import Kind, TextEncoderKind
 from ..kinds.names import Rows
 from ..kinds.table import repository_of
+from ..paths import plain
 from .filling import fill
 from .parts import parts_of
 from .releases import class_named
@@ -119,9 +120,9 @@ def weight_paths(folder: Path, component: str) -> list[Path]:
         if not isinstance(weight_map, dict) or not weight_map:
             raise ModelFilesError("model", index.name, f"a weight_map in {index}")
         names = sorted({str(name) for name in weight_map.values()})
-        files = [part / name for name in names]
-        if any(file.parent != part for file in files):
+        if any((path := plain(name)) is None or len(path.parts) != 1 for name in names):
             raise ModelFilesError("model", index.name, f"shards beside the index, no paths, in {index}")
+        files = [part / name for name in names]
     else:
         name = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
         files = [part / name] if (part / name).is_file() else []

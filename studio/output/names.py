@@ -8,21 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from ..errors import InputError
+from ..paths import is_device
 
 COUNTER = "%counter%"
 LONGEST_NAME = 255  # bytes of a name: what ext4, APFS and NTFS hold
 LONGEST_TEMPLATE = 2000  # characters
 DEEPEST_FOLDER = 16  # folders
-# What Windows opens as a device, in any folder and with any ending.
-DEVICES = {
-    "CON",
-    "PRN",
-    "AUX",
-    "NUL",
-    "CONIN$",
-    "CONOUT$",
-    *(f"{port}{n}" for port in ("COM", "LPT") for n in "0123456789¹²³"),
-}
 FORBIDDEN = '<>:"|?*'
 # They turn the direction of what is read, so that "gpj.exe" looks like "exe.jpg".
 TURNS = set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -120,7 +111,7 @@ def _problem(part: str) -> str:
             return f"has a {character} in it"
         if unicodedata.category(character) in ("Cc", "Cs") or character in TURNS:
             return f"has the control character U+{ord(character):04X} in it"
-    if part.split(".")[0].rstrip(" ").upper() in DEVICES:
+    if is_device(part):
         return "is a device on Windows"
     if len(part.encode()) > LONGEST_NAME:
         return f"is longer than {LONGEST_NAME} bytes"

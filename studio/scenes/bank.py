@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError
 from ..layout.layout import KnownGround, Light
+from ..paths import is_device
 
 BUNDLED = Path(__file__).parents[2] / "models" / "scenes"
 FILE = "scene.json"
@@ -212,6 +213,7 @@ def _file(field: str, value: Any) -> str:
         not isinstance(value, str)
         or not value.lower().endswith(PICTURE_SUFFIXES)
         or not SCENE_NAME.fullmatch(value.rpartition(".")[0])
+        or is_device(value)
     ):
         raise SceneError(field, value, "the plain name of a file beside scene.json, " + ", ".join(PICTURE_SUFFIXES))
     return value
