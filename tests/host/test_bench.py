@@ -17,6 +17,22 @@ import start_up
 
 BENCH = ROOT / "tests" / "bench" / "gpu.py"
 MODELS = ["FLUX.1 dev, 12B", "FLUX.2 klein, 4B", "Z-Image, 6B"]
+# What no schema needs: imported when a node runs.
+LATE = {
+    "host.acceleration",
+    "host.sampling",
+    "host.clip_socket",
+    "host.prompt_encoding",
+    "host.prompt_writers",
+    "studio.output.score",
+    "studio.product.matting",
+    "studio.prompt.advert",
+    "studio.prompt.reading",
+    "studio.sampling.encode",
+    "studio.text.typeset",
+    "studio.weights.formats",
+    "studio.weights.stored",
+}
 WAYS = ["diffusers, eager", "ComfyUI's own model, KSampler", "ours, eager", "ours, accelerated"]
 
 
@@ -29,6 +45,7 @@ def test_comfyui_starts_about_as_fast_with_the_pack_as_without(newest_folder):
     _, start = start_up.measure(newest_folder, 1)
     assert start.of_processor < 0.2
     assert set(start.imported) <= {"storefront", "PIL", "yaml"}
+    assert LATE.isdisjoint(start.modules)
 
 
 def test_every_row_is_there():
