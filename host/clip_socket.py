@@ -8,7 +8,7 @@ from typing import Any
 import comfy.sd
 import torch
 
-from ..studio.errors import InputError
+from ..studio.errors import Bare, InputError
 from ..studio.sampling import encode
 from .progress import check_cancel
 from .stored_patches import WorthOfBytes, keeping_bytes, stored_layers
@@ -71,7 +71,9 @@ def _require_length(tokens: encode.Tokens | None, options: dict[str, Any]) -> No
     length = tokens.ids.shape[1]
     if options and asked > max(length, max(tokens.counts)):
         cure = "Remove that node, and set max_tokens of Encode Prompt where the model reads longer texts."
-        raise InputError("clip", f"a CLIP for texts of {asked} tokens (T5TokenizerOptions); T5 has {length}", cure=cure)
+        raise InputError(
+            "clip", Bare(f"a CLIP for texts of {asked} tokens (T5TokenizerOptions); T5 has {length}"), cure=cure
+        )
 
 
 def _comfyui_names(encoders: encode.PairEncoders | encode.ChatEncoder) -> dict[str, torch.nn.Module]:
@@ -119,7 +121,7 @@ class TextEncoders(torch.nn.Module):
         if options.get("layer") not in (None, LAST_LAYER):
             raise InputError(
                 "clip",
-                f"a CLIP that stops at layer {options['layer']} (CLIPSetLastLayer)",
+                Bare(f"a CLIP that stops at layer {options['layer']} (CLIPSetLastLayer)"),
                 cure="Remove that node: this model was trained on fixed layers of its text encoders.",
             )
         self._execution_device = options.get("execution_device", self._execution_device)

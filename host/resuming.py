@@ -15,7 +15,7 @@ import comfy.samplers
 import torch
 
 from ..studio import atomic
-from ..studio.errors import InputError
+from ..studio.errors import Bare, InputError
 from ..studio.sampling.unfinished import NAMES, Trace, Unfinished, trace
 from . import user_files
 
@@ -79,7 +79,7 @@ def split(latent: dict[str, Any], resume: bool) -> tuple[dict[str, Any], Unfinis
     samples = plain.get("samples")
     if not isinstance(samples, torch.Tensor) or samples.shape != cut.shown.shape or not samples.equal(cut.shown):
         cure = "Connect the sampler's own LATENT to go on with it, or set `resume` to off to draw over what it shows."
-        raise InputError("latent", "an unfinished picture that another node has changed or resized", cure=cure)
+        raise InputError("latent", Bare("an unfinished picture that another node has changed or resized"), cure=cure)
     return {**plain, "samples": cut.state.start}, cut.state
 
 

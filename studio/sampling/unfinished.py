@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import atomic
-from ..errors import InputError
+from ..errors import Bare, InputError
 
 _SAMPLED = 64  # numbers of each tensor that are compared
 _LIKE = 1e-3  # relative; the same words encoded twice on a GPU may differ in their last bits
@@ -89,7 +89,7 @@ class Unfinished:
             cure = (
                 "Give the sampler what that picture was begun with, or set `resume` to off to draw over what it shows."
             )
-            raise InputError("latent", f"an unfinished picture with another {NAMES.get(other, other)}", cure=cure)
+            raise InputError("latent", Bare(f"an unfinished picture with another {NAMES.get(other, other)}"), cure=cure)
 
     def first_difference(self, levels: torch.Tensor, traces: Mapping[str, Trace]) -> str | None:
         """The name of what has changed; None where it is the same picture."""
@@ -132,9 +132,13 @@ class Unfinished:
             traces = {name: Trace(metadata[f"trace {name}"], tensors[f"trace {name}"]) for name in names}
             read = cls(tensors["x"], int(metadata["step"]), tensors["levels"], tensors["start"], traces)
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise InputError("state", f"{len(data)} bytes", "an unfinished picture that this pack wrote") from error
+            raise InputError(
+                "state", Bare(f"a file of {len(data)} bytes"), "an unfinished picture that this pack wrote"
+            ) from error
         if metadata.get("format") != _FORMAT or not read._is_sound():
-            raise InputError("state", f"{len(data)} bytes", "an unfinished picture that this pack wrote, whole")
+            raise InputError(
+                "state", Bare(f"a file of {len(data)} bytes"), "an unfinished picture that this pack wrote, whole"
+            )
         return read
 
     def _is_sound(self) -> bool:
