@@ -11,19 +11,37 @@ from .names import Naming, Rows, Shapes, renamed, same
 from .original_names import Joined, Names
 from .part import Part
 
-_ORIGINALS = (  # the original autoencoder's names, in the order they are replaced
+# Parts of names: the original autoencoder's and diffusers', in the order they are replaced. "#" is a number.
+_PARTS = (
+    (".down.#.block.#.", ".down_blocks.#.resnets.#."),
+    (".down.#.downsample.", ".down_blocks.#.downsamplers.0."),
+    (".up.#.block.#.", ".up_blocks.#.resnets.#."),
+    (".up.#.upsample.", ".up_blocks.#.upsamplers.0."),
+    (".nin_shortcut.", ".conv_shortcut."),
+    (".mid.attn_1.norm.", ".mid_block.attentions.0.group_norm."),
+    *((f".mid.attn_1.{letter}.", f".mid_block.attentions.0.to_{letter}.") for letter in "qkv"),
+    (".mid.attn_1.proj_out.", ".mid_block.attentions.0.to_out.0."),
+    (".mid.block_1.", ".mid_block.resnets.0."),
+    (".mid.block_2.", ".mid_block.resnets.1."),
+    (".norm_out.", ".conv_norm_out."),
+)
+
+
+def _rule(before: str, after: str) -> tuple[re.Pattern[str], str]:
+    """The rule of `renamed` that makes `after` of `before`, their numbers in the same order."""
+    first, *others = after.split("#")
+    numbered = "".join(f"\\{index}{part}" for index, part in enumerate(others, 1))
+    return re.compile(re.escape(before).replace(r"\#", r"(\d+)")), first + numbered
+
+
+_TO_DIFFUSERS = (
     (re.compile(r"^(encoder|decoder)\.((?:post_)?quant_conv)\."), r"\2."),
-    (re.compile(r"\.down\.(\d+)\.block\.(\d+)\."), r".down_blocks.\1.resnets.\2."),
-    (re.compile(r"\.down\.(\d+)\.downsample\."), r".down_blocks.\1.downsamplers.0."),
-    (re.compile(r"\.up\.(\d+)\.block\.(\d+)\."), r".up_blocks.\1.resnets.\2."),
-    (re.compile(r"\.up\.(\d+)\.upsample\."), r".up_blocks.\1.upsamplers.0."),
-    (re.compile(r"\.nin_shortcut\."), ".conv_shortcut."),
-    (re.compile(r"\.mid\.attn_1\.norm\."), ".mid_block.attentions.0.group_norm."),
-    (re.compile(r"\.mid\.attn_1\.([qkv])\."), r".mid_block.attentions.0.to_\1."),
-    (re.compile(r"\.mid\.attn_1\.proj_out\."), ".mid_block.attentions.0.to_out.0."),
-    (re.compile(r"\.mid\.block_1\."), ".mid_block.resnets.0."),
-    (re.compile(r"\.mid\.block_2\."), ".mid_block.resnets.1."),
-    (re.compile(r"\.norm_out\."), ".conv_norm_out."),
+    *(_rule(original, ours) for original, ours in _PARTS),
+)
+_TO_ORIGINAL = (
+    (re.compile(r"^quant_conv\."), "encoder.quant_conv."),
+    (re.compile(r"^post_quant_conv\."), "decoder.post_quant_conv."),
+    *(_rule(ours, original) for original, ours in _PARTS),
 )
 _UP = re.compile(r"\.up_blocks\.(\d+)\.")
 
@@ -31,7 +49,7 @@ _UP = re.compile(r"\.up_blocks\.(\d+)\.")
 def _rename(shapes: Shapes) -> dict[str, Rows]:
     out = {}
     for name in shapes:
-        out[renamed(name, _ORIGINALS)] = Rows(name)
+        out[renamed(name, _TO_DIFFUSERS)] = Rows(name)
     # The original counts the decoder's blocks from the picture, diffusers from the latents.
     last = max((int(found.group(1)) for name in out if (found := _UP.search(name))), default=0)
     return {
@@ -39,26 +57,11 @@ def _rename(shapes: Shapes) -> dict[str, Rows]:
     }
 
 
-_OURS = (
-    (re.compile(r"^quant_conv\."), "encoder.quant_conv."),
-    (re.compile(r"^post_quant_conv\."), "decoder.post_quant_conv."),
-    (re.compile(r"\.down_blocks\.(\d+)\.resnets\.(\d+)\."), r".down.\1.block.\2."),
-    (re.compile(r"\.down_blocks\.(\d+)\.downsamplers\.0\."), r".down.\1.downsample."),
-    (re.compile(r"\.up_blocks\.(\d+)\.resnets\.(\d+)\."), r".up.\1.block.\2."),
-    (re.compile(r"\.up_blocks\.(\d+)\.upsamplers\.0\."), r".up.\1.upsample."),
-    (re.compile(r"\.conv_shortcut\."), ".nin_shortcut."),
-    (re.compile(r"\.mid_block\.attentions\.0\.group_norm\."), ".mid.attn_1.norm."),
-    (re.compile(r"\.mid_block\.attentions\.0\.to_([qkv])\."), r".mid.attn_1.\1."),
-    (re.compile(r"\.mid_block\.attentions\.0\.to_out\.0\."), ".mid.attn_1.proj_out."),
-    (re.compile(r"\.mid_block\.resnets\.0\."), ".mid.block_1."),
-    (re.compile(r"\.mid_block\.resnets\.1\."), ".mid.block_2."),
-    (re.compile(r"\.conv_norm_out\."), ".norm_out."),
-)
 _UP_OF_ORIGINALS = re.compile(r"\.up\.(\d+)\.")
 
 
 def _originals(names: set[str]) -> Names:
-    by_our_name = {renamed(name, _OURS): name for name in names}
+    by_our_name = {renamed(name, _TO_ORIGINAL): name for name in names}
     # The original counts the decoder's blocks from the picture, diffusers from the latents.
     last = max((int(found[1]) for name in by_our_name if (found := _UP_OF_ORIGINALS.search(name))), default=0)
     out = {}
