@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio.product import blend
+from . import common
 
 
 class StorefrontBlendIntoScene(io.ComfyNode):
@@ -28,15 +29,7 @@ class StorefrontBlendIntoScene(io.ComfyNode):
                 ),
                 io.Vae.Input("vae", tooltip="The VAE of that model."),
                 io.Mask.Input("shadow", optional=True, tooltip="The shadow of Place Product. It is repainted too."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    optional=True,
-                    tooltip="The same number repaints the ground in the same way again.",
-                ),
+                common.seed("The same number repaints the ground in the same way again."),
                 io.Int.Input(
                     "steps",
                     default=20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio import canvas
+from . import common
 
 CATEGORY = "Storefront/FLUX"
 
@@ -204,15 +205,7 @@ class StorefrontSample(io.ComfyNode):
                 io.Conditioning.Input("positive", tooltip="What to draw, from Encode Prompt."),
                 io.Conditioning.Input("negative", optional=True, tooltip="What to avoid. Used when cfg is above 1."),
                 io.Latent.Input("latent", tooltip="An Ad Canvas or an encoded picture. Its noise mask is applied."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    optional=True,
-                    tooltip="The same number draws the same picture again.",
-                ),
+                common.seed("The same number draws the same picture again."),
                 io.Int.Input(
                     "steps",
                     default=0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..studio.prompt import presets, writers
+from . import common
 from .checked import refusal
 
 EXAMPLE_TEXT = "카페 신메뉴 딸기라떼, 따뜻하고 아늑한 분위기"
@@ -39,13 +40,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     tooltip="What you advertise, in your own words. Words in quotation marks become the headline.",
                     optional=True,
                 ),
-                io.Combo.Input(
-                    "trade",
-                    options=[presets.AUTO, *headings.trades],
-                    default=presets.AUTO,
-                    tooltip="auto: chosen from the words of the text.",
-                    optional=True,
-                ),
+                common.trade("auto: chosen from the words of the text."),
                 io.Combo.Input(
                     "style",
                     options=list(headings.styles),
@@ -60,15 +55,7 @@ class StorefrontAdPrompt(io.ComfyNode):
                     tooltip="off: presets and their dictionary, no language model. If a model fails, the next one is used.",
                     optional=True,
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="Another seed gives another setting, light and angle.",
-                    optional=True,
-                ),
+                common.seed("Another seed gives another setting, light and angle."),
                 io.Clip.Input(
                     "clip",
                     optional=True,

@@ -6,13 +6,14 @@ from comfy_api.latest import io
 
 from ..studio import canvas
 from ..studio.scenes import choose
+from . import common
 from .layout import LAYOUT
 
 
 class StorefrontScene(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import preset_library, scenes
+        from ..host import scenes
 
         options = scenes.choices()
         return io.Schema(
@@ -36,13 +37,7 @@ class StorefrontScene(io.ComfyNode):
                     tooltip="The size. Each scene is rendered for its format.",
                     optional=True,
                 ),
-                io.Combo.Input(
-                    "trade",
-                    options=[choose.AUTO, *preset_library.headings().trades],
-                    default=choose.AUTO,
-                    tooltip="auto: chosen from the words.",
-                    optional=True,
-                ),
+                common.trade("auto: chosen from the words."),
                 io.Combo.Input(
                     "setting",
                     options=options["setting"],
@@ -64,15 +59,7 @@ class StorefrontScene(io.ComfyNode):
                     tooltip="Where the light comes from.",
                     optional=True,
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="Another seed gives another of the matching scenes.",
-                    optional=True,
-                ),
+                common.seed("Another seed gives another of the matching scenes."),
                 io.Combo.Input(
                     "scene",
                     options=options["scene"],

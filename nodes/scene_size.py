@@ -25,23 +25,17 @@ class StorefrontSceneToFormat(io.ComfyNode):
                     optional=True,
                     tooltip="The target size. Ignored if width and height are connected.",
                 ),
-                io.Int.Input(
-                    "width",
-                    default=0,
-                    min=0,
-                    max=canvas.LARGEST,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas to set the format in one place.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=0,
-                    min=0,
-                    max=canvas.LARGEST,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Pixels; 0 = the format's. Connect Ad Canvas to set the format in one place.",
+                *(
+                    io.Int.Input(
+                        side,
+                        default=0,
+                        min=0,
+                        max=canvas.LARGEST,
+                        optional=True,
+                        advanced=True,
+                        tooltip="Pixels; 0 = the format's. Connect Ad Canvas to set the format in one place.",
+                    )
+                    for side in ("width", "height")
                 ),
                 io.Combo.Input(
                     "part",
