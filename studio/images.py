@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     Picture: TypeAlias = "str | Path | Image.Image | np.ndarray | torch.Tensor"
 
 
+def every_nth(picture: np.ndarray, side: int) -> np.ndarray:
+    """Every n-th row and column of [H, W, ...], a view whose longer side has `side` pixels or up to twice as many."""
+    step = max(1, max(picture.shape[:2]) // side)
+    return picture[::step, ::step]
+
+
+def some_pixels(picture: np.ndarray, count: int) -> np.ndarray:
+    """[N, C] of [H, W, C], about `count` of them from all over."""
+    step = (
+        math.isqrt(picture.shape[0] * picture.shape[1] // count) | 1
+    )  # odd: an even one would see half of a fine stripe
+    return picture[::step, ::step].reshape(-1, picture.shape[-1])
+
+
 def require_mask(name: str, mask: torch.Tensor) -> np.ndarray:
     """MASK [B, H, W] or [H, W] as an array [B, H, W] in 0..1, clipped. Raises InputError that names the input."""
     import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..contrast import relative_luminance
+from ..images import every_nth
 from .subject import is_backdrop, subject_of
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def analyse(image: np.ndarray, subject: bool, find: Salience | None = None) -> P
     height, width = image.shape[:2]
     cell = max(1.0, max(height, width) / LONG_SIDE)
     size = (max(1, round(width / cell)), max(1, round(height / cell)))
-    step = max(1, max(height, width) // 1280)  # larger pictures are sampled: cells are averages anyway
-    picture = Image.fromarray((image[::step, ::step] * 255).astype(np.uint8))
+    # Larger pictures are sampled: cells are averages anyway.
+    picture = Image.fromarray((every_nth(image, 1280) * 255).astype(np.uint8))
     medium = picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.BOX)
     small = np.asarray(medium.resize(size, Image.Resampling.BOX), np.float32) / 255
     edges = _edges(np.asarray(medium.convert("L"), np.float32) / 255)

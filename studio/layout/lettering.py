@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import contrast
 from ..canvas import Box
 from ..contrast import Scrim
+from ..images import some_pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,10 +37,7 @@ def lettering(background: np.ndarray, text: Box) -> tuple[str, str, Scrim | None
 def readable(part: np.ndarray, least: float = 0.0) -> tuple[str, Scrim | None, float]:
     """White or near-black for words on a part [h, w, 3] of the picture, a veil where neither reaches 4.5:1 or one of
     opacity `least` is wanted, and the contrast that is reached."""
-    step = (
-        max(1, int((part.shape[0] * part.shape[1]) ** 0.5) // 96) | 1
-    )  # odd: an even one would see one half of a fine stripe
-    under = part[::step, ::step].reshape(-1, 3)
+    under = some_pixels(part, 96 * 96)
     color, ratio = contrast.best_color(under)
     if ratio >= contrast.READABLE and not least:
         return color, None, ratio

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..contrast import relative_luminance
+from ..images import every_nth
 from .layout import Light
 
 if TYPE_CHECKING:
@@ -89,7 +90,6 @@ def _cells(image: np.ndarray) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    step = max(1, max(image.shape[:2]) // 1280)
-    pixels = Image.fromarray((np.clip(image[::step, ::step], 0, 1) * 255).astype(np.uint8))
+    pixels = Image.fromarray((np.clip(every_nth(image, 1280), 0, 1) * 255).astype(np.uint8))
     size = (min(GRID_SIDE, pixels.width), min(GRID_SIDE, pixels.height))
     return np.asarray(pixels.resize(size, Image.Resampling.BOX), np.float64) / 255

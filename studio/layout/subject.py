@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..images import every_nth
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -60,8 +61,7 @@ def subject_of(picture: np.ndarray, find: Salience | None) -> np.ndarray | None:
 
     if find is None:
         return None
-    step = max(1, max(picture.shape[:2]) // (4 * NETWORK_SIDE))
-    small = Image.fromarray((np.clip(picture[::step, ::step], 0, 1) * 255).astype(np.uint8))
+    small = Image.fromarray((np.clip(every_nth(picture, 4 * NETWORK_SIDE), 0, 1) * 255).astype(np.uint8))
     square = np.array(small.resize((NETWORK_SIDE, NETWORK_SIDE), Image.Resampling.BILINEAR))
     try:
         salience = find(torch.from_numpy(square)).numpy()

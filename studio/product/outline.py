@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..images import every_nth
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,8 +58,7 @@ def without_specks(alpha: torch.Tensor) -> torch.Tensor:
 
 def smaller(alpha: torch.Tensor, side: int) -> np.ndarray:
     """Every n-th pixel of `alpha`, so that its longer side has `side` pixels or a little more."""
-    step = max(1, max(alpha.shape) // side)
-    return alpha.numpy()[::step, ::step]
+    return every_nth(alpha.numpy(), side)
 
 
 def largest(alpha: torch.Tensor) -> tuple[torch.Tensor, int]:

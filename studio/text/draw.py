@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import contrast
 from ..canvas import Box
 from ..errors import InputError
-from ..images import require_picture
+from ..images import require_picture, some_pixels
 from . import fonts, markup
 from .colors import colors_for, opposite
 from .design import AUTO, PRESETS, Design, Planned, TextPlan, alignment, is_rotated, position, room_in, text_box
@@ -191,6 +191,4 @@ def _pixels_under(picture: np.ndarray, ink: Area) -> np.ndarray:
     height, width = picture.shape[:2]
     rows = slice(max(0, math.floor(ink.top)), min(height, math.ceil(ink.bottom)))
     columns = slice(max(0, math.floor(ink.left)), min(width, math.ceil(ink.right)))
-    part = picture[rows, columns]
-    step = math.isqrt(part.shape[0] * part.shape[1] // 8192) | 1  # odd: an even one would see one half of a fine stripe
-    return part[::step, ::step].reshape(-1, 3)
+    return some_pixels(picture[rows, columns], 8192)
