@@ -146,7 +146,7 @@ class Job:
                 if self._socket is None:
                     self._socket = await self._client._listen(self._client_id)
                 while True:
-                    if (entry := await self._look()) is not None:
+                    if (entry := await self._history_entry()) is not None:
                         return entry
                     away_since = None
                     if not await self._listen_until_news(self._socket, progress):
@@ -185,7 +185,7 @@ class Job:
             elif kind == "executing" or kind in ("execution_error", "execution_interrupted"):
                 return True
 
-    async def _look(self) -> dict[str, Any] | None:
+    async def _history_entry(self) -> dict[str, Any] | None:
         """The history's entry, or None while the prompt waits or runs."""
         for _ in range(2):  # it may have ended between the two questions
             history = await self._client._get(f"/history/{self.prompt_id}")

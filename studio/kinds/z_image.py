@@ -205,8 +205,8 @@ class ZImage(TransformerKind):
         return _originals(names)
 
     def velocity(self, transformer: torch.nn.Module, dtype: torch.dtype, edition: Edition) -> Velocity:
-        sees = getattr(transformer.config, "siglip_feat_dim", None) is not None
-        return (ZImageOmniVelocity if sees else ZImageVelocity)(transformer, dtype)
+        has_vision = getattr(transformer.config, "siglip_feat_dim", None) is not None
+        return (ZImageOmniVelocity if has_vision else ZImageVelocity)(transformer, dtype)
 
 
 # --- the call ---------------------------------------------------------------------------------------------------------

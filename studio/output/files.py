@@ -53,7 +53,7 @@ def write_numbered(folder: Path, stem: str, name_for: Callable[[int], str], data
     Not written where a file of the same name but for its number holds exactly these bytes: then that one's name.
     `stem` is a regular expression that a used name matches, with its number as the only group.
     """
-    highest, same = _look_around(folder, re.compile(stem), data)
+    highest, same = _scan(folder, re.compile(stem), data)
     if same:
         return same, False
     with _temporary(folder, data) as temporary:
@@ -69,12 +69,12 @@ def write_once(folder: Path, name: str, data: Callable[[], bytes]) -> bool:
     target = folder / name
     if os.path.lexists(target):
         return False
-    _look_around(folder, None, b"")
+    _scan(folder, None, b"")
     with _temporary(folder, data()) as temporary:
         return _publish(temporary, target)
 
 
-def _look_around(folder: Path, pattern: re.Pattern[str] | None, data: bytes) -> tuple[int, str | None]:
+def _scan(folder: Path, pattern: re.Pattern[str] | None, data: bytes) -> tuple[int, str | None]:
     """The highest number in use, and the file that holds `data` already. Clears away what a kill has left."""
     highest, same = 0, None
     with os.scandir(folder) as entries:

@@ -72,13 +72,13 @@ class Recorder:
         self.run = run
         self.left_out = 0  # nodes beyond MOST_NODES
         self._machine, self._clock = machine, clock
-        self._began = self._heard = clock()
+        self._began = self._last_news_at = clock()
         self._stopped = False
         self._nodes: dict[str, NodeRecord] = {}
         self._started: dict[str, float] = {}
         self._first: dict[str, tuple[float, float]] = {}  # the first step: when, and how far
         self._last: Reading | None = None
-        self._looked = -1.0
+        self._last_reading_at = -1.0
 
     def start(self, node: str, type: str) -> None:
         """A node goes to work; once more, where it had to wait for an input that it asked for late."""
@@ -89,14 +89,14 @@ class Recorder:
         record.status = RUNNING
         self._machine.new_peak()
         self._last = self._machine.read()
-        self._heard = self._looked = self._started[node] = self._clock()
+        self._last_news_at = self._last_reading_at = self._started[node] = self._clock()
 
     def step(self, node: str, done: float, total: float) -> None:
         """A node at work tells how far it has come."""
         began = self._started.get(node)
         if began is None:
             return
-        self._heard = now = self._clock()
+        self._last_news_at = now = self._clock()
         record = self._nodes[node]
         record.steps = int(total)
         if done > 0:
@@ -105,9 +105,9 @@ class Recorder:
                 record.first_step = now - began
             elif done > (first := self._first[node])[1]:
                 record.step_seconds = (now - first[0]) / (done - first[1])
-        if now - self._looked >= READING_INTERVAL:
-            self._look(record)
-            self._looked = now
+        if now - self._last_reading_at >= READING_INTERVAL:
+            self._take_reading(record)
+            self._last_reading_at = now
 
     def finish(self, node: str, type: str) -> None:
         """A node is done; one that was never started came out of the cache."""
@@ -116,10 +116,10 @@ class Recorder:
         if began is None:
             record.status = CACHED if record.status == WAITING else record.status
             return
-        self._heard = self._clock()
-        record.seconds += self._heard - began
+        self._last_news_at = self._clock()
+        record.seconds += self._last_news_at - began
         record.status = DONE
-        self._look(record)
+        self._take_reading(record)
 
     def cached(self, node: str, type: str) -> None:
         """A node whose result was needed and which did not run."""
@@ -129,7 +129,7 @@ class Recorder:
     def stop(self) -> None:
         """The run is over; what was still at work failed or was cancelled. It ended when it was last heard of."""
         for node, began in list(self._started.items()):
-            self._nodes[node].seconds += self._heard - began
+            self._nodes[node].seconds += self._last_news_at - began
             self._nodes[node].status = STOPPED
         self._started.clear()
         self._stopped = True
@@ -163,7 +163,7 @@ class Recorder:
 
     def summary(self) -> dict[str, Any]:
         """Everything so far, as JSON takes it; a node that is at work counts up to now."""
-        now = self._heard if self._stopped else self._clock()
+        now = self._last_news_at if self._stopped else self._clock()
         records = list(self._nodes.values())
         nodes = []
         for record in records:
@@ -197,7 +197,7 @@ class Recorder:
         record.type = record.type or type[:LONGEST_LINE]
         return record
 
-    def _look(self, record: NodeRecord) -> None:
+    def _take_reading(self, record: NodeRecord) -> None:
         """What has changed since the last look is this node's doing."""
         before, now = self._last, self._machine.read()
         self._last = now

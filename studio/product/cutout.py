@@ -69,7 +69,7 @@ def cut_out(
     for index, picture in enumerate(pictures):
         between()
         levels = torch.from_numpy(to_levels(picture[None])[0])
-        mask = solid.looked_at(find, levels) if edges.refine else find(levels)
+        mask = solid.found_in_three_views(find, levels) if edges.refine else find(levels)
         if edges.threshold != 0.5:
             mask = _around_half(mask, edges.threshold)
         found = matte(picture, levels, mask) if edges.refine else matting.unrefined(picture, mask)

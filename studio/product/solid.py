@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNSURE_ALPHA = (0.1, 0.9)  # a network's beliefs between these leave the product see-through
 BROAD = 0.02  # of the mask's side: an unsure band wider than this is no soft edge
-HALO_SEARCH = 0.02  # broad unsure area, as a share of the product's, from which on the picture is looked at again
+UNSURE_ENOUGH = 0.02  # broad unsure area, as a share of the product's, from which on the picture is looked at again
 HOLE = 0.15  # an enclosed dip of the mask that reaches below this may be a hole, as in a handle; any other is filled
 RING = 0.06  # of the mask's side: how wide a ring of background a hole's colour is looked for in
 SAME_SURFACE = 0.15  # distance of two colours in 0..1 that may be one surface
@@ -38,7 +38,7 @@ def unsure_share(mask: np.ndarray) -> float:
     return float(broad[side:-side, side:-side].sum() / max(1, (mask > UNSURE_ALPHA[0]).sum()))
 
 
-def looked_at(find: Callable[[torch.Tensor], torch.Tensor], levels: torch.Tensor) -> torch.Tensor:
+def found_in_three_views(find: Callable[[torch.Tensor], torch.Tensor], levels: torch.Tensor) -> torch.Tensor:
     """The mask that `find` gives for `levels` uint8 [H, W, 3]; where it is unsure, the most that it sees in three looks.
 
     In a mirrored and an upside-down picture a network misses other parts of a product than before. Where it finds
@@ -47,7 +47,7 @@ def looked_at(find: Callable[[torch.Tensor], torch.Tensor], levels: torch.Tensor
     import torch
 
     mask = find(levels)
-    if unsure_share(mask.numpy()) < HALO_SEARCH:
+    if unsure_share(mask.numpy()) < UNSURE_ENOUGH:
         return mask
     for axis in (1, 0):
         with contextlib.suppress(InputError):

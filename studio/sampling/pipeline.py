@@ -203,7 +203,7 @@ class FluxStudio:
         return flow
 
     def _flow(self, x, level, target, text: Text, strengths, references, kept: ReferenceCache) -> torch.Tensor:
-        looked_at = [reference.to(x) for reference in references]
+        latents_of_references = [reference.to(x) for reference in references]
         return self.velocity(
             x,
             level,
@@ -211,7 +211,7 @@ class FluxStudio:
             y=text.pooled,
             guidance=strengths,
             attention_mask=text.mask,
-            ref_latents=looked_at,
+            ref_latents=latents_of_references,
             ref_contexts=text.around,
             siglip_feats=text.seen,
             kept=kept,

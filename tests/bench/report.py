@@ -82,7 +82,7 @@ def main() -> None:
     message = (time.perf_counter() - start) / count
     start = time.perf_counter()
     for _ in range(count):
-        recorder._look(recorder._node("1", ""))
+        recorder._take_reading(recorder._node("1", ""))
     look = (time.perf_counter() - start) / count
     share = message / step + look / READING_INTERVAL
     print(f"a step's message: {1e6 * message:.1f} us; a look at the machine, {1 / READING_INTERVAL:.0f} a second at most: "

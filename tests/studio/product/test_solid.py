@@ -62,11 +62,11 @@ def test_an_unsure_network_is_shown_the_picture_mirrored_and_upside_down():
             raise InputError("image", "upside down", "a picture in which the network sees something")
         return left if len(seen) == 1 else top.flip(1)
 
-    assert torch.equal(solid.looked_at(find, levels), top)
+    assert torch.equal(solid.found_in_three_views(find, levels), top)
     assert torch.equal(seen[1], levels.flip(1))
     assert torch.equal(seen[2], levels.flip(0))
     seen.clear()
-    assert torch.equal(solid.looked_at(lambda picture: seen.append(picture) or top, levels), top)
+    assert torch.equal(solid.found_in_three_views(lambda picture: seen.append(picture) or top, levels), top)
     assert len(seen) == 1
 
 
