@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io as io_of_bytes
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import io, ui
 
-from ..studio.images import from_pil
-from ..studio.output import saving
+from ..studio.output import files, names, saving
 from ..studio.output.encode import on_white
 from . import progress, report
 
@@ -86,14 +86,27 @@ def _mapping(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def shown(saved: list[saving.Saved]) -> dict[str, list[ui.SavedResult]]:
-    """For ComfyUI's history and the picture under the node. A PDF is shown by a picture of it, and listed as "files"."""
+    """For ComfyUI's history and the picture under the node. A PDF is listed as "files", and its page as a picture."""
     pictures, others = [], []
     for one in saved:
         result = ui.SavedResult(one.name, one.folder, io.FolderType.output)
         if one.name.endswith(".pdf"):
             others.append(result)
-            preview = from_pil(on_white(one.picture.convert("RGBA")))  # as the PDF has it
-            pictures += ui.ImageSaveHelper.save_images(preview, "storefront_pdf", io.FolderType.temp, None, 1)
-        else:
-            pictures.append(result)
+            result = _page(one)
+        pictures.append(result)
     return {"images": pictures, **({"files": others} if others else {})}
+
+
+def _page(pdf: saving.Saved) -> ui.SavedResult:
+    """The page of a PDF as a picture beside it: most clients look for pictures alone among what a prompt saved."""
+
+    def data() -> bytes:
+        content = io_of_bytes.BytesIO()
+        on_white(pdf.picture.convert("RGBA")).save(content, "PNG")  # as the PDF has it
+        return content.getvalue()
+
+    name = f"{pdf.name}.png"
+    if len(name.encode()) > names.LONGEST_NAME:
+        name = f"{pdf.name.removesuffix('.pdf')}.png"
+    files.write_once(Path(folder_paths.get_output_directory()) / pdf.folder, name, data)
+    return ui.SavedResult(name, pdf.folder, io.FolderType.output)

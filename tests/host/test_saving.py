@@ -83,7 +83,9 @@ class TestWorks:
         }
         result = comfyui.run(saving({**FLAT, **half}, image=["3", 0], format="PDF", filename="half"))
         assert result.ok, result.error
-        shown = view(comfyui, result.history["outputs"]["9"]["images"][0])
+        (entry,) = result.history["outputs"]["9"]["images"]
+        assert (entry["type"], entry["filename"][-8:]) == ("output", ".pdf.png")  # clients look among what is saved
+        shown = view(comfyui, entry)
         with Image.open(io.BytesIO(shown)) as picture:
             assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - (0x99, 0xB2, 0xE5)).max() <= 1
 
