@@ -28,6 +28,20 @@ def test_korean_names_belong_to_inputs_that_exist(node_id):
     assert KOREAN[node_id]["description"]
 
 
+@pytest.mark.parametrize("language", ["ja", "zh"])
+def test_names_in_japanese_and_chinese_are_those_of_nodes_inputs_and_outputs_that_exist(language):
+    names = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+    assert set(names) == set(NODES)
+    for node_id, node in NODES.items():
+        assert names[node_id]["display_name"].endswith("(Storefront)")
+        assert names[node_id]["description"]
+        assert set(names[node_id]["inputs"]) == set(node["inputs"])
+        assert set(names[node_id]["outputs"]) == {str(index) for index in range(len(node["outputs"]))}
+    categories = json.loads((ROOT / "locales" / language / "main.json").read_text("utf-8"))["nodeCategories"]
+    korean = json.loads((ROOT / "locales" / "ko" / "main.json").read_text("utf-8"))["nodeCategories"]
+    assert set(categories) == set(korean)
+
+
 @pytest.mark.parametrize("node_id", NODES)
 def test_korean_help_calls_inputs_as_the_korean_editor_does(node_id):
     text = (ROOT / "js" / "docs" / node_id / "ko.md").read_text("utf-8")
