@@ -56,6 +56,17 @@ def named(name: str) -> dict:
 
 
 @pytest.mark.usefixtures("no_traceback")
+def test_a_pdf_is_a_file_and_its_page_a_picture(comfyui):
+    photo = {"class_type": "StorefrontExamplePhoto", "inputs": {}}
+    saved = {"class_type": "StorefrontSaveImage", "inputs": {"image": ["1", 0], "format": "PDF", "filename": "page"}}
+    with SyncClient(comfyui.url) as comfy:
+        run = comfy.run({"1": photo, "2": saved})
+    (file,), (picture,) = run.files, run.pictures
+    assert file.content.startswith(b"%PDF")
+    assert (picture.kind, pixels(picture).shape) == ("output", (400, 600, 3))
+
+
+@pytest.mark.usefixtures("no_traceback")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_of_every_workflow_is_taken(comfyui, name):
     with SyncClient(comfyui.url) as comfy:
