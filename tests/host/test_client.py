@@ -293,7 +293,7 @@ BAD = [
     ("text_to_image", {"model": "../../etc"}, client.Refused, r"model: .*StorefrontLoadModel"),
     ("product_composite", {"margin": 99}, client.Refused, r"margin: .*StorefrontPlanLayout"),
     ("product_composite", {"shadow": "loud"}, client.Refused, r"shadow: .*StorefrontPlaceProduct"),
-    ("product_composite", {"headline": ""}, client.ExecutionFailed, r"StorefrontTextOverlay \(13\): text"),
+    ("product_composite", {"headline": ""}, client.ExecutionFailed, r"StorefrontTextOverlay \(13\): `text`"),
     ("poster_from_photo", {"format": "9:16 story, reel"}, client.ExecutionFailed, "background"),
     ({"1": {"class_type": "NoSuchNode", "inputs": {}}}, {}, client.Refused, "NoSuchNode"),
     ({"nodes": []}, {}, client.InputError, "Export"),
