@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .acceleration import StorefrontAccelerate, StorefrontWarmUp
 from .blend import StorefrontBlendIntoScene
+from .campaign import StorefrontCatalogue, StorefrontFormats
 from .checked import check_inputs
 from .cutout import StorefrontRemoveBackground
 from .files import StorefrontLoadComponents
@@ -48,6 +49,8 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontAdPrompt,
     StorefrontFlux3Prompt,
     StorefrontScene,
+    StorefrontFormats,
+    StorefrontCatalogue,
 ]
 
 for _node in NODES:
@@ -57,10 +60,11 @@ for _node in NODES:
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import connections, languages, photos, report, sizes, start_up
+        from ..host import connections, languages, photos, report, sizes, start_up, tables
 
         log_missing_packages()
         photos.put_example()
+        tables.put_example()
         report.add_route()
         connections.add_routes()
         languages.add_route()

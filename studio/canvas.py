@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import InputError, require_number, require_one_of
@@ -156,6 +157,20 @@ def canvas_size(format: str, width: int, height: int) -> Size:
         return Size(nearest_multiple(width), nearest_multiple(height))
     require_one_of("format", format, [CUSTOM, *FORMATS])
     return FORMATS[format]
+
+
+NO_FORMAT = "none"
+
+
+def chosen_formats(names: Sequence[str]) -> list[str]:
+    """The formats of a campaign in their order, each once, NO_FORMAT left out. Raises InputError where none is left."""
+    chosen = [name for name in dict.fromkeys(names) if name != NO_FORMAT]
+    for name in chosen:
+        if name not in FORMATS:
+            raise InputError("format", name, "one of: " + ", ".join(FORMATS))
+    if not chosen:
+        raise InputError("format_1", NO_FORMAT, "at least one format")
+    return chosen
 
 
 def size_like(wanted: Size, side: int) -> Size:

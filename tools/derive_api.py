@@ -30,7 +30,7 @@ def widget_values(node: dict[str, Any]) -> dict[str, Any]:
         paired[name] = values.pop(0)
         if entry["type"] == "BOUNDING_BOX":  # the editor shows its four numbers as widgets of their own
             del values[:4]
-        if name in ("seed", "noise_seed") and values and values[0] in AFTER_GENERATE:
+        if name in ("seed", "noise_seed", "row") and values and values[0] in AFTER_GENERATE:
             values.pop(0)
     if node["type"] in PHOTOS and values == ["image"]:  # the upload button
         values = []

@@ -27,6 +27,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontScene", "setting"),
     ("StorefrontScene", "palette"),
     ("StorefrontScene", "scene"),
+    ("StorefrontCatalogue", "table"),
 }
 
 
