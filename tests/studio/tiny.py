@@ -10,7 +10,7 @@ from pathlib import Path
 import diffusers
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 MICRO = Path(__file__).resolve().parents[2] / "models" / "flux-micro"
 
@@ -40,6 +40,16 @@ FLUX1_EDITIONS = {  # pipeline class, input channels of the transformer
 }
 
 
+def _unigram(pieces: list[tuple[str, float]]) -> Tokenizer:
+    """T5's tokenizer as its file has it: transformers before 5 cannot make one from a vocabulary."""
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
+    )
+    return tokenizer
+
+
 def build(
     folder,
     guidance: bool = True,
@@ -63,7 +73,7 @@ def build(
     clip_tokenizer = transformers.CLIPTokenizer.from_pretrained(files)
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(chr(code), -3.0) for code in range(33, 127)]
-    t5_tokenizer = transformers.T5TokenizerFast(vocab=pieces, extra_ids=0)
+    t5_tokenizer = transformers.T5TokenizerFast(tokenizer_object=_unigram(pieces), extra_ids=0)
     t5_tokenizer.model_max_length = 48
     clip = transformers.CLIPTextModel(
         transformers.CLIPTextConfig(
