@@ -91,6 +91,21 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # the one part of IPv6 that 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052; what is around it (RFC 8215) belongs to a network of its own
 
 
+def is_short_address(host: str) -> bool:
+    """Whether a host is an IPv4 address in another form than four decimal numbers: 127.1, 2130706433, 0x7f.0.0.1.
+
+    By WHATWG's rule: the last label is a number. aiohttp 3.11 takes digits and dots for an address, asks no resolver,
+    and the system then reads 127.1 as this machine.
+    """
+    if not re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host.rstrip(".").rpartition(".")[2], re.IGNORECASE):
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet: not this machine, nor its network, nor a cloud's metadata.
 
@@ -227,6 +242,8 @@ async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, 
         async def close(self) -> None:
             pass
 
+    if is_short_address(host):
+        raise WriterError(f"connection {connection.name!r}: its address cannot be used: write an IP address in full")
     with contextlib.suppress(ValueError):  # aiohttp asks no resolver for a literal address
         if not connection.allow_private and not is_public(host):
             raise WriterError(refused)

@@ -17,7 +17,7 @@ import pytest
 from storefront.studio.errors import InputError
 from storefront.studio.prompt import connections, writers
 from storefront.studio.prompt.advert import AdBrief, compose
-from storefront.studio.prompt.connections import Connection, ConnectionWriter, is_public
+from storefront.studio.prompt.connections import Connection, ConnectionWriter, is_public, is_short_address
 from storefront.studio.prompt.presets import read_library
 from storefront.studio.prompt.writers import WriterError
 
@@ -155,6 +155,22 @@ def test_private_addresses_want_the_owners_word(server):
         with pytest.raises(WriterError, match=r"private network|cannot be (reached|used)"):
             ConnectionWriter(connection, 400, never).write("a", "{}", 0)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f.0.0.1", "0x7f000001", "127.0.0.1.", "0177.0.0.1"])
+@pytest.mark.parametrize("allow_private", [False, True])
+def test_an_address_in_short_is_refused_before_anything_is_asked(server, host, allow_private):
+    connection = Connection(
+        "mine", f"http://{host}:{server.server_address[1]}/v1", "good", key=KEY, allow_private=allow_private
+    )
+    with pytest.raises(WriterError, match="write an IP address in full"):
+        ConnectionWriter(connection, 400, never).write("a", "{}", 0)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "api.example.com", "3com.com", "a.1b", "localhost"])
+def test_names_and_whole_addresses_are_not_short(host):
+    assert not is_short_address(host)
 
 
 def test_a_name_that_changes_its_mind_changes_nothing(server, monkeypatch):
