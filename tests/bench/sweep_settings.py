@@ -11,12 +11,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "CLIPTextEncodeFlux": {"guidance": 7.0},
     "CFGOverride": {"cfg": 4.0},
     "ConditioningMultiply": {"multiplier": 1.5},
+    "ConditioningSetArea": {"width": 32, "height": 64},
+    "ConditioningSetAreaPercentage": {"width": 0.5, "height": 1.0},
     "ConditioningSetAreaStrength": {"strength": 0.4},
     "ConditioningSetTimestepRange": {"start": 0.3, "end": 1.0},
     "ConditioningAverage": {"conditioning_to_strength": 0.4},
     "DifferentialDiffusion": {"strength": 1.0},
     "EasyCache": {"reuse_threshold": 0.9, "start_percent": 0.0, "end_percent": 1.0},
     "Epsilon Scaling": {"scaling_factor": 1.1},
+    "FreSca": {"scale_low": 1.3, "scale_high": 1.5, "freq_cutoff": 2},
     "FluxGuidance": {"guidance": 9.0},
     "FluxKontextMultiReferenceLatentMethod": {"reference_latents_method": "index"},
     "KSamplerAdvanced": {"steps": 4, "cfg": 2.0},
@@ -25,9 +28,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "LatentComposite": {"x": 16, "y": 16},
     "LatentCompositeMasked": {"x": 16, "y": 16},
     "LatentCrop": {"width": 32, "height": 32},
+    "LatentInterpolate": {"ratio": 0.4},
+    "LatentMultiply": {"multiplier": 1.4},
+    "LatentRotate": {"rotation": "90 degrees"},
     "LatentUpscale": {"width": 96, "height": 96},
     "LazyCache": {"reuse_threshold": 0.9, "start_percent": 0.0, "end_percent": 1.0},
     "LoraSave": {"text_encoder_diff": None},  # it would decompose an embedding of 49,408 words
+    "ModelComputeDtype": {"dtype": "bf16"},
     "ModelNoiseScale": {"noise_scale": 1.3},
     "ModelSamplingAuraFlow": {"shift": 4.0},
     "ModelSamplingFlux": {"max_shift": 2.5, "base_shift": 1.5},
@@ -66,5 +73,7 @@ LEFT_OUT = {
 
 # Nodes that do on ours what they are for, in another way than on stock.
 OTHERWISE = {
+    "TrainLoraNode": "the LoRA has diffusers' names for layers",
+    "ModelComputeDtype": "both compute in bf16 and differ by its rounding",
     "LoraSave": "the file has diffusers' names for layers, which the loaders of LoRAs know on our models",
 }
