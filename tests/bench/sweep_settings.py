@@ -73,7 +73,7 @@ LEFT_OUT = {
 
 # Nodes that do on ours what they are for, in another way than on stock.
 OTHERWISE = {
-    "TrainLoraNode": "the LoRA has diffusers' names for layers",
+    "TrainLoraNode": "trains; its LoRA has diffusers' names for layers and was not compared",
     "ModelComputeDtype": "both compute in bf16 and differ by its rounding",
-    "LoraSave": "the file has diffusers' names for layers, which the loaders of LoRAs know on our models",
+    "LoraSave": "writes a file with diffusers' names for layers; the two files were not compared",
 }

@@ -56,7 +56,7 @@ def test_decoding_without_room_falls_back_to_tiles_and_says_so(figures):
 
 @pytest.mark.parametrize("error", ["CUDA", "CPU", "Python"])
 @pytest.mark.parametrize(
-    ("stage", "named"), [("encode", "prompt is"), ("cut out", "image is"), ("decode", "latent is")]
+    ("stage", "named"), [("encode", "`prompt` is"), ("cut out", "`image` is"), ("decode", "`latent` is")]
 )
 def test_a_stage_that_runs_out_of_memory_is_tried_again_then_named(figures, stage, named, error):
     outcome = figures["starved"][error]
