@@ -30,7 +30,7 @@ def texts() -> str:
 
 
 PLAIN = re.sub(r"[^\w\s'=.()+-]", "", texts())
-ENOUGH = 0.6  # of a sentence's pairs of words: some sentences are put together from two texts
+ENOUGH = 0.5  # of a sentence's pairs of words: some sentences are put together from two texts
 
 
 def shared(english: str) -> float:
