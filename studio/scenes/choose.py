@@ -76,6 +76,9 @@ STEEP = 24.0  # degrees down: a camera that looks down more than that looks from
 MATCH_WEIGHTS = {"view": 16.0, "setting": 8.0, "palette": 4.0, "trade": 3.0, "light": 2.0}
 NEUTRAL_SETTINGS = frozenset({"concrete", "dark studio", "pastel studio"})  # nothing in them is of one trade
 NEUTRAL_BONUS = 1.0  # what a neutral setting counts where no trade is known: no coffee beans beside a motorcycle
+GUESSED_VIEW = (
+    4.5  # with a trade, less than a setting: a cup from above on a level table looks wrong, a beach that is none too
+)
 PALETTE_HINT = 1.5  # of a palette that words alone speak of: strawberries are pink, but what sells them is the trade
 
 
@@ -91,6 +94,7 @@ class SceneQuery:
     scene: str = AUTO  # one of the bank by its id
     seed: int = 0
     view: str = AUTO  # how the photo was taken: LEVEL, or ABOVE as food often is
+    view_guessed: bool = False  # by the photo's outline: a setting that was asked for counts more than that
 
 
 class Chosen(NamedTuple):
@@ -114,7 +118,9 @@ def choose(bank: Bank, query: SceneQuery, library: Library) -> Chosen:
     if query.scene != AUTO and wanted["light"] is None:
         both = both[:1]  # a scene asked for by name comes as it is
     asked = {name: value for name, value in wanted.items() if getattr(query, name) != AUTO}
-    weights = MATCH_WEIGHTS if "palette" in asked else MATCH_WEIGHTS | {"palette": PALETTE_HINT}
+    weights = MATCH_WEIGHTS | ({} if "palette" in asked else {"palette": PALETTE_HINT})
+    if query.view_guessed:
+        weights |= {"view": GUESSED_VIEW}
     unknown = bool(query.words.strip()) and wanted["trade"] is None and wanted["setting"] is None
     scores = [
         _score(scene, wanted, weights) + NEUTRAL_BONUS * (unknown and scene.setting in NEUTRAL_SETTINGS)

@@ -52,4 +52,4 @@ def camera_down(mask: np.ndarray) -> float | None:
 def as_photographed(query: SceneQuery, mask: np.ndarray) -> SceneQuery:
     """The query with `view` as the photo of the mask [h, w] was taken, where it is open and the mask shows it."""
     down = camera_down(mask) if query.view == AUTO else None
-    return query if down is None else replace(query, view=ABOVE if down > STEEP else LEVEL)
+    return query if down is None else replace(query, view=ABOVE if down > STEEP else LEVEL, view_guessed=True)

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from storefront.studio.scenes.choose import ABOVE, AUTO, LEVEL, SceneQuery
+from storefront.studio.prompt import presets
+from storefront.studio.scenes.bank import BUNDLED, read_bank
+from storefront.studio.scenes.choose import ABOVE, AUTO, LEVEL, SceneQuery, choose
 from storefront.studio.scenes.viewpoint import as_photographed, camera_down
 
 SIDE = 400
@@ -66,3 +68,11 @@ def test_a_wish_takes_the_photos_view_where_it_is_open():
     assert as_photographed(SceneQuery(), cylinder(35)).view == ABOVE
     assert as_photographed(SceneQuery(), cylinder(10)).view == LEVEL
     assert as_photographed(SceneQuery(view=LEVEL), cylinder(35)).view == LEVEL
+
+
+@pytest.mark.parametrize(("words", "setting"), [("대리석 상판 위의 비누", "marble counter"), ("해변의 음료", "beach")])
+@pytest.mark.parametrize("down", [8, 36])
+def test_a_setting_that_was_asked_for_counts_more_than_the_photo(words, setting, down):
+    query = as_photographed(SceneQuery(words), cylinder(down))
+    assert query.view_guessed
+    assert choose(read_bank(BUNDLED), query, presets.read_library()).scene.setting == setting
