@@ -10,7 +10,7 @@ from .checked import refusal
 CATEGORY = "Storefront"
 AUTO = "auto"
 FIRST = ("1:1 feed", "4:5 feed portrait", "9:16 story, reel", "16:9 video, slide", "3:1 banner")
-MOST_FORMATS = 6
+DEFAULT_FORMATS = {f"format_{number}": format for number, format in enumerate([*FIRST, canvas.NO_FORMAT], start=1)}
 MOST_ROWS_A_RUN = 64  # of one run: each step holds the pictures of all of them
 
 
@@ -18,7 +18,6 @@ class StorefrontFormats(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         options = [canvas.NO_FORMAT, *canvas.FORMATS]
-        first = [*FIRST, *[canvas.NO_FORMAT] * (MOST_FORMATS - len(FIRST))]
         return io.Schema(
             node_id="StorefrontFormats",
             display_name="Formats (Storefront)",
@@ -27,13 +26,13 @@ class StorefrontFormats(io.ComfyNode):
             search_aliases=["campaign", "sizes", "aspect ratio", "batch formats", "규격", "캠페인", "사이즈"],
             inputs=[
                 io.Combo.Input(
-                    f"format_{number}",
+                    name,
                     options=options,
                     default=default,
                     optional=True,
                     tooltip="An ad format, or none. One that is chosen twice counts once.",
                 )
-                for number, default in enumerate(first, start=1)
+                for name, default in DEFAULT_FORMATS.items()
             ],
             outputs=[
                 io.Combo.Output(
@@ -44,7 +43,7 @@ class StorefrontFormats(io.ComfyNode):
 
     @classmethod
     def execute(cls, **formats: str) -> io.NodeOutput:
-        return io.NodeOutput(canvas.chosen_formats(list(formats.values())))
+        return io.NodeOutput(canvas.chosen_formats(list((DEFAULT_FORMATS | formats).values())))
 
 
 class StorefrontCatalogue(io.ComfyNode):

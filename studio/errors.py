@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from typing import Any
 
 LONGEST_MESSAGE = 4000  # characters of a message
 
@@ -73,7 +70,7 @@ def listed(choices: Iterable[object]) -> str:
 
 
 def require_fields(
-    options: DataclassInstance, choices: Mapping[str, Iterable[str]], ranges: Mapping[str, tuple[float, float]]
+    options: Any, choices: Mapping[str, Iterable[str]], ranges: Mapping[str, tuple[float, float]]
 ) -> None:
     """`require_one_of` and `require_number` for fields of the dataclass `options`, by their names; switches are booleans."""
     for name, allowed in choices.items():

@@ -48,8 +48,12 @@ def available() -> list[str]:
     """The formats that this Pillow can write."""
     from PIL import features
 
-    known = features.get_supported_modules()  # `check` warns of AVIF before Pillow 11.3, which does not know it
-    return [name for name in FILE_FORMATS if name not in ("WebP", "AVIF") or name.lower() in known]
+    def is_known(
+        module: str,
+    ) -> bool:  # Pillow before 11.3 knows no AVIF, and `check_module` refuses what it does not know
+        return module in features.modules and features.check_module(module)
+
+    return [name for name in FILE_FORMATS if name not in ("WebP", "AVIF") or is_known(name.lower())]
 
 
 class EncodingError(RuntimeError):

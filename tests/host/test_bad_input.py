@@ -8,10 +8,6 @@ import pytest
 from comfyui import node, text_to_image
 
 FULL = {"prompt_2": "", "max_tokens": 0, "one_prompt_per_line": False}
-SOLID = {
-    "10": node("EmptyImage", width=64, height=64, batch_size=1, color=0x808080),
-    "11": node("VAEEncode", vae=["1", 2], pixels=["10", 0]),
-}
 NO_CLIP_NO_VAE = {
     "10": node(
         "StorefrontLoadComponents",
@@ -109,20 +105,6 @@ REFUSED = [
                 "12": node("VAEEncode", vae=["11", 0], pixels=["10", 0]),
             },
             Sample={"latent": ["12", 0]},
-        ),
-    ),
-    (
-        "noise_mask",
-        text_to_image(
-            SOLID
-            | {
-                "12": node("SolidMask", value=1.0, width=64, height=64),
-                "13": node("MaskToImage", mask=["12", 0]),
-                "14": node("RepeatImageBatch", image=["13", 0], amount=3),
-                "15": node("ImageToMask", image=["14", 0], channel="red"),
-                "16": node("SetLatentNoiseMask", samples=["11", 0], mask=["15", 0]),
-            },
-            Sample={"latent": ["16", 0]},
         ),
     ),
 ]

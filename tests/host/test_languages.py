@@ -37,7 +37,7 @@ def test_a_note_is_in_the_editors_language(comfyui):
     assert note_of(comfyui, None) == english
 
 
-@pytest.mark.parametrize(("language", "says"), [("ko", "`negative` 값: 없음. "), ("en", "negative")])
+@pytest.mark.parametrize(("language", "says"), [("ko", "`negative` 값: 연결되지 않음. "), ("en", "negative")])
 def test_an_error_is_in_the_editors_language(comfyui, language, says):
     spoken(comfyui, f"editor-{language}", language)
     prompt = text_to_image(Sample={"cfg": 3.0, "seed": 8})

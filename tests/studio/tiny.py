@@ -135,21 +135,21 @@ def _scheduler(dynamic_shift: bool = True) -> diffusers.FlowMatchEulerDiscreteSc
     )
 
 
-def _vae(cls, latent_channels: int, **options):
+def _vae(cls, latent_channels: int, quant_conv: bool = False, **options):
     return cls(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(4, 4, 8, 8),
         latent_channels=latent_channels,
         norm_num_groups=2,
-        use_quant_conv=cls is diffusers.AutoencoderKLFlux2,
-        use_post_quant_conv=cls is diffusers.AutoencoderKLFlux2,
+        use_quant_conv=quant_conv,
+        use_post_quant_conv=quant_conv,
         **options,
     )
 
 
 def _flux2_vae() -> diffusers.AutoencoderKLFlux2:
-    vae = _vae(diffusers.AutoencoderKLFlux2, 32)
+    vae = _vae(diffusers.AutoencoderKLFlux2, 32, quant_conv=True)
     # A trained one has statistics of its own; those of a new one would hide a forgotten normalisation.
     vae.bn.running_mean.normal_()
     vae.bn.running_var.uniform_(0.5, 2.0)

@@ -271,5 +271,5 @@ def test_the_users_table_goes_before_the_presets(tmp_path):
 def test_a_broken_table_is_refused_by_name(tmp_path, text):
     path = tmp_path / "styles.yaml"
     path.write_text(text, "utf-8")
-    with pytest.raises(InputError, match=r"^styles\.yaml"):
+    with pytest.raises(InputError, match=r"^`?styles\.yaml"):
         presets.read_loras(path)
