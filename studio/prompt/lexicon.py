@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from . import typos
 from .presets import BUNDLED, Library, read_yaml
 
 LEXICON_FOLDER = BUNDLED / "lexicon"
@@ -38,6 +39,11 @@ class Lexicon:
 
     words: Mapping[str, Meanings]
     bending: frozenset[str]  # those that any ending may follow
+
+    @functools.cached_property
+    def neighbours(self) -> typos.Neighbours:
+        """For words with a slip in them."""
+        return typos.neighbours(self.words)
 
 
 _last: list[tuple[tuple[object, ...], Lexicon]] = []  # the dictionary made last, for a library's trades

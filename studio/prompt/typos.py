@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-SHORTEST = 3  # syllables; of two, every other word is another one
+SHORTEST, LONGEST = 3, 10  # syllables; of two, every other word is another one
+ANY = "?"  # in place of one syllable
+
+Neighbours = Mapping[str, Sequence[str]]  # a stem with ANY in one place -> the stems that it fits
 
 
-def corrected(word: str, stems: Collection[str]) -> str | None:
+def neighbours(stems: Iterable[str]) -> Neighbours:
+    """The stems by all but one of their syllables: each of a stranger's thousand words is not compared with each of them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for stem in stems:
+        if SHORTEST <= len(stem) <= LONGEST:
+            for pattern in _patterns(stem):
+                found[pattern].append(stem)
+    return dict(found)
+
+
+def _patterns(word: str) -> Iterator[str]:
+    return (word[:place] + ANY + word[place + 1 :] for place in range(len(word)))
+
+
+def corrected(word: str, known: Neighbours) -> str | None:
     """The word with its first syllables as a stem of the dictionary has them, where exactly one is one jamo away; else None."""
-    for length in range(min(len(word), 10), SHORTEST - 1, -1):
+    for length in range(min(len(word), LONGEST), SHORTEST - 1, -1):
         start = word[:length]
-        near = {stem for stem in stems if len(stem) == length and _differ_by_one(start, stem)}
+        alike = {stem for pattern in _patterns(start) for stem in known.get(pattern, ())}
+        near = [stem for stem in alike if _differ_by_one(start, stem)]
         if len(near) == 1:
-            return near.pop() + word[length:]
+            return near[0] + word[length:]
     return None
 
 

@@ -195,7 +195,7 @@ def _read(text: str, known: Lexicon, glossary: Iterable[str]) -> _Read:
             continue
         token = tokens[at]
         parsed = words.parse(token.text, known.words, known.bending)
-        if parsed.unknown and not parsed.pieces and (meant := typos.corrected(token.text, known.words)):
+        if parsed.unknown and not parsed.pieces and (meant := typos.corrected(token.text, known.neighbours)):
             parsed = words.parse(meant, known.words, known.bending)
         found += [_word(piece, token, at, known) for piece in parsed.pieces]
         if _is_unknown(token, parsed) and not any(
