@@ -13,19 +13,19 @@ _STORED = {"fp8_e4m3fn": torch.float8_e4m3fn, "fp8_e5m2": torch.float8_e5m2}
 _UNKNOWN = ("fp64", "fp8_e8m0fnu")  # diffusers' transformers do not compute in the one; the other has no mantissa
 
 
-class Wish(NamedTuple):
+class FlagDtypes(NamedTuple):
     """What the flags say of one component."""
 
     compute: torch.dtype | None = None
     storage: torch.dtype | None = None
 
 
-def of(component: str, weight_dtype: str) -> Wish:
-    """`component`: unet or text-enc. Any weight_dtype but auto goes before the flags."""
+def of(component: str, weight_dtype: str) -> FlagDtypes:
+    """What the flags ask of `component`, "unet" or "text-enc"; nothing where weight_dtype is not auto."""
     if weight_dtype != AUTO:
-        return Wish()
+        return FlagDtypes()
     compute = next((dtype for name, dtype in _COMPUTED.items() if _is_set(name, component)), None)
-    return Wish(compute, next((dtype for name, dtype in _STORED.items() if _is_set(name, component)), None))
+    return FlagDtypes(compute, next((dtype for name, dtype in _STORED.items() if _is_set(name, component)), None))
 
 
 def set_aside(weight_dtype: str) -> list[str]:

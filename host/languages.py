@@ -22,10 +22,12 @@ NOTES_FILE = "notes.json"  # English sentence -> the language's; {0}, {1} ... st
 MOST_EDITORS = 1000
 LONGEST_ID = 100  # characters of a client's id
 LONGEST = 300  # characters of a sentence that is looked up: four places in a stranger's text take their time
+PROBLEM = "`{0}` is {1}. {2}"  # an InputError; its parts are looked up one by one
 _PLACE = re.compile(r"\\\{(\d)\\\}")
 _spoken: OrderedDict[str, str] = OrderedDict()  # client id -> language, the latest last
 
 
+@functools.cache
 def known() -> frozenset[str]:
     """The languages that have a table, beside English."""
     return frozenset(path.parent.name for path in LOCALES.glob(f"*/{NOTES_FILE}"))
@@ -49,10 +51,12 @@ def either(english: str, korean: str) -> str:
 
 def error(problem: InputError) -> str:
     """What an InputError says, in the user's language."""
-    if of_user() != "ko":
+    language = of_user()
+    if not language:
         return str(problem)
-    cure = problem.cure or f"필요한 값: {translated(problem.wanted, 'ko')}."
-    return f"`{problem.name}` 값: {translated(problem.shown, 'ko')}. {cure}"
+    cure = problem.cure or translated(f"Expected: {problem.wanted}.", language)
+    whole = _table(language)[0].get(PROBLEM, PROBLEM)
+    return _filled(whole, {"0": problem.name, "1": translated(problem.shown, language), "2": cure})
 
 
 def translated(english: str, language: str) -> str:
@@ -76,10 +80,10 @@ def _filled(sentence: str, values: dict[str, str]) -> str:
 @functools.cache
 def _table(language: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], list[str], str]]]:
     sentences: dict[str, str] = json.loads((LOCALES / language / NOTES_FILE).read_text("utf-8"))
-    exact = {english: own for english, own in sentences.items() if "{" not in english}
+    exact = {english: own for english, own in sentences.items() if "{" not in english or english == PROBLEM}
     patterns = []
     for english, own in sentences.items():
-        if "{" in english:
+        if "{" in english and english != PROBLEM:
             source = re.escape(english)
             order = _PLACE.findall(source)
             patterns.append((re.compile(_PLACE.sub("(.+?)", source), re.DOTALL), order, own))

@@ -25,15 +25,21 @@ EXAMPLE = f"storefront/{examples.DEFAULT_PHOTO}.jpg"  # in the input folder, so 
 
 
 def put_example() -> None:
-    """Copy the bundled photo into the input folder, where the editor shows pictures from; never over a file."""
-    target = Path(folder_paths.get_input_directory()) / EXAMPLE
+    """The bundled photo in the input folder, where the editor shows pictures from."""
+    copy_to_input(examples.file(examples.DEFAULT_PHOTO), EXAMPLE)
+
+
+def copy_to_input(bundled: Path, name: str) -> None:
+    """Copy a bundled file into the input folder, never over a file. A read-only folder does without: the pack's own file is
+    read in its place."""
+    target = Path(folder_paths.get_input_directory()) / name
     if target.exists():
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(examples.file(examples.DEFAULT_PHOTO), target)
-    except OSError as error:  # a read-only folder: `load` reads the pack's own file
-        log.info("Storefront: the example photo is not shown in the editor (%s)", error)
+        shutil.copyfile(bundled, target)
+    except OSError as error:
+        log.info("Storefront: %s is not in the input folder (%s)", name, error)
 
 
 def listed() -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-import shutil
 from pathlib import Path
 
 import folder_paths
@@ -16,8 +14,6 @@ from ..studio.errors import InputError
 from ..studio.paths import inside
 from . import photos, preset_library
 
-log = logging.getLogger(__name__)
-
 EXAMPLE_TABLE = "storefront/catalogue.csv"  # in the input folder, of the bundled photo
 BUNDLED = Path(__file__).parent.parent / "workflows" / "assets" / "catalogue.csv"
 MOST_LISTED = 500
@@ -26,15 +22,8 @@ SHOWN = (".csv", ".tsv")  # a .txt is read, too, but most are something else
 
 
 def put_example() -> None:
-    """Copy the bundled table into the input folder, where its reader can open it; never over a file."""
-    target = Path(folder_paths.get_input_directory()) / EXAMPLE_TABLE
-    if target.exists():
-        return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(BUNDLED, target)
-    except OSError as error:  # a read-only folder: `find` gives the pack's own file
-        log.info("Storefront: the example table is not in the input folder (%s)", error)
+    """The bundled table in the input folder, where its reader can open it."""
+    photos.copy_to_input(BUNDLED, EXAMPLE_TABLE)
 
 
 def listed() -> list[str]:
@@ -89,15 +78,15 @@ def _trade(cell: str) -> str:
     raise InputError("trade", cell, "empty, or one of: " + ", ".join(preset_library.headings().trades))
 
 
-def rows(name: str, start: int, count: int, broken: str) -> tuple[table.Taken, int]:
-    """The rows of one run, each photo as Product Photo names it, and how many the table has. Raises InputError as `table.take`."""
+def rows(name: str, start: int, count: int, broken: str) -> table.Taken:
+    """The rows of one run, each photo as Product Photo names it. Raises InputError as `table.take`."""
     path = find(name)
     whole = table.read(path)
     wrong: dict[int, str] = {}
     ours = slice(start - 1, start - 1 + count)
     found = [*whole.rows]
     found[ours] = [_found(row, path, wrong) for row in whole.rows[ours]]
-    return table.take(whole._replace(rows=tuple(found)), start, count, broken, wrong), len(found)
+    return table.take(whole._replace(rows=tuple(found)), start, count, broken, wrong)
 
 
 def _found(row: table.ProductRow, path: Path, wrong: dict[int, str]) -> table.ProductRow:

@@ -51,6 +51,7 @@ app.registerExtension({
     }
     speak()
     api.addEventListener("status", () => speak()) // the first one brings the client's id
+    api.addEventListener("reconnected", () => speak(true)) // to a server that has started anew and heard of nobody
     app.ui.settings.addEventListener?.("Comfy.Locale.change", () => speak(true))
     api.addEventListener("storefront.note", ({ detail }) => {
       const node = nodeOf(detail?.node)

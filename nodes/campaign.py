@@ -128,13 +128,8 @@ class StorefrontCatalogue(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import photos, progress, tables
 
-        taken, total = tables.rows(tables.EXAMPLE_TABLE if table is None else table, row, rows, broken_row)
-        done = min(row + rows - 1, total)
-        names = ", ".join(each.photo for each in taken.rows[:3])
-        progress.say_all(
-            [f"row {row if rows == 1 else f'{row} to {done}'} of {total}: {names}", *taken.skipped],
-            cls.hidden.unique_id,
-        )
+        taken = tables.rows(tables.EXAMPLE_TABLE if table is None else table, row, rows, broken_row)
+        progress.say_all([taken.progress, *taken.skipped], cls.hidden.unique_id)
         if not taken.rows:
             return io.NodeOutput(*([tables.nothing()] for _ in cls.define_schema().outputs))
         return io.NodeOutput(

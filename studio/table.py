@@ -48,7 +48,7 @@ class ProductRow(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What stands on the ad: the headline, else the description, and the price on a line of its own."""
+        """What the ad says: the headline, else the description, and the price on a line of its own."""
         return "\n".join(part for part in (self.headline or self.words, self.price) if part)
 
     @property
@@ -69,6 +69,7 @@ class Taken(NamedTuple):
 
     rows: tuple[ProductRow, ...]
     skipped: tuple[str, ...]  # a line for each broken row
+    progress: str  # which rows these are, of how many
 
 
 def read(path: Path) -> Table:
@@ -178,4 +179,7 @@ def take(table: Table, start: int, count: int, broken: str, wrong: Mapping[int, 
                 f"a row that can be read, or `broken_row` set to {SKIP}",
             )
         skipped.append(f"line {row.number} was skipped: {faults[row.number]}")
-    return Taken(tuple(rows), tuple(skipped))
+    last = min(start + count - 1, len(table.rows))
+    names = ", ".join(row.photo for row in rows[:3])
+    done = f"row {start if count == 1 else f'{start} to {last}'} of {len(table.rows)}: {names}"
+    return Taken(tuple(rows), tuple(skipped), done)

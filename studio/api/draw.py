@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import FORMATS, MULTIPLE, Size, size_like
-from ..errors import InputError, listed, require_number
+from ..errors import InputError, require_number, require_one_of
 from ..images import read_opaque, read_picture
 from ..sampling import noise
 from ..sampling.references import OWN_SIZE
@@ -309,8 +309,7 @@ def _size(format: str | None, width: int | None, height: int | None) -> Size | N
     if format is not None:
         if width is not None or height is not None:
             raise InputError("format", format, "a format, or width and height, not both")
-        if not isinstance(format, str) or format not in FORMATS:
-            raise InputError("format", format, "one of: " + listed(FORMATS))
+        require_one_of("format", format, FORMATS)
         return FORMATS[format]
     if width is None and height is None:
         return None

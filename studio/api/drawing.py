@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from ..canvas import Size
-from ..errors import InputError, require_number
+from ..errors import InputError, require_number, require_one_of
 from ..images import read_opaque
 from ..out_of_memory import OutOfMemory, give_back, in_parts, ran_out
 from ..sampling import noise, schedule
@@ -51,22 +51,17 @@ class Drawing:
     def __post_init__(self) -> None:
         require_words("negative", self.negative)
         require_words("prompt_2", self.prompt_2)
-        _require_whole("seed", self.seed, 0, noise.SEED_COUNT - 1, "a whole number from 0 to 2^64 - 1")
+        _require_whole("seed", self.seed, 0, noise.SEED_COUNT - 1, "2^64 - 1")
         if self.steps is not None:
-            _require_whole(
-                "steps", self.steps, 1, schedule.MAX_STEPS, "a whole number, or None for the model's default"
-            )
-        _require_whole(
-            "max_tokens", self.max_tokens, 0, LONGEST_SEQUENCE, f"a whole number from 0 to {LONGEST_SEQUENCE}"
-        )
+            _require_whole("steps", self.steps, 1, schedule.MAX_STEPS)
+        _require_whole("max_tokens", self.max_tokens, 0, LONGEST_SEQUENCE)
         require_number("time_limit", self.time_limit, 0, 86_400)
         for name, value, least in (("guidance", self.guidance, 0), ("cfg", self.cfg, 1)):
             if value is not None:
                 require_number(name, value, least, 100)
         if len(self.references) > MOST_REFERENCES:
             raise InputError("references", f"{len(self.references)} pictures", f"at most {MOST_REFERENCES}")
-        if self.reference_size not in SIZES:
-            raise InputError("reference_size", self.reference_size, "one of: " + ", ".join(SIZES))
+        require_one_of("reference_size", self.reference_size, SIZES)
 
     def numbered(self, index: int) -> Drawing:
         """The one for picture `index` of several; only the first goes on with an unfinished one."""
@@ -78,12 +73,10 @@ class Drawing:
 LONGEST_SEQUENCE = 4096
 
 
-def _require_whole(name: str, value: object, low: int, high: int, wanted: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(name, value, wanted)
-    if name == "seed" and not low <= value <= high:
-        raise InputError(name, value, wanted)
-    require_number(name, value, low, high)
+def _require_whole(name: str, value: object, low: int, high: int, most: str = "") -> None:
+    """`most`: how a person writes `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(name, value, f"a whole number from {low} to {most or high}")
 
 
 class Start(NamedTuple):
