@@ -21,7 +21,7 @@ LOCALES = Path(__file__).parents[1] / "locales"
 NOTES_FILE = "notes.json"  # English sentence -> the language's; {0}, {1} ... stand for what changes, translated in turn
 MOST_EDITORS = 1000
 LONGEST_ID = 100  # characters of a client's id
-LONGEST = 300  # characters of a sentence that is looked up: four places in a stranger's text take their time
+LONGEST_NOTE = 300  # characters of a sentence that is looked up: four places in a stranger's text take their time
 PROBLEM = "`{0}` is {1}. {2}"  # an InputError; its parts are looked up one by one
 _PLACE = re.compile(r"\\\{(\d)\\\}")
 _spoken: OrderedDict[str, str] = OrderedDict()  # client id -> language, the latest last
@@ -61,7 +61,7 @@ def error(problem: InputError) -> str:
 
 def translated(english: str, language: str) -> str:
     """The sentence of the language's table whose English fits, what changes in it translated in turn."""
-    if language not in known() or len(english) > LONGEST:
+    if language not in known() or len(english) > LONGEST_NOTE:
         return english
     exact, patterns = _table(language)
     if english in exact:

@@ -6,7 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-SHORTEST, LONGEST = 3, 10  # syllables; of two, every other word is another one
+SHORTEST_SLIP, LONGEST_SLIP = 3, 10  # syllables; of two, every other word is another one
 ANY = "?"  # in place of one syllable
 
 Neighbours = Mapping[str, Sequence[str]]  # a stem with ANY in one place -> the stems that it fits
@@ -16,7 +16,7 @@ def neighbours(stems: Iterable[str]) -> Neighbours:
     """The stems by all but one of their syllables: each of a stranger's thousand words is not compared with each of them."""
     found: dict[str, list[str]] = defaultdict(list)
     for stem in stems:
-        if SHORTEST <= len(stem) <= LONGEST:
+        if SHORTEST_SLIP <= len(stem) <= LONGEST_SLIP:
             for pattern in _patterns(stem):
                 found[pattern].append(stem)
     return dict(found)
@@ -28,7 +28,7 @@ def _patterns(word: str) -> Iterator[str]:
 
 def corrected(word: str, known: Neighbours) -> str | None:
     """The word with its first syllables as a stem of the dictionary has them, where exactly one is one jamo away; else None."""
-    for length in range(min(len(word), LONGEST), SHORTEST - 1, -1):
+    for length in range(min(len(word), LONGEST_SLIP), SHORTEST_SLIP - 1, -1):
         start = word[:length]
         alike = {stem for pattern in _patterns(start) for stem in known.get(pattern, ())}
         near = [stem for stem in alike if _differ_by_one(start, stem)]
