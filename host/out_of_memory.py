@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import comfy.model_management as mm
 import torch
 
-from ..studio.out_of_memory import OutOfMemory, ran_out
+from ..studio.out_of_memory import OutOfMemory, at_second_try, ran_out
 from . import progress
 
 __all__ = ["Chunks", "OutOfMemory", "divisible", "ran_out", "retried", "rows_of"]
@@ -20,21 +20,12 @@ CLOSED = "storefront acceleration"  # wrappers that count the calls of a run (ac
 
 def retried(call: Callable[[], T], name: str, value: str, wanted: str) -> T:
     """What `call` gives, at the second try with nothing else in memory. Raises OutOfMemory."""
-    try:
-        return call()
-    except Exception as error:
-        if not ran_out(error):
-            raise
-    # Outside of the handler: the exception holds the tensors that filled the memory.
-    mm.unload_all_models()
-    mm.soft_empty_cache()
-    try:
-        return call()
-    except Exception as error:
-        if not ran_out(error):
-            raise
-    mm.soft_empty_cache()
-    raise OutOfMemory(name, value, wanted)
+
+    def empty() -> None:
+        mm.unload_all_models()
+        mm.soft_empty_cache()
+
+    return at_second_try(call, OutOfMemory(name, value, wanted), empty)
 
 
 class Chunks:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 from .errors import InputError
+
+T = TypeVar("T")
 
 # Of torch on the CPU and of onnxruntime, which have no class for these.
 _TEXTS = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "Failed to allocate memory", "bad_alloc")
@@ -30,6 +33,18 @@ def give_back() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def at_second_try(call: Callable[[], T], failed: OutOfMemory, between: Callable[[], object] = give_back) -> T:
+    """What `call` gives, or gives again after `between`, where memory ran out. Raises `failed` where it did twice."""
+    for _ in range(2):
+        try:
+            return call()
+        except Exception as error:
+            if not ran_out(error):
+                raise
+        between()  # outside of the handler: the exception holds the tensors that filled the memory
+    raise failed
 
 
 def in_parts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,7 @@ import torch
 from ..canvas import Size
 from ..errors import InputError, require_number, require_one_of
 from ..images import read_opaque
-from ..out_of_memory import OutOfMemory, give_back, in_parts, ran_out
+from ..out_of_memory import OutOfMemory, at_second_try, give_back, in_parts
 from ..sampling import noise, schedule
 from ..sampling.encode import ChatEncoder, Text, require_prompt
 from ..sampling.pipeline import Now, Order
@@ -150,25 +149,14 @@ def _texts(
         return studio.encode([words], more, drawing.max_tokens)
 
     failed = OutOfMemory("prompt", "a text whose encoder does not fit into memory", "less else in memory")
-    positive = _at_the_second_try(lambda: encoded(prompt, second), failed)
+    positive = at_second_try(lambda: encoded(prompt, second), failed)
     if _cfg(studio, drawing) == 1:
         return positive, None
-    return positive, _at_the_second_try(lambda: encoded(drawing.negative, None), failed)
+    return positive, at_second_try(lambda: encoded(drawing.negative, None), failed)
 
 
 def _cfg(studio: FluxStudio, drawing: Drawing) -> float:
     return studio.defaults.cfg if drawing.cfg is None else drawing.cfg
-
-
-def _at_the_second_try(call: Callable[[], Text], failed: OutOfMemory) -> Text:
-    for _ in range(2):
-        try:
-            return call()
-        except Exception as error:
-            if not ran_out(error):
-                raise
-        give_back()
-    raise failed
 
 
 class _Run:
