@@ -45,8 +45,8 @@ class _TimeIsUp(Exception):
 
 def sample(
     model: Any, positive: list, negative: list | None, latent: dict[str, Any], settings: SamplerSettings
-) -> tuple[dict[str, Any], str]:
-    """LATENT of prompts x pictures, and a note on what had to be done ("" if nothing).
+) -> tuple[dict[str, Any], list[str]]:
+    """LATENT of prompts x pictures, and notes on what had to be done.
 
     Picture i of prompt p has the seed `seed + p + i` (i is its batch_index, where it has one). A run that a time limit ends
     leaves in its LATENT what a later one needs to go on. With `resume`, one goes on: from the LATENT, or from the file that
@@ -95,7 +95,7 @@ def sample(
 
     out, left = _until_time_is_up(model, run, kept, settings.time_limit)
     result = {key: value for key, value in latent.items() if key != "downscale_ratio_spacial"}
-    return {**result, **rows.keys(), **left, "samples": out}, "; ".join(kept.notes)
+    return {**result, **rows.keys(), **left, "samples": out}, kept.notes
 
 
 def _until_time_is_up(

@@ -289,14 +289,14 @@ class StorefrontSample(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import fingerprints, progress, resuming, sampling
 
-        out, note = sampling.sample(
+        out, notes = sampling.sample(
             model,
             positive,
             negative,
             latent,
             sampling.SamplerSettings(seed, steps, guidance, cfg, strength, time_limit, resume),
         )
-        progress.fell_back(note.split("; ") if note else [], cls.hidden.unique_id)
+        progress.fell_back(notes, cls.hidden.unique_id)
         if resume and resuming.STATE in out:
             fingerprints.substituted(cls.hidden.unique_id)
         return io.NodeOutput(out)

@@ -29,7 +29,7 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.float() - b.float()).abs().max())
 
 
-def drawn(model, text, latent, **changes) -> tuple[dict, str]:
+def drawn(model, text, latent, **changes) -> tuple[dict, list[str]]:
     return sampling.sample(model, text, None, latent, sampling.SamplerSettings(**{**SETTINGS, **changes}))
 
 
@@ -84,9 +84,9 @@ def masks(model, text) -> dict:
         ("1 for 2", 2, six[:1], six[[0, 0]]),
     ):
         samples = torch.randn(count, 16, 8, 8, generator=random)
-        had, note = drawn(model, text, {"samples": samples, "noise_mask": given})
+        had, notes = drawn(model, text, {"samples": samples, "noise_mask": given})
         expected, _ = drawn(model, text, {"samples": samples, "noise_mask": wanted})
-        out[name] = {"apart": difference(had["samples"], expected["samples"]), "note": note}
+        out[name] = {"apart": difference(had["samples"], expected["samples"]), "note": "; ".join(notes)}
     return out
 
 
