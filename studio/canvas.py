@@ -129,6 +129,9 @@ SIDES = ("top", "right", "bottom", "left")
 CUT_SHARE = 0.03  # of a side of a photo: where more of it is product, the photo cuts the product off
 
 
+LEAST_ALPHA = 0.02  # less is no part of a product's box
+
+
 def cut_sides(mask: np.ndarray) -> frozenset[str]:
     """The sides at which a photo ends before its product does, by the product's mask [h, w] over the whole photo.
 

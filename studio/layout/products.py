@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..canvas import Box, cut_sides
+from ..canvas import LEAST_ALPHA, Box, cut_sides
 from ..errors import InputError
 from .analysis import EYE, BoxMeans, PictureAnalysis, face_cover, share_hidden
 from .criteria import PRODUCT_CRITERIA
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 GAP = 0.06  # between products, times the tallest one's height
 MOST_CANDIDATES = 350  # of each kind are paired
-KNOWN_SHARE = 0.17  # of the picture: how large a product is on a ground that is known
 HIGHEST = 0.62  # of the height, where no ground is seen: no base is above this
 SIZES_TRIED, LINES_TRIED, ACROSS_TRIED = 14, 8, 17  # how many sizes, ground lines and positions across are tried
 
@@ -47,11 +46,13 @@ def shape_of(mask: np.ndarray, index: int) -> Shape:
     """The product's box and foot in its mask [h, w]. Raises InputError, naming `index`, for an empty one."""
     import numpy as np
 
-    rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
-    if not len(rows):
+    solid, whole = mask > 0.5, mask > LEAST_ALPHA  # the faint parts of glass and hair are placed with the rest
+    if not solid.any():
         raise InputError("product_mask", f"empty (picture {index})", "a mask with a product in it (1 = product)")
+    rows, columns = np.flatnonzero(whole.any(1)), np.flatnonzero(whole.any(0))
     wide, tall = int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
-    low = mask[rows[-1] - tall // 20 : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0.5
+    base = int(np.flatnonzero(solid.any(1))[-1])
+    low = solid[max(0, base - tall // 20) : base + 1, columns[0] : columns[-1] + 1]
     foot = np.flatnonzero(low.any(0))
     return Shape(wide, tall, (float(foot[0]) / wide, float(foot[-1] + 1) / wide), cut_sides(mask))
 
@@ -165,10 +166,12 @@ def _known_places(
     boxes = np.stack([middle - wide / 2, base - tall, middle + wide / 2, base], -1)
     feet = boxes[:, :1] + wide[:, None] * np.array(group.foot)
     apart = np.hypot((middle - x) * aspect, base - y)
-    size = -0.8 * np.abs(np.log(tall * wide / KNOWN_SHARE))
+    hero = np.maximum(tall / PRODUCT_CRITERIA.hero_height, wide / PRODUCT_CRITERIA.hero_width)
+    size = PRODUCT_CRITERIA.size * np.abs(np.log(hero))
+    size += PRODUCT_CRITERIA.tiny * np.clip(PRODUCT_CRITERIA.smallest - hero * PRODUCT_CRITERIA.hero_height, 0, 1)
     lost = np.mean([~inside(ground.support, feet[:, end], base) for end in (0, 1)], 0)
     hidden = share_hidden(scene, boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None]))
-    score = 2 + size - 3.0 * apart - 3.0 * lost - 0.6 * hidden
+    score = 2 - size - 3.0 * apart - 3.0 * lost - 0.6 * hidden
     best = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     return ProductPlaces(boxes[best], score[best], np.zeros(len(best)), np.zeros(len(best)))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..canvas import ANCHORS, Box, Size, anchor_shares, cut_sides
+from ..canvas import ANCHORS, LEAST_ALPHA, Box, Size, anchor_shares, cut_sides
 from ..errors import InputError, require_fields
 from ..images import require_colors, require_mask, require_one_each, require_picture
 from . import color, shadow
@@ -34,7 +34,6 @@ LIGHTS = {  # the azimuth of Light
 BACKGROUND_MARKED = (
     "product_mask seems to mark the background, as Load Image's MASK does: connect Invert Mask before it (1 = product)"
 )
-LEAST_ALPHA = 0.02  # alpha; less is no part of the product's box
 
 
 @dataclass(frozen=True)

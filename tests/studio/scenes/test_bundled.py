@@ -7,11 +7,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from storefront.studio.canvas import FORMATS
 from storefront.studio.layout.options import AS_PICTURE, LayoutOptions
 from storefront.studio.layout.plan import plan
 from storefront.studio.layout.products import inside
+from storefront.studio.product.place import Placement, place
 from storefront.studio.prompt import presets
 from storefront.studio.scenes import bank, choose, picture
 
@@ -93,3 +95,24 @@ def test_a_planned_product_stands_on_the_ground_and_in_the_light_that_are_known(
         assert inside(made.layout.known.support, (x * 0.9 + x.mean() * 0.1), y).all(), format
         assert layout.light == scene.light
         assert layout.safe != (0.05, 0.05, 0.05, 0.05) or format == "1:1 feed"  # the format's own safe area
+
+
+@pytest.mark.parametrize("name", ["window-1", "marble-1"])
+def test_a_narrow_product_is_a_hero_by_its_height(name):
+    """As on a ground that is not known: not by the share of the picture that it covers."""
+    made = picture.frame(BANK.scenes[name], "1:1 feed")
+    tube = np.zeros((400, 300), np.float32)
+    tube[30:370, 120:180] = 1
+    layout = plan(made.image[0].numpy(), [tube], "손 세정제 9,900원", LayoutOptions(format="1:1 feed"), made.layout)
+    assert 0.38 <= layout.products[0].height / layout.height <= 0.6
+
+
+def test_faint_edges_are_planned_for_as_they_are_placed():
+    """Glass is faint at its sides: the plan's box is that of all that is placed, so that nothing shrinks."""
+    made = picture.frame(BANK.scenes["marble-1"], "1:1 feed")
+    glass = np.zeros((400, 300), np.float32)
+    glass[40:360, 70:230], glass[40:360, 110:190] = 0.2, 1.0
+    layout = plan(made.image[0].numpy(), [glass], "", LayoutOptions(format="1:1 feed"), made.layout)
+    photo = torch.full((1, 400, 300, 3), 0.5)
+    placed = place(made.image, photo, torch.from_numpy(glass)[None], Placement(shadow="none"), layout).layout
+    assert placed.products[0].height == pytest.approx(layout.products[0].height, abs=2)
