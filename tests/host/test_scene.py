@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -40,9 +41,16 @@ def scene(**inputs) -> dict[str, dict]:
     }
 
 
+@pytest.fixture
+def own(comfyui):
+    """The user's folder of scenes, as it was afterwards: other tests share the server."""
+    folder = comfyui.base / "user" / "__storefront" / "scenes"
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.usefixtures("no_traceback")
-def test_a_users_scene_is_there_after_it_was_added_and_a_broken_one_is_named(comfyui):
-    own = comfyui.base / "user" / "__storefront" / "scenes"
+def test_a_users_scene_is_there_after_it_was_added_and_a_broken_one_is_named(comfyui, own):
     record = {
         "version": 1,
         "setting": "my counter",
