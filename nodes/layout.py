@@ -10,6 +10,7 @@ from .checked import refusal
 
 LAYOUT = io.Custom("STOREFRONT_LAYOUT")
 CATEGORY = "Storefront/Layout"
+FURTHER = (2, 3, 4)  # product masks beside the first
 
 
 class StorefrontPlanLayout(io.ComfyNode):
@@ -94,6 +95,15 @@ class StorefrontPlanLayout(io.ComfyNode):
                     optional=True,
                     tooltip="The layout of Scene, with its known ground and light.",
                 ),
+                *(
+                    io.Mask.Input(
+                        f"product_mask_{number}",
+                        optional=True,
+                        tooltip="One more product beside the first, of a photo of any size. Place Product places them one after the other.",
+                        advanced=True,
+                    )
+                    for number in FURTHER
+                ),
             ],
             outputs=[
                 LAYOUT.Output("layout", tooltip="For Place Product and Text Overlay."),
@@ -134,6 +144,9 @@ class StorefrontPlanLayout(io.ComfyNode):
         product_mask=None,
         connection: str = "none",
         scene_layout=None,
+        product_mask_2=None,
+        product_mask_3=None,
+        product_mask_4=None,
         **wished,
     ) -> io.NodeOutput:
         from ..host import connections, languages, progress, rembg_models
@@ -141,7 +154,9 @@ class StorefrontPlanLayout(io.ComfyNode):
         from ..studio.layout.preview import preview
 
         wish = options.LayoutOptions(format=format, **wished)
-        layout = plan_pictures(background, product_mask, headline, wish, scene_layout, rembg_models.find_subject)
+        further = [mask for mask in (product_mask_2, product_mask_3, product_mask_4) if mask is not None]
+        find = rembg_models.find_subject
+        layout = plan_pictures(background, product_mask, headline, wish, scene_layout, find, further)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
         progress.say_all([*notes, languages.either(layout.reason_en, layout.reason_ko)], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())

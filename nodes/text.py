@@ -169,6 +169,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                 io.Image.Output(
                     "layer", display_name="LAYER", tooltip="RGBA: the words alone on a transparent background."
                 ),
+                LAYOUT.Output("layout", tooltip="The layout with these words in it: later overlays avoid them."),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -200,12 +201,13 @@ class StorefrontTextOverlay(io.ComfyNode):
         from ..host import fonts as installed
         from ..host import progress
         from ..studio.errors import InputError
+        from ..studio.layout import written
         from ..studio.layout.layout import parse
         from ..studio.text import draw
 
         if texts not in (ONE_FOR_ALL, LINE_A_PICTURE):
             raise InputError("texts", texts, f"one of: {ONE_FOR_ALL}, {LINE_A_PICTURE}")
-        lettered = draw.overlay(
+        lettered, after = written.write(
             image,
             draw.lines_of(text) if texts == LINE_A_PICTURE else [text],
             design.Design(**wished),
@@ -214,4 +216,4 @@ class StorefrontTextOverlay(io.ComfyNode):
             progress.check_cancel,
         )
         progress.fell_back(lettered.notes, cls.hidden.unique_id)
-        return io.NodeOutput(lettered.image, lettered.mask, lettered.layer)
+        return io.NodeOutput(lettered.image, lettered.mask, lettered.layer, after)

@@ -10,7 +10,7 @@ from ..backdrop import backdrop
 from ..canvas import FORMATS, Size, size_like
 from ..errors import InputError
 from ..images import on_white, read_opaque, read_picture, require_mask
-from ..layout import plan
+from ..layout import plan, written
 from ..layout.layout import Layout, parse
 from ..layout.options import AS_PICTURE, LayoutOptions
 from ..layout.subject import SaliencyCache
@@ -20,7 +20,6 @@ from ..product.place import Placement, place
 from ..product.transparency import is_cut_out
 from ..scale import covering
 from ..scenes.picture import BankPicture
-from ..text import draw as letters
 from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
@@ -259,7 +258,7 @@ def poster_from_photo(
     if layout is None:
         with clock.stage("plan"):
             layout = plan.plan_pictures(picture, None, headline, options, find=subject_finder().find)
-    image = _write(picture, headline, layout, design, typeface, clock)
+    image, layout = _write(picture, headline, layout, design, typeface, clock)
     return Result(image, clock.report(), layout)
 
 
@@ -369,17 +368,17 @@ def _finish(cut: Cutout, words: str, ground: _Ground, layout: Layout, style: _St
         placed = place(ground.image, cut.foreground, cut.alpha, style.placement, layout)
     for note in placed.notes:
         clock.note(note)
-    image = placed.image
+    image, own = placed.image, placed.layout
     if words:
-        image = _write(image, words, placed.layout, style.design, style.typeface, clock)
-    return Result(image, clock.report(ground.seed, ground.model), placed.layout, placed.mask)
+        image, own = _write(image, words, own, style.design, style.typeface, clock)
+    return Result(image, clock.report(ground.seed, ground.model), own, placed.mask)
 
 
 def _write(
     image: torch.Tensor, words: str, layout: Layout, design: Design, typeface: Typeface, clock: StageClock
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, Layout]:
     with clock.stage("write"):
-        lettered = letters.overlay(image, [words], design, typeface, layout)
+        lettered, after = written.write(image, [words], design, typeface, layout)
     for note in lettered.notes:
         clock.note(note)
-    return lettered.image
+    return lettered.image, after

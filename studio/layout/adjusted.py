@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import contrast
-from ..canvas import Box, Safe
+from ..canvas import Box
 from .layout import Layout, Light
 from .lettering import lettering
+from .room import DEFAULT_MARGIN, meet, writable
 
 if TYPE_CHECKING:
     import numpy as np
 
-DEFAULT_MARGIN = 0.05  # of the shorter side, free at the edges and beside a product where no plan says otherwise
 SHORT_WORD = 4  # em: what a band must have room for in one line,
 LEAST_LETTER = 0.05  # with letters of this share of the shorter side
 LEAST_ROOM_LEFT = 0.35  # of a text box that a product has come to stand in: with less left, the words go elsewhere
@@ -22,46 +22,36 @@ LEAST_ROOM_LEFT = 0.35  # of a text box that a product has come to stand in: wit
 def adjusted(
     stands: tuple[Box, ...], light: Light, layout: Layout | None, width: int, height: int, picture: np.ndarray
 ) -> Layout:
-    """The plan that came in with the boxes that were taken; without one, words in the largest band that is free.
+    """The plan that came in with the boxes that were taken, behind those of products placed before; without one, words
+    in the largest band that is free.
 
     Words that the plan had beside its products stay beside them where they were placed otherwise, by a size or an offset.
     """
-    ground = min(height, max(box.bottom for box in stands))
     if layout is not None:
-        placed = replace(layout, products=stands, ground=ground, light=light)
+        done = layout.placed + len(stands)
+        products = (*layout.products[: layout.placed], *stands, *layout.products[done:])
+        ground = min(height, max(box.bottom for box in (*layout.products[: layout.placed], *stands)))
+        placed = replace(layout, products=products, ground=ground, light=light, placed=done)
         text = layout.text
         gap = round(min(width, height) * 0.03)
-        if any(_meet(box, text, gap) for box in layout.products) or not any(_meet(box, text, gap) for box in stands):
+        planned_over = any(meet(box, text, gap) for box in layout.products)
+        if layout.words_drawn or planned_over or not any(meet(box, text, gap) for box in stands):
             return placed
-        area = _writable(layout.safe, width, height)
-        text = _rest(text, stands, gap) or _near(text, _free_band(stands, area), height)
+        taken = (*products, *(one.box for one in layout.overlays))
+        area = writable(layout.safe, width, height)
+        text = _rest(text, taken, gap) or _near(text, _free_band(taken, area), height)
         shade, align, scrim = lettering(picture, text)
         return replace(placed, text=text, text_color=shade, text_align=align, scrim=scrim)
-    text = _free_band(stands, _writable(None, width, height))
+    ground = min(height, max(box.bottom for box in stands))
+    text = _free_band(stands, writable(None, width, height))
     under = picture[text.y : text.bottom, text.x : text.right].reshape(-1, 3)
     shade, _ = contrast.best_color(under[:: max(1, len(under) // 4096)])
-    return Layout(width, height, stands, ground, text, shade, "center", None, light)
-
-
-def _writable(safe: Safe | None, width: int, height: int) -> Box:
-    """What a plan leaves for words; inside MARGIN where none says."""
-    if safe is None:
-        edge = DEFAULT_MARGIN * min(width, height)
-        safe = Safe(edge / height, edge / width, edge / height, edge / width)
-    x, y = round(safe.left * width), round(safe.top * height)
-    return Box(x, y, max(1, round((1 - safe.right) * width) - x), max(1, round((1 - safe.bottom) * height) - y))
-
-
-def _meet(product: Box, text: Box, gap: int) -> bool:
-    """Whether there are fewer than `gap` pixels between two boxes."""
-    across = max(product.x - text.right, text.x - product.right)
-    down = max(product.y - text.bottom, text.y - product.bottom)
-    return max(across, down) < gap
+    return Layout(width, height, stands, ground, text, shade, "center", None, light, placed=len(stands))
 
 
 def _rest(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
     """The largest part of a box beside, above or below the products that meet it; None where little is left."""
-    met = [box for box in stands if _meet(box, text, gap)]
+    met = [box for box in stands if meet(box, text, gap)]
     left, top = min(box.x for box in met) - gap, min(box.y for box in met) - gap
     right, bottom = max(box.right for box in met) + gap, max(box.bottom for box in met) + gap
     parts = [

@@ -15,7 +15,10 @@ from ..text.design import TextPlan
 LARGEST_COORDINATE = 100_000  # pixels; far above any picture, far below what breaks arithmetic
 WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
 MOST_CORNERS = 64  # of a support
+MOST_OVERLAYS = 64
 ALIGNMENTS = ("left", "center", "right")
+WORDS, LOGO, BADGE, CALL_TO_ACTION = "words", "logo", "badge", "call to action"
+OVERLAYS = (WORDS, LOGO, BADGE, CALL_TO_ACTION)
 
 
 class Light(NamedTuple):
@@ -31,6 +34,14 @@ class KnownGround(NamedTuple):
     support: tuple[tuple[float, float], ...]  # corners of what a product may stand on
     stand: tuple[float, float]  # where it stands best
     horizon: float  # y of the line where the ground begins; may lie outside the picture
+
+
+class Overlay(NamedTuple):
+    """What lies, or is going to lie, on the picture beside products and the planned words."""
+
+    kind: str  # one of OVERLAYS
+    box: Box  # around its ink, with what it keeps free around itself
+    drawn: bool = True  # False: room that a plan keeps for it
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,30 @@ class Layout:
     known: KnownGround | None = None  # of a scene from the bank; None: the ground is guessed from the picture
     # For each product the sides at which its photo cuts it off and its box ends at the frame; empty: none at any.
     cuts: tuple[frozenset[str], ...] = ()
+    placed: int = 0  # how many of `products`, the first ones, are in the picture already
+    overlays: tuple[Overlay, ...] = ()
+
+    @property
+    def words_drawn(self) -> bool:
+        """Whether the planned words are in the picture already."""
+        return any(one.kind == WORDS and one.drawn for one in self.overlays)
+
+    def room_for(self, kind: str) -> Box | None:
+        """The room that the plan keeps for an overlay of this kind; None where it keeps none."""
+        return next((one.box for one in self.overlays if one.kind == kind and not one.drawn), None)
+
+    def taken(self) -> tuple[Box, ...]:
+        """What nothing may lie over: products, words drawn or planned, overlays drawn or planned."""
+        words = () if self.words_drawn else (self.text,)
+        return (*self.products, *words, *(one.box for one in self.overlays))
+
+    def with_overlay(self, overlay: Overlay) -> Layout:
+        """The layout with one more overlay; a drawn one takes the place of the room that was kept for it."""
+        kept = list(self.overlays)
+        room = next((one for one in kept if one.kind == overlay.kind and not one.drawn), None)
+        if overlay.drawn and room is not None:
+            kept.remove(room)
+        return replace(self, overlays=(*kept, overlay))
 
     def cut_of(self, index: int) -> frozenset[str]:
         """The sides of product `index` at which it must meet its box's edge."""
@@ -74,6 +109,8 @@ class Layout:
                 "light": self.light._asdict(),
                 "safe": safe,
                 **({} if self.known is None else {"known": self.known._asdict()}),
+                **({"placed": self.placed} if self.placed else {}),
+                **({"overlays": [_written(one) for one in self.overlays]} if self.overlays else {}),
                 "reasons": {"en": self.reason_en, "ko": self.reason_ko},
             },
             indent=2,
@@ -104,17 +141,26 @@ class Layout:
             products=tuple(scaled(box) for box in self.products),
             ground=round(self.ground * down),
             text=scaled(self.text),
+            overlays=tuple(one._replace(box=scaled(one.box)) for one in self.overlays),
         )
 
     def text_on(self, width: int, height: int) -> TextPlan:
         """Where the words go on a picture of that size, and how; as `on`."""
         scaled = self.on(width, height)
-        return TextPlan(scaled.text, scaled.text_color, scaled.text_align, scaled.scrim)
+        return TextPlan(scaled.text, scaled.text_color, scaled.text_align, scaled.scrim, scaled._lean())
+
+    def _lean(self) -> float:
+        """Where the words lie in their box, 0 at its top, 1 at its bottom: next to the call to action that goes with them."""
+        for kind, box, _ in self.overlays:
+            beside = box.x >= self.text.right or self.text.x >= box.right
+            if kind == CALL_TO_ACTION and not beside and 0 <= box.y - self.text.bottom < self.text.height / 2:
+                return 1.0
+        return 0.5
 
 
 def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
-    """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`
-    `known` and a product's `cut` may be absent.
+    """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`,
+    `known`, `placed`, `overlays` and a product's `cut` may be absent.
 
     Raises InputError that names the field.
     """
@@ -162,7 +208,36 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         safe,
         _known(value),
         cuts if any(cuts) else (),
+        _placed(value, len(products)),
+        _overlays(value, width, height),
     )
+
+
+def _placed(value: Mapping[str, Any], products: int) -> int:
+    placed = value.get("placed", 0)
+    if isinstance(placed, bool) or not isinstance(placed, int) or not 0 <= placed <= products:
+        raise InputError("layout: placed", placed, f"a whole number from 0 to {products}, the number of products")
+    return placed
+
+
+def _overlays(value: Mapping[str, Any], width: float, height: float) -> tuple[Overlay, ...]:
+    overlays = value.get("overlays") or ()
+    if not isinstance(overlays, (list, tuple)) or len(overlays) > MOST_OVERLAYS:
+        raise InputError("layout: overlays", overlays, f"a list of at most {MOST_OVERLAYS} overlays")
+    found = []
+    for index, one in enumerate(overlays):
+        box = _box(one, f"overlays[{index}]", width, height)
+        kind, drawn = one.get("kind"), one.get("drawn", True)
+        if kind not in OVERLAYS:
+            raise InputError(f"layout: overlays[{index}].kind", kind, "one of: " + ", ".join(OVERLAYS))
+        if not isinstance(drawn, bool):
+            raise InputError(f"layout: overlays[{index}].drawn", drawn, "true or false")
+        found.append(Overlay(kind, box, drawn))
+    return tuple(found)
+
+
+def _written(overlay: Overlay) -> dict[str, Any]:
+    return {"kind": overlay.kind} | overlay.box._asdict() | {"drawn": overlay.drawn}
 
 
 def _known(value: Mapping[str, Any]) -> KnownGround | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from .criteria import WORD_CRITERIA, WORD_CRITERIA_ALONE
 from .layout import Layout, parse
 from .lettering import LEAST_VEIL, alignment, readable
 from .light import estimate_light
-from .options import AS_PICTURE, AUTO, EACH, Frame, LayoutOptions, frame_of, require_shape
+from .options import AS_PICTURE, AUTO, EACH, TOGETHER, Frame, LayoutOptions, frame_of, require_shape
 from .pairing import Pair, best_pair
 from .products import Shape, one_for_each, product_places, shape_of, shared_out
 from .reasons import Facts, reasons
@@ -38,13 +38,21 @@ def plan_pictures(
     options: LayoutOptions,
     scene_layout: Layout | Mapping[str, Any] | str | None = None,
     find: Salience | None = None,
+    further: Sequence[torch.Tensor] = (),
 ) -> Layout:
-    """`plan` for the first picture of IMAGE [B, H, W, 3] and each product of MASK [P, h, w]."""
+    """`plan` for the first picture of IMAGE [B, H, W, 3] and each product of MASK [P, h, w].
+
+    `further`: MASKs of more products, of photos of any size; all of them then go into one picture, those of `mask` first.
+    """
     import torch
 
     first = background[:1] if isinstance(background, torch.Tensor) else background
     pictures = require_picture("background", first).numpy()
     masks = [] if mask is None else list(require_mask("product_mask", mask))
+    for number, more in enumerate(further, start=2):
+        masks += list(require_mask(f"product_mask_{number}", more))
+    if further:
+        options = replace(options, batch=TOGETHER)
     return plan(pictures[0], masks, headline, options, scene_layout, find)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 PRODUCT_COLOR, TEXT_COLOR, GROUND_COLOR, LIGHT_COLOR = (46, 204, 113), (255, 82, 82), (80, 160, 255), (255, 214, 10)
+OVERLAY_COLOR = (190, 120, 255)
 SAMPLE = "Aa"  # in the text's colour: whether it reads is seen at once
 
 
@@ -34,6 +35,8 @@ def preview(image: torch.Tensor, layout: Layout) -> torch.Tensor:
     for index, box in enumerate(layout.products):
         name = f"product {index + 1}" if len(layout.products) > 1 else "product"
         _frame(draw, box, PRODUCT_COLOR, 50, name, line)
+    for overlay in layout.overlays:
+        _frame(draw, overlay.box, OVERLAY_COLOR, 0, overlay.kind, line)
     veil = "" if layout.scrim is None else f" on {layout.scrim.opacity:.0%} {layout.scrim.color}"
     _frame(draw, layout.text, TEXT_COLOR, 0, f"text {layout.text_color}{veil}", line)
     _sample(draw, layout, line)

@@ -123,7 +123,7 @@ def _held(pictures: list[Image.Image], keep: Keep) -> list[list[Box]]:
         from ..layout.layout import parse
 
         plan = parse(keep.layout).on(width, height)
-        for box in (*plan.products, plan.text):
+        for box in plan.taken():
             left, top = max(0, box.x), max(0, box.y)
             boxes.append(Box(left, top, min(width, box.right) - left, min(height, box.bottom) - top))
     if keep.mask is None:

@@ -11,6 +11,7 @@ from ..canvas import ANCHORS, LEAST_ALPHA, Box, Size, anchor_shares, cut_sides
 from ..errors import InputError, require_fields
 from ..images import require_colors, require_mask, require_one_each, require_picture
 from . import color, shadow
+from .beside import in_lane, lanes_beside, notes_on
 from .transparency import marks_background
 
 if TYPE_CHECKING:
@@ -150,6 +151,9 @@ def place(
     notes = []
     if any(marks_background(alpha) for alpha in require_mask("product_mask", mask)):
         notes.append(BACKGROUND_MARKED)
+    for (_, group), one in zip(jobs, layouts):
+        found = notes_on(one.products[one.placed - len(group) : one.placed], layout, height)
+        notes += [note for note in found if note not in notes]
     enlarged = max(_enlargement(group, one) for (_, group), one in zip(jobs, layouts))
     if enlarged > SOFT_FROM:
         notes.append(
@@ -160,7 +164,7 @@ def place(
 
 def _enlargement(group: Sequence[Product], layout: Layout) -> float:
     """How many times as high as in its photo the most enlarged product of a picture is."""
-    boxes = layout.products[-len(group) :]
+    boxes = layout.products[layout.placed - len(group) : layout.placed]
     return max(box.height / len(product.alpha) for product, box in zip(group, boxes))
 
 
@@ -237,9 +241,12 @@ def target_boxes(
     A product that its photo cuts off ends at the frame there, unless an anchor, a rotation or an offset says otherwise.
     """
     sizes = [_rotated_size(product.alpha.shape, placement.rotation) for product in products]
-    planned = layout is not None and bool(layout.products) and placement.anchor == AUTO
-    if layout is not None and planned and len(layout.products) < len(products):
-        raise InputError("layout", f"{len(layout.products)} product boxes", f"a plan for {len(products)} products")
+    rest = () if layout is None else layout.products[layout.placed :]  # those before stand already
+    planned = bool(rest) and placement.anchor == AUTO
+    if planned and len(rest) < len(products):
+        raise InputError("layout", f"{len(rest)} product boxes", f"a plan for {len(products)} products")
+    is_later = layout is not None and bool(layout.placed) and not rest and placement.anchor == AUTO
+    lanes = lanes_beside(layout, sizes, width, height) if layout is not None and is_later else []
     share = 1 / len(products)  # of the picture's width, where no layout gives each its box
     percent = (placement.scale or 60) / 100
     # One for all: photos are taken to be of one scale, as a plan takes them.
@@ -250,9 +257,11 @@ def target_boxes(
     boxes = []
     for index, (wide, high) in enumerate(sizes):
         own = min(placement.scale / 100, width / wide, height / high) if placement.scale_of == OF_PHOTO else alike
-        if layout is not None and planned:
-            cut = layout.cut_of(index) if placement.rotation % 360 == 0 else frozenset()
-            box = _in_box(layout.products[index], wide, high, own if placement.scale else 0.0, cut, Size(width, height))
+        if layout is not None and lanes:
+            box = in_lane(lanes[index], (wide, high), own if placement.scale else 0.0, layout)
+        elif layout is not None and planned:
+            cut = layout.cut_of(layout.placed + index) if placement.rotation % 360 == 0 else frozenset()
+            box = _in_box(rest[index], wide, high, own if placement.scale else 0.0, cut, Size(width, height))
             if placement.flip and len(cut & {"left", "right"}) == 1:
                 box = box._replace(x=width - box.right)
         else:

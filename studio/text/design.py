@@ -27,6 +27,7 @@ class TextPlan(NamedTuple):
     color: str  # "#rrggbb"
     align: str  # left, center, right
     scrim: Scrim | None
+    down: float = 0.5  # where the words lie in the box: 0 at its top, 1 at its bottom
 
 
 class Planned(Protocol):
@@ -184,6 +185,8 @@ def position(design: Design, plan: TextPlan | None, box: Box, block: Block) -> t
     """The top left corner of the ink in its box: as it is anchored and aligned, in the middle of it where turned."""
     pad = block.padding
     across, down = anchor_shares("top center" if design.anchor == AUTO and plan is None else design.anchor)
+    if design.anchor == AUTO and plan is not None:
+        down = plan.down
     align = alignment(design, plan)
     if not block.vertical:
         across = ALIGNED[align]

@@ -42,6 +42,7 @@ class Lettered(NamedTuple):
     mask: torch.Tensor  # MASK [B, H, W], 1 = letter
     layer: torch.Tensor  # [B, H, W, 4], straight alpha
     notes: list[str]
+    ink: Box  # around the words of all pictures, with the box behind them
 
 
 def overlay(
@@ -90,12 +91,32 @@ def overlay(
     # numpy's zeros take no memory where nothing is written, torch's do.
     masks, layers = np.zeros(out.shape[:3], np.float32), np.zeros((*out.shape[:3], 4), np.float32)
     notes: list[str] = []
+    inks: list[Area] = []
     for index, (picture, mask, layer) in enumerate(zip(out, masks, layers)):
         between()
         block = blocks[index if len(blocks) > 1 else 0]
+        inks.append(_area_of(block, box, design, plan))
         note = _draw(picture, mask, layer, block, box, design, plan)
         notes += [note] if note and note not in notes else []
-    return Lettered(torch.from_numpy(out), torch.from_numpy(masks), torch.from_numpy(layers), notes)
+    ink = _around(inks, width, height)
+    return Lettered(torch.from_numpy(out), torch.from_numpy(masks), torch.from_numpy(layers), notes, ink)
+
+
+def _area_of(block: Block, box: Box, design: Design, plan: TextPlan | None) -> Area:
+    """Where a block's ink lies on the picture, a box behind it included; the whole box of words that are turned."""
+    if is_rotated(design):
+        return Area(box.x, box.y, box.right, box.bottom)
+    x, y = position(design, plan, box, block)
+    ink = Area(x, y, x + block.right - block.left, y + block.bottom - block.top)
+    return ink.grown(block.padding + 1)  # letters are smoothed over a pixel
+
+
+def _around(inks: list[Area], width: int, height: int) -> Box:
+    """The box around areas, inside the picture."""
+    left, top = max(0, math.floor(min(one.left for one in inks))), max(0, math.floor(min(one.top for one in inks)))
+    right = min(width, math.ceil(max(one.right for one in inks)))
+    bottom = min(height, math.ceil(max(one.bottom for one in inks)))
+    return Box(left, top, max(1, right - left), max(1, bottom - top))
 
 
 def lines_of(text: str) -> list[str]:

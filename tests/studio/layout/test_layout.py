@@ -9,7 +9,7 @@ import pytest
 from storefront.studio.canvas import Box, Safe
 from storefront.studio.contrast import Scrim, require_color
 from storefront.studio.errors import InputError
-from storefront.studio.layout.layout import Layout, Light, parse
+from storefront.studio.layout.layout import Layout, Light, Overlay, parse
 
 PLAN = Layout(
     1000,
@@ -100,3 +100,48 @@ def test_colours():
     for wrong in ("red", "#12345", "", None, "#gggggg"):
         with pytest.raises(InputError, match="`c` is"):
             require_color("c", wrong)
+
+
+DRAWN = dataclasses.replace(
+    PLAN,
+    placed=1,
+    overlays=(Overlay("words", Box(40, 40, 500, 100)), Overlay("logo", Box(700, 40, 200, 80), drawn=False)),
+)
+
+
+def test_what_is_drawn_travels_with_the_layout_and_scales():
+    assert parse(DRAWN.to_json()) == DRAWN
+    assert DRAWN.on(2000, 1600).overlays[1] == Overlay("logo", Box(1400, 80, 400, 160), drawn=False)
+    assert DRAWN.words_drawn
+    assert not PLAN.words_drawn
+    assert PLAN.text in PLAN.taken()
+    assert PLAN.text not in DRAWN.taken()
+
+
+def test_a_drawn_overlay_takes_the_place_of_its_room():
+    drawn = DRAWN.with_overlay(Overlay("logo", Box(710, 50, 180, 60)))
+    assert drawn.room_for("logo") is None
+    assert [one.kind for one in drawn.overlays] == ["words", "logo"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("placed", 3, "layout: placed"),
+        ("placed", True, "layout: placed"),
+        ("overlays", "logo", "layout: overlays"),
+        ("overlays.0.kind", "hat", r"layout: overlays\[0\].kind"),
+        ("overlays.0.drawn", 1, r"layout: overlays\[0\].drawn"),
+        ("overlays.1.width", 0, r"layout: overlays\[1\].width"),
+        ("overlays.1", None, r"layout: overlays\[1\]"),
+    ],
+)
+def test_a_wrong_overlay_is_named(path, value, named):
+    whole = json.loads(DRAWN.to_json())
+    *parents, last = path.split(".")
+    part = whole
+    for name in parents:
+        part = part[int(name) if name.isdigit() else name]
+    part[int(last) if last.isdigit() else last] = value
+    with pytest.raises(InputError, match=named):
+        parse(whole)

@@ -530,3 +530,53 @@ def test_extremes_work():
     assert place.place(ground(), grey, alpha, Placement()).image.shape == (1, 160, 200, 3)
     wide = torch.rand(1, 100, 8000, 3)
     assert place.place(wide, product, matte, Placement(anchor="bottom left", offset_y=30)).image.isfinite().all()
+
+
+def apart(one: Box, other: Box) -> bool:
+    return one.right <= other.x or other.right <= one.x or one.bottom <= other.y or other.bottom <= one.y
+
+
+@pytest.mark.parametrize("size", [(200, 160), (160, 280), (480, 160)])
+def test_products_placed_one_after_the_other_all_stay(size):
+    width, height = size
+    first = place.place(ground(width=width, height=height), *block(width=30, height=60), BARE)
+    second = place.place(first.image, *block((0.1, 0.1, 0.8), width=50, height=30), BARE, first.layout)
+    assert second.layout.placed == len(second.layout.products) == 2
+    old, new = second.layout.products
+    assert old == first.layout.products[0]
+    assert apart(old, new)
+    assert apart(new, second.layout.text)
+    assert new.bottom == second.layout.ground
+    red = second.image[0, old.y + 2 : old.bottom - 2, old.x + 2 : old.right - 2]
+    assert torch.allclose(red, first.image[0, old.y + 2 : old.bottom - 2, old.x + 2 : old.right - 2])
+
+
+def test_products_of_photos_of_different_sizes_take_the_boxes_of_one_plan():
+    from storefront.studio.layout.options import LayoutOptions
+    from storefront.studio.layout.plan import plan_pictures
+
+    background = torch.full((1, 300, 300, 3), 0.6)
+    parts = [block(width=30, height=60), block(width=50, height=30, edge=7), block(width=20, height=40, edge=3)]
+    masks = [matte for _, matte in parts]
+    layout = plan_pictures(background, masks[0], "봄", LayoutOptions(), further=masks[1:])
+    planned = layout.products
+    assert len(planned) == 3
+    image = background
+    for product, matte in parts:
+        out = place.place(image, product, matte, BARE, layout)
+        image, layout = out.image, out.layout
+    assert layout.placed == 3
+    for stands, meant in zip(layout.products, planned, strict=True):
+        assert abs(stands.x - meant.x) <= 1
+        assert abs(stands.bottom - meant.bottom) <= 1
+
+
+def test_a_product_over_words_that_were_written_before_is_noted():
+    from storefront.studio.layout.layout import Overlay
+
+    first = place.place(ground(), *block(), BARE)
+    written = first.layout.with_overlay(Overlay("words", Box(0, 0, 200, 160)))
+    over = place.place(first.image, *block(), dataclasses.replace(BARE, anchor="center"), written)
+    assert any("over the words" in note for note in over.notes)
+    with pytest.raises(InputError, match="product_mask_2"):
+        place.place(first.image, *block(), BARE, written)

@@ -1,0 +1,66 @@
+"""Words written where a layout has room for them, and the layout that knows of them afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..canvas import Box
+from ..images import require_picture
+from ..text import draw, fonts
+from ..text.design import AUTO, Design
+from .adjusted import SHORT_WORD
+from .layout import WORDS, Layout, Light, Overlay
+from .lettering import lettering
+from .room import free_boxes, meet, writable
+
+if TYPE_CHECKING:
+    import torch
+
+WORDS_GAP = 0.025  # of the shorter side, between words and what is drawn already
+DEEPEST_ROOM = 1 / 3  # of the picture's height: further words are no second headline
+
+
+def write(
+    image: torch.Tensor,
+    texts: list[str],
+    design: Design,
+    typeface: fonts.Typeface,
+    layout: Layout | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> tuple[draw.Lettered, Layout]:
+    """`text.draw.overlay`, and the layout with the words in it.
+
+    Words whose place the layout chooses avoid what is drawn: where its planned words are in the picture already, further
+    ones go into the largest free room. Words that an anchor puts over something are noted.
+    """
+    pictures = require_picture("image", image)
+    height, width = pictures.shape[1:3]
+    if layout is not None:
+        layout = layout.on(width, height)
+        if layout.words_drawn and design.anchor == AUTO:
+            layout = _further(layout, pictures, width, height)
+    lettered = draw.overlay(image, texts, design, typeface, layout, between)
+    if layout is None:
+        layout = Layout(width, height, (), height, lettered.ink, "#ffffff", "center", None, Light(315, 45))
+    over = {one.kind for one in layout.overlays if one.drawn and meet(one.box, lettered.ink)}
+    if design.anchor != AUTO and any(meet(box, lettered.ink) for box in layout.products[: layout.placed]):
+        over.add("product")
+    lettered.notes.extend(f"the words lie over the {kind} drawn before" for kind in sorted(over))
+    return lettered, layout.with_overlay(Overlay(WORDS, lettered.ink))
+
+
+def _further(layout: Layout, pictures: torch.Tensor, width: int, height: int) -> Layout:
+    """The layout with the largest free room as the place for words; as it is where nothing is free."""
+    gap = round(WORDS_GAP * min(width, height))
+    rooms = free_boxes(writable(layout.safe, width, height), layout.taken(), gap)
+    if not rooms:
+        return layout
+    room = max(rooms, key=lambda box: min(box.width / SHORT_WORD, box.height))
+    high = min(room.height, round(DEEPEST_ROOM * height))
+    drawn = layout.text.y + layout.text.height // 2  # near the words that are there, at the top or bottom of the room
+    y = room.y if drawn < room.y + room.height / 2 else room.bottom - high
+    text = Box(room.x, y, room.width, high)
+    color, align, scrim = lettering(pictures[0].numpy(), text)
+    return replace(layout, text=text, text_color=color, text_align=align, scrim=scrim)
