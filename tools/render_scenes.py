@@ -129,13 +129,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the bank")
     parser.add_argument("--work", type=Path, required=True, help="folder of the pictures without loss")
-    parser.add_argument("--only", nargs="*", help="ids of scenes; all where absent")
+    parser.add_argument("--only", nargs="*", help="ids of scenes, in this order; all where absent")
     parser.add_argument("--formats", nargs="*", default=list(FRAMES), choices=list(FRAMES))
     parser.add_argument("--samples", type=int, default=12)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    chosen = [recipe for recipe in RECIPES if not args.only or recipe.id in args.only]
+    recipes = {recipe.id: recipe for recipe in RECIPES}
+    unknown = sorted(set(args.only or ()) - set(recipes))
+    if unknown:
+        parser.error(f"--only: {', '.join(unknown)}: no recipe of that id")
+    chosen = [recipes[name] for name in args.only or recipes]
     for number, recipe in enumerate(chosen, 1):
         begin = time.time()
         count = make(recipe, args)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 STUDIO = Light(330.0, 55.0)  # from the upper left, as product photographers set it: where a picture does not tell
-FLAT = 0.07  # rise of the square root of luminance across the picture; less is a vignette or noise
+FLAT = 0.04  # rise of the square root of luminance across the picture, by its mean; less is a vignette or noise
+GROUND_FROM = 0.65  # of the height: below, nearly every scene shows its ground
+DEPTH = 2.0  # times the rise over that part of the height: as if over most of it
+FRONT = 0.06  # a level ground is lit from the front rather than from behind
+GLARE = 0.9  # luminance of a lamp or a window; a lit wall and a lampshade stay below
 GRID_SIDE = 32  # cells; only the large forms count, not what is drawn on them
 LARGEST_LAMP, LARGEST_WINDOW = 0.15, 0.3  # share of the picture that a lamp, and a window at the side, may take
 SPREAD = 0.16  # standard deviation of a light's cells, in pictures, to each direction
@@ -25,7 +29,9 @@ def estimate_light(image: np.ndarray) -> Light:
 
     A small glaring spot in the upper part is the light itself. Otherwise the light comes from where brightness rises
     gently: sums of the small differences from cell to cell, since large ones are edges between things (Land and
-    McCann 1971, "Lightness and retinex theory").
+    McCann 1971, "Lightness and retinex theory"). Across, the whole picture tells; whether it comes from the front or
+    from behind, the ground alone does: it is brightest where it is nearest to the light, and walls and skies have
+    slopes of their own.
     """
     import numpy as np
 
@@ -34,12 +40,18 @@ def estimate_light(image: np.ndarray) -> Light:
     if source is not None:
         return source
     roots = np.sqrt(cells)
-    across, down = _slope(roots, 1), _downwards(roots)
-    steep = math.hypot(across, down)
+    ground = roots[round(GROUND_FROM * len(roots)) :]
+    across, towards = _slope(roots, 1) / _usual(roots), DEPTH * _slope(ground, 0) / _usual(ground)
+    steep = math.hypot(across, towards)
     if steep < FLAT:
         return STUDIO
-    azimuth = math.degrees(math.atan2(across, -down)) % 360
-    return Light(round(azimuth, 1), round(min(70.0, max(30.0, 70.0 - 60.0 * steep)), 1))
+    azimuth = math.degrees(math.atan2(across, -towards - FRONT)) % 360
+    return Light(round(azimuth, 1), round(min(70.0, max(30.0, 70.0 - 60.0 * _usual(roots) * steep)), 1))
+
+
+def _usual(roots: np.ndarray) -> float:
+    """What slopes are measured by; a little more than 0 in a black picture."""
+    return float(roots.mean()) + 0.05 if roots.size else 1.0
 
 
 def _source(cells: np.ndarray) -> Light | None:
@@ -48,7 +60,7 @@ def _source(cells: np.ndarray) -> Light | None:
 
     if min(cells.shape) < 8:
         return None
-    glare = cells > max(0.7, 1.7 * float(np.median(cells)))
+    glare = cells > max(GLARE, 1.7 * float(np.median(cells)))
     glare[cells.shape[0] * 2 // 3 :] = False
     share = glare.mean()
     if not 0.002 < share < LARGEST_WINDOW:
@@ -63,15 +75,6 @@ def _source(cells: np.ndarray) -> Light | None:
         return None  # several, as lamps in the background: no one direction
     azimuth = math.degrees(math.atan2(across.mean(), 0.3))  # the source stands behind, to one side
     return Light(round(azimuth % 360, 1), round(45.0 - 40.0 * float(down.mean()), 1))
-
-
-def _downwards(roots: np.ndarray) -> float:
-    """Rise from top to bottom. A positive one, as of light from the front, counts only as far as the lower half of the
-    picture has it too: a sky that brightens towards the horizon is no light from the front."""
-    whole, middle = _slope(roots, 0), len(roots) // 2
-    if whole <= 0 or middle < 1:
-        return whole
-    return min(whole, max(0.0, 2 * _slope(roots[middle:], 0)))
 
 
 def _slope(roots: np.ndarray, axis: int) -> float:

@@ -191,12 +191,29 @@ def linen(color: Color) -> Material:
     stops = ((0.3, mix(color, linear("000000"), 0.10)), (0.7, mix(color, linear("ffffff"), 0.10)))
     material.ramp(uneven, *stops)
     threads = []
-    for scale in ((95, 8, 8), (8, 95, 8)):
+    for scale in ((60, 5, 5), (5, 60, 5)):
         threads.append(material.texture("Noise", material.place(scale), Scale=1.0, Detail=2.0))
     node = material.node("Math", operation="ADD")
     material.link(threads[0], node.inputs[0])
     material.link(threads[1], node.inputs[1])
     return material.bump(node.outputs[0], 0.35, 0.02)
+
+
+def checked(color: Color, line: Color, every: float = 0.62) -> Material:
+    """Linen with a woven check of thin lines, as tablecloths have it: it follows the folds and shows them."""
+    material = linen(color)
+    base = material.shader.inputs["Base Color"].links[0].from_socket
+    split = material.node("SeparateXYZ")
+    material.link(material.place((1 / every,) * 3), split.inputs[0])
+    for axis in (0, 1):
+        wrapped = material.node("Math", operation="PINGPONG")
+        wrapped.inputs[1].default_value = 0.5
+        material.link(split.outputs[axis], wrapped.inputs[0])
+        thread = material.ramp(wrapped.outputs[0], (0.0, line), (0.07, "ffffff"), into="")
+        thread.node.color_ramp.interpolation = "CONSTANT"
+        base = material.blend("MULTIPLY", 0.75, base, thread)
+    material.link(base, material.shader.inputs["Base Color"])
+    return material
 
 
 def satin(color: Color) -> Material:

@@ -51,7 +51,7 @@ def beach(stage: Stage, variant: str) -> None:
 
     s.relief(46, 26, dune, sand, 330, (0, 3, 0))
     sea = m.water("17788f", 0.16)
-    s.plane(700, 400, sea, (0, 214, -0.45))
+    s.plane(700, 400, sea, (0, 214, -0.45))["liquid"] = True
     foam = m.Material("f6f8f6", 0.8)
     edge = np.linspace(-45, 45, 220)
     wander = 0.5 * np.sin(edge * 0.5 + 1) + 0.25 * np.sin(edge * 1.3)
@@ -63,6 +63,8 @@ def beach(stage: Stage, variant: str) -> None:
         ]
         s.put(line, s.grid_faces(220, 3), foam, True)
     stage.sun(3.6, 1.0, SUN if variant != "sunset" else (1.0, 0.66, 0.42))
+    if variant == "palm":
+        stage.shade("palm")
     if variant == "sunset":
         stage.elevation = 24
         stage.world("ffc98f", 0.75, "6f86c0")
@@ -162,7 +164,7 @@ def still_water(stage: Stage, variant: str) -> None:
         "Wave", vector, wave_type="RINGS", rings_direction="Z", Scale=0.55, Distortion=0.8, Detail=0.0
     )
     surface.bump(rings, 0.3, 0.2)
-    s.plane(120, 60, surface, (0, 20, 0))
+    s.plane(120, 60, surface, (0, 20, 0))["liquid"] = True  # nothing stands on it
     s.plane(
         160, 60, m.paint(m.mix(m.linear(palette.wall), m.linear("ffffff"), 0.35), 0.85), (0, 14, 6), (math.pi / 2, 0, 0)
     )

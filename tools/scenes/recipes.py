@@ -54,8 +54,8 @@ SETTINGS = {
         "bar car_repair clothing electronics fitness furniture hardware optician photo_studio real_estate shoes",
     ),
     "draped cloth": Setting(
-        sets.draped_linen,
-        "{color} cloth draped in soft folds",
+        sets.tablecloth,
+        "{color} cloth in soft folds on a table",
         "bakery clothing cosmetics flower_shop hotel jewellery laundry photo_studio wellness",
     ),
     "window light": Setting(
@@ -143,6 +143,7 @@ PHRASES = {
     "branch": "a leafy twig",
     "candle": "candles",
     "cones": "pine cones",
+    "crate": "a crate of fruit",
     "cup": "a coffee cup",
     "fallen": "autumn leaves",
     "fir": "a fir twig",
@@ -161,6 +162,14 @@ PHRASES = {
     "stairs": "small stairs",
     "stones": "smooth stones",
     "towels": "rolled towels",
+}
+
+
+SHADES = {
+    "leaves": ", soft shadows of leaves",
+    "palm": ", shadows of palm leaves",
+    "panes": ", the shadow of a window",
+    "blinds": ", the shadow of blinds",
 }
 
 
@@ -189,7 +198,8 @@ def caption(recipe: Recipe) -> str:
     place = SETTINGS[recipe.setting].phrase.format(color=recipe.palette)
     things = [PHRASES[name] for name in (recipe.left, recipe.right) if name]
     dressed = f", {' and '.join(things)} at the side" if things else ""
-    return f"{place}{dressed}, light from the {recipe.light}, product photograph, empty in the middle"
+    shade = SHADES.get(recipe.variant, "") if recipe.setting != "window light" else ""
+    return f"{place}{dressed}{shade}, light from the {recipe.light}, product photograph, empty in the middle"
 
 
 def _read(table: str) -> list[Recipe]:
@@ -224,17 +234,17 @@ window-1   | window light   | leaves   | cream      | left         | - branch
 market-1   | market stall   | grey     | terracotta | left front   | apples lemons
 water-1    | still water    |          | mint       | left behind  | - petals
 beach-1    | beach          |          | blue       | right front  | shells -
-linen-1    | draped cloth   |          | beige      | left         | - branch
+linen-1    | draped cloth   | checked  | beige      | left         | - branch
 studio-9   | pastel studio  |          | mint       | right front  | spheres -     | 30
 marble-6   | marble counter |          | sage       | right front  | branch petals | 34
 studio-2   | pastel studio  |          | blue       | right        | blocks stairs
 wood-2     | wooden table   | walnut   | cream      | right front  | cup books
 marble-2   | marble counter | black    | grey       | left behind  | candle flowers
 window-2   | window light   | panes    | sage       | right        | plant -
-dark-2     | dark studio    |          | wine       | right behind | - -
+dark-2     | dark studio    | podium   | wine       | right behind | - -
 studio-3   | pastel studio  | square   | lavender   | behind       | arch spheres
 concrete-2 | concrete       |          | sage       | left         | - branch
-linen-2    | draped cloth   | satin    | pink       | right        | flowers -
+linen-2    | draped cloth   | checked  | pink       | right        | - petals
 kitchen-2  | kitchen        | marble   | blue       | right front  | bowl plant
 bath-2     | bathroom shelf | terrazzo | pink       | left front   | bottles towels
 desk-2     | desk           | walnut   | sage       | right front  | laptop lamp
@@ -253,7 +263,7 @@ market-2   | market stall   | oak      | sage       | right        | bowl orange
 steps-2    | stone steps    |          | grey       | right        | fallen -
 concrete-3 | concrete       |          | terracotta | right front  | fallen stones
 studio-5   | pastel studio  |          | mint       | left         | plant stairs
-dark-3     | dark studio    | podium   | lavender   | behind       | - -
+dark-3     | dark studio    | podium   | lavender   | left front   | - -
 wood-4     | wooden table   | dark     | navy       | left         | apples candle
 linen-3    | draped cloth   |          | sage       | left behind  | grasses petals
 window-4   | window light   | palm     | mint       | right        | - towels
@@ -268,9 +278,9 @@ shelf-3    | shop shelf     | ash      | blue       | left         | bottles pla
 studio-7   | pastel studio  |          | terracotta | left behind  | arch grasses
 wood-5     | wooden table   | cherry   | wine       | right        | grasses gifts
 concrete-4 | concrete       | block    | blue       | left front   | blocks -
-linen-4    | draped cloth   | satin    | navy       | left         | - candle
+linen-4    | draped cloth   | checked  | navy       | left         | - candle
 window-5   | window light   | leaves   | pink       | right        | flowers -
-dark-4     | dark studio    |          | mint       | right        | stones -
+dark-4     | dark studio    | slab     | mint       | right        | stones -
 marble-5   | marble counter |          | pink       | behind       | petals flowers
 water-3    | still water    |          | pink       | left         | - petals
 wood-6     | wooden table   | grey     | mint       | right behind | plant lemons
@@ -281,4 +291,23 @@ grass-3    | grass          |          | yellow     | right        | flowers -
 beach-3    | beach          |          | cream      | left front   | stones -
 steps-3    | stone steps    |          | cream      | left         | - plant
 bath-4     | bathroom shelf | terrazzo | sage       | left front   | plant towels
+studio-10  | pastel studio  | palm     | cream      | left front   | - -
+studio-11  | pastel studio  | leaves   | sage       | right        | spheres -
+studio-12  | pastel studio  | panes    | terracotta | left         | - stones
+concrete-5 | concrete       | leaves   | cream      | left front   | - -
+marble-7   | marble counter | leaves   | cream      | right front  | branch -
+marble-8   | marble counter | palm     | beige      | left front   | - petals
+beach-4    | beach          | palm     | blue       | left front   | - shells
+linen-5    | draped cloth   |          | cream      | right front  | branch -
+linen-6    | draped cloth   | checked  | blue       | left front   | - lemons
+concrete-6 | concrete       | panes    | sage       | right        | - -
+wood-8     | wooden table   | walnut   | terracotta | left         | branch -      | 35
+linen-7    | draped cloth   |          | beige      | left front   | branch petals | 34
+linen-8    | draped cloth   | checked  | sage       | right front  | bowl -        | 34
+kitchen-4  | kitchen        | marble   | cream      | left         | lemons -      | 33
+concrete-7 | concrete       |          | grey       | right front  | stones branch | 34
+marble-9   | marble counter | black    | navy       | left front   | - petals      | 33
+studio-13  | pastel studio  | palm     | pink       | left front   | - -           | 30
+wood-10    | wooden table   | dark     | cream      | right front  | beans cup     | 34
+desk-4     | desk           | oak      | sage       | right front  | pencils -     | 34
 """)

@@ -16,6 +16,16 @@ DAY = (1.0, 0.96, 0.91)
 WARM = (1.0, 0.84, 0.66)
 
 
+SHADES = ("leaves", "palm", "panes", "blinds")
+
+
+def shaded_sun(stage: Stage, kind: str) -> None:
+    """Low sun through leaves or a window that is out of the picture."""
+    stage.elevation = 36
+    stage.shade(kind)
+    stage.sun(4.2, 1.4, (1.0, 0.9, 0.74))
+
+
 def pale(palette: Palette, share: float = 0.35):
     return m.mix(m.linear(palette.wall), m.linear("f6f1e8"), share)
 
@@ -36,19 +46,23 @@ def wooden_table(stage: Stage, variant: str) -> None:
     stage.table(m.wood(stage.rng, variant or "oak"))
     backdrop(stage, 7.5)
     stage.soft(640, 2.4, DAY)
-    stage.world("dfe6ee", 0.42)
+    stage.world("dfe6ee", 0.46)
+    stage.brightest, stage.bright = 1.2, 0.64
 
 
 def marble_counter(stage: Stage, variant: str) -> None:
     base, vein = {"black": ("1d1e20", "b9b4aa"), "green": ("27443a", "c9d2c4")}.get(variant, ("f1efec", "85878c"))
     stage.table(m.marble(stage.rng, base, vein))
-    backdrop(stage, 7.5)
-    stage.soft(520, 2.6, DAY)
+    backdrop(stage, 4.4 if variant in SHADES else 7.5)
+    if variant in SHADES:
+        shaded_sun(stage, variant)
+    else:
+        stage.soft(520, 2.6, DAY)
     stage.world("e8edf2", 0.45)
     if variant in ("black", "green"):
         stage.key, stage.bright = 0.2, 0.0
     else:
-        stage.key = 0.34
+        stage.key, stage.brightest, stage.bright = 0.38, 1.25, 0.67
 
 
 def pastel_studio(stage: Stage, variant: str) -> None:
@@ -63,7 +77,10 @@ def pastel_studio(stage: Stage, variant: str) -> None:
     stage.podium(
         material(rng) if material else m.paint(tone, 0.5), "square" if variant == "square" else "round", 1.3, 0.45
     )
-    stage.soft(560, 2.0, (1.0, 0.98, 0.95))
+    if variant in SHADES:
+        shaded_sun(stage, variant)
+    else:
+        stage.soft(560, 2.0, (1.0, 0.98, 0.95))
     stage.world("ffffff", 0.5)
     stage.back, stage.aperture, stage.key, stage.bright = 4.2, 0.05, 0.55, 0.70
 
@@ -78,34 +95,36 @@ def concrete(stage: Stage, variant: str) -> None:
     stage.wall(m.concrete(rng, m.mix(m.linear("a5a39f"), m.linear(stage.palette.wall), 0.3)), 6.2)
     if variant == "block":
         stage.podium(m.concrete(rng, m.linear("8b8a87")), "square", 1.15, 0.32)
-    stage.soft(700, 1.3, DAY)
+    if variant in SHADES:
+        shaded_sun(stage, variant)
+    else:
+        stage.soft(700, 1.3, DAY)
     stage.world("dfe6ee", 0.34)
     stage.aperture, stage.key, stage.brightest, stage.bright = 0.1, 0.3, 1.2, 0.54
 
 
-def draped_linen(stage: Stage, variant: str) -> None:
-    """A table under a cloth that is pushed into folds, calm in the middle."""
+def tablecloth(stage: Stage, variant: str) -> None:
+    """A table under linen in fine folds, or satin in wide ones, flat where the product stands."""
     rng, palette = stage.rng, stage.palette
     silk = variant == "satin"
-    push = cloth.Push((0.25, 0.06), 0.85, 0.45 if silk else 0.25, rng.choice((0.75, -0.75)))
-    points = cloth.pushed(19, 13, 180, push, rng.randrange(9999))
+    push = cloth.SATIN if silk else cloth.LINEN
+    points = cloth.pushed(17, 11, 230, push._replace(turn=rng.choice((0.5, -0.5))), rng.randrange(9999))
+    points[..., 1] += 0.2
     tone = m.linear(palette.wall) if silk else m.mix(m.linear("f0e8da"), m.linear(palette.wall), 0.55)
-    points[..., 1] += 0.4
-    sheet = s.put(
-        points.reshape(-1, 3).tolist(), s.grid_faces(180, 180), m.satin(tone) if silk else m.linen(tone), True
-    )
+    weave = m.satin(tone) if silk else m.linen(tone)
+    if variant == "checked":
+        weave = m.checked(m.linear("f3ede2"), m.mix(m.linear(palette.accent), m.linear("ffffff"), 0.25))
+    sheet = s.put(points.reshape(-1, 3).tolist(), s.grid_faces(230, 230), weave, True, (0, 0, 0.02))
     smooth = sheet.modifiers.new("smooth", "SUBSURF")
     smooth.levels = smooth.render_levels = 1
-    stage.back = 5.4
+    stage.back = 5.6
     stage.table(m.wood(rng, "ash"))
-    sheet.location.z = 0.02
-    stage.wall(m.paint(pale(palette, 0.3), 0.85), 7.5)
-    stage.stand_on((-1.1, -0.9), (1.1, 1.0))
-    stage.elevation = 30
-    stage.soft(720, 1.6, DAY)
-    stage.extra(180, 50, 220, 4.0, (1.0, 0.97, 0.93))
-    stage.world("f2f0ec", 0.3)
-    stage.key, stage.aperture = 0.5, 0.1
+    backdrop(stage, 8.5)
+    stage.stand_on((-1.3, -1.0), (1.3, 1.1), 0.02)
+    stage.elevation = min(stage.elevation, 36)  # low light shows the folds
+    stage.soft(760, 1.7, DAY)
+    stage.world("eef0f2", 0.36)
+    stage.key, stage.brightest, stage.bright, stage.aperture = 0.42, 1.2, 0.66, 0.12
 
 
 def window_light(stage: Stage, variant: str) -> None:
@@ -180,7 +199,7 @@ def shop_shelf(stage: Stage, variant: str) -> None:
         s.box((40, 0.06, 0.05), m.glow((1, 0.82, 0.6, 1), 3.0), (0, 8.8, z + 1.55), bevel=0.0)
     stage.soft(600, 2.2, DAY)
     stage.world("efe9e2", 0.4)
-    stage.aperture, stage.key = 0.34, 0.24
+    stage.aperture, stage.key, stage.brightest, stage.bright = 0.34, 0.28, 1.3, 0.64
 
 
 def kitchen(stage: Stage, variant: str) -> None:
@@ -203,7 +222,7 @@ def kitchen(stage: Stage, variant: str) -> None:
             plant(rng, At(side * 4.2, 3.0, 0), palette)
     stage.soft(620, 2.6, DAY)
     stage.world("e9eef2", 0.5)
-    stage.aperture, stage.key = 0.2, 0.32
+    stage.aperture, stage.key, stage.brightest, stage.bright = 0.2, 0.37, 1.25, 0.68
 
 
 def desk(stage: Stage, variant: str) -> None:
@@ -216,8 +235,8 @@ def desk(stage: Stage, variant: str) -> None:
         if stage.rng.random() < 0.8:
             s.box((0.26, 0.7, h), m.Material(tone, 0.6), (float(x), 5.4, 3.46 + h / 2), bevel=0.01)
     stage.soft(560, 2.2, DAY)
-    stage.world("e3e8ee", 0.45)
-    stage.aperture = 0.2
+    stage.world("e3e8ee", 0.5)
+    stage.aperture, stage.key, stage.brightest, stage.bright = 0.2, 0.34, 1.2, 0.66
 
 
 def bathroom_shelf(stage: Stage, variant: str) -> None:
@@ -232,25 +251,22 @@ def bathroom_shelf(stage: Stage, variant: str) -> None:
 
 
 def dark_studio(stage: Stage, variant: str) -> None:
-    """Black acrylic and a glow of colour on the wall behind."""
+    """A dark floor, a pool of coloured light on the wall, and two lights from behind that draw every edge."""
     palette = stage.palette
-    stage.table(m.Material("0b0b0d", 0.16))
-    stage.wall(m.Material("2a2a2e", 0.7), 6.5)
-    stage.soft(430, 1.4, (1.0, 0.97, 0.93))
-    glow = m.linear(palette.accent)[:3]
-    import bpy
-
-    data = bpy.data.lights.new("glow", "AREA")
-    data.shape, data.size_y = "RECTANGLE", 1.0
-    data.energy, data.size, data.color = 500, 9.0, glow
-    lamp = bpy.data.objects.new("glow", data)
-    lamp.location, lamp.rotation_euler = (0, 5.0, -0.2), (math.radians(120), 0, 0)
-    lamp.visible_glossy = False
-    bpy.context.scene.collection.objects.link(lamp)
+    tint = m.mix(m.linear("26282d"), m.linear(palette.accent), 0.22)
+    stage.table(m.Material(m.mix(m.linear("17181b"), m.linear(palette.accent), 0.12), 0.3))
+    stage.wall(m.paint(tint, 0.85), 7.0)
+    glow = m.mix(m.linear(palette.accent), m.linear("ffffff"), 0.25)[:3]
+    stage.pool((0, 4.0, 0.2), (0, 7.0, 2.6), 900, glow)
+    for azimuth in (50, 310):
+        stage.strip(azimuth, 26, 300, (1.0, 0.98, 0.96))
+    stage.soft(360, 1.4, (1.0, 0.97, 0.93))
     if variant == "podium":
-        stage.podium(m.Material("151517", 0.3), "round", 1.35, 0.35)
-    stage.world("3a3f4a", 0.25)
-    stage.aperture, stage.key, stage.brightest, stage.bright = 0.1, 0.11, 1.5, 0.0
+        stage.podium(m.paint(m.mix(m.linear("4a4c52"), m.linear(palette.accent), 0.15), 0.42), "round", 1.35, 0.4)
+    elif variant == "slab":
+        stage.podium(m.concrete(stage.rng, m.linear("45464a"), 0.6), "square", 1.25, 0.3)
+    stage.world("3a3f4a", 0.3)
+    stage.aperture, stage.key, stage.brightest, stage.bright = 0.1, 0.15, 1.6, 0.0
 
 
 def paper_window(stage: Stage, variant: str) -> None:
@@ -283,4 +299,4 @@ def market_stall(stage: Stage, variant: str) -> None:
     s.plane(44, 4.6, m.striped(stage.palette.accent, "f3ede2", 0.9), (0, 8.2, 5.2), (math.radians(-38), 0, 0))
     stage.soft(760, 2.6, (1.0, 0.93, 0.82))
     stage.world("dfe8f0", 0.55)
-    stage.aperture, stage.key = 0.3, 0.25
+    stage.aperture, stage.key, stage.brightest = 0.3, 0.29, 1.3

@@ -141,11 +141,15 @@ def sweep(path: np.ndarray, radius: float | np.ndarray, material, sides: int = 1
 
 
 class Leaves:
-    """Many leaves in one mesh: each a blade of eight cross-sections, folded along its rib and bent."""
+    """Many leaves in one mesh: each a blade of seven cross-sections, folded along its rib and bent."""
+
+    STEPS = 7
+    T = np.linspace(0, 1, STEPS)
+    ACROSS = np.array([-1.0, 0.0, 1.0])
+    FACES = np.array([(a, a + 1, a + 4, a + 3) for i in range(STEPS - 1) for a in (i * 3, i * 3 + 1)])
 
     def __init__(self) -> None:
-        self.vertices: list[list[float]] = []
-        self.faces: list[tuple[int, ...]] = []
+        self.blades: list[np.ndarray] = []  # [21, 3] each
 
     def add(
         self, root, way, size: tuple[float, float], bend: float = 0.3, up=(0.0, 0.0, 1.0), pointed: float = 1.0
@@ -156,21 +160,17 @@ class Leaves:
         side = np.cross(way, up)
         side = side / (np.linalg.norm(side) + 1e-9) if np.linalg.norm(side) > 1e-3 else np.array([1.0, 0, 0])
         normal = np.cross(side, way)
-        first = len(self.vertices)
-        steps = 7
-        for i in range(steps):
-            t = i / (steps - 1)
-            half = width / 2 * math.sin(math.pi * t ** (0.75 * pointed)) ** 0.8 if 0 < t < 1 else 0.004
-            middle = np.asarray(root) + way * length * t - np.array([0, 0, 1]) * bend * length * t * t
-            for across in (-1, 0, 1):
-                self.vertices.append((middle + side * half * across + normal * half * 0.35 * abs(across)).tolist())
-        for i in range(steps - 1):
-            for j in range(2):
-                a = first + i * 3 + j
-                self.faces.append((a, a + 1, a + 4, a + 3))
+        half = width / 2 * np.clip(np.sin(np.pi * self.T ** (0.75 * pointed)), 0, 1) ** 0.8
+        half[[0, -1]] = 0.004
+        middle = np.asarray(root, float) + np.outer(self.T, way * length)
+        middle[:, 2] -= bend * length * self.T**2
+        offset = np.outer(self.ACROSS, side) + np.outer(0.35 * np.abs(self.ACROSS), normal)
+        self.blades.append((middle[:, None] + half[:, None, None] * offset).reshape(-1, 3))
 
     def put(self, material, at: Point = (0, 0, 0), turn: Point = (0, 0, 0)):
-        return put(self.vertices, self.faces, material, True, at, turn)
+        each = self.STEPS * len(self.ACROSS)
+        faces = np.concatenate([self.FACES + each * index for index in range(len(self.blades))])
+        return put(np.concatenate(self.blades).tolist(), faces.tolist(), material, True, at, turn)
 
 
 def arch(material, width: float, height: float, thick: float, deep: float, at: Point):

@@ -73,11 +73,30 @@ class Stage:
         data.energy, data.size, data.color = energy, size, color
         self._lamp(data, direction(azimuth, elevation), 8)
 
+    def strip(self, azimuth: float, elevation: float, energy: float, color) -> None:
+        """An upright strip light that draws edges. No floor mirrors it: that would be a white blot."""
+        data = bpy.data.lights.new("strip", "AREA")
+        data.shape, data.size, data.size_y = "RECTANGLE", 0.7, 4.5
+        data.energy, data.color = energy, color
+        self._lamp(data, direction(azimuth, elevation), 8).visible_glossy = False
+
+    def pool(self, at: tuple[float, float, float], aim: tuple[float, float, float], energy: float, color) -> None:
+        """A round pool of light: a spot at `at`, hidden from the camera by the product's ground, turned to `aim`."""
+        data = bpy.data.lights.new("pool", "SPOT")
+        data.energy, data.color, data.spot_size, data.spot_blend = energy, color, math.radians(150), 1.0
+        data.shadow_soft_size = 0.3
+        lamp = bpy.data.objects.new("lamp", data)
+        way = Vector(at) - Vector(aim)
+        lamp.location, lamp.rotation_euler = at, way.to_track_quat("Z", "Y").to_euler()
+        lamp.visible_glossy = False
+        bpy.context.scene.collection.objects.link(lamp)
+
     @staticmethod
-    def _lamp(data, way: Vector, far: float) -> None:
+    def _lamp(data, way: Vector, far: float):
         lamp = bpy.data.objects.new("lamp", data)
         lamp.location, lamp.rotation_euler = way * far, way.to_track_quat("Z", "Y").to_euler()
         bpy.context.scene.collection.objects.link(lamp)
+        return lamp
 
     def world(self, color: str = "e6ebf0", strength: float = 0.4, above: str | None = None) -> None:
         """Even light all around, or a gradient from `color` at the horizon to `above`."""
@@ -144,13 +163,10 @@ class Stage:
         centre = way * 10 + Vector((0, 1.0, 1.2))
         turn = way.to_track_quat("Z", "Y").to_euler()
         dark = m.Material("050505", 1.0)
-        thing = _leaves(self.rng, dark) if kind == "leaves" else _frame(kind, dark)
-        things = [thing]
-        if kind == "palm":
-            things = [_palm(self.rng, dark)]
-        for one in things:
-            one.location, one.rotation_euler = centre, turn
-            one.visible_camera = one.visible_diffuse = one.visible_glossy = False
+        grown = {"leaves": _leaves, "palm": _palm}
+        thing = grown[kind](self.rng, dark) if kind in grown else _frame(kind, dark)
+        thing.location, thing.rotation_euler = centre, turn
+        thing.visible_camera = thing.visible_diffuse = thing.visible_glossy = False
 
 
 def _leaves(rng: random.Random, material):

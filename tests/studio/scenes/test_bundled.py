@@ -22,11 +22,12 @@ SCENES = list(BANK.scenes.values())
 RENDERED = {"1:1", "4:5", "9:16", "16:9", "3:1"}
 MOST = 14_000_000  # bytes of all pictures
 EACH_TRADE = 3  # scenes that suit it
+LEAST = 44  # scenes
 
 
 def test_nothing_is_broken():
     assert BANK.problems == ()
-    assert len(SCENES) >= 11
+    assert len(SCENES) >= LEAST
     assert sum(file.stat().st_size for file in bank.BUNDLED.rglob("*.webp")) <= MOST
     named = {shot.file for scene in SCENES for shot in scene.shots}
     assert named == set(bank.BUNDLED.rglob("*.webp"))
@@ -48,11 +49,23 @@ def test_a_scene_is_complete_and_its_truth_holds_together(scene):
         assert shot.ground.horizon < shot.ground.stand[1]
 
 
+def test_the_docs_say_how_many_there_are():
+    root = bank.BUNDLED.parents[1]
+    for page in ("docs/nodes.md", "CHANGELOG.md"):
+        assert f"bank of {len(SCENES)}" in (root / page).read_text("utf-8"), page
+
+
 def test_every_trade_has_scenes_that_suit_it():
     trades = presets.read_library().trades
     count = {trade: sum(trade in scene.trades for scene in SCENES) for trade in trades}
     assert {trade: number for trade, number in count.items() if number < EACH_TRADE} == {}
     assert {trade for scene in SCENES for trade in scene.trades} <= set(trades)
+
+
+def test_every_setting_and_palette_is_there_and_light_from_each_direction():
+    assert {scene.setting for scene in SCENES} == set(choose.SETTINGS)
+    assert {scene.palette for scene in SCENES} == set(choose.PALETTES)
+    assert {choose.light_name(scene.light) for scene in SCENES} == set(choose.LIGHT_AZIMUTHS)
 
 
 @pytest.mark.parametrize("format", FORMATS)
