@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 STUDIO = Light(330.0, 55.0)  # from the upper left, as product photographers set it: where a picture does not tell
 FLAT = 0.04  # rise of the square root of luminance across the picture, by its mean; less is a vignette or noise
 GROUND_FROM = 0.65  # of the height: below, nearly every scene shows its ground
-DEPTH = 2.0  # times the rise over that part of the height: as if over most of it
-FRONT = 0.06  # a level ground is lit from the front rather than from behind
+DEPTH = 2.3  # times the rise over that part of the height: as if over most of it
 GLARE = 0.9  # luminance of a lamp or a window; a lit wall and a lampshade stay below
 GRID_SIDE = 32  # cells; only the large forms count, not what is drawn on them
 LARGEST_LAMP, LARGEST_WINDOW = 0.15, 0.3  # share of the picture that a lamp, and a window at the side, may take
@@ -45,7 +44,7 @@ def estimate_light(image: np.ndarray) -> Light:
     steep = math.hypot(across, towards)
     if steep < FLAT:
         return STUDIO
-    azimuth = math.degrees(math.atan2(across, -towards - FRONT)) % 360
+    azimuth = math.degrees(math.atan2(across, -towards)) % 360
     return Light(round(azimuth, 1), round(min(70.0, max(30.0, 70.0 - 60.0 * _usual(roots) * steep)), 1))
 
 
