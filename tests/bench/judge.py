@@ -3,7 +3,7 @@
     nice -n 19 python tools/render_truth.py --out .build/truth --count 300      # with bpy: see tools/render_scenes.py
     .venv/bin/python tests/bench/judge.py .build/truth
 
-A benchmark, not a test: it prints one table. Pictures of an odd number are held out: nothing is tuned on them.
+A benchmark, not a test: it prints one table. Pictures of an odd number are the half to hold out when something is tuned.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Judge:
         light = case.truth["light"]
         off = apart(layout.light.azimuth, light["azimuth"])
         self.add(f"light within {NEAR:.0f} degrees", case, off <= NEAR)
-        self.add("light on the right side (left or right)", case, off <= 90)
+        self.add("light within 90 degrees", case, off <= 90)
         if not on:
             self.failures.append(f"base {case.truth['index']} {case.truth['setting']} {case.truth['format']}")
         if off > NEAR:
@@ -205,7 +205,7 @@ class Judge:
             self.add(f"colour, CIEDE2000 at color_match {amount}", case, delta_e_2000(ours, traced))
 
     def table(self) -> str:
-        lines = ["| measured | all | tuned on | held out | pictures |", "|---|---|---|---|---|"]
+        lines = ["| measured | all | even | odd | pictures |", "|---|---|---|---|---|"]
         for name, halves in sorted(self.values.items()):
             both = halves[False] + halves[True]
             shown = (

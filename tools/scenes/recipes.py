@@ -291,22 +291,19 @@ grass-3    | grass          |          | yellow     | right        | flowers -
 beach-3    | beach          |          | cream      | left front   | stones -
 steps-3    | stone steps    |          | cream      | left         | - plant
 bath-4     | bathroom shelf | terrazzo | sage       | left front   | plant towels
-studio-10  | pastel studio  | palm     | cream      | left front   | - -
 studio-11  | pastel studio  | leaves   | sage       | right        | spheres -
 studio-12  | pastel studio  | panes    | terracotta | left         | - stones
 concrete-5 | concrete       | leaves   | cream      | left front   | - -
 marble-7   | marble counter | leaves   | cream      | right front  | branch -
-marble-8   | marble counter | palm     | beige      | left front   | - petals
 beach-4    | beach          | palm     | blue       | left front   | - shells
 linen-5    | draped cloth   |          | cream      | right front  | branch -
 linen-6    | draped cloth   | checked  | blue       | left front   | - lemons
 concrete-6 | concrete       | panes    | sage       | right        | - -
-wood-8     | wooden table   | walnut   | terracotta | left         | branch -      | 35
+wood-12    | wooden table   | walnut   | terracotta | left         | branch -      | 35
 linen-7    | draped cloth   |          | beige      | left front   | branch petals | 34
 linen-8    | draped cloth   | checked  | sage       | right front  | bowl -        | 34
 kitchen-4  | kitchen        | marble   | cream      | left         | lemons -      | 33
 concrete-7 | concrete       |          | grey       | right front  | stones branch | 34
-marble-9   | marble counter | black    | navy       | left front   | - petals      | 33
 studio-13  | pastel studio  | palm     | pink       | left front   | - -           | 30
 wood-10    | wooden table   | dark     | cream      | right front  | beans cup     | 34
 desk-4     | desk           | oak      | sage       | right front  | pencils -     | 34
