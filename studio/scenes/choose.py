@@ -51,7 +51,7 @@ PALETTES: dict[str, Named] = {
     "pink": Named("분홍", ("분홍", "핑크", "벚꽃", "딸기", "pink", "rose")),
     "sage": Named("세이지", ("세이지", "초록", "녹색", "그린", "말차", "녹차", "sage", "green")),
     "blue": Named("파랑", ("파랑", "파란", "하늘색", "블루", "blue", "sky")),
-    "cream": Named("크림", ("크림색", "아이보리", "cream-colored", "ivory")),
+    "cream": Named("크림색", ("아이보리", "cream-colored", "ivory")),
     "terracotta": Named("테라코타", ("테라코타", "벽돌", "주황", "terracotta", "brick", "orange")),
     "lavender": Named("라벤더", ("라벤더", "보라", "lavender", "purple", "violet")),
     "mint": Named("민트", ("민트", "mint")),

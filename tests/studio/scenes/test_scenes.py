@@ -191,6 +191,11 @@ def test_a_setting_and_a_palette_are_found_by_their_own_names(table):
         assert choose.spoken_of(f"soap, {key}", table) == key
 
 
+def test_a_cream_is_no_color():
+    assert choose.spoken_of("봄맞이 핸드크림 세트, 분홍 스튜디오", choose.PALETTES) == "pink"
+    assert choose.spoken_of("수분크림", choose.PALETTES) is None
+
+
 def test_words_of_no_known_trade_get_a_scene_that_shows_none(several):
     draws = {choose.choose(several, SceneQuery("쿠앙쿠앙", seed=seed), LIBRARY).scene.setting for seed in range(20)}
     assert draws == {"pastel studio"}
