@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from devtools import demo, environment, scaffold
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -96,3 +98,27 @@ def test_a_new_node_is_whole_and_a_bad_name_changes_nothing(monkeypatch, tmp_pat
     assert "StorefrontGreetingCard" in json.loads((tmp_path / "locales/ko/nodeDefs.json").read_text("utf-8"))
     with pytest.raises(SystemExit, match="greeting_card"):
         scaffold.new_node("GreetingCard")
+
+
+def test_a_clone_that_fails_leaves_alone_what_lies_there(monkeypatch, tmp_path):
+    """Somebody may be cloning ComfyUI there by hand."""
+    monkeypatch.setattr(host, "COMFYUI_URL", (tmp_path / "no-such-repository").as_uri())
+    kept = tmp_path / "ComfyUI" / "half.txt"
+    kept.parent.mkdir()
+    kept.write_text("not ours")
+    assert not host.clone("v0.33.0", kept.parent)
+    assert kept.read_text() == "not ours"
+    assert [path.name for path in tmp_path.iterdir()] == ["ComfyUI"]
+
+
+def test_a_clone_arrives_whole(monkeypatch, tmp_path):
+    made = tmp_path / "made"
+    for command in (
+        ["init", "-q", str(made)],
+        ["-C", str(made), *IDENTITY, "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    subprocess.run(["git", "-C", str(made), "tag", "v1"], check=True)
+    monkeypatch.setattr(host, "COMFYUI_URL", made.as_uri())
+    assert host.clone("v1", tmp_path / "cache" / "ComfyUI")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["ComfyUI"]

@@ -63,3 +63,18 @@ def test_the_registry_reads_urls_classifiers_and_licence():
     assert 'license = "Apache-2.0"' in PYPROJECT
     for picture in re.findall(r"^(?:Icon|Banner) = .*/main/(\S+)\"", PYPROJECT, re.MULTILINE):
         assert (ROOT / picture).is_file(), picture
+
+
+def unwritten(root: Path) -> list[str]:
+    """Files of the pack and its tests with a stub of `new-node` that nobody filled in."""
+    folders = [root / name for name in ("nodes", "host", "studio", "js", "locales", "workflows", "tests/host")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".md", ".js", ".json")]
+    return [path.relative_to(root).as_posix() for path in files if re.search(r"\bTODO\b", path.read_text("utf-8"))]
+
+
+def test_no_stub_of_a_new_node_is_left_unwritten(tmp_path):
+    assert unwritten(ROOT) == []
+    for path, text in (("nodes/__init__.py", "NODES = []  # TODO"), ("js/docs/StorefrontX/ko.md", "done")):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text, "utf-8")
+    assert unwritten(tmp_path) == ["nodes/__init__.py"]

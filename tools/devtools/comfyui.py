@@ -7,10 +7,10 @@ import contextlib
 import functools
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -42,17 +42,18 @@ def find_comfyui(fetch: bool = True) -> Path | None:
 
 
 def clone(tag: str, target: Path) -> bool:
-    """ComfyUI of a release into `target`; False where GitHub cannot be reached."""
+    """ComfyUI of a release into `target`; False where GitHub cannot be reached. What lies in `target` already stays as it is."""
     say(f"Cloning ComfyUI {tag} into {target} ...")
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = ["git", "clone", "--quiet", "--depth", "1", "--branch", tag, COMFYUI_URL, str(target)]
-    try:
-        done = subprocess.run(command, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}, timeout=600).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        done = False
-    if not done:
-        shutil.rmtree(target, ignore_errors=True)
-    return done
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clone-") as beside:
+        part = Path(beside) / target.name
+        command = ["git", "clone", "--quiet", "--depth", "1", "--branch", tag, COMFYUI_URL, str(part)]
+        try:
+            subprocess.run(command, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}, timeout=600, check=True)
+            part.rename(target)
+        except (OSError, subprocess.SubprocessError):
+            return False
+    return True
 
 
 def free_port() -> int:
