@@ -145,7 +145,9 @@ def score(
     ids, scores = words.ids.to(device), []
     for start in range(0, len(images), BATCH):
         before_each()
-        pixels = clip.processor(images=to_pil(images[start : start + BATCH]), return_tensors="pt").pixel_values
+        pixels = clip.processor(
+            images=to_pil(images[start : start + BATCH]), input_data_format="channels_last", return_tensors="pt"
+        ).pixel_values  # transformers 4 takes a picture of 3 rows for one of 3 channels where nothing is said
         with torch.no_grad():
             out = clip.model(input_ids=ids, pixel_values=pixels.to(device))
         scores += (100 * out.image_embeds @ out.text_embeds.T)[:, 0].tolist()

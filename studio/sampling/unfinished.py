@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,9 @@ class Unfinished:
         tensors |= {f"trace {name}": one.numbers for name, one in self.traces.items()}
         texts = {f"trace {name}": one.text for name, one in self.traces.items()}
         metadata = {"format": _FORMAT, "step": str(self.step), **texts}
-        return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+        # safetensors before 0.5 cannot read a tensor without numbers: what has none is left out, and read as empty.
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items() if tensor.numel()}
+        return save(kept, metadata)
 
     def save(self, path: str | Path) -> Path:
         """A file that `resume` of the Python API takes: whole, or not there at all. Raises InputError for a folder that is missing."""
@@ -129,8 +132,9 @@ class Unfinished:
             metadata = _metadata(data[8 : 8 + length]) if length <= _LONGEST_HEADER else {}
             tensors = load(data)
             names = [name.removeprefix("trace ") for name in metadata if name.startswith("trace ")]
-            traces = {name: Trace(metadata[f"trace {name}"], tensors[f"trace {name}"]) for name in names}
-            read = cls(tensors["x"], int(metadata["step"]), tensors["levels"], tensors["start"], traces)
+            found: Mapping[str, torch.Tensor] = defaultdict(lambda: torch.empty(0), tensors)
+            traces = {name: Trace(metadata[f"trace {name}"], found[f"trace {name}"]) for name in names}
+            read = cls(found["x"], int(metadata["step"]), found["levels"], found["start"], traces)
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 "state", Bare(f"a file of {len(data)} bytes"), "an unfinished picture that this pack wrote"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -175,7 +176,8 @@ def test_code_in_a_folder_does_not_run(folder, tmp_path):
     change("tokenizer_config.json", "auto_map", {"AutoTokenizer": ["evil.Evil", None]})(copy)
     change("tokenizer_config.json", "tokenizer_class", "Evil")(copy)
     change("config.json", "auto_map", {"AutoModel": "evil.Evil"})(copy)
-    assert score.read(score.load(copy, "my clip"), "mug").is_readable
+    with contextlib.suppress(ModelFilesError):  # transformers 4 refuses such a folder, 5 reads the rest of it
+        assert score.read(score.load(copy, "my clip"), "mug").is_readable
     assert not ran.exists()
 
 
