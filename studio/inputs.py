@@ -157,6 +157,7 @@ def _is_latent(value: Any) -> bool:
 
 
 def _is_conditioning(value: Any) -> bool:
+    """A list of (text, options); `guidance` None is what stock FluxDisableGuidance writes."""
     import torch
 
     return (
@@ -167,7 +168,7 @@ def _is_conditioning(value: Any) -> bool:
             isinstance(text, torch.Tensor) and text.ndim >= 2 and isinstance(options, dict) for text, options in value
         )
         and all(_are_tensors(options, "pooled_output", "attention_mask") for _, options in value)
-        and all(isinstance(options.get("guidance", 0.0), (int, float)) for _, options in value)
+        and all(isinstance(options.get("guidance"), (int, float, type(None))) for _, options in value)
     )
 
 

@@ -148,7 +148,10 @@ def effects(models, text) -> dict:
         "method uxo": (kontext, lambda m: ksampler(m, method("uxo/uno")), lambda m: ksampler(m, two)),
         "NAGuidance": (models, lambda m: {"samples": with_negative(guided(m))}, lambda m: ksampler(m, text)),
     }
-    out = {}
+    # Our own sampler takes text without guidance too, on our MODEL and on a stock one.
+    drawn = {which: ours(model, unguided)["samples"] for which, model in models.items()}
+    moved = {which: difference(drawn[which], ours(model, text)["samples"]) for which, model in models.items()}
+    out = {"FluxDisableGuidance, our sampler": {"apart": difference(drawn["ours"], drawn["stock"]), **moved}}
     for name, (pair, with_node, without) in plain.items():
         drawn = {which: with_node(pair[which])["samples"] for which in ("ours", "stock")}
         moved = {which: difference(drawn[which], without(pair[which])["samples"]) for which in drawn} if without else {}

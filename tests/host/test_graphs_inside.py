@@ -16,6 +16,7 @@ EFFECTS = [
     "SkipLayerGuidanceDiTSimple",
     "ScaleROPE",
     "FluxDisableGuidance",
+    "FluxDisableGuidance, our sampler",
     "odd references",
     "method index",
     "method uxo",
