@@ -56,6 +56,9 @@ def until(question, patience: float = 120):
     raise TimeoutError(f"not within {patience} s")
 
 
+APP_SHOWS = "return !!document.querySelector('[data-testid=linear-widgets]')"
+
+
 def open_template(browser, comfyui, name: str, as_app: bool = False) -> list[dict]:
     """The graph's nodes, once the editor has read the template in the place of the graph it had open before.
 
@@ -82,8 +85,10 @@ def open_template(browser, comfyui, name: str, as_app: bool = False) -> list[dic
 
     opened = until(whole)
     if not as_app and browser.execute_script("return !!window.app.graph.extra.linearMode"):
+        # The graph says that it is an app before the editor shows it as one; a toggle in between would show the app.
+        until(lambda: browser.execute_script(APP_SHOWS))
         browser.execute_script("window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
-        until(lambda: browser.execute_script("return !document.querySelector('[data-testid=linear-widgets]')"))
+        until(lambda: not browser.execute_script(APP_SHOWS))
     return opened
 
 
