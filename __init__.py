@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .studio.api import (
+        Badge,
+        Brand,
+        CallToAction,
         Cutter,
         Design,
         Edges,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         find_scene,
         image_to_image,
         image_to_images,
+        load_brand,
         load_cutter,
         load_model,
         poster_from_photo,
@@ -40,6 +44,9 @@ WEB_DIRECTORY = "./js"
 
 __all__ = [
     "WEB_DIRECTORY",
+    "Badge",
+    "Brand",
+    "CallToAction",
     "Cutter",
     "Design",
     "Edges",
@@ -61,6 +68,7 @@ __all__ = [
     "find_scene",
     "image_to_image",
     "image_to_images",
+    "load_brand",
     "load_cutter",
     "load_model",
     "poster_from_photo",

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .acceleration import StorefrontAccelerate, StorefrontWarmUp
 from .blend import StorefrontBlendIntoScene
+from .brand import StorefrontBadge, StorefrontBrand, StorefrontCallToAction, StorefrontLogo
 from .campaign import StorefrontCatalogue, StorefrontFormats
 from .checked import check_inputs
 from .cutout import StorefrontRemoveBackground
@@ -51,6 +52,10 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontScene,
     StorefrontFormats,
     StorefrontCatalogue,
+    StorefrontBrand,
+    StorefrontLogo,
+    StorefrontBadge,
+    StorefrontCallToAction,
 ]
 
 for _node in NODES:

@@ -9,6 +9,7 @@ from ..studio.layout import options
 from .checked import refusal
 
 LAYOUT = io.Custom("STOREFRONT_LAYOUT")
+BRAND = io.Custom("STOREFRONT_BRAND")
 CATEGORY = "Storefront/Layout"
 FURTHER = (2, 3, 4)  # product masks beside the first
 
@@ -104,6 +105,19 @@ class StorefrontPlanLayout(io.ComfyNode):
                     )
                     for number in FURTHER
                 ),
+                BRAND.Input(
+                    "brand", optional=True, tooltip="Colors for the words, and room for the brand's logo (see Logo)."
+                ),
+                io.String.Input(
+                    "badge", default="", optional=True, tooltip="The text of a Badge to make room for.", advanced=True
+                ),
+                io.String.Input(
+                    "call_to_action",
+                    default="",
+                    optional=True,
+                    tooltip="The text of a Call to Action to make room for, under the words.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 LAYOUT.Output("layout", tooltip="For Place Product and Text Overlay."),
@@ -147,17 +161,25 @@ class StorefrontPlanLayout(io.ComfyNode):
         product_mask_2=None,
         product_mask_3=None,
         product_mask_4=None,
+        brand=None,
+        badge: str = "",
+        call_to_action: str = "",
         **wished,
     ) -> io.NodeOutput:
         from ..host import connections, languages, progress, rembg_models
+        from ..studio.brand import rooms
         from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
 
         wish = options.LayoutOptions(format=format, **wished)
         further = [mask for mask in (product_mask_2, product_mask_3, product_mask_4) if mask is not None]
         find = rembg_models.find_subject
-        layout = plan_pictures(background, product_mask, headline, wish, scene_layout, find, further)
+        extras = rooms.extras_of(brand, badge, call_to_action)
+        words = extras.headline(headline)
+        layout = plan_pictures(background, product_mask, words, wish, scene_layout, find, further)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
+        masks = [] if product_mask is None else [product_mask, *further]
+        layout = rooms.with_rooms(layout, background, masks, extras)
         progress.say_all([*notes, languages.either(layout.reason_en, layout.reason_ko)], cls.hidden.unique_id)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json())
 

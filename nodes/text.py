@@ -12,7 +12,7 @@ from ..studio import canvas
 from ..studio.contrast import require_color
 from ..studio.text import design, fonts, markup
 from .checked import refusal
-from .layout import LAYOUT
+from .layout import BRAND, LAYOUT
 
 EXAMPLE_TEXT = "오늘만 [size=150]50%[/size] 할인"
 ONE_FOR_ALL, LINE_A_PICTURE = "one text on every picture", "one line a picture"
@@ -162,6 +162,7 @@ class StorefrontTextOverlay(io.ComfyNode):
                     1,
                     "% of the picture's height that the words may fill; 0 = 30, or the layout's box.",
                 ),
+                BRAND.Input("brand", optional=True, tooltip="Its font, and the first of its colors that is readable."),
             ],
             outputs=[
                 io.Image.Output(tooltip="The picture with the words on it."),
@@ -196,10 +197,18 @@ class StorefrontTextOverlay(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image, text: str = EXAMPLE_TEXT, font: str = fonts.BUNDLED, texts: str = ONE_FOR_ALL, layout=None, **wished
+        cls,
+        image,
+        text: str = EXAMPLE_TEXT,
+        font: str = fonts.BUNDLED,
+        texts: str = ONE_FOR_ALL,
+        layout=None,
+        brand=None,
+        **wished,
     ) -> io.NodeOutput:
         from ..host import fonts as installed
         from ..host import progress
+        from ..studio.brand import brand as brands
         from ..studio.errors import InputError
         from ..studio.layout import written
         from ..studio.layout.layout import parse
@@ -207,13 +216,16 @@ class StorefrontTextOverlay(io.ComfyNode):
 
         if texts not in (ONE_FOR_ALL, LINE_A_PICTURE):
             raise InputError("texts", texts, f"one of: {ONE_FOR_ALL}, {LINE_A_PICTURE}")
+        own = None if brand is None else brands.require_brand("brand", brand)
+        families = installed.families()
+        family, replaced = brands.branded_font(font, own, families)
         lettered, after = written.write(
             image,
             draw.lines_of(text) if texts == LINE_A_PICTURE else [text],
-            design.Design(**wished),
-            fonts.Typeface(installed.families(), font),
+            brands.branded_design(design.Design(**wished), own),
+            fonts.Typeface(families, family),
             None if layout is None else parse(layout),
             progress.check_cancel,
         )
-        progress.fell_back(lettered.notes, cls.hidden.unique_id)
+        progress.fell_back([*replaced, *lettered.notes], cls.hidden.unique_id)
         return io.NodeOutput(lettered.image, lettered.mask, lettered.layer, after)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..brand.badge import Badge
+from ..brand.brand import Brand
+from ..brand.call import CallToAction
 from ..errors import InputError
 from ..examples import photo as example_photo
 from ..layout.layout import Layout
@@ -11,12 +14,16 @@ from ..product.place import Placement
 from ..sampling.unfinished import Unfinished
 from ..text.design import Design
 from .advertise import catalogue, poster_from_photo, product_composite
+from .branding import load_brand
 from .draw import image_to_image, image_to_images, text_to_image, text_to_images
 from .load import Cutter, Model, ModelParts, load_cutter, load_model
 from .result import Report, Result, Stage, Step
 from .scenes import ad_from_photo, find_scene
 
 __all__ = [
+    "Badge",
+    "Brand",
+    "CallToAction",
     "Cutter",
     "Design",
     "Edges",
@@ -37,6 +44,7 @@ __all__ = [
     "find_scene",
     "image_to_image",
     "image_to_images",
+    "load_brand",
     "load_cutter",
     "load_model",
     "poster_from_photo",

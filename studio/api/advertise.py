@@ -7,6 +7,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..backdrop import backdrop
+from ..brand.badge import Badge
+from ..brand.brand import Brand, branded_design, branded_font
+from ..brand.call import CallToAction
+from ..brand.rooms import Extras, with_rooms
 from ..canvas import FORMATS, Size, size_like
 from ..errors import InputError
 from ..images import on_white, read_opaque, read_picture, require_mask
@@ -23,6 +27,7 @@ from ..scenes.picture import BankPicture
 from ..text.design import Design
 from ..text.fonts import BUNDLED as BUNDLED_FONT
 from ..text.fonts import Typeface, all_families
+from .branding import branded, extras_for
 from .draw import require_several
 from .drawing import Drawing, draw, require_words
 from .load import Cutter, ModelChoice, as_cutter, as_model, check_model, subject_finder
@@ -52,6 +57,7 @@ class _Style(NamedTuple):
     design: Design
     typeface: Typeface
     find: Salience  # whether a scene has a subject
+    extras: Extras  # logo, badge, call to action
 
 
 def product_composite(
@@ -75,23 +81,24 @@ def product_composite(
     model: ModelChoice = None,
     cutter: Cutter | str | Path | None = None,
     progress: Progress | None = None,
+    brand: Brand | None = None,
+    badge: Badge | str | None = None,
+    call_to_action: CallToAction | str | None = None,
 ) -> Result:
     """A product photo and a headline become an advertisement, as in the workflow product_composite.
 
     scene: words, which the model draws; or a picture (a file of one as pathlib.Path), scaled and cut to the format; or
     one of `find_scene`, whose ground and light are known; or a function that gives one for the product's mask [h, w], 0..1;
-    None is a wooden table that the model draws. seed, steps,
-    guidance and model count where it draws. A photo with
-    transparent background is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a scene
-    that is one. layout: in place of a plan, or its JSON; product_scale, text_side and margin are wishes to the plan. An
-    empty headline writes nothing. font: a family of the bundled ones, of font_folders, or of the system's. `progress` is called with every `Step`; an exception raised in it ends the work. Raises InputError.
+    None is a wooden table that the model draws. seed, steps, guidance and model count where it draws. A photo with
+    transparent background is taken to be cut out already. format: of `canvas.FORMATS`; "as the picture" keeps the size of a
+    scene that is one. layout: in place of a plan, or its JSON; product_scale, text_side and margin are wishes to the plan.
+    An empty headline writes nothing. font: a family of the bundled ones, of font_folders, or of the system's. `progress` is
+    called with every `Step`; an exception raised in it ends the work. brand, badge, call_to_action: docs/python.md.
     """
     require_words("headline", headline)
     return next(
         catalogue(
-            [photo],
-            scene,
-            [headline],
+            *([photo], scene, [headline]),
             format=format,
             product_scale=product_scale,
             text_side=text_side,
@@ -108,6 +115,9 @@ def product_composite(
             model=model,
             cutter=cutter,
             progress=progress,
+            brand=brand,
+            badge=badge,
+            call_to_action=call_to_action,
         )
     )
 
@@ -134,6 +144,9 @@ def catalogue(
     model: ModelChoice = None,
     cutter: Cutter | str | Path | None = None,
     progress: Progress | None = None,
+    brand: Brand | None = None,
+    badge: Badge | str | None = None,
+    call_to_action: CallToAction | str | None = None,
 ) -> Iterator[Result]:
     """Many products on one scene, a result each as it is done, as in the workflow catalogue.
 
@@ -163,7 +176,9 @@ def catalogue(
     ground = _scene(scene, format, Drawing(seed=seed, steps=steps, guidance=guidance), model)
     loaded = as_cutter(cutter)
     find = SaliencyCache(subject_finder(loaded).find)
-    style = _Style(loaded, edges, options, placement, design, _typeface(font, font_folders), find)
+    extras = extras_for(brand, badge, call_to_action)
+    typeface = _typeface(font, font_folders, brand)
+    style = _Style(loaded, edges, options, placement, branded_design(design, brand), typeface, find, extras)
     if isinstance(pairs, list):
         return _in_one_place(pairs, ground, style, progress)
     return _one_by_one(pairs, ground, layout, style, progress)
@@ -204,7 +219,9 @@ def _in_one_place(
     longest = max((words for _, words in pairs), key=len)
     with clocks[0].stage("plan"):
         masks = [require_mask("product_mask", cut.alpha)[0] for cut in cuts]
-        layout = plan.plan(ground.image[0].numpy(), masks, longest, style.options, ground.known, style.find)
+        words = style.extras.headline(longest)
+        layout = plan.plan(ground.image[0].numpy(), masks, words, style.options, ground.known, style.find)
+        layout = with_rooms(layout, ground.image, [cut.alpha for cut in cuts], style.extras)
     for (_, words), cut, one in zip(pairs, cuts, clocks):
         yield _finish(cut, words, ground, layout, style, one)
 
@@ -223,7 +240,9 @@ def _one_by_one(
         own = layout
         if own is None:
             with clock.stage("plan"):
-                own = plan.plan_pictures(ground.image, cut.alpha, words, style.options, ground.known, style.find)
+                planned = style.extras.headline(words)
+                own = plan.plan_pictures(ground.image, cut.alpha, planned, style.options, ground.known, style.find)
+                own = with_rooms(own, ground.image, [cut.alpha], style.extras)
         yield _finish(cut, words, ground, own, style, clock)
 
 
@@ -296,13 +315,14 @@ def _require(name: str, value: object, kind: type) -> None:
         raise InputError(name, value, f"{kind.__name__}(...)")
 
 
-def _typeface(font: str, folders: Sequence[str | Path]) -> Typeface:
-    """The family `font`. Raises InputError for one that is not there, and for a folder that is none."""
+def _typeface(font: str, folders: Sequence[str | Path], brand: Brand | None = None) -> Typeface:
+    """The family `font`, or a brand's in place of the bundled one, where it is installed. Raises InputError for one that is not there, and for a folder that is none."""
     require_several("font_folders", folders)
     for folder in folders:
         if not isinstance(folder, str | Path) or not Path(folder).is_dir():
             raise InputError("font_folders", folder, "folders that exist")
-    return Typeface(all_families([Path(folder) for folder in folders]), font)
+    families = all_families([Path(folder) for folder in folders])
+    return Typeface(families, branded_font(font, brand, families)[0])
 
 
 def _scene(
@@ -371,6 +391,7 @@ def _finish(cut: Cutout, words: str, ground: _Ground, layout: Layout, style: _St
     image, own = placed.image, placed.layout
     if words:
         image, own = _write(image, words, own, style.design, style.typeface, clock)
+    image, own = branded(image, own, placed.mask, style.extras, style.typeface, clock)
     return Result(image, clock.report(ground.seed, ground.model), own, placed.mask)
 
 

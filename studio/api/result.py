@@ -27,7 +27,7 @@ JPEG_QUALITY = 95
 class Step(NamedTuple):
     """How far the work on one picture is."""
 
-    stage: str  # "load", "cut out", "encode", "sample", "decode", "plan", "place", "write"
+    stage: str  # "load", "cut out", "encode", "sample", "decode", "plan", "place", "write", "brand"
     done: int
     total: int
     picture: int  # 0 for the first

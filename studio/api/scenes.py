@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..brand.badge import Badge
+from ..brand.brand import Brand
+from ..brand.call import CallToAction
 from ..errors import InputError
 from ..layout.options import AS_PICTURE
 from ..product.cutout import Edges
@@ -64,6 +67,12 @@ def _framed(query: SceneQuery, format: str, folders: Sequence[str | Path] = ()) 
     return frame(scene, format, notes)
 
 
+def require_sized(format: str) -> None:
+    """Raise InputError for "as the picture": a scene of the bank has no size of its own."""
+    if format == AS_PICTURE:
+        raise InputError("format", format, "a format with a size")
+
+
 def ad_from_photo(
     photo: Picture,
     words: str,
@@ -88,18 +97,19 @@ def ad_from_photo(
     font_folders: Sequence[str | Path] = (),
     cutter: Cutter | str | Path | None = None,
     progress: Progress | None = None,
+    brand: Brand | None = None,
+    badge: Badge | str | None = None,
+    call_to_action: CallToAction | str | None = None,
 ) -> Result:
     """A product photo and a sentence become an advertisement, as in the workflow ad_from_photo.
 
-    The sentence chooses the scene, as far as trade, setting, palette, light and seed leave it open (see `find_scene`), and
-    gives the headline, where none is given; `scene` is one of `find_scene` in its place. view: "auto" follows the photo, by
-    the outline of the product's foot. The other inputs are those of `product_composite`. Raises InputError.
+    The sentence chooses the scene, as far as trade, setting, palette, light and seed leave it open (see `find_scene`), and the
+    headline, where none is given; `scene` is one of `find_scene`. view: "auto" follows the photo's. Others: `product_composite`.
     """
     require_words("words", words)
     if not any(map(str.isalnum, words)):
         raise InputError("words", words, "what is advertised, in a few words, such as: 카페 신메뉴 딸기라떼")
-    if format == AS_PICTURE:
-        raise InputError("format", format, "a format with a size")
+    require_sized(format)
     query = SceneQuery(words, trade, setting, palette, light, AUTO, seed, view)
     _chosen(query, scene_folders)  # a wrong one is refused before the photo is cut out
     if headline is None:
@@ -119,4 +129,7 @@ def ad_from_photo(
         font_folders=font_folders,
         cutter=cutter,
         progress=progress,
+        brand=brand,
+        badge=badge,
+        call_to_action=call_to_action,
     )

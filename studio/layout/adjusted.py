@@ -39,7 +39,7 @@ def adjusted(
             return placed
         taken = (*products, *(one.box for one in layout.overlays))
         area = writable(layout.safe, width, height)
-        text = _rest(text, taken, gap) or _near(text, _free_band(taken, area), height)
+        text = rest_of(text, taken, gap) or _near(text, _free_band(taken, area), height)
         shade, align, scrim = lettering(picture, text)
         return replace(placed, text=text, text_color=shade, text_align=align, scrim=scrim)
     ground = min(height, max(box.bottom for box in stands))
@@ -49,7 +49,7 @@ def adjusted(
     return Layout(width, height, stands, ground, text, shade, "center", None, light, placed=len(stands))
 
 
-def _rest(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
+def rest_of(text: Box, stands: tuple[Box, ...], gap: int) -> Box | None:
     """The largest part of a box beside, above or below the products that meet it; None where little is left."""
     met = [box for box in stands if meet(box, text, gap)]
     left, top = min(box.x for box in met) - gap, min(box.y for box in met) - gap

@@ -34,6 +34,11 @@ def colors_for(
     framed = design.outline >= FIRM_OUTLINE or design.box_opacity >= FIRM_BOX
     may_veil = design.scrim == "on" or (design.scrim == AUTO and not framed)
 
+    if design.color == AUTO and design.palette:
+        kept = plan.scrim if plan is not None and may_veil else None
+        own = readable_one(design.palette, under, kept)
+        if own is not None and design.scrim != "on":
+            return own, kept or Scrim(SCRIM_COLORS[0], 0.0), ""
     if plan is not None and plan.scrim is not None and may_veil:  # the plan's colour was chosen for the plan's scrim
         veiled = under * (1 - plan.scrim.opacity) + contrast.rgb_of(plan.scrim.color) * plan.scrim.opacity
         if contrast.worst_contrast(options[0], veiled) >= contrast.READABLE:
@@ -54,6 +59,14 @@ def colors_for(
     what = "no colour reads" if design.color == AUTO else f"{color} does not read"
     note = f"{what} well here; a scrim of {scrim.opacity:.0%} was put under the words" if scrim.opacity else ""
     return color, scrim, note
+
+
+def readable_one(palette: tuple[str, ...], under: np.ndarray, scrim: Scrim | None = None) -> str | None:
+    """The first colour that reads on the pixels `under` [N, 3] with a veil over them; None where none does."""
+    if scrim is not None:
+        under = under * (1 - scrim.opacity) + contrast.rgb_of(scrim.color) * scrim.opacity
+    reading = (color for color in palette if contrast.worst_contrast(color, under) >= contrast.READABLE)
+    return next(reading, None)
 
 
 def _framed_color(

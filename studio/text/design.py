@@ -90,6 +90,7 @@ class Design:
     scrim: str = AUTO
     rotation: float = 0.0  # degrees, counter-clockwise
     blend: str = "normal"
+    palette: tuple[str, ...] = ()  # a brand's colours, the first that reads is taken where `color` is automatic
 
     def __post_init__(self) -> None:
         choices = {
@@ -104,6 +105,7 @@ class Design:
         for name in ("color", "outline_color", "shadow_color", "glow_color", "box_color"):
             if getattr(self, name) != AUTO or name == "shadow_color":
                 object.__setattr__(self, name, require_color(name, getattr(self, name)))
+        object.__setattr__(self, "palette", tuple(require_color("palette", color) for color in self.palette))
         if 0 < self.weight < 100:
             raise InputError("weight", self.weight, "0 (the preset's) or 100 to 900")
 

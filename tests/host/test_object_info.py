@@ -28,6 +28,9 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontScene", "palette"),
     ("StorefrontScene", "scene"),
     ("StorefrontCatalogue", "table"),
+    ("StorefrontBrand", "brand"),
+    ("StorefrontBadge", "font"),
+    ("StorefrontCallToAction", "font"),
 }
 
 

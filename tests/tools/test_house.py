@@ -26,6 +26,7 @@ ROOMS = (
     "studio.text",
     "studio.layout",
     "studio.prompt",
+    "studio.brand",
     "studio.scenes",
     "studio.product",
     "studio.output",

@@ -1,0 +1,250 @@
+"""A brand's folder, and its logo, badge and call to action on pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from storefront.studio import contrast, examples
+from storefront.studio.brand import badge, brand, call, logo, rooms, shapes
+from storefront.studio.canvas import FORMATS, Box
+from storefront.studio.errors import InputError
+from storefront.studio.layout.layout import Layout, Light, Overlay
+from storefront.studio.layout.room import meet
+from storefront.studio.text import fonts
+from storefront.studio.text.design import Design
+
+EXAMPLE = brand.read_brand(brand.BUNDLED / brand.EXAMPLE_BRAND)
+
+
+@pytest.fixture(scope="module")
+def typeface():
+    return fonts.Typeface(fonts.all_families(), fonts.BUNDLED)
+
+
+def written(folder: Path, text: str, name: str = "shop") -> Path:
+    home = folder / name
+    home.mkdir()
+    (home / "brand.yaml").write_text(text, "utf-8")
+    Image.new("RGBA", (40, 10), "red").save(home / "logo.png")
+    return home
+
+
+def test_the_example_has_all_of_a_brand():
+    assert EXAMPLE.on_light != EXAMPLE.on_dark
+    assert EXAMPLE.contact
+    assert EXAMPLE.glossary.splitlines() == list(EXAMPLE.keep)
+    light, dark = logo.brand_logos(EXAMPLE)
+    assert light.alpha.shape == dark.alpha.shape
+    assert light.rgb.mean() < dark.rgb.mean()
+
+
+def test_a_brand_may_be_its_title_alone(tmp_path):
+    found = brand.read_brand(written(tmp_path, "title: 모리\n"))
+    assert found == brand.Brand("shop", "모리")
+    with pytest.raises(InputError, match="logo"):
+        logo.brand_logos(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("logo: logo.png", "title"),
+        ("title: a\nlogo: ../other.png", "logo.on_light"),
+        ("title: a\nlogo: {on_light: gone.png}", "logo.on_light"),
+        ("title: a\nlogo: {light: logo.png}", "logo"),
+        ("title: a\ncolors: {primary: red}", "colors.primary"),
+        ("title: a\ncolors: {red: '#f00'}", "colors"),
+        ("title: a\nkeep: MORI", "keep"),
+        ("title: a\ncolour: '#f00'", "colour"),
+        ("title: &a b\nfont: *a", "alias"),
+        ("- a", "brand.yaml"),
+        ("title: [", "brand.yaml"),
+        ("title: " + "a" * 300, "title"),
+    ],
+)
+def test_a_wrong_field_is_named_and_stops_no_other_brand(tmp_path, text, named):
+    with pytest.raises(brand.BrandError, match=named):
+        brand.read_brand(written(tmp_path, text))
+    found = brand.read_brands(brand.BUNDLED, tmp_path)
+    assert set(found.brands) == {"example"}
+    assert "brand shop" in found.problems[0]
+
+
+def test_an_svg_names_the_package_that_draws_it_or_is_drawn(tmp_path):
+    path = tmp_path / "logo.svg"
+    path.write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"><circle cx="5" cy="5" r="5" fill="#f00"/></svg>'
+    )
+    if "resvg_py" not in sys.modules and not _has_resvg():
+        with pytest.raises(InputError, match="pip install resvg-py"):
+            logo.read_logo(path)
+        return
+    drawn = logo.read_logo(path)
+    assert abs(drawn.aspect - 1) < 0.02
+    assert drawn.rgb[drawn.alpha.shape[0] // 2, drawn.alpha.shape[1] // 2].round(1).tolist() == [1, 0, 0]
+    path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><image href="/etc/passwd.png"/></svg>')
+    with pytest.raises(InputError, match="embedded"):
+        logo.read_logo(path)
+
+
+def _has_resvg() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("resvg_py") is not None
+
+
+def plain(level: float, width: int = 800, height: int = 800) -> torch.Tensor:
+    return torch.full((1, height, width, 3), level)
+
+
+def plan(width: int = 800, height: int = 800, **more) -> Layout:
+    values = {
+        "products": (Box(width // 3, height * 2 // 5, width // 3, height // 2),),
+        "text": Box(width // 20, height // 20, width * 9 // 10, height * 3 // 10),
+    }
+    return Layout(
+        width,
+        height,
+        ground=height * 9 // 10,
+        text_color="#ffffff",
+        text_align="center",
+        scrim=None,
+        light=Light(0, 45),
+        **(values | more),
+    )
+
+
+@pytest.mark.parametrize(("level", "variant"), [(0.95, 0), (0.05, 1)])
+def test_the_variant_that_is_seen_is_taken(level, variant):
+    logos = logo.brand_logos(EXAMPLE)
+    laid = logo.put_logo(plain(level), logos, logo.LogoDesign(), plan())
+    solid = laid.mask[0] > 0.99
+    color = logos[variant].rgb[logos[variant].alpha > 0.9].mean(0)
+    assert laid.image[0][solid].mean(0) == pytest.approx(torch.tensor(color), abs=0.02)
+    assert laid.notes == ()
+
+
+def test_a_logo_that_cannot_be_seen_gets_a_plate():
+    grey = logo.LogoPicture(np.full((20, 60, 3), 0.5, np.float32), np.ones((20, 60), np.float32))
+    laid = logo.put_logo(plain(0.5), (grey,), logo.LogoDesign(), plan())
+    assert any("plate" in note for note in laid.notes)
+    box = laid.layout.overlays[-1].box
+    around = laid.image[0, box.y : box.bottom, box.x : box.right]
+    assert float((around - 0.5).abs().max()) > 0.4
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_logo_badge_and_call_lie_over_nothing_in_any_format(format, typeface):
+    from storefront.studio.layout import written as words
+
+    size = FORMATS[format]
+    coffee = examples.photo("coffee").movedim(-1, 1)
+    image = torch.nn.functional.interpolate(coffee, (size.height, size.width), mode="bilinear").movedim(1, -1)
+    layout = plan(size.width, size.height)
+    extras = rooms.Extras(EXAMPLE, badge.Badge("50%"), call.CallToAction("주문하기"))
+    layout = rooms.with_rooms(layout, image, [], extras)
+    lettered, layout = words.write(image, ["봄 할인"], Design(), typeface, layout)
+    first = logo.put_logo(lettered.image, logo.brand_logos(EXAMPLE), extras.logo, layout, None, EXAMPLE)
+    second = badge.put_badge(first.image, extras.badge, typeface, first.layout, EXAMPLE)
+    third = call.put_call(second.image, extras.call, typeface, second.layout, EXAMPLE)
+    assert [note for laid in (first, second, third) for note in laid.notes if "lies over" in note] == []
+    boxes = {one.kind: one.box for one in third.layout.overlays}
+    assert set(boxes) == {"words", "logo", "badge", "call to action"}
+    smoothed = -2  # pixels
+    for kind, box in boxes.items():
+        assert 0 <= box.x < box.right <= size.width
+        assert 0 <= box.y < box.bottom <= size.height
+        others = [theirs for other, theirs in boxes.items() if other != kind]
+        assert not any(meet(box, theirs, smoothed) for theirs in others)
+        if kind != "words":
+            assert not any(meet(box, product, smoothed) for product in layout.products)
+
+
+def test_an_anchor_is_kept_and_what_it_covers_is_told(typeface):
+    drawn = plan().with_overlay(Overlay("words", Box(50, 50, 700, 200)))
+    laid = badge.put_badge(plain(0.5), badge.Badge(anchor="top left"), typeface, drawn)
+    assert "the badge lies over the words" in laid.notes
+    laid = badge.put_badge(plain(0.5), badge.Badge(anchor="bottom right"), typeface, drawn)
+    assert laid.notes == ()
+    assert laid.layout.overlays[-1].box.right == 760
+
+
+@pytest.mark.parametrize("shape", shapes.SHAPES)
+@pytest.mark.parametrize("words", ["50%", "1+1", "오늘만\n반값", "무료 배송"])
+def test_letters_stay_on_their_shape_and_read(shape, words, typeface):
+    laid = badge.put_badge(plain(0.5), badge.Badge(words, shape=shape, color="#1f4d3a"), typeface, plan())
+    box = laid.layout.overlays[-1].box
+    part = laid.image[0, box.y : box.bottom, box.x : box.right]
+    mask = torch.from_numpy(shapes.shape_mask(shape, box.width, box.height).copy())
+    letters = (part > 0.9).all(-1)
+    assert letters.sum() > 50
+    assert (mask[letters] > 0.99).all()
+    fill = contrast.rgb_of("#1f4d3a")
+    ratio = contrast.contrast_ratio(contrast.relative_luminance(fill), contrast.relative_luminance(np.ones(3)))
+    assert ratio >= contrast.READABLE
+
+
+def test_an_old_price_is_crossed_out_above_the_new_one(typeface):
+    with_old = badge.put_badge(plain(0.5), badge.Badge("39,000원", old_price="59,000원"), typeface, plan())
+    without = badge.put_badge(plain(0.5), badge.Badge("39,000원"), typeface, plan())
+    assert with_old.layout.overlays[-1].box.height > without.layout.overlays[-1].box.height
+    box = with_old.layout.overlays[-1].box
+    part = with_old.image[0, box.y : box.bottom, box.x : box.right]
+    letters = (part > 0.9).all(-1).float()
+    longest = max(
+        max((len(run) for run in "".join(str(int(v)) for v in row).split("0")), default=0)
+        for row in letters[: box.height // 2]
+    )
+    assert longest > 0.35 * box.width  # the line
+
+
+@pytest.mark.parametrize("shape", call.CALL_SHAPES)
+def test_a_call_stands_under_its_words(shape, typeface):
+    layout = rooms.with_rooms(
+        plan(), plain(0.6), [], rooms.Extras(None, None, call.CallToAction("주문하기", shape=shape))
+    )
+    laid = call.put_call(plain(0.6), call.CallToAction("주문하기", shape=shape), typeface, layout)
+    box = laid.layout.overlays[-1].box
+    if shape != call.BAR:
+        assert layout.text.bottom <= box.y <= layout.text.bottom + box.height
+    assert not meet(box, laid.layout.text)
+    assert laid.layout.room_for("call to action") is None
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: badge.Badge(""), "text"),
+        (lambda: badge.Badge(shape="heart"), "shape"),
+        (lambda: badge.Badge(size=float("nan")), "size"),
+        (lambda: badge.Badge(color="red"), "color"),
+        (lambda: badge.Badge(old_price=5), "old_price"),
+        (lambda: call.CallToAction("a\nb"), "text"),
+        (lambda: call.CallToAction("가" * 61), "text"),
+        (lambda: call.CallToAction(arrow=1), "arrow"),
+        (lambda: call.CallToAction(anchor="left"), "anchor"),
+        (lambda: logo.LogoDesign(variant="white"), "variant"),
+        (lambda: logo.LogoDesign(clear_space=-1), "clear_space"),
+        (lambda: brand.require_brand("brand", {"title": "x"}), "brand"),
+    ],
+)
+def test_a_wrong_value_is_named(make, named):
+    with pytest.raises(InputError, match=f"`{named}`"):
+        make()
+
+
+def test_words_take_the_brand_s_colour_where_it_reads(typeface):
+    from storefront.studio.text import draw
+
+    own = brand.branded_design(Design(), EXAMPLE)
+    for level, color in ((0.95, EXAMPLE.colors.primary), (0.02, EXAMPLE.colors.paper)):
+        lettered = draw.overlay(plain(level), ["봄"], own, typeface)
+        inked = lettered.image[0][lettered.mask[0] > 0.99].mean(0)
+        assert inked.tolist() == pytest.approx(contrast.rgb_of(color).tolist(), abs=0.02)
+    assert brand.branded_design(Design(color="#ff0000"), EXAMPLE).palette == ()
+    assert brand.branded_font("Pretendard", brand.Brand("a", "a", font="Gone"), {})[1]
