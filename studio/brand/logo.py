@@ -37,7 +37,7 @@ PLATE = 0.3  # of the logo's height: what a plate behind it shows around it
 ON_LIGHT, ON_DARK = "for light grounds", "for dark grounds"
 LOGO_VARIANTS = (AUTO, ON_LIGHT, ON_DARK)
 LOGO_RANGES: dict[str, tuple[float, float]] = {"size": (0, 100), "clear_space": (0, 200)}
-LINKED = re.compile(r"<(?:image|use|feImage)\b[^>]*?href\s*=\s*[\"'](?!#|data:)", re.IGNORECASE | re.DOTALL)
+LINKED = re.compile(r"<(?:image|use|feImage)\b[^>]{0,4096}?href\s*=\s*[\"'](?!#|data:)", re.IGNORECASE | re.DOTALL)
 
 
 class LogoPicture(NamedTuple):

@@ -45,10 +45,16 @@ def test_a_logo_of_one_s_own_needs_no_brand(comfyui, no_traceback):
         "1": CHAIN["1"],
         "2": node("EmptyImage", width=60, height=20, batch_size=1, color=0x101010),
         "3": node("StorefrontLogo", image=["1", 0], logo=["2", 0], anchor="bottom right", size=20),
-        "4": node("SaveImage", images=["3", 0], filename_prefix="own"),
+        "4": node("MaskToImage", mask=["3", 1]),
+        "5": node("SaveImage", images=["4", 0], filename_prefix="own"),
     }
     (path,) = comfyui.run(prompt).files()
-    assert Image.open(path).size == Image.open(path).convert("RGB").size
+    rows, columns = np.nonzero(np.asarray(Image.open(path).convert("L")) > 128)
+    height, width = np.asarray(Image.open(path)).shape[:2]
+    assert rows.min() > 0.6 * height
+    assert columns.min() > 0.6 * width
+    assert abs(np.ptp(columns) + 1 - 0.2 * width) <= 2  # as wide as asked
+    assert abs((np.ptp(columns) + 1) / (np.ptp(rows) + 1) - 3) < 0.2  # in its own proportions
 
 
 @pytest.mark.parametrize(
