@@ -7,7 +7,7 @@ from functools import partial
 from comfy_api.latest import io
 
 from ..studio import canvas
-from ..studio.brand import badge, call, logo
+from ..studio.brand import designs
 from ..studio.brand.brand import EXAMPLE_BRAND
 from ..studio.text import fonts, markup
 from ..studio.text.design import AUTO, require_color_or_auto
@@ -131,13 +131,13 @@ class StorefrontLogo(io.ComfyNode):
                 io.Image.Input("logo", optional=True, tooltip="In place of the brand's logo."),
                 io.Mask.Input("logo_mask", optional=True, tooltip="1 = logo; its transparency, as `logo` has none."),
                 _anchor(),
-                _number("size", 0, *logo.LOGO_RANGES["size"], "Its width in % of the picture's; 0 = automatic."),
+                _number("size", 0, *designs.LOGO_RANGES["size"], "Its width in % of the picture's; 0 = automatic."),
                 _number(
-                    "clear_space", 50, *logo.LOGO_RANGES["clear_space"], "Free space around it, in % of its height."
+                    "clear_space", 50, *designs.LOGO_RANGES["clear_space"], "Free space around it, in % of its height."
                 ),
                 io.Combo.Input(
                     "variant",
-                    options=list(logo.LOGO_VARIANTS),
+                    options=list(designs.LOGO_VARIANTS),
                     default=AUTO,
                     optional=True,
                     tooltip="auto: whichever of the brand's two logos has more contrast there.",
@@ -161,7 +161,7 @@ class StorefrontLogo(io.ComfyNode):
         laid = logos.put_logo(
             image,
             logos.chosen_logos(own, logo, logo_mask),
-            logos.LogoDesign(**wished),
+            designs.LogoDesign(**wished),
             None if layout is None else parse(layout),
             product_mask,
             own,
@@ -184,7 +184,7 @@ class StorefrontBadge(io.ComfyNode):
                 io.String.Input(
                     "text",
                     multiline=True,
-                    default=badge.EXAMPLE_BADGE,
+                    default=designs.EXAMPLE_BADGE,
                     optional=True,
                     tooltip="50%, 1+1, a price. Numbers are larger than the words around them.",
                 ),
@@ -194,7 +194,7 @@ class StorefrontBadge(io.ComfyNode):
                 *_connections(),
                 io.Combo.Input(
                     "shape",
-                    options=list(badge.BADGE_SHAPES),
+                    options=list(designs.BADGE_SHAPES),
                     default=AUTO,
                     optional=True,
                     tooltip="auto: a circle, or a pill for longer words.",
@@ -203,10 +203,10 @@ class StorefrontBadge(io.ComfyNode):
                 _number(
                     "size",
                     0,
-                    *badge.BADGE_RANGES["size"],
+                    *designs.BADGE_RANGES["size"],
                     "Its height in % of the picture's shorter side; 0 = automatic.",
                 ),
-                _number("rotation", 0, *badge.BADGE_RANGES["rotation"], "Degrees, counter-clockwise."),
+                _number("rotation", 0, *designs.BADGE_RANGES["rotation"], "Degrees, counter-clockwise."),
                 _font(),
                 _color("color", COLOR_TOOLTIP),
                 _color("text_color", LETTERS_TOOLTIP),
@@ -239,7 +239,7 @@ class StorefrontBadge(io.ComfyNode):
         family, notes = brands.branded_font(font, own, families)
         laid = badges.put_badge(
             image,
-            badges.Badge(**wished),
+            designs.Badge(**wished),
             fonts.Typeface(families, family),
             None if layout is None else parse(layout),
             own,
@@ -260,12 +260,12 @@ class StorefrontCallToAction(io.ComfyNode):
             search_aliases=["button", "cta", "order now", "버튼", "구매하기", "주문"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture that the button is put on."),
-                io.String.Input("text", default=call.EXAMPLE_CALL, optional=True, tooltip="One short line."),
+                io.String.Input("text", default=designs.EXAMPLE_CALL, optional=True, tooltip="One short line."),
                 *_connections(),
                 io.Combo.Input(
                     "shape",
-                    options=list(call.CALL_SHAPES),
-                    default=call.CALL_SHAPES[0],
+                    options=list(designs.CALL_SHAPES),
+                    default=designs.CALL_SHAPES[0],
                     optional=True,
                     tooltip="bar: from margin to margin.",
                 ),
@@ -274,7 +274,7 @@ class StorefrontCallToAction(io.ComfyNode):
                 _number(
                     "size",
                     0,
-                    *call.CALL_RANGES["size"],
+                    *designs.CALL_RANGES["size"],
                     "Its height in % of the picture's shorter side; 0 = automatic.",
                 ),
                 _font(),
@@ -309,7 +309,7 @@ class StorefrontCallToAction(io.ComfyNode):
         family, notes = brands.branded_font(font, own, families)
         laid = calls.put_call(
             image,
-            calls.CallToAction(**wished),
+            designs.CallToAction(**wished),
             fonts.Typeface(families, family),
             None if layout is None else parse(layout),
             own,

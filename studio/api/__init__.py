@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..brand.badge import Badge
 from ..brand.brand import Brand
-from ..brand.call import CallToAction
+from ..brand.designs import Badge, CallToAction
 from ..errors import InputError
 from ..examples import photo as example_photo
 from ..layout.layout import Layout

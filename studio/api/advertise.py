@@ -7,9 +7,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..backdrop import backdrop
-from ..brand.badge import Badge
 from ..brand.brand import Brand, branded_design, branded_font
-from ..brand.call import CallToAction
+from ..brand.designs import Badge, CallToAction
 from ..brand.rooms import Extras, with_rooms
 from ..canvas import FORMATS, Size, size_like
 from ..errors import InputError

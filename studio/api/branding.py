@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..brand.badge import Badge, put_badge
+from ..brand.badge import put_badge
 from ..brand.brand import BUNDLED, EXAMPLE_BRAND, Brand, read_brand
-from ..brand.call import CallToAction, put_call
+from ..brand.call import put_call
+from ..brand.designs import Badge, CallToAction
 from ..brand.laid import Laid
 from ..brand.logo import brand_logos, put_logo
 from ..brand.rooms import Extras

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..brand.badge import Badge
 from ..brand.brand import Brand
-from ..brand.call import CallToAction
+from ..brand.designs import Badge, CallToAction
 from ..errors import InputError
 from ..layout.options import AS_PICTURE
 from ..product.cutout import Edges

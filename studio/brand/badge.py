@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..canvas import ANCHORS, Box
-from ..contrast import LIGHT, require_color
-from ..errors import InputError, require_fields
+from ..canvas import Box
+from ..contrast import LIGHT
 from ..layout.layout import BADGE, Layout, Overlay
 from ..layout.room import pixels_in
 from ..layout.spots import Ask, find_spot
@@ -17,6 +15,7 @@ from ..text.estimate import HeadlineText
 from ..text.layers import Area, Canvas, canvas_around, mask_of, rotated
 from ..text.typeset import Block, Setting, Typesetter
 from .brand import Brand, BrandColors
+from .designs import Badge
 from .laid import Laid, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
 from .shapes import SHAPES, shape_mask, words_box
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-EXAMPLE_BADGE = "50%"
 BADGE_SIDE = 0.215  # of the square root of the picture's area: the height of a circle
 WIDE_HEIGHT = 0.09  # the same, the height of a shape that is as wide as its words
 WIDEST_BADGE = 0.4  # of the picture's width
@@ -33,48 +31,20 @@ OLD_PRICE = 0.3  # of the words' height, for a price that is crossed out
 OLD_PRICE_GROWS = 1.15  # times: a circle with two lines
 BADGE_CLEAR = 0.02  # of the picture's shorter side
 STRIKE = 0.075  # em: the line through an old price
-BADGE_SHAPES = (AUTO, *SHAPES)
 
 
-@dataclass(frozen=True)
-class Badge:
-    """What a badge says and how it looks. Raises InputError for what is none of its choices or out of range."""
-
-    text: str = EXAMPLE_BADGE
-    old_price: str = ""
-    shape: str = AUTO
-    size: float = 0.0  # its height in % of the picture's shorter side; 0: chosen
-    color: str = AUTO
-    text_color: str = AUTO
-    rotation: float = 0.0  # degrees, counter-clockwise
-    anchor: str = AUTO
-
-    def __post_init__(self) -> None:
-        choices = {"shape": BADGE_SHAPES, "anchor": (AUTO, *ANCHORS)}
-        require_fields(self, choices, BADGE_RANGES)
-        markup.require_words(self.text)
-        if not isinstance(self.old_price, str):
-            raise InputError("old_price", self.old_price, "a price, or nothing")
-        for name in ("color", "text_color"):
-            if getattr(self, name) != AUTO:
-                object.__setattr__(self, name, require_color(name, getattr(self, name)))
-
-    @property
-    def own_shape(self) -> str:
-        """The shape, chosen by the words' length where it is automatic."""
-        if self.shape != AUTO:
-            return self.shape
-        lines = [line for line in self.text.splitlines() if line.strip()]
-        longest = max(HeadlineText(line, False).length(line) for line in lines)
-        return "circle" if self.old_price or len(lines) > 1 or longest <= LONG_BADGE else "pill"
-
-
-BADGE_RANGES: dict[str, tuple[float, float]] = {"size": (0, 60), "rotation": (-180, 180)}
+def _shape_of(badge: Badge) -> str:
+    """The shape, chosen by the words' length where it is automatic."""
+    if badge.shape != AUTO:
+        return badge.shape
+    lines = [line for line in badge.text.splitlines() if line.strip()]
+    longest = max(HeadlineText(line, False).length(line) for line in lines)
+    return "circle" if badge.old_price or len(lines) > 1 or longest <= LONG_BADGE else "pill"
 
 
 def badge_ask(badge: Badge, width: int, height: int) -> Ask:
     """How much room a badge takes in a picture of that size."""
-    shape = badge.own_shape
+    shape = _shape_of(badge)
     kind = SHAPES[shape]
     area = (width * height) ** 0.5
     chosen = (BADGE_SIDE if kind.aspect else WIDE_HEIGHT) * area
@@ -127,7 +97,7 @@ def put_badge(
 
 def _drawn(badge: Badge, box: Box, typeface: fonts.Typeface, fill: str, ink: str) -> tuple[Canvas, np.ndarray]:
     """The badge in its box on a canvas with room for its shadow, and its mask."""
-    shape = badge.own_shape
+    shape = _shape_of(badge)
     area = Area(box.x, box.y, box.right, box.bottom)
     canvas = canvas_around(area, 0.2 * box.height, None, None)
     x, y = box.x - canvas.left, box.y - canvas.top

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..canvas import ANCHORS, Box
-from ..contrast import LIGHT, require_color
-from ..errors import InputError, require_fields
+from ..canvas import Box
+from ..contrast import LIGHT
 from ..layout.layout import CALL_TO_ACTION, Layout, Overlay
 from ..layout.room import pixels_in
 from ..layout.spots import Ask, find_spot
-from ..text import fonts, markup
+from ..text import fonts
 from ..text.design import AUTO
 from ..text.estimate import HeadlineText
 from ..text.layers import Area, Canvas, canvas_around, mask_of
 from ..text.typeset import Setting, Typesetter
 from .brand import Brand, BrandColors
+from .designs import BAR, CallToAction
 from .laid import Laid, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
 from .shapes import FINER, shape_mask
 
@@ -25,40 +24,12 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-EXAMPLE_CALL = "지금 주문하기"
-BAR = "bar"  # from margin to margin
-CALL_SHAPES = ("pill", "rounded", BAR)
 CALL_HEIGHT = 0.078  # of the square root of the picture's area
 CALL_LETTERS = 0.46  # em of a button's height
 CALL_SIDES = 0.62  # of the height, left and right of the words
 CHEVRON = (0.26, 0.36)  # em: the arrow's height, and the space before it
 CALL_CLEAR = 0.022  # of the picture's shorter side
-LONGEST_CALL = 60  # characters
 WIDEST_CALL = 0.9  # of the picture's width
-CALL_RANGES: dict[str, tuple[float, float]] = {"size": (0, 40)}
-
-
-@dataclass(frozen=True)
-class CallToAction:
-    """What a button says and how it looks. Raises InputError for what is none of its choices or out of range."""
-
-    text: str = EXAMPLE_CALL
-    shape: str = CALL_SHAPES[0]
-    arrow: bool = True
-    size: float = 0.0  # its height in % of the picture's shorter side; 0: chosen
-    color: str = AUTO
-    text_color: str = AUTO
-    anchor: str = AUTO
-
-    def __post_init__(self) -> None:
-        choices = {"shape": CALL_SHAPES, "anchor": (AUTO, *ANCHORS)}
-        require_fields(self, choices, CALL_RANGES)
-        markup.require_words("" if not isinstance(self.text, str) else self.text)
-        if len(self.text) > LONGEST_CALL or "\n" in markup.clean(self.text):
-            raise InputError("text", self.text, f"one line of at most {LONGEST_CALL} characters")
-        for name in ("color", "text_color"):
-            if getattr(self, name) != AUTO:
-                object.__setattr__(self, name, require_color(name, getattr(self, name)))
 
 
 def call_ask(call: CallToAction, width: int, height: int) -> Ask:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
-from ..canvas import ANCHORS, Box
-from ..errors import InputError, require_fields, require_one_of
+from ..canvas import Box
+from ..errors import InputError, require_one_of
 from ..images import read_picture, require_colors, require_mask
 from ..layout.layout import LOGO, Layout, Overlay
 from ..layout.room import pixels_in
@@ -18,6 +17,7 @@ from ..layout.spots import Ask, find_spot
 from ..text.design import AUTO
 from ..text.layers import Area, Canvas, canvas_around, round_box
 from .brand import Brand
+from .designs import LOGO_VARIANTS, ON_DARK, LogoDesign
 from .laid import Laid, lay, outline_of, own_layout, pictures_of
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ BARELY_SEEN = 2.0  # below it a plate comes behind the logo
 UNSEEN = 1.2  # what a place costs on which a logo cannot be seen
 EDGE_SAMPLES = 400  # of a logo's edge pixels are compared with its ground
 PLATE = 0.3  # of the logo's height: what a plate behind it shows around it
-ON_LIGHT, ON_DARK = "for light grounds", "for dark grounds"
-LOGO_VARIANTS = (AUTO, ON_LIGHT, ON_DARK)
-LOGO_RANGES: dict[str, tuple[float, float]] = {"size": (0, 100), "clear_space": (0, 200)}
 LINKED = re.compile(r"<(?:image|use|feImage)\b[^>]{0,4096}?href\s*=\s*[\"'](?!#|data:)", re.IGNORECASE | re.DOTALL)
 
 
@@ -50,19 +47,6 @@ class LogoPicture(NamedTuple):
     def aspect(self) -> float:
         """Width over height."""
         return self.alpha.shape[1] / self.alpha.shape[0]
-
-
-@dataclass(frozen=True)
-class LogoDesign:
-    """How a logo is put. Raises InputError for what is none of its choices or out of range."""
-
-    anchor: str = AUTO
-    size: float = 0.0  # its width in % of the picture's; 0: chosen
-    clear_space: float = 50.0  # % of its height, free on all sides
-    variant: str = AUTO
-
-    def __post_init__(self) -> None:
-        require_fields(self, {"anchor": (AUTO, *ANCHORS), "variant": LOGO_VARIANTS}, LOGO_RANGES)
 
 
 def read_logo(path: Path) -> LogoPicture:

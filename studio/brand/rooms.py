@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..images import require_mask
 from ..layout.room import outline_boxes
 from ..layout.spots import AUTO, Ask, reserve
-from .badge import Badge, badge_ask
+from .badge import badge_ask
 from .brand import Brand, branded_layout
-from .call import CallToAction, call_ask
+from .call import call_ask
+from .designs import Badge, CallToAction, LogoDesign
 from .laid import pictures_of
-from .logo import LogoDesign, brand_logos, logo_ask
+from .logo import brand_logos, logo_ask
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from storefront.studio import contrast, examples
-from storefront.studio.brand import badge, brand, call, logo, rooms, shapes
+from storefront.studio.brand import badge, brand, call, designs, logo, rooms, shapes
 from storefront.studio.canvas import FORMATS, Box
 from storefront.studio.errors import InputError
 from storefront.studio.layout.layout import Layout, Light, Overlay
@@ -122,7 +122,7 @@ def plan(width: int = 800, height: int = 800, **more) -> Layout:
 @pytest.mark.parametrize(("level", "variant"), [(0.95, 0), (0.05, 1)])
 def test_the_variant_that_is_seen_is_taken(level, variant):
     logos = logo.brand_logos(EXAMPLE)
-    laid = logo.put_logo(plain(level), logos, logo.LogoDesign(), plan())
+    laid = logo.put_logo(plain(level), logos, designs.LogoDesign(), plan())
     solid = laid.mask[0] > 0.99
     color = logos[variant].rgb[logos[variant].alpha > 0.9].mean(0)
     assert laid.image[0][solid].mean(0) == pytest.approx(torch.tensor(color), abs=0.02)
@@ -131,7 +131,7 @@ def test_the_variant_that_is_seen_is_taken(level, variant):
 
 def test_a_logo_that_cannot_be_seen_gets_a_plate():
     grey = logo.LogoPicture(np.full((20, 60, 3), 0.5, np.float32), np.ones((20, 60), np.float32))
-    laid = logo.put_logo(plain(0.5), (grey,), logo.LogoDesign(), plan())
+    laid = logo.put_logo(plain(0.5), (grey,), designs.LogoDesign(), plan())
     assert any("plate" in note for note in laid.notes)
     box = laid.layout.overlays[-1].box
     around = laid.image[0, box.y : box.bottom, box.x : box.right]
@@ -146,7 +146,7 @@ def test_logo_badge_and_call_lie_over_nothing_in_any_format(format, typeface):
     coffee = examples.photo("coffee").movedim(-1, 1)
     image = torch.nn.functional.interpolate(coffee, (size.height, size.width), mode="bilinear").movedim(1, -1)
     layout = plan(size.width, size.height)
-    extras = rooms.Extras(EXAMPLE, badge.Badge("50%"), call.CallToAction("주문하기"))
+    extras = rooms.Extras(EXAMPLE, designs.Badge("50%"), designs.CallToAction("주문하기"))
     layout = rooms.with_rooms(layout, image, [], extras)
     lettered, layout = words.write(image, ["봄 할인"], Design(), typeface, layout)
     first = logo.put_logo(lettered.image, logo.brand_logos(EXAMPLE), extras.logo, layout, None, EXAMPLE)
@@ -167,9 +167,9 @@ def test_logo_badge_and_call_lie_over_nothing_in_any_format(format, typeface):
 
 def test_an_anchor_is_kept_and_what_it_covers_is_told(typeface):
     drawn = plan().with_overlay(Overlay("words", Box(50, 50, 700, 200)))
-    laid = badge.put_badge(plain(0.5), badge.Badge(anchor="top left"), typeface, drawn)
+    laid = badge.put_badge(plain(0.5), designs.Badge(anchor="top left"), typeface, drawn)
     assert "the badge lies over the words" in laid.notes
-    laid = badge.put_badge(plain(0.5), badge.Badge(anchor="bottom right"), typeface, drawn)
+    laid = badge.put_badge(plain(0.5), designs.Badge(anchor="bottom right"), typeface, drawn)
     assert laid.notes == ()
     assert laid.layout.overlays[-1].box.right == 760
 
@@ -177,7 +177,7 @@ def test_an_anchor_is_kept_and_what_it_covers_is_told(typeface):
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 @pytest.mark.parametrize("words", ["50%", "1+1", "오늘만\n반값", "무료 배송"])
 def test_letters_stay_on_their_shape_and_read(shape, words, typeface):
-    laid = badge.put_badge(plain(0.5), badge.Badge(words, shape=shape, color="#1f4d3a"), typeface, plan())
+    laid = badge.put_badge(plain(0.5), designs.Badge(words, shape=shape, color="#1f4d3a"), typeface, plan())
     box = laid.layout.overlays[-1].box
     part = laid.image[0, box.y : box.bottom, box.x : box.right]
     mask = torch.from_numpy(shapes.shape_mask(shape, box.width, box.height).copy())
@@ -190,8 +190,8 @@ def test_letters_stay_on_their_shape_and_read(shape, words, typeface):
 
 
 def test_an_old_price_is_crossed_out_above_the_new_one(typeface):
-    with_old = badge.put_badge(plain(0.5), badge.Badge("39,000원", old_price="59,000원"), typeface, plan())
-    without = badge.put_badge(plain(0.5), badge.Badge("39,000원"), typeface, plan())
+    with_old = badge.put_badge(plain(0.5), designs.Badge("39,000원", old_price="59,000원"), typeface, plan())
+    without = badge.put_badge(plain(0.5), designs.Badge("39,000원"), typeface, plan())
     assert with_old.layout.overlays[-1].box.height > without.layout.overlays[-1].box.height
     box = with_old.layout.overlays[-1].box
     part = with_old.image[0, box.y : box.bottom, box.x : box.right]
@@ -203,12 +203,12 @@ def test_an_old_price_is_crossed_out_above_the_new_one(typeface):
     assert longest > 0.35 * box.width  # the line
 
 
-@pytest.mark.parametrize("shape", call.CALL_SHAPES)
+@pytest.mark.parametrize("shape", designs.CALL_SHAPES)
 def test_a_call_stands_under_its_words(shape, typeface):
     layout = rooms.with_rooms(
-        plan(), plain(0.6), [], rooms.Extras(None, None, call.CallToAction("주문하기", shape=shape))
+        plan(), plain(0.6), [], rooms.Extras(None, None, designs.CallToAction("주문하기", shape=shape))
     )
-    laid = call.put_call(plain(0.6), call.CallToAction("주문하기", shape=shape), typeface, layout)
+    laid = call.put_call(plain(0.6), designs.CallToAction("주문하기", shape=shape), typeface, layout)
     box = laid.layout.overlays[-1].box
     if shape != call.BAR:
         assert layout.text.bottom <= box.y <= layout.text.bottom + box.height
@@ -219,17 +219,17 @@ def test_a_call_stands_under_its_words(shape, typeface):
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: badge.Badge(""), "text"),
-        (lambda: badge.Badge(shape="heart"), "shape"),
-        (lambda: badge.Badge(size=float("nan")), "size"),
-        (lambda: badge.Badge(color="red"), "color"),
-        (lambda: badge.Badge(old_price=5), "old_price"),
-        (lambda: call.CallToAction("a\nb"), "text"),
-        (lambda: call.CallToAction("가" * 61), "text"),
-        (lambda: call.CallToAction(arrow=1), "arrow"),
-        (lambda: call.CallToAction(anchor="left"), "anchor"),
-        (lambda: logo.LogoDesign(variant="white"), "variant"),
-        (lambda: logo.LogoDesign(clear_space=-1), "clear_space"),
+        (lambda: designs.Badge(""), "text"),
+        (lambda: designs.Badge(shape="heart"), "shape"),
+        (lambda: designs.Badge(size=float("nan")), "size"),
+        (lambda: designs.Badge(color="red"), "color"),
+        (lambda: designs.Badge(old_price=5), "old_price"),
+        (lambda: designs.CallToAction("a\nb"), "text"),
+        (lambda: designs.CallToAction("가" * 61), "text"),
+        (lambda: designs.CallToAction(arrow=1), "arrow"),
+        (lambda: designs.CallToAction(anchor="left"), "anchor"),
+        (lambda: designs.LogoDesign(variant="white"), "variant"),
+        (lambda: designs.LogoDesign(clear_space=-1), "clear_space"),
         (lambda: brand.require_brand("brand", {"title": "x"}), "brand"),
     ],
 )
