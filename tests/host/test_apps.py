@@ -36,7 +36,14 @@ SHOWN = """
 
 
 def test_what_a_shop_owner_uses_is_an_app():
-    assert set(APPS) == {"ad_from_photo", "product_composite", "sentence_to_ad", "poster_from_photo", "catalogue"}
+    assert set(APPS) == {
+        "ad_from_photo",
+        "ad_with_brand",
+        "product_composite",
+        "sentence_to_ad",
+        "poster_from_photo",
+        "catalogue",
+    }
 
 
 @pytest.mark.parametrize("name", APPS)
