@@ -18,7 +18,7 @@ EXAMPLE_TABLE = "storefront/catalogue.csv"  # in the input folder, of the bundle
 BUNDLED = Path(__file__).parent.parent / "workflows" / "assets" / "catalogue.csv"
 MOST_LISTED = 500
 MOST_LOOKED_AT = 20_000  # files
-SHOWN = (".csv", ".tsv")  # a .txt is read, too, but most are something else
+SHOWN = (".csv", ".tsv", ".xlsx")  # a .txt is read, too, but most are something else
 
 
 def put_example() -> None:
@@ -42,7 +42,7 @@ def listed() -> list[str]:
 
 def find(name: str) -> Path:
     """The file that a widget names. Raises InputError where none is chosen, or it is missing or outside the folder."""
-    cure = "a CSV file in ComfyUI's input folder: put it there and press R"
+    cure = "an Excel or CSV file in ComfyUI's input folder: put it there and press R"
     if not isinstance(name, str) or not name.strip():
         raise InputError("table", name, cure)
     path = inside(Path(folder_paths.get_input_directory()), name.strip())

@@ -55,7 +55,7 @@ class StorefrontCatalogue(io.ComfyNode):
             node_id="StorefrontCatalogue",
             display_name="Catalogue from Table (Storefront)",
             category=CATEGORY,
-            description="Reads a CSV: a row a product, with photo, headline and price. One run makes some rows, a queue all of them.",
+            description="Reads an Excel or CSV file: a row a product, with photo, headline and price. One run makes some rows, a queue all of them.",
             search_aliases=["csv", "excel", "spreadsheet", "batch", "products", "엑셀", "표", "상품 목록", "카탈로그"],
             inputs=[
                 io.Combo.Input(
@@ -63,7 +63,7 @@ class StorefrontCatalogue(io.ComfyNode):
                     options=tables.listed(),
                     default=tables.EXAMPLE_TABLE,
                     optional=True,
-                    tooltip="A CSV in ComfyUI's input folder. Headings: photo (사진), headline (문구), price (가격), words (설명), trade (업종).",
+                    tooltip="An Excel (.xlsx) or CSV file in ComfyUI's input folder. Headings: photo (사진), headline (문구), price (가격), words (설명), trade (업종).",
                 ),
                 io.Int.Input(
                     "row",

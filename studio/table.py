@@ -1,6 +1,6 @@
-"""A catalogue as a table: a row a product, read from CSV as spreadsheets of any country write it.
+"""A catalogue as a table: a row a product, read from XLSX, or from CSV as spreadsheets of any country write it.
 
-UTF-8 with or without a byte order mark, UTF-16 with one, CP949 (Korean Windows); commas, semicolons or tabs.
+CSV in UTF-8 with or without a byte order mark, UTF-16 with one, CP949 (Korean Windows); commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .errors import InputError
 
-ENDINGS = (".csv", ".tsv", ".txt")
+ENDINGS = (".csv", ".tsv", ".txt", ".xlsx")
 LARGEST_FILE = 16 * 2**20  # bytes
 MOST_ROWS = 10_000
 MOST_COLUMNS = 100
@@ -75,10 +75,14 @@ class Taken(NamedTuple):
 def read(path: Path) -> Table:
     """The table in a file. Raises InputError for one that cannot be read, has no photo column, or is too large."""
     if path.suffix.lower() not in ENDINGS:
-        raise InputError("table", path.name, "a CSV file: in a spreadsheet choose Save As, CSV UTF-8")
+        raise InputError("table", path.name, "an Excel file (.xlsx) or a CSV file")
     size = path.stat().st_size
     if size > LARGEST_FILE:
         raise InputError("table", path.name, f"a file of at most {LARGEST_FILE // 2**20} MB")
+    if path.suffix.lower() == ".xlsx":
+        from . import workbook
+
+        return tabled(path.name, workbook.lines(path, MOST_ROWS + 2, MOST_COLUMNS + 1))
     return parse(path.name, decoded(path.name, path.read_bytes()))
 
 
@@ -103,11 +107,18 @@ def parse(name: str, text: str) -> Table:
         lines = list(csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise InputError("table", name, f"a CSV file without open quotation marks ({error})") from error
+    return tabled(name, lines)
+
+
+def tabled(name: str, lines: Sequence[Sequence[str]]) -> Table:
+    """A table from its cells; the first line that is not empty holds the headings. Raises InputError as `read`."""
+    empty = next((i for i, cells in enumerate(lines) if any(cell.strip() for cell in cells)), 0)
+    lines = lines[empty:]
     if len(lines) > MOST_ROWS + 1:
         raise InputError("table", f"{len(lines) - 1} rows", f"at most {MOST_ROWS}; make two tables of it")
     columns = _columns(name, lines[0] if lines else [])
     rows, broken = [], {}
-    for number, cells in enumerate(lines[1:], start=2):
+    for number, cells in enumerate(lines[1:], start=empty + 2):
         if not any(cell.strip() for cell in cells):
             continue
         row = _row(number, cells, columns)

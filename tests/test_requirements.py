@@ -15,7 +15,7 @@ NOT_PACKAGES = {"storefront", "comfy", "comfy_api", "comfy_execution", "folder_p
 # ComfyUI's own requirements, or what torch and transformers bring.
 COMFYUIS = {"torch", "server", "nodes", "psutil", "tokenizers", "packaging", "typing_extensions", "jinja2"}
 # Formats and kernels that few need: asked for by name where they are.
-OPTIONAL = {"gguf", "sageattention", "flash_attn", "xformers", "peft", "pymatting", "tritonclient"}
+OPTIONAL = {"gguf", "sageattention", "flash_attn", "xformers", "peft", "pymatting", "resvg_py", "tritonclient"}
 
 
 def lines() -> list[str]:

@@ -56,6 +56,18 @@ def test_a_table_is_read_row_by_row(comfyui):
     assert "all of them are done" in comfyui.run(catalogue(table="shop/table.csv", row=4)).error
 
 
+def test_an_excel_file_is_listed_and_read(comfyui):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["사진", "문구", "가격"], ["storefront/coffee.jpg", "봄의 첫 모금", 4500]):
+        book.active.append(row)
+    book.active["C2"].number_format = '#,##0"원"'
+    book.save(comfyui.base / "input" / "products.xlsx")
+    assert "products.xlsx" in str(comfyui.get("/object_info/StorefrontCatalogue"))
+    assert len(comfyui.run(catalogue(table="products.xlsx")).files()) == 1
+
+
 @pytest.mark.parametrize("name", ["../secret.csv", "/etc/passwd", "nowhere.csv", ""])
 def test_only_tables_of_the_input_folder_are_read(comfyui, name):
     assert "input folder" in comfyui.run(catalogue(table=name)).error
