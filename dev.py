@@ -27,13 +27,14 @@ from pathlib import Path
 # Not resolved: a link in custom_nodes belongs to the ComfyUI that it lies in.
 sys.path.insert(0, str(Path(os.path.abspath(__file__)).parent / "tools"))  # noqa: PTH100
 
-from devtools import checks, demo, scaffold
+from devtools import VENV, checks, demo, say, scaffold
 from devtools.comfyui import find_comfyui
 from devtools.environment import renew_lock, set_up
 
 
 def setup() -> int:
     set_up(find_comfyui(), test=True)
+    say(f"Ready: {VENV}. Next: python dev.py check")
     return 0
 
 

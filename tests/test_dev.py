@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from devtools import checks, demo, environment, scaffold
 from devtools import comfyui as host
-from devtools import demo, environment, scaffold
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +60,23 @@ def test_without_network_or_comfyui_it_says_so_in_one_line(monkeypatch, tmp_path
     assert host.find_comfyui() is None
     assert "ComfyUI cannot be had" in capsys.readouterr().out
     assert not (tmp_path / "ComfyUI").exists()
+
+
+def test_setup_and_snapshot_say_what_they_made(monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
+    dev = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dev)
+    monkeypatch.setattr(dev, "find_comfyui", lambda: None)
+    monkeypatch.setattr(dev, "set_up", lambda comfyui, test: None)
+    assert dev.setup() == 0
+    assert f"Ready: {environment.VENV}" in capsys.readouterr().out
+    for name, answer in {"find_comfyui": ROOT, "set_up": None, "pytest": True}.items():
+        monkeypatch.setattr(checks, name, lambda *_, answer=answer, **__: answer)
+    assert checks.snapshot() == 0
+    assert "tests/host/object_info.json" in capsys.readouterr().out
+    monkeypatch.setattr(checks, "pytest", lambda *_, **__: False)
+    assert checks.snapshot() == 1
+    assert "Written" not in capsys.readouterr().out
 
 
 def test_the_lock_holds_every_requirement_within_its_range():
