@@ -3,6 +3,8 @@
     python tools/derive_api.py            write the twins
     python tools/derive_api.py --check    fail if one is out of date
 
+An input that a node has got since, by the snapshot of nodes, first joins the graphs at its default: the editor would add
+it on opening, and its export would no longer be the twin.
 Works on graphs whose nodes list their widgets among their inputs, as ComfyUI's front end has saved them since 1.16.
 """
 
@@ -13,7 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = ROOT / "workflows"
+SNAPSHOT = ROOT / "tests" / "host" / "object_info.json"  # python dev.py snapshot
+WIDGETS = {"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING"}  # types that the editor shows as fields
 PHOTOS = {"LoadImage", "StorefrontExamplePhoto"}
 NOTES = {"MarkdownNote", "Note", "Reroute"}
 PREVIEWS = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone: a file has one output, its result
@@ -39,6 +44,17 @@ def widget_values(node: dict[str, Any]) -> dict[str, Any]:
     return paired
 
 
+def complete(graph: dict[str, Any], snapshot: dict[str, Any]) -> None:
+    """Add to the graph's nodes the widgets that they have by the snapshot and lack here, in place."""
+    for node in graph["nodes"]:
+        known = {entry["name"] for entry in node.get("inputs", ())}
+        for name, rules in snapshot.get(node["type"], {"inputs": {}})["inputs"].items():
+            if name not in known and rules["type"] in WIDGETS:
+                widget = {"name": name, "type": rules["type"], "link": None, "widget": {"name": name}}
+                node["inputs"].append(widget)
+                node["widgets_values"].append(rules["default"])
+
+
 def derive(graph: dict[str, Any]) -> dict[str, Any]:
     """The API form of a graph without subgraphs and without muted nodes; without its notes and previews."""
     links = {link[0]: [str(link[1]), link[2]] for link in graph["links"]}
@@ -57,14 +73,17 @@ def derive(graph: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     stale = []
+    snapshot = json.loads(SNAPSHOT.read_text("utf-8"))
     for path in sorted(WORKFLOWS.glob("*.json")):
-        text = json.dumps(derive(json.loads(path.read_text("utf-8"))), indent=2, ensure_ascii=False) + "\n"
-        twin = WORKFLOWS / "api" / path.name
-        if twin.is_file() and twin.read_text("utf-8") == text:
-            continue
-        stale.append(path.name)
-        if "--check" not in sys.argv:
-            twin.write_text(text, "utf-8")
+        graph = json.loads(path.read_text("utf-8"))
+        complete(graph, snapshot)
+        for file, content in ((path, graph), (WORKFLOWS / "api" / path.name, derive(graph))):
+            text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+            if file.is_file() and file.read_text("utf-8") == text:
+                continue
+            stale.append(file.relative_to(WORKFLOWS).as_posix())
+            if "--check" not in sys.argv:
+                file.write_text(text, "utf-8")
     if stale:
         print(("out of date: " if "--check" in sys.argv else "written: ") + ", ".join(stale))
     return 1 if stale and "--check" in sys.argv else 0

@@ -124,3 +124,15 @@ def test_emphasis_in_notes_ends_where_markdown_sees_it(path):
     for node in json.loads(path.read_text("utf-8"))["nodes"]:
         if node["type"] == "MarkdownNote":
             assert re.findall(r".{12}\)\*+[가-힣]", node["widgets_values"][0]) == []
+
+
+def test_an_input_that_a_node_got_since_joins_the_graph_at_its_default():
+    from derive_api import complete
+
+    snapshot = json.loads((ROOT / "tests" / "host" / "object_info.json").read_text("utf-8"))
+    whole = json.loads((ROOT / "workflows" / "campaign.json").read_text("utf-8"))
+    before = json.loads(json.dumps(whole))
+    (node,) = [node for node in before["nodes"] if node["type"] == "StorefrontPlanLayout"]
+    assert [node["inputs"].pop()["name"], node["widgets_values"].pop()] == ["call_to_action", ""]
+    complete(before, snapshot)
+    assert before == whole
