@@ -6,7 +6,8 @@ import { api } from "../../scripts/api.js"
 const NAME = "storefront_note"
 let spoken // the client's id that the server has heard a language for
 
-function nodeOf(id) {
+/** The node that a run calls `id`: "5:11" is node 11 in the subgraph of node 5. */
+export function nodeOf(id) {
   let graph = app.rootGraph ?? app.graph
   let node = null
   for (const part of String(id).split(":")) {

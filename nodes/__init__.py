@@ -65,7 +65,7 @@ for _node in NODES:
 
 class StorefrontExtension(ComfyExtension):
     async def on_load(self) -> None:
-        from ..host import connections, languages, photos, report, sizes, start_up, tables
+        from ..host import connections, languages, letters, photos, report, sizes, start_up, tables
 
         log_missing_packages()
         photos.put_example()
@@ -73,6 +73,7 @@ class StorefrontExtension(ComfyExtension):
         report.add_route()
         connections.add_routes()
         languages.add_route()
+        letters.add_route()
         sizes.watch()
         start_up.queue_when_started()
 

@@ -14,6 +14,17 @@ CATEGORY = "Storefront/Layout"
 FURTHER = (2, 3, 4)  # product masks beside the first
 
 
+def _arrangement() -> io.Input:
+    """What the button Arrange (js/arrange.js) writes."""
+    return io.String.Input(
+        "arrangement",
+        default="",
+        optional=True,
+        tooltip="What was moved by hand, as JSON in fractions of the picture. The button Arrange writes it; empty = all automatic.",
+        extra_dict={"hidden": True},
+    )
+
+
 class StorefrontPlanLayout(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -118,6 +129,7 @@ class StorefrontPlanLayout(io.ComfyNode):
                     tooltip="The text of a Call to Action to make room for, under the words.",
                     advanced=True,
                 ),
+                _arrangement(),
             ],
             outputs=[
                 LAYOUT.Output("layout", tooltip="For Place Product and Text Overlay."),
@@ -128,12 +140,17 @@ class StorefrontPlanLayout(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, connection="none", format: str | None = None) -> bool | str:
+    def validate_inputs(cls, connection="none", format: str | None = None, arrangement="") -> bool | str:
         """In place of ComfyUI's "not in list": connections come and go. And a format that the picture cannot have is
         refused before the picture is drawn, where its size is known by then."""
         from ..host import connections
+        from ..studio.layout.arrangement import parse_arrangement
 
-        return refusal((connections.require_name, connection), (cls._require_fitting, format))
+        return refusal(
+            (connections.require_name, connection),
+            (cls._require_fitting, format),
+            (parse_arrangement, arrangement),
+        )
 
     @classmethod
     def _require_fitting(cls, format: str) -> None:
@@ -164,24 +181,29 @@ class StorefrontPlanLayout(io.ComfyNode):
         brand=None,
         badge: str = "",
         call_to_action: str = "",
+        arrangement: str = "",
         **wished,
     ) -> io.NodeOutput:
-        from ..host import connections, languages, progress, rembg_models
+        from ..host import arranging, connections, languages, progress, rembg_models
         from ..studio.brand import rooms
+        from ..studio.layout.arrangement import arranged, misfits, parse_arrangement
         from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
 
-        wish = options.LayoutOptions(format=format, **wished)
+        wish, hand = options.LayoutOptions(format=format, **wished), parse_arrangement(arrangement)
         further = [mask for mask in (product_mask_2, product_mask_3, product_mask_4) if mask is not None]
         find = rembg_models.find_subject
         extras = rooms.extras_of(brand, badge, call_to_action)
-        words = extras.headline(headline)
-        layout = plan_pictures(background, product_mask, words, wish, scene_layout, find, further)
-        layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
+        task = (background, product_mask, extras.headline(headline), wish, scene_layout, find, further)
         masks = [] if product_mask is None else [product_mask, *further]
-        layout = rooms.with_rooms(layout, background, masks, extras)
-        progress.say_all([*notes, languages.either(layout.reason_en, layout.reason_ko)], cls.hidden.unique_id)
-        return io.NodeOutput(layout, preview(background, layout), layout.to_json())
+        layout = plan_pictures(*task, hand)
+        layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
+        layout = rooms.with_rooms(arranged(layout, hand), background, masks, extras)
+        automatic = rooms.with_rooms(plan_pictures(*task), background, masks, extras) if hand else layout
+        reason = languages.either(layout.reason_en, layout.reason_ko)
+        progress.say_all([*misfits(layout, hand), *notes, reason], cls.hidden.unique_id)
+        shown = arranging.plan_shown(background, layout, automatic, hand, arrangement)
+        return io.NodeOutput(layout, preview(background, layout), layout.to_json(), ui=shown)
 
 
 class StorefrontEditLayout(io.ComfyNode):
@@ -191,24 +213,45 @@ class StorefrontEditLayout(io.ComfyNode):
             node_id="StorefrontEditLayout",
             display_name="Edit Layout (Storefront)",
             category=CATEGORY,
-            description="Reads a layout from JSON: copy it from Plan Layout and change the numbers.",
+            description="Changes a layout by hand: with the mouse (the button Arrange), or as JSON from Plan Layout.",
             inputs=[
                 io.String.Input(
-                    "layout_json", multiline=True, tooltip="As Plan Layout writes it. Pixels, from the top left corner."
-                )
+                    "layout_json",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="As Plan Layout writes it: pixels, from the top left corner. Empty: the connected `layout`.",
+                ),
+                LAYOUT.Input("layout", optional=True, tooltip="The layout to change, where `layout_json` is empty."),
+                io.Image.Input(
+                    "background", optional=True, tooltip="The picture that the button Arrange shows behind the layout."
+                ),
+                _arrangement(),
             ],
             outputs=[LAYOUT.Output("layout", tooltip="The layout with the changes.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def validate_inputs(cls, layout_json=None) -> bool | str:
+    def validate_inputs(cls, layout_json=None, arrangement="") -> bool | str:
         """Before a scene is drawn for it."""
+        from ..studio.layout.arrangement import parse_arrangement
         from ..studio.layout.layout import parse
 
-        return refusal((parse, layout_json))
+        return refusal((parse, layout_json or None), (parse_arrangement, arrangement))
 
     @classmethod
-    def execute(cls, layout_json: str) -> io.NodeOutput:
+    def execute(cls, layout_json: str = "", layout=None, background=None, arrangement: str = "") -> io.NodeOutput:
+        from ..host import arranging, progress
+        from ..studio.errors import InputError
+        from ..studio.layout.arrangement import arranged, misfits, parse_arrangement
         from ..studio.layout.layout import parse
 
-        return io.NodeOutput(parse(layout_json))
+        if not layout_json and layout is None:
+            raise InputError("layout", None, cure="Connect it, or paste the JSON of Plan Layout into `layout_json`.")
+        given, hand = parse(layout_json or layout), parse_arrangement(arrangement)
+        edited = arranged(given, hand)
+        progress.say_all(misfits(edited, hand), cls.hidden.unique_id)
+        if background is None:
+            return io.NodeOutput(edited)
+        return io.NodeOutput(edited, ui=arranging.plan_shown(background, edited, given, hand, arrangement))

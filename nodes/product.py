@@ -7,13 +7,14 @@ from comfy_api.latest import io
 from ..studio import canvas
 from ..studio.layout import options
 from ..studio.product import place, shadow
+from ..studio.product.placement import AUTO, LIGHTS, OF_PHOTO, OF_PICTURE, RANGES, Placement
 from .layout import LAYOUT
 
 IN_SIGHT = ("scale", "shadow_opacity")  # the other numbers are behind "advanced"
 
 
 def _number(name: str, default: float, step: float, tooltip: str) -> io.Input:
-    low, high = place.RANGES[name]
+    low, high = RANGES[name]
     advanced = None if name in IN_SIGHT else True
     return io.Float.Input(
         name, default=default, min=low, max=high, step=step, optional=True, tooltip=tooltip, advanced=advanced
@@ -44,8 +45,8 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "anchor",
-                    options=[place.AUTO, *canvas.ANCHORS],
-                    default=place.AUTO,
+                    options=[AUTO, *canvas.ANCHORS],
+                    default=AUTO,
                     optional=True,
                     tooltip="auto: the layout's box if one is connected, else bottom center.",
                 ),
@@ -57,8 +58,8 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "scale_of",
-                    options=[place.OF_PICTURE, place.OF_PHOTO],
-                    default=place.OF_PICTURE,
+                    options=[OF_PICTURE, OF_PHOTO],
+                    default=OF_PICTURE,
                     optional=True,
                     tooltip="What `scale` is a percentage of. 100 % of the photo's own pixels means no resizing.",
                     advanced=True,
@@ -80,8 +81,8 @@ class StorefrontPlaceProduct(io.ComfyNode):
                 _number("shadow_softness", 0.5, 0.05, "0 = hard sun, 1 = overcast."),
                 io.Combo.Input(
                     "light",
-                    options=list(place.LIGHTS),
-                    default=next(iter(place.LIGHTS)),
+                    options=list(LIGHTS),
+                    default=next(iter(LIGHTS)),
                     optional=True,
                     tooltip="Where the light comes from. The shadow falls on the other side.",
                 ),
@@ -104,18 +105,14 @@ class StorefrontPlaceProduct(io.ComfyNode):
     def execute(
         cls, background, product, product_mask, layout=None, batch: str = options.EACH, **placement
     ) -> io.NodeOutput:
-        from ..host import progress
+        from ..host import arranging, progress
         from ..studio.errors import require_one_of
         from ..studio.layout.layout import parse
 
         require_one_of("batch", batch, options.BATCHES)
-        placed = place.place(
-            background,
-            product,
-            product_mask,
-            place.Placement(**placement),
-            None if layout is None else parse(layout),
-            together=batch == options.TOGETHER,
-        )
+        wish, plan = Placement(**placement), None if layout is None else parse(layout)
+        together = batch == options.TOGETHER
+        placed = place.place(background, product, product_mask, wish, plan, together=together)
         progress.say_all(list(placed.notes), cls.hidden.unique_id)
-        return io.NodeOutput(placed.image, placed.mask, placed.layout, placed.shadow)
+        shown = arranging.products_shown(background, product, product_mask, wish, plan, together)
+        return io.NodeOutput(placed.image, placed.mask, placed.layout, placed.shadow, ui=shown)

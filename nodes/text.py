@@ -206,8 +206,8 @@ class StorefrontTextOverlay(io.ComfyNode):
         brand=None,
         **wished,
     ) -> io.NodeOutput:
+        from ..host import arranging, progress
         from ..host import fonts as installed
-        from ..host import progress
         from ..studio.brand import brand as brands
         from ..studio.errors import InputError
         from ..studio.layout import written
@@ -219,13 +219,10 @@ class StorefrontTextOverlay(io.ComfyNode):
         own = None if brand is None else brands.require_brand("brand", brand)
         families = installed.families()
         family, replaced = brands.branded_font(font, own, families)
-        lettered, after = written.write(
-            image,
-            draw.lines_of(text) if texts == LINE_A_PICTURE else [text],
-            brands.branded_design(design.Design(**wished), own),
-            fonts.Typeface(families, family),
-            None if layout is None else parse(layout),
-            progress.check_cancel,
-        )
+        wish, plan = brands.branded_design(design.Design(**wished), own), None if layout is None else parse(layout)
+        lines = draw.lines_of(text) if texts == LINE_A_PICTURE else [text]
+        typeface = fonts.Typeface(families, family)
+        lettered, after = written.write(image, lines, wish, typeface, plan, progress.check_cancel)
         progress.fell_back([*replaced, *lettered.notes], cls.hidden.unique_id)
-        return io.NodeOutput(lettered.image, lettered.mask, lettered.layer, after)
+        shown = arranging.letters_shown(lettered, lines[0], family, wish, plan)
+        return io.NodeOutput(lettered.image, lettered.mask, lettered.layer, after, ui=shown)

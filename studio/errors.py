@@ -49,7 +49,11 @@ class ModelFilesError(InputError):
 
 def require_number(name: str, value: float, low: float, high: float) -> float:
     """`value` if it is a finite number in low..high; InputError otherwise (NaN passes ComfyUI's own min and max)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and not math.isfinite(value))
+    ):
         raise InputError(name, value, f"a finite number from {low} to {high}")
     if not low <= value <= high:
         raise InputError(name, value, f"a number from {low} to {high}")

@@ -46,6 +46,18 @@ def stretched(image: torch.Tensor, size: Size) -> torch.Tensor:
     ).movedim(1, -1)
 
 
+def shrunk(image: torch.Tensor, side: int) -> torch.Tensor:
+    """IMAGE [B, H, W, C] by area averages, so that its longer side has `side` pixels; the same picture if it has no more."""
+    import torch
+
+    height, width = image.shape[1:3]
+    scale = side / max(width, height)
+    if scale >= 1:
+        return image
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return torch.nn.functional.interpolate(image.movedim(-1, 1).float(), size, mode="area").movedim(1, -1)
+
+
 def softened(image: torch.Tensor, radius: int, sigma: float) -> torch.Tensor:
     """IMAGE [B, H, W, C] under a Gaussian of `sigma` pixels, cut off at `radius` pixels; edges are mirrored.
 

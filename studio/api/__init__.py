@@ -9,7 +9,7 @@ from ..examples import photo as example_photo
 from ..layout.layout import Layout
 from ..out_of_memory import OutOfMemory
 from ..product.cutout import Edges
-from ..product.place import Placement
+from ..product.placement import Placement
 from ..sampling.unfinished import Unfinished
 from ..text.design import Design
 from .advertise import catalogue, poster_from_photo, product_composite

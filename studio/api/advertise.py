@@ -14,12 +14,13 @@ from ..canvas import FORMATS, Size, size_like
 from ..errors import InputError
 from ..images import on_white, read_opaque, read_picture, require_mask
 from ..layout import plan, written
-from ..layout.layout import Layout, parse
+from ..layout.layout import MOST_PRODUCTS, Layout, parse
 from ..layout.options import AS_PICTURE, LayoutOptions
 from ..layout.subject import SaliencyCache
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
-from ..product.place import Placement, place
+from ..product.place import place
+from ..product.placement import Placement
 from ..product.transparency import is_cut_out
 from ..scale import covering
 from ..scenes.picture import BankPicture
@@ -168,10 +169,8 @@ def catalogue(
         for photo, _ in pairs:
             if isinstance(photo, str | Path) and not Path(photo).is_file():
                 raise InputError("photo", str(photo), "a file that exists")
-        if not 1 <= len(pairs) <= plan.MOST_PRODUCTS:
-            raise InputError(
-                "photos", f"{len(pairs)} photos", f"1 to {plan.MOST_PRODUCTS}, or same_place=False for more"
-            )
+        if not 1 <= len(pairs) <= MOST_PRODUCTS:
+            raise InputError("photos", f"{len(pairs)} photos", f"1 to {MOST_PRODUCTS}, or same_place=False for more")
     ground = _scene(scene, format, Drawing(seed=seed, steps=steps, guidance=guidance), model)
     loaded = as_cutter(cutter)
     find = SaliencyCache(subject_finder(loaded).find)

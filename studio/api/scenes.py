@@ -11,7 +11,7 @@ from ..brand.designs import Badge, CallToAction
 from ..errors import InputError
 from ..layout.options import AS_PICTURE
 from ..product.cutout import Edges
-from ..product.place import Placement
+from ..product.placement import Placement
 from ..prompt import advert, presets
 from ..scenes import bank
 from ..scenes.choose import AUTO, Chosen, SceneQuery, choose

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import contrast
 from ..canvas import Box
-from .layout import Layout, Light
+from .layout import HEADLINE, Layout, Light
 from .lettering import lettering
 from .room import DEFAULT_MARGIN, meet, writable
 
@@ -33,6 +33,8 @@ def adjusted(
         ground = min(height, max(box.bottom for box in (*layout.products[: layout.placed], *stands)))
         placed = replace(layout, products=products, ground=ground, light=light, placed=done)
         text = layout.text
+        if HEADLINE in layout.by_hand:
+            return placed
         gap = round(min(width, height) * 0.03)
         planned_over = any(meet(box, text, gap) for box in layout.products)
         if layout.words_drawn or planned_over or not any(meet(box, text, gap) for box in stands):

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ..canvas import SIDES, Box, Safe
 from ..contrast import Scrim, require_color
-from ..errors import InputError
-from ..text.design import TextPlan
+from ..errors import InputError, require_number, require_unicode
+from ..text.design import HandWords, TextPlan
 
 LARGEST_COORDINATE = 100_000  # pixels; far above any picture, far below what breaks arithmetic
 WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
@@ -19,6 +19,18 @@ MOST_OVERLAYS = 64
 ALIGNMENTS = ("left", "center", "right")
 WORDS, LOGO, BADGE, CALL_TO_ACTION = "words", "logo", "badge", "call to action"
 OVERLAYS = (WORDS, LOGO, BADGE, CALL_TO_ACTION)
+HEADLINE, LIGHT_ROLE = "headline", "light"  # roles of what a person moves, beside those of `product_role`
+MOST_PRODUCTS = 64
+FURTHEST_FRONT = 1000
+LONGEST_HAND_WORDS = 2000  # characters that a person writes into an arrangement
+
+
+def product_role(index: int) -> str:
+    """The role of product `index`, counted from 0: "product 1" is the first."""
+    return f"product {index + 1}"
+
+
+ROLES = frozenset([HEADLINE, LIGHT_ROLE, *map(product_role, range(MOST_PRODUCTS))])
 
 
 class Light(NamedTuple):
@@ -26,6 +38,14 @@ class Light(NamedTuple):
 
     azimuth: float  # degrees clockwise as seen in the picture: 0 from the top (behind), 90 right, 180 front, 270 left
     elevation: float  # degrees above the ground, 0 (grazing, long shadows) to 90 (overhead)
+
+
+class Pose(NamedTuple):
+    """How a person turned a product."""
+
+    rotation: float = 0.0  # degrees, counter-clockwise, about the middle of its box
+    flip: bool = False  # mirrored left and right, before it is rotated
+    front: int = 0  # products with a larger one stand before those with a smaller one
 
 
 class KnownGround(NamedTuple):
@@ -65,11 +85,19 @@ class Layout:
     cuts: tuple[frozenset[str], ...] = ()
     placed: int = 0  # how many of `products`, the first ones, are in the picture already
     overlays: tuple[Overlay, ...] = ()
+    by_hand: frozenset[str] = frozenset()  # roles that a person placed: nothing after the plan moves them
+    poses: tuple[Pose, ...] = ()  # of each product; empty: as they are
+    hand_words: HandWords | None = None
 
     @property
     def words_drawn(self) -> bool:
         """Whether the planned words are in the picture already."""
         return any(one.kind == WORDS and one.drawn for one in self.overlays)
+
+    @property
+    def words_stay(self) -> bool:
+        """Whether the words' box is settled: they are in the picture already, or a person put them there."""
+        return self.words_drawn or HEADLINE in self.by_hand
 
     def room_for(self, kind: str) -> Box | None:
         """The room that the plan keeps for an overlay of this kind; None where it keeps none."""
@@ -87,6 +115,10 @@ class Layout:
         if overlay.drawn and room is not None:
             kept.remove(room)
         return replace(self, overlays=(*kept, overlay))
+
+    def pose_of(self, index: int) -> Pose:
+        """How product `index` is turned."""
+        return self.poses[index] if index < len(self.poses) else Pose()
 
     def cut_of(self, index: int) -> frozenset[str]:
         """The sides of product `index` at which it must meet its box's edge."""
@@ -111,11 +143,20 @@ class Layout:
                 **({} if self.known is None else {"known": self.known._asdict()}),
                 **({"placed": self.placed} if self.placed else {}),
                 **({"overlays": [_written(one) for one in self.overlays]} if self.overlays else {}),
+                **self._hand_as_json(),
                 "reasons": {"en": self.reason_en, "ko": self.reason_ko},
             },
             indent=2,
             ensure_ascii=False,
         )
+
+    def _hand_as_json(self) -> dict[str, Any]:
+        parts = {
+            "by_hand": sorted(self.by_hand),
+            "poses": [pose._asdict() for pose in self.poses],
+            "hand_words": None if self.hand_words is None else self.hand_words._asdict(),
+        }
+        return {name: part for name, part in parts.items() if part}
 
     def on(self, width: int, height: int) -> Layout:
         """The same plan for a picture of another size and the same shape.
@@ -147,10 +188,21 @@ class Layout:
     def text_on(self, width: int, height: int) -> TextPlan:
         """Where the words go on a picture of that size, and how; as `on`."""
         scaled = self.on(width, height)
-        return TextPlan(scaled.text, scaled.text_color, scaled.text_align, scaled.scrim, scaled._lean())
+        return TextPlan(
+            scaled.text,
+            scaled.text_color,
+            scaled.text_align,
+            scaled.scrim,
+            scaled._lean(),
+            HEADLINE in self.by_hand,
+            self.hand_words or HandWords(),
+        )
 
     def _lean(self) -> float:
-        """Where the words lie in their box, 0 at its top, 1 at its bottom: next to the call to action that goes with them."""
+        """Where the words lie in their box, 0 at its top, 1 at its bottom: next to the call to action that goes with them;
+        in the middle of a box that a person gave them."""
+        if HEADLINE in self.by_hand:
+            return 0.5
         for kind, box, _ in self.overlays:
             beside = box.x >= self.text.right or self.text.x >= box.right
             if kind == CALL_TO_ACTION and not beside and 0 <= box.y - self.text.bottom < self.text.height / 2:
@@ -160,7 +212,7 @@ class Layout:
 
 def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     """A Layout from what `to_json` writes, as text or already read (a prompt may bring either instead of a link). `safe`,
-    `known`, `placed`, `overlays` and a product's `cut` may be absent.
+    `known`, `placed`, `overlays`, a product's `cut`, and what a person did by hand may be absent.
 
     Raises InputError that names the field.
     """
@@ -177,8 +229,8 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     width = _number(canvas, "canvas.width", 1, LARGEST_COORDINATE)
     height = _number(canvas, "canvas.height", 1, LARGEST_COORDINATE)
     products = value.get("products")
-    if not isinstance(products, (list, tuple)) or len(products) > 64:
-        raise InputError("layout: products", products, "a list of at most 64 boxes")
+    if not isinstance(products, (list, tuple)) or len(products) > MOST_PRODUCTS:
+        raise InputError("layout: products", products, f"a list of at most {MOST_PRODUCTS} boxes")
     cuts = tuple(_cut(box, f"products[{index}].cut") for index, box in enumerate(products))
     align = text.get("align")
     if align not in ALIGNMENTS:
@@ -210,6 +262,7 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         cuts if any(cuts) else (),
         _placed(value, len(products)),
         _overlays(value, width, height),
+        *_by_hand(value),
     )
 
 
@@ -238,6 +291,44 @@ def _overlays(value: Mapping[str, Any], width: float, height: float) -> tuple[Ov
 
 def _written(overlay: Overlay) -> dict[str, Any]:
     return {"kind": overlay.kind} | overlay.box._asdict() | {"drawn": overlay.drawn}
+
+
+def _by_hand(value: Mapping[str, Any]) -> tuple[frozenset[str], tuple[Pose, ...], HandWords | None]:
+    roles, poses = value.get("by_hand", ()), value.get("poses", ())
+    if not isinstance(roles, (list, tuple)) or any(not isinstance(role, str) or role not in ROLES for role in roles):
+        raise InputError("layout: by_hand", roles, f"a list of roles: {HEADLINE}, {LIGHT_ROLE}, {product_role(0)} ...")
+    if not isinstance(poses, (list, tuple)) or len(poses) > MOST_PRODUCTS:
+        raise InputError("layout: poses", poses, f"a list of at most {MOST_PRODUCTS} poses")
+    own = None
+    if value.get("hand_words") is not None:
+        own = words_by_hand("layout: hand_words", _mapping(value, "hand_words"))
+    return frozenset(roles), tuple(pose_by_hand(f"layout: poses[{i}]", one) for i, one in enumerate(poses)), own
+
+
+def pose_by_hand(name: str, value: Any) -> Pose:
+    """A Pose from a mapping whose fields may be absent. Raises InputError that names the field, after `name`."""
+    if not isinstance(value, Mapping):
+        raise InputError(name, value, "an object with rotation, flip, front")
+    rotation = require_number(f"{name}.rotation", value.get("rotation", 0), -360, 360)
+    flip, front = value.get("flip", False), value.get("front", 0)
+    if not isinstance(flip, bool):
+        raise InputError(f"{name}.flip", flip, "true or false")
+    require_number(f"{name}.front", front, -FURTHEST_FRONT, FURTHEST_FRONT)
+    return Pose(float(rotation), flip, int(front))
+
+
+def words_by_hand(name: str, value: Mapping[str, Any]) -> HandWords:
+    """HandWords from a mapping whose fields may be absent or empty. Raises InputError as `pose_by_hand`."""
+    words, color, weight = value.get("words") or "", value.get("color") or "", value.get("weight") or 0
+    if not isinstance(words, str) or len(words) > LONGEST_HAND_WORDS:
+        raise InputError(f"{name}.words", words, f"a text of at most {LONGEST_HAND_WORDS} characters")
+    require_unicode(f"{name}.words", words)
+    align = value.get("align") or ""
+    if align not in ("", *ALIGNMENTS):
+        raise InputError(f"{name}.align", align, "one of: " + ", ".join(ALIGNMENTS))
+    if weight:
+        require_number(f"{name}.weight", weight, 100, 900)
+    return HandWords(words, require_color(f"{name}.color", color) if color else "", int(weight), str(align))
 
 
 def _known(value: Mapping[str, Any]) -> KnownGround | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .analysis import PictureAnalysis
 from .criteria import PAIR_CRITERIA, WORD_CRITERIA
 from .options import Frame
 from .products import ProductPlaces
 from .words import WordPlaces
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Pair(NamedTuple):
@@ -35,10 +38,7 @@ def best_pair(products: ProductPlaces, words: WordPlaces, scene: PictureAnalysis
     if groups.any():
         middle = (groups[..., 0] + groups[..., 2]) / 2
         lean = lean + (middle - 0.5) * (groups[..., 3] - groups[..., 1]) * PAIR_CRITERIA.product_lean
-        short = min(frame.width, frame.height)
-        gap_x = np.maximum(texts[..., 0] - groups[..., 2], groups[..., 0] - texts[..., 2]) * (frame.width / short)
-        gap_y = np.maximum(texts[..., 1] - groups[..., 3], groups[..., 1] - texts[..., 3]) * (frame.height / short)
-        tight = np.clip(1 - np.maximum(gap_x / PAIR_CRITERIA.gap_beside, gap_y / PAIR_CRITERIA.gap), 0, None)
+        gap_x, gap_y = _gaps(groups, texts, frame)
         beside = gap_x > gap_y  # words beside a product belong at its height, words above it over its middle
         level = np.abs((groups[..., 1] + groups[..., 3]) / 2 - centre[..., 1])
         axis = np.abs(middle - centre[..., 0])
@@ -50,9 +50,47 @@ def best_pair(products: ProductPlaces, words: WordPlaces, scene: PictureAnalysis
         score -= np.where(
             beside, PAIR_CRITERIA.level * level, PAIR_CRITERIA.axis * axis + PAIR_CRITERIA.almost * almost
         )
-        score -= np.where(tight > 0, PAIR_CRITERIA.tight + PAIR_CRITERIA.tighter * PAIR_CRITERIA.gap * tight, 0)
+        score -= _tight(groups, texts, frame)
     score = score - PAIR_CRITERIA.balance * np.abs(lean)
     product, text = np.unravel_index(int(score.argmax()), score.shape)
     return Pair(
         ProductPlaces(*(values[product] for values in products)), WordPlaces(*(values[text] for values in words))
     )
+
+
+def best_words(standing: np.ndarray, words: WordPlaces, scene: PictureAnalysis, frame: Frame, vertical: bool) -> Pair:
+    """The best of the places for words around products that stand already, [N, 4]."""
+    import numpy as np
+
+    sizes = (standing[:, 2] - standing[:, 0]) * (standing[:, 3] - standing[:, 1])
+    main = int(sizes.argmax())
+    others = np.delete(standing, main, 0)
+    crowded = _tight(others[:, None], words.boxes[None], frame).sum(0) if len(others) else 0.0
+    fixed = ProductPlaces(standing[main : main + 1], np.zeros(1), np.zeros(1), np.zeros(1))
+    return best_pair(fixed, words._replace(score=words.score - crowded), scene, frame, vertical)
+
+
+def are_apart(standing: np.ndarray, text: np.ndarray, frame: Frame) -> bool:
+    """Whether a box of words [4] keeps its distance from all products [N, 4]."""
+    return not _tight(standing, text[None], frame).any()
+
+
+def _gaps(groups: np.ndarray, texts: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """[N, M] twice: the room beside each other and above one another, as shares of the shorter side; less than 0 where
+    they meet."""
+    import numpy as np
+
+    short = min(frame.width, frame.height)
+    across = np.maximum(texts[..., 0] - groups[..., 2], groups[..., 0] - texts[..., 2]) * (frame.width / short)
+    down = np.maximum(texts[..., 1] - groups[..., 3], groups[..., 1] - texts[..., 3]) * (frame.height / short)
+    return across, down
+
+
+def _tight(groups: np.ndarray, texts: np.ndarray, frame: Frame) -> np.ndarray:
+    """[N, M] what it costs that words are too near to products."""
+    import numpy as np
+
+    across, down = _gaps(groups, texts, frame)
+    tight = np.clip(1 - np.maximum(across / PAIR_CRITERIA.gap_beside, down / PAIR_CRITERIA.gap), 0, None)
+    cost: np.ndarray = np.where(tight > 0, PAIR_CRITERIA.tight + PAIR_CRITERIA.tighter * PAIR_CRITERIA.gap * tight, 0)
+    return cost

@@ -10,16 +10,17 @@ from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_picture
 from ..text.estimate import HeadlineText
-from .analysis import PictureAnalysis, analyse
+from .analysis import analyse
+from .arrangement import Arrangement, arranged
 from .criteria import WORD_CRITERIA, WORD_CRITERIA_ALONE
-from .layout import Layout, parse
+from .layout import HEADLINE, LIGHT_ROLE, MOST_PRODUCTS, Layout, parse
 from .lettering import LEAST_VEIL, alignment, readable
 from .light import estimate_light
-from .options import AS_PICTURE, AUTO, EACH, TOGETHER, Frame, LayoutOptions, frame_of, require_shape
-from .pairing import Pair, best_pair
-from .products import Shape, one_for_each, product_places, shape_of, shared_out
+from .options import AS_PICTURE, AUTO, EACH, TOGETHER, LayoutOptions, frame_of, require_shape
+from .pairing import Pair, are_apart, best_pair, best_words
+from .products import ProductPlaces, Shape, one_for_each, product_places, shape_of, shared_out
 from .reasons import Facts, reasons
-from .words import Task, word_places
+from .words import Task, word_place, word_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .subject import Salience
 
 SMALLEST_SIDE = 32  # pixels a side
-MOST_PRODUCTS = 64  # products, as a layout may hold
 
 
 def plan_pictures(
@@ -39,6 +39,7 @@ def plan_pictures(
     scene_layout: Layout | Mapping[str, Any] | str | None = None,
     find: Salience | None = None,
     further: Sequence[torch.Tensor] = (),
+    hand: Arrangement | None = None,
 ) -> Layout:
     """`plan` for the first picture of IMAGE [B, H, W, 3] and each product of MASK [P, h, w].
 
@@ -53,7 +54,7 @@ def plan_pictures(
         masks += list(require_mask(f"product_mask_{number}", more))
     if further:
         options = replace(options, batch=TOGETHER)
-    return plan(pictures[0], masks, headline, options, scene_layout, find)
+    return plan(pictures[0], masks, headline, options, scene_layout, find, hand)
 
 
 def plan(
@@ -63,6 +64,7 @@ def plan(
     options: LayoutOptions,
     scene_layout: Layout | Mapping[str, Any] | str | None = None,
     find: Salience | None = None,
+    hand: Arrangement | None = None,
 ) -> Layout:
     """The layout for a picture [H, W, 3] in 0..1, the products' masks [h, w], and the words.
 
@@ -70,7 +72,8 @@ def plan(
 
     Without a mask the picture is taken to hold its product already, and only the words are placed. A mask is that of a
     whole photo: a product that reaches the photo's edge is cut off there, and ends at the frame. `find` is a
-    salient-object network that tells whether the picture has a subject; without one it is taken to have none. Raises
+    salient-object network that tells whether the picture has a subject; without one it is taken to have none. What was
+    moved by `hand` stays where it was put, and the rest is planned around it. Raises
     InputError for an empty mask, more than 64 of them, a picture of less than 32 pixels, and one that has not the
     format's shape.
     """
@@ -90,13 +93,50 @@ def plan(
         if options.format == AS_PICTURE:  # a scene has the shape of its format
             options = replace(options, format=AUTO)
     frame = frame_of(options, width, height)
+    if hand is not None and hand.words is not None:
+        headline = hand.words.words or headline
     products, flush = product_places(shapes, scene, frame, options)
     words = HeadlineText(headline, options.vertical)
-    criteria = WORD_CRITERIA if shapes else WORD_CRITERIA_ALONE
-    texts = word_places(Task(scene, words, frame, criteria), options.text_side, products.boxes)
-    choice = best_pair(products, texts, scene, frame, options.vertical)
-    layout = _finished(background, choice, shapes, flush, scene, frame)
-    return layout if given is None else replace(layout, light=given.light, known=given.known)
+    task = Task(scene, words, frame, WORD_CRITERIA if shapes else WORD_CRITERIA_ALONE)
+    layout = _planned(background, products, flush, shapes, task, options, hand or Arrangement())
+    layout = layout if given is None else replace(layout, light=given.light, known=given.known)
+    return layout if hand is None else arranged(layout, hand)
+
+
+def _planned(
+    background: np.ndarray,
+    products: ProductPlaces,
+    flush: frozenset[str],
+    shapes: list[Shape],
+    task: Task,
+    options: LayoutOptions,
+    hand: Arrangement,
+) -> Layout:
+    """The best pair. What was placed by hand stays, and so does what it leaves free; what it lies too near to goes to the
+    best place around it."""
+    import numpy as np
+
+    scene, frame, vertical = task.scene, task.frame, options.vertical
+    choice = best_pair(products, word_places(task, options.text_side, products.boxes), scene, frame, vertical)
+    automatic = _finished(background, choice, shapes, flush, task, hand)
+    layout = arranged(automatic, hand)
+    if not layout.by_hand - {LIGHT_ROLE}:
+        return layout
+    sides = [frame.width, frame.height, frame.width, frame.height]
+    standing = np.array([(box.x, box.y, box.right, box.bottom) for box in layout.products]).reshape(-1, 4) / sides
+    own = hand.headline
+    text = choice.words.boxes if own is None else np.array([own.x, own.y, own.x + own.width, own.y + own.height])
+    is_free = not len(standing) or are_apart(standing, text, frame)
+    has_moved = layout.by_hand - {LIGHT_ROLE, HEADLINE}
+    if own is None and not is_free:
+        around = word_places(task, options.text_side, standing)
+        choice = best_words(standing, around, scene, frame, vertical)
+    elif own is not None:
+        words = word_place(task, text)
+        pair = best_pair(products, words, scene, frame, vertical)
+        choice = pair if not (is_free or has_moved) else choice._replace(words=pair.words)
+    planned = _finished(background, choice, shapes, flush, task, hand)
+    return replace(planned, products=layout.products, cuts=layout.cuts) if has_moved else planned
 
 
 def _known_layout(value: Layout | Mapping[str, Any] | str, width: int, height: int) -> Layout:
@@ -112,9 +152,10 @@ def _finished(
     choice: Pair,
     shapes: list[Shape],
     flush: frozenset[str],
-    scene: PictureAnalysis,
-    frame: Frame,
+    task: Task,
+    hand: Arrangement,
 ) -> Layout:
+    scene, frame = task.scene, task.frame
     width, height = frame.width, frame.height
     left, top, right, bottom = (choice.words.boxes * [width, height, width, height]).round().astype(int).tolist()
     text = Box(left, top, max(1, right - left), max(1, bottom - top))
@@ -122,7 +163,8 @@ def _finished(
     veiled = bool(choice.words.veiled)
     color, scrim, ratio = readable(background[text.y : text.bottom, text.x : text.right], LEAST_VEIL if veiled else 0.0)
     lost = frozenset[str]().union(*(shape.cut for shape in shapes)) - flush
-    english, korean = reasons(Facts(choice, products, scene, width, height, color, ratio, scrim, flush, lost))
+    facts = Facts(choice, products, scene, width, height, color, ratio, scrim, flush, lost, hand.placed())
+    english, korean = reasons(facts)
     return Layout(
         width,
         height,

@@ -9,6 +9,7 @@ from ..canvas import Box
 from ..contrast import Scrim
 from .analysis import BUSY, PictureAnalysis
 from .criteria import PRODUCT_CRITERIA
+from .layout import HEADLINE, product_role
 from .pairing import Pair
 
 PLATFORM = 0.5  # from here on the ground under a product is spoken of as set off
@@ -31,6 +32,7 @@ class Facts(NamedTuple):
     scrim: Scrim | None
     flush: frozenset[str]  # sides at which the products end at the frame, since their photos cut them off there
     lost: frozenset[str]  # sides at which they are cut off, but do not reach the frame
+    by_hand: frozenset[str] = frozenset()  # roles that a person placed
 
 
 class Clause(NamedTuple):
@@ -47,10 +49,16 @@ def reasons(facts: Facts) -> tuple[str, str]:
     return english[0].upper() + english[1:] + ".", korean + "."
 
 
+def _moved(facts: Facts) -> bool:
+    return any(product_role(index) in facts.by_hand for index in range(len(facts.products)))
+
+
 def _product(facts: Facts) -> list[Clause]:
     products, scene = facts.products, facts.scene
     if not products:
         return []
+    if _moved(facts):
+        return [Clause("what was moved by hand stays where it was put", "직접 옮긴 것은 그 자리에 두었고")]
     middle = (products[0].x + products[-1].right) / 2 / facts.width
     at, at_ko = (
         ("on the left", "왼쪽")
@@ -117,7 +125,7 @@ def _edges(facts: Facts) -> list[Clause]:
             "사진에서 잘린 {} 끝이 그대로 보이니 전체가 나온 사진이 더 좋고",
         ),
     ):
-        if sides and facts.products:
+        if sides and facts.products and not _moved(facts):
             names = sorted(sides)
             clauses.append(
                 Clause(english.format(" and ".join(names)), korean.format("·".join(SIDES_KO[side] for side in names)))
@@ -126,6 +134,8 @@ def _edges(facts: Facts) -> list[Clause]:
 
 
 def _words(facts: Facts) -> list[Clause]:
+    if HEADLINE in facts.by_hand:
+        return [Clause("the words go where they were put by hand", "글자는 직접 옮긴 자리에 두었으며")]
     words = facts.choice.words
     x, y = (words.boxes[:2] + words.boxes[2:]) / 2
     down, down_ko = ("top", "위쪽") if y < UPPER else ("bottom", "아래쪽") if y > LOWER else ("middle", "중간 높이")

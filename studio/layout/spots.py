@@ -118,7 +118,7 @@ def _taken(ask: Ask, layout: Layout, outline: Sequence[Box]) -> list[tuple[str, 
 
 def _over(box: Box, ask: Ask, layout: Layout, taken: Sequence[tuple[str, Box]]) -> Spot:
     """The place as it is, with a note on what it covers; planned words give way where they can."""
-    planned = not layout.words_drawn and meet(box, layout.text)
+    planned = not layout.words_stay and meet(box, layout.text)
     if planned and (rest := rest_of(layout.text, (box,), ask.clear)) is not None:
         layout = replace(layout, text=rest)
         taken = [one for one in taken if one[0] != "planned words"]
@@ -152,7 +152,7 @@ def _best(ask: Ask, area: Box, layout: Layout, taken: Sequence[tuple[str, Box]],
     found: list[tuple[float, Box, Layout]] = []
     diagonal = math.hypot(layout.width, layout.height)
     for gives_way in (False, True):
-        if gives_way and layout.words_drawn:
+        if gives_way and layout.words_stay:
             break
         fixed = [box for what, box in taken if not (gives_way and what == "planned words")]
         rooms = free_boxes(area, fixed, ask.clear)
@@ -236,7 +236,7 @@ def reserve(layout: Layout, picture: np.ndarray, asks: Sequence[Ask], outline: S
     """The layout with room for what is to come, the planned words made smaller where they must: a call to action under
     them, then a logo and a badge where they lie best."""
     for ask in sorted(asks, key=lambda one: (CALL_TO_ACTION, LOGO, BADGE).index(one.kind)):
-        sliced = _sliced(layout, ask) if ask.kind == CALL_TO_ACTION else None
+        sliced = _sliced(layout, ask) if ask.kind == CALL_TO_ACTION and not layout.words_stay else None
         if sliced is None:
             spot = find_spot(ask, picture, layout, outline)
             if spot.notes:

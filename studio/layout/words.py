@@ -73,6 +73,16 @@ def word_places(task: Task, side: str, products: np.ndarray) -> WordPlaces:
     return WordPlaces(*map(np.concatenate, zip(free, over)))
 
 
+def word_place(task: Task, box: np.ndarray) -> WordPlaces:
+    """One place [4], inside the picture or not, with its scores: of words that a person put there."""
+    import numpy as np
+
+    place = np.clip(box, 0, 1)
+    if not (place[2:] > place[:2]).all():
+        place = np.array([0.0, 0.0, 1.0, 1.0])
+    return _scored(place[None], task)
+
+
 def _around(products: np.ndarray, frame: Frame) -> np.ndarray:
     """[M, 4] what the safe area leaves above, left and right of each place [N, 4] for products, the gap kept."""
     import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..canvas import ANCHORS, SAFE_AREAS, Box, anchor_shares
@@ -20,6 +20,15 @@ ALIGNED = {"left": 0.0, "center": 0.5, "right": 1.0}  # of the free width before
 SCRIMS = (AUTO, "on", "off")
 
 
+class HandWords(NamedTuple):
+    """What a person chose for the words in the layout, in place of a Design's."""
+
+    words: str = ""  # empty: those of the node
+    color: str = ""  # "#rrggbb"; empty: the Design's
+    weight: int = 0  # 100..900; 0: the Design's
+    align: str = ""  # left, center, right; empty: the Design's
+
+
 class TextPlan(NamedTuple):
     """Where a layout puts the words, and how they look there."""
 
@@ -28,6 +37,8 @@ class TextPlan(NamedTuple):
     align: str  # left, center, right
     scrim: Scrim | None
     down: float = 0.5  # where the words lie in the box: 0 at its top, 1 at its bottom
+    is_by_hand: bool = False  # a person put the box there: offsets of a Design move it no further
+    hand: HandWords = HandWords()
 
 
 class Planned(Protocol):
@@ -108,6 +119,26 @@ class Design:
         object.__setattr__(self, "palette", tuple(require_color("palette", color) for color in self.palette))
         if 0 < self.weight < 100:
             raise InputError("weight", self.weight, "0 (the preset's) or 100 to 900")
+
+
+def follows(design: Design, plan: TextPlan | None) -> bool:
+    """Whether the words go where the plan has them: an anchor of their own leaves it."""
+    return plan is not None and design.anchor == AUTO
+
+
+def by_hand(design: Design, plan: TextPlan | None) -> Design:
+    """The design with what a person chose in the layout in its place, where its words follow that."""
+    if plan is None or not follows(design, plan):
+        return design
+    own = plan.hand
+    return replace(
+        design,
+        color=own.color or design.color,
+        weight=own.weight or design.weight,
+        align=own.align or design.align,
+        offset_x=0.0 if plan.is_by_hand else design.offset_x,
+        offset_y=0.0 if plan.is_by_hand else design.offset_y,
+    )
 
 
 def require_color_or_auto(name: str, value: str) -> str:

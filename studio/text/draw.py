@@ -8,11 +8,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
 from ..canvas import Box
+from ..contrast import Scrim
 from ..errors import InputError
 from ..images import require_picture, some_pixels
 from . import fonts, markup
 from .colors import colors_for, opposite
-from .design import AUTO, PRESETS, Design, Planned, TextPlan, alignment, is_rotated, position, room_in, text_box
+from .design import (
+    AUTO,
+    PRESETS,
+    Design,
+    Planned,
+    TextPlan,
+    alignment,
+    by_hand,
+    follows,
+    is_rotated,
+    position,
+    room_in,
+    text_box,
+)
 from .layers import (
     Area,
     Canvas,
@@ -43,6 +57,18 @@ class Lettered(NamedTuple):
     layer: torch.Tensor  # [B, H, W, 4], straight alpha
     notes: list[str]
     ink: Box  # around the words of all pictures, with the box behind them
+    blocks: list[DrawnBlock]  # of each picture
+
+
+class DrawnBlock(NamedTuple):
+    """How the words of one picture came out."""
+
+    box: Box  # that they were fitted into
+    ink: Area  # around their letters, before any rotation
+    size: float  # pixels an em
+    color: str  # "#rrggbb", of letters without a colour of their own
+    scrim: Scrim  # under them; opacity 0: none
+    note: str = ""
 
 
 def overlay(
@@ -73,6 +99,9 @@ def overlay(
             "image", f"{width} x {height} pixels", f"at least {SMALLEST_SIZE:g} pixels a side, for one letter"
         )
     plan = None if layout is None else layout.text_on(width, height)
+    if plan is not None and follows(design, plan) and plan.hand.words and len(texts) == 1:
+        texts = [plan.hand.words]
+    design = by_hand(design, plan)
     preset = PRESETS[design.preset]
     box = text_box(design, plan, width, height)
     setting = Setting(
@@ -90,16 +119,16 @@ def overlay(
     out = np.array(pictures.numpy(), order="C")  # a copy: the input may be in use elsewhere
     # numpy's zeros take no memory where nothing is written, torch's do.
     masks, layers = np.zeros(out.shape[:3], np.float32), np.zeros((*out.shape[:3], 4), np.float32)
-    notes: list[str] = []
+    drawn: list[DrawnBlock] = []
     inks: list[Area] = []
     for index, (picture, mask, layer) in enumerate(zip(out, masks, layers)):
         between()
         block = blocks[index if len(blocks) > 1 else 0]
         inks.append(_area_of(block, box, design, plan))
-        note = _draw(picture, mask, layer, block, box, design, plan)
-        notes += [note] if note and note not in notes else []
+        drawn.append(_draw(picture, mask, layer, block, box, design, plan))
+    notes = list(dict.fromkeys(one.note for one in drawn if one.note))
     ink = _around(inks, width, height)
-    return Lettered(torch.from_numpy(out), torch.from_numpy(masks), torch.from_numpy(layers), notes, ink)
+    return Lettered(torch.from_numpy(out), torch.from_numpy(masks), torch.from_numpy(layers), notes, ink, drawn)
 
 
 def _area_of(block: Block, box: Box, design: Design, plan: TextPlan | None) -> Area:
@@ -135,8 +164,8 @@ def _draw(
     box: Box,
     design: Design,
     plan: TextPlan | None,
-) -> str:
-    """Write the block on `picture` [H, W, 3], into `mask` [H, W] and `layer` [H, W, 4], in place; returns a note."""
+) -> DrawnBlock:
+    """Write the block on `picture` [H, W, 3], into `mask` [H, W] and `layer` [H, W, 4], in place."""
     size, is_at_angle = block.size, is_rotated(design)
     wide, high = block.right - block.left, block.bottom - block.top
     x, y = position(design, plan, box, block)
@@ -178,7 +207,7 @@ def _draw(
     if is_at_angle:
         canvas, letters = rotated(canvas, letters, design.rotation)
     _lay_down(canvas, letters, design, picture, mask, layer)
-    return note
+    return DrawnBlock(box, ink, size, color, scrim, note)
 
 
 def _lay_down(

@@ -143,7 +143,8 @@ class Judge:
         """The product placed where the traced one stands."""
         import torch
         from storefront.studio.layout.layout import Layout
-        from storefront.studio.product.place import Placement, place
+        from storefront.studio.product.place import place
+        from storefront.studio.product.placement import Placement
 
         height, width = case.empty.shape[:2]
         box = case.true_box(product[..., 3])

@@ -24,7 +24,8 @@ def main() -> None:
     from storefront.studio import examples
     from storefront.studio.layout.options import LayoutOptions
     from storefront.studio.layout.plan import plan_pictures
-    from storefront.studio.product.place import Placement, place
+    from storefront.studio.product.place import place
+    from storefront.studio.product.placement import Placement
     from storefront.studio.text import design, draw, fonts
 
     torch.set_num_threads(2)

@@ -16,6 +16,7 @@ __all__ = ["browser", "newest"]  # the fixtures
 GRAPHS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "workflows").glob("*.json"))}
 APPS = [name for name, graph in GRAPHS.items() if graph["extra"].get("linearMode")]
 PHOTO_NODE, DROP = "StorefrontExamplePhoto", "storefront_drop"
+PLAN_NODE, ARRANGE = "StorefrontPlanLayout", "storefront_arrange"
 # Drops a file that the page draws itself: a green box on white.
 DROP_PHOTO = """
     const canvas = Object.assign(document.createElement("canvas"), {width: 300, height: 400}), pen = canvas.getContext("2d")
@@ -54,6 +55,9 @@ def test_the_fields_of_an_app_are_there_and_have_names(name):
         if widget == DROP:
             assert nodes[node_id]["type"] == PHOTO_NODE
             continue
+        if widget == ARRANGE:
+            assert nodes[node_id]["type"] == PLAN_NODE
+            continue
         (slot,) = [entry for entry in nodes[node_id]["inputs"] if entry["name"] == widget]
         assert slot["link"] is None
         assert " · " in slot["label"]  # in English and Korean
@@ -89,8 +93,23 @@ def run_as_app(browser, server, name: str) -> None:
         "return [...document.querySelectorAll('[data-testid=linear-outputs] img')].some(i => i.naturalWidth > 256)"
     )
     assert until(lambda: browser.execute_script(picture), 60)
+    arrange_in_app(browser)
     for photo in (server.base / "input").glob(f"**/{name}*.png"):  # other tests compare the list of photos
         photo.unlink()
+
+
+def arrange_in_app(browser) -> None:
+    """The button under the fields opens the layout editor on what the run made; an arrow key there is a value of the graph."""
+    browser.execute_script("document.querySelector('[data-testid=linear-widgets] .storefront_arrange input').click()")
+    assert until(lambda: browser.execute_script("return document.querySelectorAll('.storefront-arrange .item').length"))
+    browser.execute_script("document.querySelector('.item.text .grip').focus()")
+    press = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown', bubbles: true}))"
+    browser.execute_script(press)
+    value = f"""
+        return window.app.graph._nodes.find(n => n.type === '{PLAN_NODE}').widgets.find(w => w.name === 'arrangement').value
+        """
+    assert set(json.loads(browser.execute_script(value))) == {"version", "headline"}
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
 
 
 @pytest.mark.usefixtures("no_traceback")

@@ -133,6 +133,6 @@ def test_an_input_that_a_node_got_since_joins_the_graph_at_its_default():
     whole = json.loads((ROOT / "workflows" / "campaign.json").read_text("utf-8"))
     before = json.loads(json.dumps(whole))
     (node,) = [node for node in before["nodes"] if node["type"] == "StorefrontPlanLayout"]
-    assert [node["inputs"].pop()["name"], node["widgets_values"].pop()] == ["call_to_action", ""]
+    assert [node["inputs"].pop()["name"], node["widgets_values"].pop()] == ["arrangement", ""]
     complete(before, snapshot)
     assert before == whole

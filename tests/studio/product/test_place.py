@@ -15,7 +15,7 @@ from storefront.studio.errors import InputError
 from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.layout.light import STUDIO, estimate_light
 from storefront.studio.product import color, place, shadow
-from storefront.studio.product.place import OF_PHOTO, Placement
+from storefront.studio.product.placement import OF_PHOTO, Placement
 
 BARE = Placement(shadow="none", color_match=0)
 
@@ -456,7 +456,7 @@ def test_a_mask_that_marks_the_background_is_said(inverted, count):
 
 @pytest.mark.parametrize(("percent", "noted"), [(100, 0), (140, 0), (200, 1)])
 def test_a_product_much_larger_than_in_its_photo_looks_soft(percent, noted):
-    size = Placement(scale=percent, scale_of=place.OF_PHOTO)
+    size = Placement(scale=percent, scale_of=OF_PHOTO)
     placed = place.place(ground(), *block(), size)
     assert sum("looks soft" in note for note in placed.notes) == noted
     if noted:

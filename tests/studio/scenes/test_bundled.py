@@ -13,7 +13,8 @@ from storefront.studio.canvas import FORMATS
 from storefront.studio.layout.options import AS_PICTURE, LayoutOptions
 from storefront.studio.layout.plan import plan
 from storefront.studio.layout.products import inside
-from storefront.studio.product.place import Placement, place
+from storefront.studio.product.place import place
+from storefront.studio.product.placement import Placement
 from storefront.studio.prompt import presets
 from storefront.studio.scenes import bank, choose, picture
 

@@ -1,0 +1,160 @@
+"""What the layout editor (js/layout_editor.mjs) shows: small pictures in ComfyUI's temp folder, named in a node's `ui`.
+
+The `ui` values are texts: ComfyUI's clients take objects with a `filename` for results of the prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io as io_of_bytes
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import folder_paths
+
+from ..studio.canvas import Box
+from ..studio.images import require_picture, to_pil
+from ..studio.layout.arrangement import Arrangement, misfits
+from ..studio.layout.layout import Layout
+from ..studio.product.pieces import pieces as pieces_of
+from ..studio.product.placement import AUTO as BY_PLAN
+from ..studio.product.placement import Placement
+from ..studio.product.sprite import cut_outs
+from ..studio.scale import shrunk
+from ..studio.text import draw
+from ..studio.text.design import Design, by_hand, follows
+from . import languages
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..studio.product.pieces import FloatBox
+
+SHOWN_FOLDER = "storefront"  # in the temp folder, which ComfyUI empties when it starts
+SHOWN_NAME = re.compile(r"[0-9a-f]{32}\.webp")
+SIDE = 1280  # pixels: the longer side of what is shown
+QUALITY = 88
+
+
+def plan_shown(
+    background: torch.Tensor, layout: Layout, automatic: Layout, hand: Arrangement, arrangement: str
+) -> dict[str, list[str]]:
+    """The `ui` of a node that plans: the picture, the layout, and where the plan has what was moved by hand, which is
+    `arrangement` as text."""
+    picture = require_picture("background", background[:1])
+    return _ui(
+        "storefront_plan",
+        width=layout.width,
+        height=layout.height,
+        background=_file(picture),
+        layout=json.loads(layout.to_json()),
+        automatic=json.loads(automatic.to_json()),
+        lean=automatic.text_on(automatic.width, automatic.height).down,
+        arrangement=arrangement,
+        misfits=[languages.note(sentence) for sentence in misfits(layout, hand)],
+    )
+
+
+def products_shown(
+    background: torch.Tensor,
+    product: torch.Tensor,
+    product_mask: torch.Tensor,
+    placement: Placement,
+    layout: Layout | None,
+    together: bool,
+) -> dict[str, list[str]]:
+    """The `ui` of Place Product: each product of the first picture, with its shadow."""
+    height, width = background.shape[1:3]
+    several = slice(None) if together else slice(1)
+    cut = cut_outs(product[several], product_mask[several] if product_mask.ndim == 3 else product_mask)
+    pieces = pieces_of(background, cut, placement, layout, SIDE)
+    shown = [
+        {
+            "region": _shares(one.region, width, height),
+            "picture": _file(one.picture[None]),
+            "shadow_region": _shares(one.shade_region, width, height),
+            "shadow": _file(one.shade[None]),
+            **one.pose._asdict(),
+        }
+        for one in pieces
+    ]
+    follows_plan = layout is not None and bool(layout.products) and placement.anchor == BY_PLAN
+    return _ui("storefront_products", width=width, height=height, products=shown, follows=follows_plan)
+
+
+def letters_shown(
+    lettered: draw.Lettered, text: str, font: str, design: Design, layout: Layout | None
+) -> dict[str, list[str]]:
+    """The `ui` of Text Overlay: the words of the first picture, and what it takes to set them anew."""
+    height, width = lettered.layer.shape[1:3]
+    plan = None if layout is None else layout.text_on(width, height)
+    own = "" if plan is None else plan.hand.words
+    return _ui(
+        "storefront_letters",
+        width=width,
+        height=height,
+        text=own or text,
+        given=text,
+        font=font,
+        design=asdict(by_hand(design, plan)),
+        follows=follows(design, plan),
+        **block_shown(lettered, width, height, _file),
+    )
+
+
+def block_shown(lettered: draw.Lettered, width: int, height: int, write: Any) -> dict[str, Any]:
+    """The first picture's words: its layer cut to what is not transparent, and where that lies."""
+    import torch
+
+    layer, block = lettered.layer[0], lettered.blocks[0]
+    rows, columns = (torch.nonzero((layer[..., 3] > 0).any(axis)).flatten() for axis in (1, 0))
+    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
+    part = layer[None, top:bottom, left:right]
+    ink = block.ink
+    return {
+        "box": _shares(block.box, width, height),
+        "ink": _shares((ink.left, ink.top, ink.right - ink.left, ink.bottom - ink.top), width, height),
+        "size": block.size / height,
+        "color": block.color,
+        "scrim": block.scrim._asdict(),
+        "layer": write(part),
+        "layer_region": _shares((left, top, right - left, bottom - top), width, height),
+    }
+
+
+def _shares(box: Box | FloatBox | tuple[float, ...], width: int, height: int) -> list[float]:
+    return [round(side / whole, 6) for side, whole in zip(box, (width, height, width, height))]
+
+
+def _ui(name: str, **parts: Any) -> dict[str, list[str]]:
+    return {name: [json.dumps(parts, ensure_ascii=False)]}
+
+
+def webp(image: torch.Tensor) -> bytes:
+    """The first picture, small enough to be shown."""
+    content = io_of_bytes.BytesIO()
+    to_pil(shrunk(image, SIDE))[0].save(content, "WEBP", quality=QUALITY, method=1)
+    return content.getvalue()
+
+
+def _file(image: torch.Tensor) -> dict[str, str]:
+    """The first picture as a file of the temp folder, named by its content: the same picture is one file."""
+    data = webp(image)
+    name = f"{hashlib.sha256(data).hexdigest()[:32]}.webp"
+    folder = Path(folder_paths.get_temp_directory()) / SHOWN_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / name).is_file():
+        (folder / name).write_bytes(data)
+    return {"filename": name, "subfolder": SHOWN_FOLDER, "type": "temp"}
+
+
+def shown_file(name: object) -> Path | None:
+    """The picture of that name among those written here; None where there is none."""
+    if not isinstance(name, str) or not SHOWN_NAME.fullmatch(name):
+        return None
+    path = Path(folder_paths.get_temp_directory()) / SHOWN_FOLDER / name
+    return path if path.is_file() else None

@@ -1,0 +1,166 @@
+"""Letters set anew while a person moves them in the layout editor (js/layout_editor.mjs), by POST /storefront/letters."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from server import PromptServer
+
+from ..studio.errors import InputError, require_number, require_one_of
+from . import languages
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..studio.canvas import Box
+    from ..studio.contrast import Scrim
+    from ..studio.text.design import Design, TextPlan
+
+LETTERS_SIDE = 2048  # pixels: of a picture that letters are set on
+MOST_TEXT = 4000  # characters that are set
+MOST_BODY = 64_000  # bytes: the longest text and a design
+MOST_COLORS = 64  # of a palette
+MOST_WAITING = 16  # requests: an editor has one at a time
+
+_setting: asyncio.Lock | None = None  # one text at a time: who moves a box sends many
+_waiting = 0
+
+
+class _OneText:
+    """A layout of words alone, which `overlay` takes."""
+
+    def __init__(self, plan: TextPlan):
+        self.plan = plan
+
+    def text_on(self, width: int, height: int) -> TextPlan:
+        """The plan; it was made for this size."""
+        return self.plan
+
+
+def set_anew(asked: Any) -> dict[str, Any]:
+    """What POST /storefront/letters answers: words in another box, with another colour or weight, on the picture shown.
+
+    {"width", "height", "text", "font", "design", "box": shares, "down", "color", "align", "background": a file of `ui`, or none}.
+    Raises InputError that names the part.
+    """
+    import torch
+
+    from ..studio.layout.layout import ALIGNMENTS
+    from ..studio.text import draw, fonts
+    from ..studio.text.design import TextPlan
+    from . import arranging
+    from . import fonts as installed
+
+    if not isinstance(asked, Mapping):
+        raise InputError("letters", asked, "a JSON object")
+    width, height = (int(require_number(side, asked.get(side, 0), 16, 16384)) for side in ("width", "height"))
+    scale = min(1.0, LETTERS_SIDE / max(width, height))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    text, font = asked.get("text"), asked.get("font")
+    if not isinstance(text, str) or not 0 < len(text) <= MOST_TEXT:
+        raise InputError("text", text, f"words of at most {MOST_TEXT} characters")
+    if not isinstance(font, str):
+        raise InputError("font", font, "the name of a font")
+    design = _design(asked.get("design"), scale)
+    box, align = _box(asked.get("box"), *size), asked.get("align")
+    require_one_of("align", align, ALIGNMENTS)
+    under = _background(asked.get("background"), *size)
+    color, scrim = _colors(asked.get("color"), box, under)
+    picture = torch.full((1, size[1], size[0], 3), 0.5) if under is None else under
+    down = require_number("down", asked.get("down", 0.5), 0, 1)
+    plan = TextPlan(box, color, str(align), scrim, down, is_by_hand=True)
+    lettered = draw.overlay(picture, [text], design, fonts.Typeface(installed.families(), font), _OneText(plan))
+    return arranging.block_shown(
+        lettered, *size, lambda part: "data:image/webp;base64," + base64.b64encode(arranging.webp(part)).decode("ascii")
+    )
+
+
+def _colors(wished: Any, box: Box, under: torch.Tensor | None) -> tuple[str, Scrim | None]:
+    """Colour and veil as a plan has them for words that were moved; the wished colour where no picture is."""
+    from ..studio.contrast import require_color
+    from ..studio.layout.lettering import readable
+
+    color = require_color("color", wished)
+    if under is None:
+        return color, None
+    part = under[0, max(0, box.y) : max(0, box.bottom), max(0, box.x) : max(0, box.right)]
+    return readable(part.numpy())[:2] if part.numel() else (color, None)
+
+
+def _design(value: Any, scale: float) -> Design:
+    from ..studio.text.design import AUTO, Design
+
+    if not isinstance(value, Mapping):
+        raise InputError("design", value, "an object with fields of Text Overlay")
+    wished = dict(value)
+    names = Design.__dataclass_fields__
+    if unknown := sorted(map(str, wished.keys() - names.keys())):
+        raise InputError("design", unknown[0], "a field of Text Overlay")
+    palette = wished.get("palette", ())
+    if not isinstance(palette, (list, tuple)) or len(palette) > MOST_COLORS:
+        raise InputError("palette", palette, f"a list of at most {MOST_COLORS} colors")
+    wished["anchor"] = AUTO
+    size = wished.get("size", 0.0)
+    wished["size"] = require_number("size", size, 0, 4096) * scale
+    return Design(**wished)
+
+
+def _box(value: Any, width: int, height: int) -> Box:
+    from ..studio.canvas import Box
+
+    if not isinstance(value, list) or len(value) != 4:
+        raise InputError("box", value, "four shares of the picture: x, y, width, height")
+    x, y, wide, high = (require_number("box", side, -2, 3) for side in value)
+    return Box(round(x * width), round(y * height), max(1, round(wide * width)), max(1, round(high * height)))
+
+
+def _background(value: Any, width: int, height: int) -> torch.Tensor | None:
+    """A picture that the editor is shown, at a size; None where none is named, or it is gone."""
+    from PIL import Image
+
+    from ..studio.images import from_pil
+    from .arranging import shown_file
+
+    path = shown_file(value.get("filename")) if isinstance(value, Mapping) else None
+    if path is None:
+        return None
+    with Image.open(path, formats=["WEBP"]) as picture:
+        return from_pil(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+
+
+async def _letters(request: web.Request) -> web.Response:
+    global _setting, _waiting
+    _setting = _setting or asyncio.Lock()
+    if _waiting >= MOST_WAITING:
+        return web.json_response({"error": "Too many letters are being set. Try again."}, status=503)
+    _waiting += 1
+    try:
+        asked = json.loads(await _body(request))
+        async with _setting:
+            return web.json_response(await asyncio.get_running_loop().run_in_executor(None, set_anew, asked))
+    except InputError as error:
+        return web.json_response({"error": languages.error(error)}, status=400)
+    except (ValueError, RecursionError):
+        return web.json_response({"error": "Expected: JSON."}, status=400)
+    finally:
+        _waiting -= 1
+
+
+async def _body(request: web.Request) -> bytes:
+    """What was sent, as far as it can be a text in a box; ComfyUI itself reads 100 MB and more."""
+    body = bytearray()
+    async for part in request.content.iter_chunked(1 << 16):
+        body += part
+        if len(body) > MOST_BODY:
+            raise InputError("letters", f"more than {MOST_BODY} bytes", f"at most {MOST_BODY} bytes")
+    return bytes(body)
+
+
+def add_route() -> None:
+    """POST /storefront/letters, see `set_anew`. Open to whoever may queue prompts: it changes nothing and answers letters alone."""
+    PromptServer.instance.routes.post("/storefront/letters")(_letters)

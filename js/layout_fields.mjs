@@ -1,0 +1,144 @@
+// The fields beside the picture: what can be said of the selected item in numbers and words.
+import { button, make } from "./layout_dom.mjs"
+import { addressOf, fitted, imageAt, pixelsUnder } from "./layout_pictures.mjs"
+import { HEADLINE, LIGHT, contrast, rounding } from "./layout_scene.mjs"
+
+const READABLE = 4.5 // WCAG 2.2, success criterion 1.4.3
+const WORST_SHARE = 0.05 // of the pixels: a few sparkling ones make no word unreadable
+const LONGEST_WORDS = 2000
+const FURTHEST = 100
+
+let serial = 0
+
+function field(label, input, shown) {
+  const id = `storefront-arrange-${++serial}`
+  input.id = id
+  return make("div", { className: "field" }, make("label", { htmlFor: id, textContent: label }), input, ...(shown ? [shown] : []))
+}
+
+/** A slider that shows its value. `preview` gets it while it moves, `done` when it is let go. */
+function slider(label, value, { min, max, step, text }, preview, done) {
+  const shown = make("output", { textContent: text(value) })
+  const input = make("input", { type: "range", min, max, step, value })
+  input.addEventListener("input", () => {
+    shown.textContent = text(Number(input.value))
+    preview(Number(input.value))
+  })
+  input.addEventListener("change", () => done())
+  return field(label, input, shown)
+}
+
+/** The fields of what is selected; a hint where nothing is. */
+export function fieldsFor(editor, role) {
+  const t = editor.t.bind(editor)
+  const item = role && (role === LIGHT ? {} : editor.item(role))
+  if (!item) {
+    return [
+      make("p", { textContent: t("Click an item on the picture to change it.") }),
+      make("p", { textContent: t("Drag to move. Corners resize, the round handle rotates. Arrow keys move by a pixel, with Shift by ten.") }),
+    ]
+  }
+  const isChanged = role in editor.arrangement
+  const back = button(t("Back to automatic"), () => editor.resetItem(role), { disabled: !isChanged })
+  const title = make("h3", { textContent: editor.name(role) })
+  if (isChanged) title.append(make("small", { textContent: t("moved by hand") }))
+  const own = role === LIGHT ? lightFields(editor, t) : role === HEADLINE ? wordFields(editor, item, t) : productFields(editor, item, t)
+  return [title, ...own, back]
+}
+
+function productFields(editor, item, t) {
+  const whole = editor.scene
+  const seen = fitted(item.box, item.aspect, whole)
+  const preview = (part) => editor.previewItem(item.role, part)
+  const resize = (percent) => {
+    const height = percent / 100
+    const width = (seen.width * height) / seen.height
+    return { x: seen.x + (seen.width - width) / 2, y: seen.y + seen.height - height, width, height }
+  }
+  const fronts = whole.items.filter((one) => one.kind === "product").map((one) => editor.item(one.role).front)
+  const several = fronts.length > 1
+  const toFront = (front) => editor.change({ ...editor.pinned(item, seen), front: front || undefined }, item.role)
+  return [
+    slider(t("Size"), Math.round(seen.height * 1000) / 10, { min: 2, max: 150, step: 0.5, text: (v) => `${v} %` },
+      (value) => preview({ box: rounding(resize(value)) }), () => editor.commit(editor.arrangement)),
+    slider(t("Rotation"), item.rotation, { min: -180, max: 180, step: 1, text: (v) => `${v}°` },
+      (value) => preview({ box: rounding(seen), rotation: value || undefined }), () => editor.commit(editor.arrangement)),
+    button(t("Mirror"), () => editor.change({ ...editor.pinned(item, seen), flip: !item.flip || undefined }, item.role)),
+    ...(several
+      ? [
+          button(t("To the front"), () => toFront(Math.min(FURTHEST, Math.max(...fronts) + 1))),
+          button(t("To the back"), () => toFront(Math.max(-FURTHEST, Math.min(...fronts) - 1))),
+        ]
+      : []),
+  ]
+}
+
+function wordFields(editor, item, t) {
+  const words = make("textarea", { value: item.words, rows: 3, maxLength: LONGEST_WORDS, spellcheck: false })
+  const say = () => ({ words: words.value.trim() && words.value !== editor.scene.items.find((one) => one.role === HEADLINE).given ? words.value : undefined })
+  words.addEventListener("input", () => {
+    editor.previewItem(HEADLINE, say())
+    editor.setLetters()
+  })
+  words.addEventListener("change", () => editor.commit(editor.arrangement))
+  const color = make("input", { type: "color", value: item.color })
+  const told = make("p", { className: "contrast" })
+  const own = editor.arrangement[HEADLINE] ?? {}
+  color.addEventListener("input", () => {
+    editor.previewItem(HEADLINE, { color: color.value })
+    editor.setLetters()
+    tellContrast(editor, color.value, told, t)
+  })
+  color.addEventListener("change", () => editor.commit(editor.arrangement))
+  tellContrast(editor, item.color, told, t)
+  const name = `storefront-align-${++serial}`
+  const aligns = ["left", "center", "right"].map((align) => {
+    const input = make("input", { type: "radio", name, checked: item.align === align })
+    input.addEventListener("change", () => editor.change({ align }, HEADLINE))
+    return make("label", {}, input, t(align))
+  })
+  return [
+    field(t("Words"), words),
+    slider(t("Weight"), item.weight, { min: 0, max: 900, step: 100, text: (v) => (v ? String(v) : t("automatic")) },
+      (value) => {
+        editor.previewItem(HEADLINE, { weight: value || undefined })
+        editor.setLetters()
+      }, () => editor.commit(editor.arrangement)),
+    field(t("Colour"), color),
+    told,
+    button(t("Automatic colour"), () => editor.change({ color: undefined }, HEADLINE), { disabled: !own.color }),
+    make("fieldset", {}, make("legend", { textContent: t("Align") }), ...aligns),
+  ]
+}
+
+/** How well letters of a colour read on what is under them. */
+async function tellContrast(editor, color, line, t) {
+  const { scene } = editor
+  const image = await imageAt(addressOf(editor.host.api, scene.background))
+  if (!image || editor.scene !== scene) return
+  const box = editor.letters?.ink ?? editor.item(HEADLINE).box
+  const ink = [1, 3, 5].map((index) => parseInt(color.slice(index, index + 2), 16))
+  const ratios = pixelsUnder(image, box).map((pixel) => contrast(ink, pixel)).sort((a, b) => a - b)
+  if (!ratios.length) return
+  const worst = ratios[Math.floor(ratios.length * WORST_SHARE)]
+  const isReadable = worst >= READABLE
+  line.textContent = t(
+    isReadable ? "Contrast {0} : 1, easy to read" : "Contrast {0} : 1, hard to read: a veil is put under the words",
+    worst.toFixed(1),
+  )
+  line.classList.toggle("weak", !isReadable)
+}
+
+function lightFields(editor, t) {
+  const { azimuth, elevation } = editor.light
+  const preview = (part) => editor.preview({ ...editor.arrangement, [LIGHT]: { ...editor.light, ...part } })
+  const done = () => editor.commit(editor.arrangement)
+  const degrees = (value) => `${Math.round(value)}°`
+  return [
+    make("p", {
+      textContent: t("Drag the sun: farther from the middle is a lower light with longer shadows. The shadow follows at the next run."),
+    }),
+    slider(t("Direction"), azimuth, { min: 0, max: 360, step: 1, text: degrees }, (value) => preview({ azimuth: value % 360 }), done),
+    slider(t("Height"), elevation, { min: 0, max: 90, step: 1, text: degrees }, (value) => preview({ elevation: value }), done),
+  ]
+}

@@ -1,0 +1,213 @@
+// What can be arranged: the items that the last run left (products, words, light) with what was moved by hand on top. No
+// page is touched here; places are shares of the picture, from its top left corner.
+
+export const HEADLINE = "headline"
+export const LIGHT = "light"
+const GAP_BESIDE = 0.036 // of the shorter side: nearer to a product than this the plan puts words elsewhere,
+const GAP = 0.024 // as studio/layout/criteria.py has it
+const DIGITS = 5
+
+/** The arrangement that a widget holds; an empty one where it holds something else. */
+export function read(text) {
+  try {
+    const value = JSON.parse(text || "{}")
+    return value && typeof value === "object" && !Array.isArray(value) ? value : {}
+  } catch {
+    return {}
+  }
+}
+
+/** As text for the widget: "" where nothing was moved. */
+export function write(arrangement) {
+  const parts = Object.entries(arrangement).filter(
+    ([role, part]) => role !== "version" && part && typeof part === "object" && Object.keys(part).length,
+  )
+  return parts.length ? JSON.stringify({ version: 1, ...Object.fromEntries(parts) }) : ""
+}
+
+const rounded = (value) => Number(value.toFixed(DIGITS))
+const isBox = (box) => box && ["x", "y", "width", "height"].every((side) => Number.isFinite(box[side]))
+const boxOf = (region) => ({ x: region[0], y: region[1], width: region[2], height: region[3] })
+export const rounding = (box) =>
+  Object.fromEntries(Object.entries(boxOf([box.x, box.y, box.width, box.height])).map(([k, v]) => [k, rounded(v)]))
+
+function shares(box, plan) {
+  return {
+    x: box.x / plan.width,
+    y: box.y / plan.height,
+    width: box.width / plan.width,
+    height: box.height / plan.height,
+  }
+}
+
+/** Parsed `ui` texts of the nodes: {plan, products, letters}; the last two may be missing. */
+export function sceneOf({ plan, products, letters }) {
+  const { layout, automatic } = plan
+  const byHand = new Set(layout.by_hand ?? [])
+  const placed = products?.follows ? products.products : []
+  const items = layout.products.map((box, index) => {
+    const role = `product ${index + 1}`
+    const piece = placed[index]
+    const pose = layout.poses?.[index] ?? {}
+    return {
+      role,
+      kind: "product",
+      box: piece ? boxOf(piece.region) : shares(box, plan),
+      automatic: byHand.has(role) && automatic.products[index] ? shares(automatic.products[index], plan) : null,
+      rotation: pose.rotation ?? 0,
+      flip: pose.flip ?? false,
+      front: pose.front ?? 0,
+      file: piece?.picture,
+      shadow: piece?.shadow,
+      shadowBox: piece && boxOf(piece.shadow_region),
+      aspect: piece ? (piece.region[2] * plan.width) / (piece.region[3] * plan.height) : null,
+    }
+  })
+  if (letters?.follows !== false) {
+    const words = letters?.follows ? letters : null
+    items.push({
+      role: HEADLINE,
+      kind: "text",
+      box: words ? boxOf(words.box) : shares(layout.text.box, plan),
+      automatic: byHand.has(HEADLINE) ? shares(automatic.text.box, plan) : null,
+      rotation: 0,
+      flip: false,
+      front: Infinity,
+      words: words?.text ?? "",
+      given: words?.given ?? "", // by the node, whatever was written by hand
+      weight: words?.design.weight ?? 0,
+      color: words?.color ?? layout.text.color,
+      align: (words && words.design.align !== "auto" && words.design.align) || layout.text.align,
+      drawn: words && { file: words.layer, box: boxOf(words.layer_region), at: boxOf(words.box), size: words.size },
+      design: words?.design,
+      font: words?.font,
+    })
+  }
+  return {
+    width: plan.width,
+    height: plan.height,
+    background: plan.background,
+    safe: layout.safe ?? { top: 0, right: 0, bottom: 0, left: 0 },
+    light: layout.light,
+    automaticLight: automatic.light,
+    lightByHand: byHand.has(LIGHT),
+    planColor: layout.text.color,
+    lean: plan.lean ?? 0.5, // where words lie in a box that nobody gave them: 0 at its top, 1 at its bottom
+    ran: { ...runOf(layout), isPlaced: byHand.has(HEADLINE) },
+    arrangement: write(read(plan.arrangement)),
+    items,
+    notes: plan.misfits ?? [],
+  }
+}
+
+/** What of the words by hand the run had: to tell what has been changed since. */
+function runOf(layout) {
+  const words = layout.hand_words ?? {}
+  return { words: words.words ?? "", color: words.color ?? "", weight: words.weight ?? 0, align: words.align ?? "" }
+}
+
+/** An item as it is to be shown now. */
+export function shown(item, arrangement) {
+  const own = arrangement[item.role] ?? {}
+  const box = isBox(own.box) ? own.box : (item.automatic ?? item.box)
+  const pose = own.box || item.role in arrangement ? own : item.automatic ? {} : item
+  return {
+    ...item,
+    box,
+    isByHand: isBox(own.box),
+    isChanged: Object.keys(own).length > 0,
+    rotation: Number(pose.rotation) || 0,
+    flip: pose.flip === true,
+    front: item.kind === "text" ? Infinity : Number(pose.front) || 0,
+    words: item.kind === "text" ? String(own.words || item.words) : undefined,
+    weight: item.kind === "text" ? Number(own.weight) || item.weight : undefined,
+    color: item.kind === "text" ? String(own.color || item.color) : undefined,
+    align: item.kind === "text" ? String(own.align || item.align) : undefined,
+  }
+}
+
+/** The items from back to front: by `front`, then the one that stands nearer, words last. */
+export function inOrder(items) {
+  const base = (item) => item.box.y + item.box.height
+  return [...items].sort((a, b) => (a.front === b.front ? base(a) - base(b) : a.front < b.front ? -1 : 1))
+}
+
+/** The arrangement with a part of an item changed; a value of undefined takes it back. */
+export function changed(arrangement, role, part) {
+  const own = { ...(arrangement[role] ?? {}), ...part }
+  if (isBox(own.box)) own.box = rounding(own.box)
+  for (const [name, value] of Object.entries(own)) if (value === undefined) delete own[name]
+  const next = { ...arrangement, [role]: own }
+  if (!Object.keys(own).length) delete next[role]
+  return next
+}
+
+/** Without what was moved of one role, or of all. */
+export function reset(arrangement, role) {
+  if (role === undefined) return {}
+  const { [role]: _, ...rest } = arrangement
+  return rest
+}
+
+/** The box around a rotated one. `aspect`: the picture's width over its height. */
+export function around(box, rotation, aspect) {
+  const turn = (rotation * Math.PI) / 180
+  const [c, s] = [Math.abs(Math.cos(turn)), Math.abs(Math.sin(turn))]
+  const [wide, high] = [box.width * aspect, box.height]
+  const [across, down] = [(wide * c + high * s) / aspect, wide * s + high * c]
+  return { x: box.x + (box.width - across) / 2, y: box.y + (box.height - down) / 2, width: across, height: down }
+}
+
+/** Words that nobody moved and that come too near to what was moved: the plan will put them elsewhere. */
+export function willMove(scene, arrangement) {
+  const items = scene.items.map((item) => shown(item, arrangement))
+  const text = items.find((item) => item.kind === "text")
+  const products = items.filter((item) => item.kind === "product")
+  if (!text) return []
+  const near = (product) => {
+    const short = Math.min(scene.width, scene.height)
+    const box = around(product.box, product.rotation, scene.width / scene.height)
+    const across = Math.max(text.box.x - box.x - box.width, box.x - text.box.x - text.box.width) * (scene.width / short)
+    const down = Math.max(text.box.y - box.y - box.height, box.y - text.box.y - text.box.height) * (scene.height / short)
+    return Math.max(across / GAP_BESIDE, down / GAP) < 1
+  }
+  const moved = products.filter((product) => product.isByHand)
+  if (!text.isByHand) return moved.some(near) ? [HEADLINE] : []
+  return moved.length ? [] : products.filter(near).map((product) => product.role)
+}
+
+/** Lines that a dragged box is drawn to, across and down, in shares. */
+export function linesFor(scene, arrangement, role) {
+  const { left, top, right, bottom } = scene.safe
+  const lines = { x: [0.5, 1 / 3, 2 / 3, left, 1 - right, 0, 1], y: [0.5, 1 / 3, 2 / 3, top, 1 - bottom, 0, 1] }
+  for (const item of scene.items) {
+    if (item.role === role) continue
+    const now = shown(item, arrangement)
+    const box = around(now.box, now.rotation, scene.width / scene.height)
+    lines.x.push(box.x, box.x + box.width / 2, box.x + box.width)
+    lines.y.push(box.y, box.y + box.height / 2, box.y + box.height)
+  }
+  return lines
+}
+
+/** How far to move `marks` (places of a box on one axis) so that one meets a line, within `reach`; and that line. */
+export function snapped(marks, lines, reach) {
+  let best = { by: 0, line: null, far: reach }
+  for (const line of lines) {
+    for (const mark of marks) {
+      const far = Math.abs(line - mark)
+      if (far < best.far) best = { by: line - mark, line, far }
+    }
+  }
+  return best
+}
+
+/** WCAG 2.2's contrast of two colours [r, g, b] in 0..255. */
+export function contrast(a, b) {
+  const luminance = (rgb) => {
+    const [r, g, blue] = rgb.map((level) => (level / 255 <= 0.04045 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * blue
+  }
+  const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x)
+  return (high + 0.05) / (low + 0.05)
+}

@@ -1,0 +1,309 @@
+"""The layout editor in a real browser: what is moved there is what the saved picture has."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from comfyui import ComfyUI, node
+from PIL import Image
+from test_editor import browser, open_template, show, until
+from test_newest_editor import newest
+
+__all__ = ["browser", "newest"]  # the fixtures
+
+SIDE = 1024
+WALL = (0xE8, 0xE0, 0xD0)
+HEADLINE = "갓 내린 커피"
+CLOSE = 2.0  # pixels of the picture
+CONTROL, DELETE, RIGHT, UP = "\ue009", "\ue017", "\ue014", "\ue013"
+
+ARRANGEMENT = """
+    return window.app.graph._nodes.find(n => n.type === "StorefrontPlanLayout").widgets.find(w => w.name === "arrangement").value
+    """
+OPEN = "document.querySelector('.storefront_arrange input[type=button]').click()"
+IS_OPEN = "return document.querySelectorAll('dialog.storefront-arrange .item').length"
+# Of every item, and of the letters: left, top, width, height in shares of the picture, as they are seen.
+SEEN = """
+    const paper = document.querySelector(".paper").getBoundingClientRect()
+    const shares = (element) => {
+      const box = element.getBoundingClientRect()
+      return [(box.left - paper.left) / paper.width, (box.top - paper.top) / paper.height, box.width / paper.width, box.height / paper.height]
+    }
+    const seen = Object.fromEntries([...document.querySelectorAll(".item .grip")].map((grip) => [grip.dataset.role, shares(grip.parentElement)]))
+    const letters = [...document.querySelectorAll(".view .picture")].at(-1)
+    return {...seen, letters: shares(letters), anew: letters.src.startsWith("data:"), whole: letters.complete}
+    """
+
+
+def graph(headline: str = HEADLINE, **plan) -> dict[str, dict]:
+    """A red box on a plain wall with words over it, of which every pixel can be told."""
+    return {
+        "1": node("EmptyImage", width=SIDE, height=SIDE, batch_size=1, color=0xE8E0D0),
+        "4": node("SolidMask", value=0.0, width=400, height=400),
+        "5": node("SolidMask", value=1.0, width=200, height=300),
+        "6": node("MaskComposite", destination=["4", 0], source=["5", 0], x=100, y=50, operation="add"),
+        "7": node("EmptyImage", width=400, height=400, batch_size=1, color=0xCC2211),
+        "10": node("StorefrontPlanLayout", background=["1", 0], product_mask=["6", 0], headline=headline, **plan),
+        "13": node(
+            "StorefrontPlaceProduct",
+            background=["1", 0],
+            product=["7", 0],
+            product_mask=["6", 0],
+            layout=["10", 0],
+            shadow="none",
+            color_match=0.0,
+        ),
+        "15": node("StorefrontTextOverlay", image=["13", 0], layout=["13", 2], text=headline),
+        "14": node("SaveImage", images=["15", 0], filename_prefix="arranged"),
+    }
+
+
+def load(browser, comfyui: ComfyUI, prompt: dict) -> None:
+    """The graph of a prompt in the editor, in the place of the one that it had open."""
+    open_template(browser, comfyui, "poster_from_photo")
+    browser.execute_script("window.app.loadApiJson(arguments[0], 'arranged')", prompt)
+    until(lambda: browser.execute_script("return window.app.graph._nodes.length") == len(prompt))
+    browser.execute_script("window.app.graph.id = crypto.randomUUID()")  # as a graph that was saved has one
+
+
+def queue(browser, comfyui: ComfyUI, press: str = "window.app.queuePrompt(0, 1)"):
+    before = set(comfyui.get("/history"))
+    browser.execute_script(press)
+    (prompt_id,) = until(lambda: set(comfyui.get("/history")) - before)
+    result = comfyui.wait(prompt_id)
+    assert result.ok, result.error
+    return result
+
+
+def ran(result) -> set[str]:
+    """The nodes that were not taken from ComfyUI's cache."""
+    (cached,) = [body["nodes"] for kind, body in result.history["status"]["messages"] if kind == "execution_cached"]
+    return set(result.history["prompt"][2]) - set(cached)
+
+
+def open_editor(browser) -> dict:
+    browser.execute_script(OPEN)
+    until(lambda: browser.execute_script(IS_OPEN), 20)
+    return seen(browser)
+
+
+def seen(browser, anew: bool | None = None) -> dict:
+    """What is seen once it no longer changes; `anew`: the letters are those that the server set after a change."""
+
+    def still() -> dict | None:
+        one, again = browser.execute_script(SEEN), until(lambda: browser.execute_script(SEEN))
+        return again if one == again and again["whole"] and anew in (None, again["anew"]) else None
+
+    return until(still, 30)
+
+
+def drag(browser, selector: str, x: float, y: float) -> None:
+    from selenium.webdriver import ActionChains
+
+    grip = browser.find_element("css selector", selector)
+    chain = ActionChains(browser).key_down(CONTROL).click_and_hold(grip)  # with Ctrl nothing snaps
+    chain.move_by_offset(x // 2, y // 2).move_by_offset(x - x // 2, y - y // 2).release().key_up(CONTROL).perform()
+
+
+def keys(browser, *pressed: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    chain = ActionChains(browser)
+    for key in pressed:
+        if len(key) == 1:
+            chain.send_keys(key)
+        else:  # "control z"
+            chain.key_down(CONTROL).send_keys(key[-1]).key_up(CONTROL)
+    chain.perform()
+
+
+def bounds(marked: np.ndarray) -> np.ndarray:
+    """Left, top, width, height around what is marked, in pixels."""
+    rows, columns = np.flatnonzero(marked.any(1)), np.flatnonzero(marked.any(0))
+    return np.array([columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]])
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    """How far the edges of two boxes are from each other, at most."""
+    first, second = (np.concatenate([box[:2], box[:2] + box[2:]]) for box in (one, other))
+    return float(np.abs(first - second).max())
+
+
+def drawn(result) -> dict[str, np.ndarray]:
+    """Where the saved picture has the red box, and the letters."""
+    (path,) = result.files()
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    red = picture[..., 0] - picture[..., 1] > 30  # also where the tip of a turned corner covers a fifth of a pixel
+    letters = (abs(picture - WALL).max(-1) > 3) & (
+        picture.max(-1) < 200
+    )  # black and its edges; red has a channel above
+    return {"product 1": bounds(red), "letters": bounds(letters)}
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_what_is_moved_is_what_is_saved(comfyui, browser):
+    load(browser, comfyui, graph())
+    queue(browser, comfyui)
+    first = open_editor(browser)
+    count = browser.execute_script("return window.app.graph._nodes.length")
+    drag(browser, ".item.product .grip", 61, 37)
+    drag(browser, ".handle.se", -30, -24)  # of the product, which is selected
+    drag(browser, ".item.text .grip", -13, 21)
+    drag(browser, ".handle.e", -90, 0)
+    keys(browser, RIGHT, UP)  # of the words, on which the focus is
+    moved = seen(browser, anew=True)
+    for role in ("product 1", "headline"):
+        assert np.abs(np.subtract(moved[role], first[role])).max() > 0.02, role
+    value = browser.execute_script(ARRANGEMENT)
+    assert set(json.loads(value)) == {"version", "product 1", "headline"}
+
+    keys(browser, "control z", "control z")
+    assert browser.execute_script(ARRANGEMENT) not in ("", value)
+    keys(browser, "control y", "control y")
+    assert browser.execute_script(ARRANGEMENT) == value
+    keys(browser, DELETE)  # back to automatic, the words alone
+    assert set(json.loads(browser.execute_script(ARRANGEMENT))) == {"version", "product 1"}
+    keys(browser, "control z")
+    assert browser.execute_script(ARRANGEMENT) == value
+    assert browser.execute_script("return window.app.graph._nodes.length") == count  # no key reached the graph
+
+    moved = seen(browser, anew=True)
+    result = queue(browser, comfyui, "document.querySelector('.storefront-arrange .primary').click()")
+    assert ran(result) == {"10", "13", "15", "14"}
+    saved = drawn(result)
+    for what in ("product 1", "letters"):
+        assert apart(np.multiply(moved[what], SIDE), saved[what]) <= CLOSE, what
+    after = seen(browser, anew=False)  # what the run left is shown in place of what was set anew
+    for what in ("product 1", "headline", "letters"):
+        assert np.abs(np.subtract(moved[what], after[what])).max() * SIDE <= CLOSE, what
+    assert browser.execute_script(ARRANGEMENT) == value
+    assert "moved by hand" in comfyui.log()
+
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
+    until(lambda: browser.execute_script(IS_OPEN) == 0)
+    reopened = reopen(browser, comfyui, result)
+    assert browser.execute_script(ARRANGEMENT) == value
+    for what in ("product 1", "headline", "letters"):
+        assert np.abs(np.subtract(after[what], reopened[what])).max() * SIDE <= CLOSE, what
+    browser.execute_script("document.querySelectorAll('.storefront-arrange header input')[2].click()")
+    assert browser.execute_script(ARRANGEMENT) == ""
+
+
+def reopen(browser, comfyui: ComfyUI, result) -> dict:
+    """The editor of a page opened anew, with the graph in the saved picture."""
+    open_template(browser, comfyui, "poster_from_photo")
+    browser.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1]
+        fetch(arguments[0]).then(r => r.blob())
+          .then(blob => window.app.handleFile(new File([blob], "arranged.png", {type: "image/png"}))).then(() => done())
+        """,
+        f"{comfyui.url}/view?filename={result.files()[0].name}",
+    )
+    until(lambda: browser.execute_script("return window.app.graph._nodes.length") == len(graph()))
+    return open_editor(browser)
+
+
+STRANGE = '<img src=x onerror="window.stranger=1"><b>굵게</b> &amp;'
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_strangers_words_and_numbers_are_shown_and_never_run(comfyui, browser):
+    hostile = json.dumps({"headline": {"words": STRANGE, "color": "#aa0000"}, "product 1": {"rotation": 20}})
+    load(browser, comfyui, graph(STRANGE, arrangement=hostile))
+    queue(browser, comfyui)
+    open_editor(browser)
+    browser.execute_script("document.querySelector('.item.text .grip').focus()")
+    assert browser.execute_script("return document.querySelector('.storefront-arrange textarea').value") == STRANGE
+    assert browser.execute_script("return window.stranger ?? null") is None
+    assert browser.execute_script("return document.querySelectorAll('.storefront-arrange b').length") == 0
+    put = """
+        const node = window.app.graph._nodes.find(n => n.type === "StorefrontPlanLayout")
+        node.widgets.find(w => w.name === "arrangement").value = arguments[0]
+        """
+    for value in ('{"headline": 5, "light": [1], "product 1": {"box": {"x": "a"}}}', "[[[", '{"__proto__": {"x": 1}}'):
+        browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
+        browser.execute_script(put, value)
+        open_editor(browser)
+        assert browser.execute_script(IS_OPEN) == 2
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_before_a_run_it_says_so(comfyui, browser):
+    load(browser, comfyui, graph("아직 없는 그림"))
+    browser.execute_script(OPEN)
+    look = "return document.querySelector('dialog.storefront-arrange aside')?.textContent ?? ''"
+    assert until(lambda: "Run the workflow once" in browser.execute_script(look), 20)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_saved_graph_with_an_arrangement_shows_no_field_for_it(comfyui, browser):
+    load(browser, comfyui, graph(arrangement='{"light": {"azimuth": 10, "elevation": 20}}'))
+    saved = browser.execute_script("return window.app.graph.serialize()")
+    show(browser, saved)
+    exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
+    (inputs,) = [n["inputs"] for n in exported.values() if n["class_type"] == "StorefrontPlanLayout"]
+    assert json.loads(inputs["arrangement"]) == {"light": {"azimuth": 10, "elevation": 20}}
+    assert "storefront_arrange" not in inputs
+    shown = """
+        const node = window.app.graph._nodes.find(n => n.type === "StorefrontPlanLayout")
+        return node.widgets.filter(w => !w.hidden && (node.isWidgetVisible?.(w) ?? true)).map(w => w.name)
+        """
+    names = browser.execute_script(shown)
+    assert "arrangement" not in names
+    assert "storefront_arrange" in names
+
+
+def move_and_run(browser, server: ComfyUI, headline: str) -> None:
+    """The product rotated and moved; the saved picture has it where it was seen."""
+    load(browser, server, graph(headline))
+    queue(browser, server)
+    open_editor(browser)
+    drag(browser, ".item.product .grip", 40, 30)
+    drag(browser, ".handle.turn", 50, 30)
+    moved = seen(browser)
+    (role,) = set(json.loads(browser.execute_script(ARRANGEMENT))) - {"version"}
+    assert role == "product 1"
+    result = queue(browser, server, "document.querySelector('.storefront-arrange .primary').click()")
+    assert apart(np.multiply(moved[role], SIDE), drawn(result)[role]) <= CLOSE
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_items_are_moved_in_nodes_2(comfyui, browser):
+    comfyui.get("/api/settings/Comfy.VueNodes.Enabled", True)
+    try:
+        move_and_run(browser, comfyui, "노드 2.0")
+    finally:
+        comfyui.get("/api/settings/Comfy.VueNodes.Enabled", False)
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["classic", "nodes 2"])
+def test_items_are_moved_in_the_newest_editor(newest, browser, nodes_2):
+    newest.get("/api/settings/Comfy.VueNodes.Enabled", nodes_2)
+    try:
+        move_and_run(browser, newest, f"새 편집기 {nodes_2}")
+    finally:
+        newest.get("/api/settings/Comfy.VueNodes.Enabled", False)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_it_speaks_korean(comfyui, browser):
+    comfyui.get("/api/settings/Comfy.Locale", "ko")
+    try:
+        load(browser, comfyui, graph("한국어"))
+        queue(browser, comfyui)
+        open_editor(browser)
+        look = "return document.querySelector('.storefront-arrange header').textContent"
+        assert "배치하기" in browser.execute_script(look)
+        untranslated = """
+            return [...document.querySelectorAll(".storefront-arrange :is(h2, h3, p, label, legend, input[type=button])")]
+              .map(e => e.value || e.textContent).filter(text => /[a-z]{3}/.test(text))
+            """
+        for role in (".item.product .grip", ".item.text .grip", ".sun"):
+            browser.execute_script(f"document.querySelector('{role}').focus()")
+            assert browser.execute_script(untranslated) == []
+    finally:
+        comfyui.get("/api/settings/Comfy.Locale", "en")

@@ -1,0 +1,116 @@
+"""POST /storefront/letters: words set anew for the layout editor, also for strangers who send anything."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import io
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ASKED = {
+    "width": 1024,
+    "height": 512,
+    "text": "갓 내린 커피",
+    "font": "Pretendard",
+    "design": {"preset": "headline", "weight": 700, "color": "#aa1122", "scrim": "off"},
+    "box": [0.1, 0.2, 0.5, 0.4],
+    "down": 0.5,
+    "color": "#aa1122",
+    "align": "left",
+    "background": None,
+}
+
+
+def post(comfyui, body: bytes | dict) -> tuple[int, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"{comfyui.url}/storefront/letters", data, {"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_words_come_back_in_their_box_and_color(comfyui):
+    status, answer = post(comfyui, ASKED)
+    assert status == 200
+    assert answer["box"] == pytest.approx(ASKED["box"], abs=0.002)
+    left, top, wide, high = answer["layer_region"]
+    assert 0.09 < left < left + wide < 0.61
+    assert 0.19 < top < top + high < 0.61
+    picture = Image.open(io.BytesIO(base64.b64decode(answer["layer"].removeprefix("data:image/webp;base64,"))))
+    pixels = np.asarray(picture.convert("RGBA")).astype(int)
+    assert np.abs(pixels[pixels[..., 3] > 250][:, :3].mean(0) - [0xAA, 0x11, 0x22]).max() < 6
+    assert (round(wide * 1024), round(high * 512)) == picture.size
+    lower = post(comfyui, {**ASKED, "down": 1.0})[1]["layer_region"]
+    assert lower[1] + lower[3] > top + high
+
+
+NAN = float("nan")
+NOTHINGS = (None, [], {}, "x", "", NAN, 1e308, -1, True, 10**400, ["x"] * 1000)
+HOSTILE: dict[str, bytes | dict] = {
+    "no JSON": b"{",
+    "empty": b"",
+    "no text at all": b"\xff\xfe\x00",
+    "a list": b"[]",
+    "deep": b"[" * 60_000,
+    "long": b" " * 100_000,
+    "an unknown field of the design": {**ASKED, "design": {"__class__": "x"}},
+    "a text without end": {**ASKED, "text": "가" * 4001},
+    "half of a surrogate pair": {**ASKED, "text": "\ud800"},
+    "a picture of a billion pixels": {**ASKED, "width": 10**9},
+    "a box far away": {**ASKED, "box": [99, 0, 1, 1]},
+}
+
+
+@pytest.mark.usefixtures("no_traceback")
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_strangers_request_is_refused(comfyui, what):
+    status, answer = post(comfyui, HOSTILE[what])
+    assert status == 400
+    assert set(answer) == {"error"}
+    assert len(answer["error"]) < 1000
+
+
+@pytest.mark.usefixtures("no_traceback")
+@pytest.mark.parametrize(
+    "field", [*ASKED, "design.weight", "design.size", "design.palette", "design.color", "design.box_color"]
+)
+def test_whatever_a_field_is_the_answer_is_letters_or_a_sentence(comfyui, field):
+    refused = 0
+    for value in NOTHINGS:
+        asked = json.loads(json.dumps(ASKED))
+        outer, _, inner = field.partition(".")
+        (asked[outer] if inner else asked)[inner or outer] = value
+        status, answer = post(comfyui, asked)
+        assert status in (200, 400), (field, value)
+        assert ("error" in answer) == (status == 400)
+        refused += status == 400
+    assert refused or field == "background"  # a picture that is gone is no error: letters are set on grey
+
+
+@pytest.mark.usefixtures("no_traceback")
+@pytest.mark.parametrize(
+    "name", ["../../user/x.webp", "/etc/passwd", "a" * 32 + ".png", "a" * 32 + ".webp", "٣" * 32 + ".webp"]
+)
+def test_no_other_file_is_read_as_a_background(comfyui, name):
+    alone = post(comfyui, ASKED)
+    assert post(comfyui, {**ASKED, "background": {"filename": name, "subfolder": "..", "type": "output"}}) == alone
+
+
+def test_a_crowd_is_turned_away_and_the_server_goes_on(comfyui):
+    with concurrent.futures.ThreadPoolExecutor(48) as many:
+        answers = list(many.map(lambda _: post(comfyui, ASKED)[0], range(48)))
+    assert set(answers) <= {200, 503}
+    assert answers.count(200) >= 16
+    assert post(comfyui, ASKED)[0] == 200
