@@ -16,6 +16,7 @@ from . import languages
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from ..studio.canvas import Box
     from ..studio.contrast import Scrim
@@ -26,6 +27,8 @@ MOST_TEXT = 4000  # characters that are set
 MOST_BODY = 64_000  # bytes: the longest text and a design
 MOST_COLORS = 64  # of a palette
 MOST_WAITING = 16  # requests: an editor has one at a time
+STANDING_SIDE = 640  # pixels: what stands behind the words decides their colour, for which this is fine enough
+MOST_STANDING = 128  # pictures: 64 products, each with its shadow
 
 _setting: asyncio.Lock | None = None  # one text at a time: who moves a box sends many
 _waiting = 0
@@ -45,7 +48,8 @@ class _OneText:
 def set_anew(asked: Any) -> dict[str, Any]:
     """What POST /storefront/letters answers: words in another box, with another colour or weight, on the picture shown.
 
-    {"width", "height", "text", "font", "design", "box": shares, "down", "color", "align", "background": a file of `ui`, or none}.
+    {"width", "height", "text", "font", "design", "box": shares, "down", "color", "align", "background": a file of `ui`, or none,
+    "standing": [{"file": a file of `ui`, "box": shares, "rotation": degrees, "flip"}], from back to front}.
     Raises InputError that names the part.
     """
     import torch
@@ -72,6 +76,7 @@ def set_anew(asked: Any) -> dict[str, Any]:
     under = _background(asked.get("background"), *size)
     color, scrim = _colors(asked.get("color"), box, under)
     picture = torch.full((1, size[1], size[0], 3), 0.5) if under is None else under
+    picture = _with_standing(picture, asked.get("standing"))
     down = require_number("down", asked.get("down", 0.5), 0, 1)
     plan = TextPlan(box, color, str(align), scrim, down, is_by_hand=True)
     lettered = draw.overlay(picture, [text], design, fonts.Typeface(installed.families(), font), _OneText(plan))
@@ -131,6 +136,48 @@ def _background(value: Any, width: int, height: int) -> torch.Tensor | None:
         return None
     with Image.open(path, formats=["WEBP"]) as picture:
         return from_pil(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _with_standing(picture: torch.Tensor, standing: Any) -> torch.Tensor:
+    """The picture [1, H, W, 3] with products and shadows on it: words are readable on what they will lie on."""
+    from PIL import Image
+
+    from ..studio.images import from_pil, to_pil
+
+    if not standing:
+        return picture
+    if not isinstance(standing, list) or len(standing) > MOST_STANDING:
+        raise InputError("standing", standing, f"a list of at most {MOST_STANDING} pictures")
+    (whole,) = to_pil(picture)
+    scale = min(1.0, STANDING_SIDE / max(whole.size))
+    over = Image.new("RGBA", (max(1, round(whole.width * scale)), max(1, round(whole.height * scale))))
+    for one in standing:
+        _stand(over, one)
+    out = whole.convert("RGBA")
+    out.alpha_composite(over.resize(whole.size, Image.Resampling.BILINEAR))
+    return from_pil(out.convert("RGB"))
+
+
+def _stand(over: Image.Image, one: Any) -> None:
+    """One of `standing` on a transparent picture; nothing where its file is gone, or it is out of sight."""
+    from PIL import Image, ImageOps
+
+    from .arranging import shown_file
+
+    if not isinstance(one, Mapping):
+        raise InputError("standing", one, "an object with file, box, rotation, flip")
+    box, file = _box(one.get("box"), *over.size), one.get("file")
+    rotation = require_number("rotation", one.get("rotation", 0), -360, 360)
+    path = shown_file(file.get("filename")) if isinstance(file, Mapping) else None
+    if path is None:
+        return
+    with Image.open(path, formats=["WEBP"]) as opened:
+        piece = opened.convert("RGBA").resize((box.width, box.height), Image.Resampling.BILINEAR)
+    piece = ImageOps.mirror(piece) if one.get("flip") is True else piece
+    piece = piece.rotate(rotation, Image.Resampling.BILINEAR, expand=True) if rotation else piece
+    x, y = box.x - (piece.width - box.width) // 2, box.y - (piece.height - box.height) // 2
+    if -piece.width < x < over.width and -piece.height < y < over.height:
+        over.alpha_composite(piece, (max(0, x), max(0, y)), (max(0, -x), max(0, -y)))
 
 
 async def _letters(request: web.Request) -> web.Response:

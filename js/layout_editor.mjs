@@ -3,7 +3,7 @@
 import {
   HEADLINE, LIGHT, around, changed, inOrder, linesFor, read, reset, rounding, sceneOf, shown, snapped, willMove, write,
 } from "./layout_scene.mjs"
-import { addressOf, carried, fitted } from "./layout_pictures.mjs"
+import { addressOf, carried, fitted, standingBehind } from "./layout_pictures.mjs"
 import { button, make } from "./layout_dom.mjs"
 import { fieldsFor } from "./layout_fields.mjs"
 import { STYLE } from "./layout_style.mjs"
@@ -604,12 +604,24 @@ export class LayoutEditor {
   }
 
   lettersKey(item) {
-    return JSON.stringify([this.index, item.box, item.words, item.weight, item.align, this.arrangement[HEADLINE]?.color ?? "", this.lean])
+    const own = this.arrangement[HEADLINE]?.color ?? ""
+    const behind = this.behindWords(this.arrangement)
+    return JSON.stringify([this.index, item.box, item.words, item.weight, item.align, own, this.lean, behind])
+  }
+
+  /** What stands behind the words: their colour and veil depend on it; words that will move are looked at no more. */
+  behindWords(arrangement) {
+    return willMove(this.scene, this.arrangement).includes(HEADLINE) ? [] : standingBehind(this.scene, arrangement)
   }
 
   /** The picture of the words that fits best: set anew for this very box, or the one before it, stretched. */
   drawnLetters(item) {
-    return this.letters?.scene === this.scene ? this.letters : item.drawn
+    return this.lettersAnew ?? item.drawn
+  }
+
+  /** What the server set anew for what is shown, if it did. */
+  get lettersAnew() {
+    return this.letters?.scene === this.scene ? this.letters : null
   }
 
   /** Whether words are as the last run drew them. */
@@ -618,7 +630,8 @@ export class LayoutEditor {
     const ran = this.scene.ran
     if (Boolean(own.box) !== ran.isPlaced) return false
     const isSame = ["words", "color", "weight", "align"].every((name) => (own[name] || "") === (ran[name] || "") || (name === "align" && own.align === item.align))
-    return isSame && ["x", "y", "width", "height"].every((side) => Math.abs(item.box[side] - item.drawn.at[side]) < 0.5 / this.scene.width)
+    const behind = [this.arrangement, read(this.scene.arrangement)].map((one) => JSON.stringify(this.behindWords(one)))
+    return isSame && behind[0] === behind[1] && ["x", "y", "width", "height"].every((side) => Math.abs(item.box[side] - item.drawn.at[side]) < 0.5 / this.scene.width)
   }
 
   setLetters() {
@@ -643,6 +656,7 @@ export class LayoutEditor {
     const body = {
       width: scene.width, height: scene.height, text: item.words, font: item.font, design, box: [x, y, width, height], down: this.lean,
       color: scene.planColor, align: item.align, background: scene.background,
+      standing: this.behindWords(this.arrangement),
     }
     const answer = await this.host.api.fetchApi("/storefront/letters", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -657,6 +671,7 @@ export class LayoutEditor {
     this.letters = { key, scene, box: box(set.layer_region), at: item.box, ink: box(set.ink), size: set.size, color: set.color, scrim: set.scrim }
     this.showLetters(addressOf(this.host.api, set.layer))
     this.arrangeItems()
+    if (this.selected === HEADLINE && !this.panel.contains(document.activeElement)) this.fields() // their colour
     this.dialog.dispatchEvent(new CustomEvent("letters"))
   }
 

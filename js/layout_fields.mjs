@@ -1,12 +1,13 @@
 // The fields beside the picture: what can be said of the selected item in numbers and words.
 import { button, make } from "./layout_dom.mjs"
-import { addressOf, fitted, imageAt, pixelsUnder } from "./layout_pictures.mjs"
+import { drawSmall, fitted, pixelsUnder } from "./layout_pictures.mjs"
 import { HEADLINE, LIGHT, contrast, rounding } from "./layout_scene.mjs"
 
 const READABLE = 4.5 // WCAG 2.2, success criterion 1.4.3
 const WORST_SHARE = 0.05 // of the pixels: a few sparkling ones make no word unreadable
 const LONGEST_WORDS = 2000
 const FURTHEST = 100
+const LOOKED_AT = 320 // pixels: the longer side of the picture that contrast is measured on
 
 let serial = 0
 
@@ -81,16 +82,17 @@ function wordFields(editor, item, t) {
     editor.setLetters()
   })
   words.addEventListener("change", () => editor.commit(editor.arrangement))
-  const color = make("input", { type: "color", value: item.color })
   const told = make("p", { className: "contrast" })
   const own = editor.arrangement[HEADLINE] ?? {}
+  const seen = own.color || editor.lettersAnew?.color || item.color
+  const color = make("input", { type: "color", value: seen })
   color.addEventListener("input", () => {
     editor.previewItem(HEADLINE, { color: color.value })
     editor.setLetters()
     tellContrast(editor, color.value, told, t)
   })
   color.addEventListener("change", () => editor.commit(editor.arrangement))
-  tellContrast(editor, item.color, told, t)
+  tellContrast(editor, seen, told, t)
   const name = `storefront-align-${++serial}`
   const aligns = ["left", "center", "right"].map((align) => {
     const input = make("input", { type: "radio", name, checked: item.align === align })
@@ -114,11 +116,14 @@ function wordFields(editor, item, t) {
 /** How well letters of a colour read on what is under them. */
 async function tellContrast(editor, color, line, t) {
   const { scene } = editor
-  const image = await imageAt(addressOf(editor.host.api, scene.background))
-  if (!image || editor.scene !== scene) return
-  const box = editor.letters?.ink ?? editor.item(HEADLINE).box
+  const scale = LOOKED_AT / Math.max(scene.width, scene.height)
+  const [width, height] = [scene.width, scene.height].map((side) => Math.max(1, Math.round(side * scale)))
+  const picture = Object.assign(document.createElement("canvas"), { width, height })
+  const isThere = await drawSmall(picture, editor.host.api, scene, editor.arrangement, false)
+  if (!isThere || editor.scene !== scene) return
+  const box = editor.lettersAnew?.ink ?? editor.item(HEADLINE).box
   const ink = [1, 3, 5].map((index) => parseInt(color.slice(index, index + 2), 16))
-  const ratios = pixelsUnder(image, box).map((pixel) => contrast(ink, pixel)).sort((a, b) => a - b)
+  const ratios = pixelsUnder(picture, box).map((pixel) => contrast(ink, pixel)).sort((a, b) => a - b)
   if (!ratios.length) return
   const worst = ratios[Math.floor(ratios.length * WORST_SHARE)]
   const isReadable = worst >= READABLE

@@ -1,5 +1,5 @@
 // Pictures of the layout editor: files of ComfyUI's temp folder, the small picture in the node, colours under the words.
-import { inOrder, shown } from "./layout_scene.mjs"
+import { around, inOrder, shown } from "./layout_scene.mjs"
 
 /** Where the server shows a file of a node's `ui`; nothing where a stranger's value is no such file. */
 export function addressOf(api, file) {
@@ -50,11 +50,35 @@ export function fitted(box, aspect, whole) {
   return { x: box.x + (box.width - width) / 2, y: box.y + box.height - height, width, height }
 }
 
-/** Draws the arranged picture small. Resolves to whether there was a picture. */
-export async function drawSmall(canvas, api, scene, arrangement) {
+const meet = (one, other) =>
+  one.x < other.x + other.width && other.x < one.x + one.width && one.y < other.y + other.height && other.y < one.y + one.height
+
+/** Where the shadow of a product lies that stands in `box`. */
+function shadowAt(item, box, scene) {
+  const from = scene.items.find((one) => one.role === item.role).box
+  return carried(item.shadowBox, from, box)
+}
+
+/** Products and shadows behind the words, from back to front, as POST /storefront/letters takes them. */
+export function standingBehind(scene, arrangement) {
+  const items = inOrder(scene.items.map((item) => shown(item, arrangement)))
+  const words = items.find((item) => item.kind === "text")
+  if (!words) return []
+  const layers = items.filter((item) => item.kind === "product" && item.file).flatMap((item) => {
+    const box = fitted(item.box, item.aspect, scene)
+    const dark = item.shadow && { file: item.shadow, box: shadowAt(item, box, scene), rotation: 0, flip: false }
+    return [dark, { file: item.file, box, rotation: item.rotation, flip: item.flip }].filter(Boolean)
+  })
+  return layers
+    .filter(({ box, rotation }) => meet(around(box, rotation, scene.width / scene.height), words.box))
+    .map((layer) => ({ ...layer, box: [layer.box.x, layer.box.y, layer.box.width, layer.box.height] }))
+}
+
+/** Draws the arranged picture small, with its words or without. Resolves to whether there was a picture. */
+export async function drawSmall(canvas, api, scene, arrangement, withWords = true) {
   const background = await imageAt(addressOf(api, scene.background))
   if (!background) return false
-  const items = inOrder(scene.items.map((item) => shown(item, arrangement)))
+  const items = inOrder(scene.items.map((item) => shown(item, arrangement))).filter((item) => withWords || item.kind !== "text")
   const pictures = await Promise.all(
     items.map(async (item) => ({
       item,
@@ -82,8 +106,7 @@ export async function drawSmall(canvas, api, scene, arrangement) {
     }
     const box = fitted(item.box, item.aspect, scene)
     if (shadow) {
-      const from = scene.items.find((one) => one.role === item.role).box
-      const dark = carried(item.shadowBox, from, box)
+      const dark = shadowAt(item, box, scene)
       pen.drawImage(shadow, dark.x * wide, dark.y * high, dark.width * wide, dark.height * high)
     }
     if (!picture) continue
@@ -98,16 +121,16 @@ export async function drawSmall(canvas, api, scene, arrangement) {
   return true
 }
 
-/** Some pixels [[r, g, b], ...] of a picture under a box. */
-export function pixelsUnder(image, box) {
+/** Some pixels [[r, g, b], ...] of a canvas under a box. */
+export function pixelsUnder(picture, box) {
   const canvas = document.createElement("canvas")
   canvas.width = canvas.height = 40
   const pen = canvas.getContext("2d", { willReadFrequently: true })
   const left = Math.max(0, box.x), top = Math.max(0, box.y)
   const wide = Math.min(1, box.x + box.width) - left, high = Math.min(1, box.y + box.height) - top
   if (wide <= 0 || high <= 0) return []
-  const [w, h] = [image.naturalWidth, image.naturalHeight]
-  pen.drawImage(image, left * w, top * h, Math.max(1, wide * w), Math.max(1, high * h), 0, 0, 40, 40)
+  const [w, h] = [picture.width, picture.height]
+  pen.drawImage(picture, left * w, top * h, Math.max(1, wide * w), Math.max(1, high * h), 0, 0, 40, 40)
   const { data } = pen.getImageData(0, 0, 40, 40)
   return Array.from({ length: 1600 }, (_, index) => [...data.slice(4 * index, 4 * index + 3)])
 }

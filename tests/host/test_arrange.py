@@ -191,6 +191,30 @@ def test_what_is_moved_is_what_is_saved(comfyui, browser):
     assert browser.execute_script(ARRANGEMENT) == ""
 
 
+COLOR = "return document.querySelector('.storefront-arrange input[type=color]').value"
+NUDGE = """
+    const grip = document.querySelector(arguments[0])
+    grip.focus()
+    for (let i = 0; i < arguments[2]; i++) grip.dispatchEvent(new KeyboardEvent("keydown", {key: arguments[1], shiftKey: true, bubbles: true}))
+    """
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_words_over_a_product_are_seen_in_the_color_that_they_are_saved_in(comfyui, browser):
+    dark = graph("어두운 상품 위의 글자")
+    dark["7"]["inputs"]["color"] = 0x101010
+    load(browser, comfyui, dark)
+    queue(browser, comfyui)
+    open_editor(browser)
+    browser.execute_script(NUDGE, ".item.text .grip", "ArrowDown", 45)
+    seen(browser, anew=True)
+    color = until(lambda: (now := browser.execute_script(COLOR)) != "#111111" and now)
+    result = queue(browser, comfyui, "document.querySelector('.storefront-arrange .primary').click()")
+    letters = json.loads(result.history["outputs"]["15"]["storefront_letters"][0])
+    assert letters["color"] == color
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
+
+
 def reopen(browser, comfyui: ComfyUI, result) -> dict:
     """The editor of a page opened anew, with the graph in the saved picture."""
     open_template(browser, comfyui, "poster_from_photo")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comfyui import node
 from PIL import Image
 
 ASKED = {
@@ -25,6 +26,7 @@ ASKED = {
     "color": "#aa1122",
     "align": "left",
     "background": None,
+    "standing": [],
 }
 
 
@@ -70,6 +72,11 @@ HOSTILE: dict[str, bytes | dict] = {
     "half of a surrogate pair": {**ASKED, "text": "\ud800"},
     "a picture of a billion pixels": {**ASKED, "width": 10**9},
     "a box far away": {**ASKED, "box": [99, 0, 1, 1]},
+    "a thousand products": {**ASKED, "standing": [{}] * 1000},
+    "a product that is a number": {**ASKED, "standing": [7]},
+    "a product without a box": {**ASKED, "standing": [{"file": None}]},
+    "a product far away": {**ASKED, "standing": [{"box": [0, 0, 1e9, 1]}]},
+    "a product turned without end": {**ASKED, "standing": [{"box": [0, 0, 1, 1], "rotation": NAN}]},
 }
 
 
@@ -97,6 +104,30 @@ def test_whatever_a_field_is_the_answer_is_letters_or_a_sentence(comfyui, field)
         assert ("error" in answer) == (status == 400)
         refused += status == 400
     assert refused or field == "background"  # a picture that is gone is no error: letters are set on grey
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_the_color_is_one_that_reads_on_what_stands_behind_the_words(comfyui):
+    """A black product under half of the words, as a file that a run left, whatever its pose and the colour of the plan."""
+    black = node("EmptyImage", width=300, height=300, batch_size=1, color=0)
+    whole = node("SolidMask", value=0.0, width=300, height=300)
+    square = node("SolidMask", value=1.0, width=200, height=200)
+    masked = node("MaskComposite", destination=["2", 0], source=["3", 0], x=50, y=50, operation="add")
+    wall = node("EmptyImage", width=512, height=512, batch_size=1, color=0xE8E0D0)
+    place = {"product": ["1", 0], "product_mask": ["4", 0], "shadow": "none", "color_match": 0.0}
+    placed = node("StorefrontPlaceProduct", background=["5", 0], **place)
+    save = node("SaveImage", images=["6", 0], filename_prefix="standing")
+    result = comfyui.run({"1": black, "2": whole, "3": square, "4": masked, "5": wall, "6": placed, "7": save})
+    (shown,) = result.history["outputs"]["6"]["storefront_products"]
+    file = json.loads(shown)["products"][0]["picture"]
+    asked = {**ASKED, "color": "#111111", "design": {"preset": "headline", "color": "auto"}}
+    assert post(comfyui, asked)[1]["color"] == "#111111"
+    for pose in ({}, {"rotation": 45}, {"rotation": -90, "flip": True}):
+        status, answer = post(comfyui, {**asked, "standing": [{"file": file, "box": [-0.1, -0.1, 1.2, 1.2], **pose}]})
+        assert (status, answer["color"]) == (200, "#ffffff"), pose
+    beside = [{"file": file, "box": box} for box in ([0.8, 0.7, 0.2, 0.2], [-1.9, 0, 1, 1], [1.9, 2.9, 1, 1])]
+    assert post(comfyui, {**asked, "standing": beside})[1]["color"] == "#111111"
+    assert post(comfyui, {**asked, "standing": beside * 40})[0] == 200
 
 
 @pytest.mark.usefixtures("no_traceback")
