@@ -609,9 +609,10 @@ export class LayoutEditor {
     return JSON.stringify([this.index, item.box, item.words, item.weight, item.align, own, this.lean, behind])
   }
 
-  /** What stands behind the words: their colour and veil depend on it; words that will move are looked at no more. */
+  /** What stands behind the words: their colour and veil depend on it. What makes room at the next run will stand there no more. */
   behindWords(arrangement) {
-    return willMove(this.scene, this.arrangement).includes(HEADLINE) ? [] : standingBehind(this.scene, arrangement)
+    const moving = willMove(this.scene, this.arrangement)
+    return moving.includes(HEADLINE) ? [] : standingBehind(this.scene, arrangement, moving)
   }
 
   /** The picture of the words that fits best: set anew for this very box, or the one before it, stretched. */

@@ -59,12 +59,12 @@ function shadowAt(item, box, scene) {
   return carried(item.shadowBox, from, box)
 }
 
-/** Products and shadows behind the words, from back to front, as POST /storefront/letters takes them. */
-export function standingBehind(scene, arrangement) {
+/** Products and shadows behind the words, from back to front, as POST /storefront/letters takes them; without the roles `but`. */
+export function standingBehind(scene, arrangement, but = []) {
   const items = inOrder(scene.items.map((item) => shown(item, arrangement)))
   const words = items.find((item) => item.kind === "text")
   if (!words) return []
-  const layers = items.filter((item) => item.kind === "product" && item.file).flatMap((item) => {
+  const layers = items.filter((item) => item.kind === "product" && item.file && !but.includes(item.role)).flatMap((item) => {
     const box = fitted(item.box, item.aspect, scene)
     const dark = item.shadow && { file: item.shadow, box: shadowAt(item, box, scene), rotation: 0, flip: false }
     return [dark, { file: item.file, box, rotation: item.rotation, flip: item.flip }].filter(Boolean)
