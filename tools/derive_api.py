@@ -22,6 +22,8 @@ WIDGETS = {"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING"}  # types that the edito
 PHOTOS = {"LoadImage", "StorefrontExamplePhoto"}
 NOTES = {"MarkdownNote", "Note", "Reroute"}
 PREVIEWS = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone: a file has one output, its result
+# Inputs that have a newer name. The graph hides them; clients would take `width` for pixels, and `photo` for a photo of one's own.
+OLDER_NAMES = {"StorefrontTextOverlay": {"width", "height"}, "StorefrontExamplePhoto": {"photo"}}
 AFTER_GENERATE = {"fixed", "increment", "decrement", "randomize"}  # a widget of the front end alone, behind a seed
 
 
@@ -62,7 +64,8 @@ def derive(graph: dict[str, Any]) -> dict[str, Any]:
     for node in sorted(graph["nodes"], key=lambda node: node["id"]):
         if node["type"] in NOTES | PREVIEWS:
             continue
-        inputs = widget_values(node)
+        older = OLDER_NAMES.get(node["type"], set())
+        inputs = {name: value for name, value in widget_values(node).items() if name not in older}
         for entry in node.get("inputs", ()):
             if entry.get("link") is not None:
                 inputs[entry["name"]] = links[entry["link"]]

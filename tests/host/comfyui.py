@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import websocket  # websocket-client
+from derive_api import OLDER_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT_TO_IMAGE = json.loads((ROOT / "workflows" / "api" / "text_to_image.json").read_text("utf-8"))
@@ -20,6 +21,12 @@ TEXT_TO_IMAGE = json.loads((ROOT / "workflows" / "api" / "text_to_image.json").r
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
+
+
+def without_older_names(entry: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of a prompt's entry, as the bundled API files have them: an editor sends hidden ones too."""
+    older = OLDER_NAMES.get(entry["class_type"], set())
+    return {name: value for name, value in entry["inputs"].items() if name not in older}
 
 
 def text_to_image(added: dict[str, dict] | None = None, **changes: dict[str, Any]) -> dict[str, dict]:

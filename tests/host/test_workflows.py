@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper
-from comfyui import ROOT
+from comfyui import ROOT, without_older_names
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("no_traceback")
@@ -87,10 +87,14 @@ def test_its_one_output_is_its_result(comfyui, path):
 def test_comfy_cli_makes_the_same_prompts_of_the_graphs(comfyui):
     from comfy_cli.workflow_to_api import convert_ui_to_api
 
+    previews = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone
+
     def told(prompt: dict) -> dict:
-        previews = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone
-        entries = {node_id: (entry["class_type"], entry["inputs"]) for node_id, entry in prompt.items()}
-        return {node_id: entry for node_id, entry in entries.items() if entry[0] not in previews}
+        return {
+            node_id: (entry["class_type"], without_older_names(entry))
+            for node_id, entry in prompt.items()
+            if entry["class_type"] not in previews
+        }
 
     known = comfyui.get("/object_info")
     for path in WORKFLOWS:
