@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,12 @@ def texts_of_nodes() -> list[str]:
                 shown += call.args
             found += [one.value for part in shown for one in ast.walk(part) if isinstance(one, ast.Constant)]
     return [text for text in found if isinstance(text, str)]
+
+
+def test_other_languages_get_the_english_page():
+    """ComfyUI asks for NODE/LANGUAGE.md, then for NODE.md; never for NODE/en.md."""
+    done = subprocess.run([sys.executable, str(ROOT / "tools" / "derive_help.py"), "--check"], capture_output=True)
+    assert done.returncode == 0, done.stdout.decode()
 
 
 def test_texts_are_in_plain_english():

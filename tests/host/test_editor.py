@@ -225,11 +225,11 @@ def test_the_scripts_use_the_editor_as_it_is_offered(browser, comfyui):
     assert set(scripts) == {"/scripts/app.js", "/scripts/api.js"}
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_the_help_is_served(comfyui, language):
+@pytest.mark.parametrize("page", ["StorefrontSample/en.md", "StorefrontSample/ko.md", "StorefrontSample.md"])
+def test_the_help_is_served(comfyui, page):
     from urllib.request import urlopen
 
-    with urlopen(f"{comfyui.url}/extensions/storefront/docs/StorefrontSample/{language}.md") as answer:
+    with urlopen(f"{comfyui.url}/extensions/storefront/docs/{page}") as answer:
         assert "`strength`" in answer.read().decode()
 
 
