@@ -9,7 +9,7 @@ from ..studio.layout import options
 from .checked import refusal
 
 LAYOUT = io.Custom("STOREFRONT_LAYOUT")
-BRAND = io.Custom("STOREFRONT_BRAND")
+BRAND = io.Custom("STOREFRONT_BRAND_KIT")
 CATEGORY = "Storefront/Layout"
 FURTHER = (2, 3, 4)  # product masks beside the first
 

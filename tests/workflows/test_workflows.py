@@ -54,6 +54,28 @@ def test_links_and_nodes_are_consistent(path):
             assert f"    {node['type']}," in NODE_LIST
 
 
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda path: path.stem)
+def test_no_two_nodes_of_a_prompt_are_equal(graph):
+    """ComfyUI reports the second of two equal nodes without an output, and some clients take that for the result."""
+    if graph.stem == "flux2_two_references":
+        return  # two photos, which are the user's own: the one bundled photo is in both places until then
+    prompt = json.loads((graph.parent / "api" / graph.name).read_text("utf-8"))
+    shown = [(entry["class_type"], json.dumps(entry["inputs"], sort_keys=True)) for entry in prompt.values()]
+    assert len(set(shown)) == len(shown)
+
+
+def test_no_type_of_a_socket_has_a_node_s_name():
+    """ComfyScript writes types as class names beside the nodes: STOREFRONT_BRAND would hide StorefrontBrand."""
+    types = {
+        name
+        for path in (ROOT / "nodes").glob("*.py")
+        for name in re.findall(r'Custom\("(\w+)"\)', path.read_text("utf-8"))
+    }
+    assert types
+    nodes = set(re.findall(r"Storefront\w+", NODE_LIST))
+    assert not {"".join(part.capitalize() for part in name.split("_")) for name in types} & nodes
+
+
 def bottom(node: dict) -> int:
     """Its lower edge in the graph; of a collapsed node its title alone is drawn."""
     return node["pos"][1] + (0 if node["flags"].get("collapsed") else node["size"][1])

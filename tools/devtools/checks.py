@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import PYTHON, ROOT, say
 from .comfyui import OLDEST, OLDEST_TAG, clone, find_comfyui
-from .environment import FRONT_END_NEWEST, front_end, set_up, set_up_end, table_of
+from .environment import FRONT_END_NEWEST, front_end, npm_packages, set_up, set_up_end, table_of
 from .system import set_up_system
 
 TYPED = ("nodes", "host", "studio", "client", "serving")
@@ -88,6 +88,7 @@ def test(paths: list[str], fast: bool) -> int:
     if comfyui is not None and not (OLDEST / "main.py").is_file() and not clone(OLDEST_TAG, OLDEST):
         missing.append("ComfyUI 0.20.1, the oldest supported")
     front_end(FRONT_END_NEWEST)
+    npm_packages(ROOT / "tests" / "host" / "clients")
     failed = failed_checks()
     if not pytest(PYTHON, *in_parallel(), OMP_NUM_THREADS="1"):
         failed.append("pytest")

