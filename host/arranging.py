@@ -1,6 +1,7 @@
 """What the layout editor (js/layout_editor.mjs) shows: small pictures in ComfyUI's temp folder, named in a node's `ui`.
 
-The `ui` values are texts: ComfyUI's clients take objects with a `filename` for results of the prompt.
+The `ui` values are texts: ComfyUI's clients take objects with a `filename` for results of the prompt. Where no editor
+listens there is no `ui`: other clients take the first one of a run for its result.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..studio.product.sprite import cut_outs
 from ..studio.scale import shrunk
 from ..studio.text import draw
 from ..studio.text.design import Design, by_hand, follows
-from . import languages
+from . import languages, progress
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +42,11 @@ QUALITY = 88
 
 def plan_shown(
     background: torch.Tensor, layout: Layout, automatic: Layout, hand: Arrangement, arrangement: str
-) -> dict[str, list[str]]:
+) -> dict[str, list[str]] | None:
     """The `ui` of a node that plans: the picture, the layout, and where the plan has what was moved by hand, which is
     `arrangement` as text."""
+    if not progress.editor_listens():
+        return None
     picture = require_picture("background", background[:1])
     return _ui(
         "storefront_plan",
@@ -65,8 +68,10 @@ def products_shown(
     placement: Placement,
     layout: Layout | None,
     together: bool,
-) -> dict[str, list[str]]:
+) -> dict[str, list[str]] | None:
     """The `ui` of Place Product: each product of the first picture, with its shadow."""
+    if not progress.editor_listens():
+        return None
     height, width = background.shape[1:3]
     several = slice(None) if together else slice(1)
     cut = cut_outs(product[several], product_mask[several] if product_mask.ndim == 3 else product_mask)
@@ -87,8 +92,10 @@ def products_shown(
 
 def letters_shown(
     lettered: draw.Lettered, text: str, font: str, design: Design, layout: Layout | None
-) -> dict[str, list[str]]:
+) -> dict[str, list[str]] | None:
     """The `ui` of Text Overlay: the words of the first picture, and what it takes to set them anew."""
+    if not progress.editor_listens():
+        return None
     height, width = lettered.layer.shape[1:3]
     plan = None if layout is None else layout.text_on(width, height)
     own = "" if plan is None else plan.hand.words

@@ -26,13 +26,17 @@ def say(text: str, node_id: str | None) -> None:
     _show([text], node_id)
 
 
+def editor_listens() -> bool:
+    """Whether the prompt comes from a client that said what it can read, as the editor does. Others get nothing that stock
+    nodes do not send: some take the first `ui` of a run, whatever is in it, for the result."""
+    server = getattr(PromptServer, "instance", None)
+    return server is not None and bool(server.sockets_metadata.get(server.client_id, {}).get("feature_flags"))
+
+
 def _show(notes: list[str], node_id: str | None) -> None:
     log.info("Storefront: %s", "; ".join(notes))
-    server = getattr(PromptServer, "instance", None)
-    if not node_id or server is None:
-        return
-    # Only to a client that said what it can read, as the editor does: others need not expect messages that ComfyUI has not.
-    if server.sockets_metadata.get(server.client_id, {}).get("feature_flags"):
+    if node_id and editor_listens():
+        server = PromptServer.instance
         text = "; ".join(map(languages.note, notes))
         server.send_sync("storefront.note", {"node": node_id, "text": text}, server.client_id)  # js/notes.js
 

@@ -117,7 +117,10 @@ def test_the_color_is_one_that_reads_on_what_stands_behind_the_words(comfyui):
     place = {"product": ["1", 0], "product_mask": ["4", 0], "shadow": "none", "color_match": 0.0}
     placed = node("StorefrontPlaceProduct", background=["5", 0], **place)
     save = node("SaveImage", images=["6", 0], filename_prefix="standing")
-    result = comfyui.run({"1": black, "2": whole, "3": square, "4": masked, "5": wall, "6": placed, "7": save})
+    prompt = {"1": black, "2": whole, "3": square, "4": masked, "5": wall, "6": placed, "7": save}
+    with comfyui.listening() as (socket, client):
+        socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))  # as the editor
+        result = comfyui.wait(comfyui.queue(prompt, client_id=client))
     (shown,) = result.history["outputs"]["6"]["storefront_products"]
     file = json.loads(shown)["products"][0]["picture"]
     asked = {**ASKED, "color": "#111111", "design": {"preset": "headline", "color": "auto"}}

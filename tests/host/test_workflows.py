@@ -84,6 +84,21 @@ def test_its_one_output_is_its_result(comfyui, path):
     assert outputs == [table["result"]]
 
 
+@pytest.mark.parametrize("name", ["product_composite", "ad_with_brand", "catalogue"])
+def test_a_client_hears_of_one_output(comfyui, name):
+    """What the layout editor shows goes to the editor alone: some clients take the first output of a run for its result."""
+    workflow = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
+    result = json.loads((ROOT / "workflows" / "parameters" / f"{name}.json").read_text("utf-8"))["result"]
+    with comfyui.listening() as (socket, client):
+        finished = comfyui.wait(comfyui.queue(workflow, client_id=client))
+        heard = []
+        while (message := socket.recv()) and (isinstance(message, bytes) or '"execution_success"' not in message):
+            if isinstance(message, str) and (body := json.loads(message))["type"] == "executed":
+                heard.append(body["data"]["node"])
+    assert list(finished.history["outputs"]) == [result]
+    assert set(heard) == {result}
+
+
 def test_comfy_cli_makes_the_same_prompts_of_the_graphs(comfyui):
     from comfy_cli.workflow_to_api import convert_ui_to_api
 
