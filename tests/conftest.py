@@ -17,12 +17,13 @@ from pack import import_pack  # noqa: E402
 import_pack()
 
 
+SERVING = "tests/serving/"  # its tests share one tritonserver
 VERSION = re.compile(r"\[(?:.*-)?(newest|0\.20\.1)(?:-.*)?\]$")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """One process a ComfyUI version, so that each starts one server; other tests stay with their file.
+    """One process a ComfyUI version, and one for Triton, so that each starts one server; other tests stay with their file.
 
     By the ids of tests: pytest-xdist 3.8 does not see its own `xdist_group` marks under pytest 9.2.
     """
@@ -30,6 +31,8 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByVersion(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(SERVING):
+                return SERVING
             version = VERSION.search(nodeid)
             return version[1] if version else nodeid.partition("::")[0]
 

@@ -36,6 +36,8 @@ assert not {"torch", "numpy", "diffusers", "aiohttp"} & set(sys.modules), "impor
 from storefront import client
 assert "torch" not in sys.modules, "the client needs no torch"
 assert "product_composite" in client.workflow_names()
+from storefront.serving import Client
+assert "torch" not in sys.modules, "asking a Triton needs no torch until a picture comes"
 client.load_workflow("product_composite")
 from storefront import Design, example_photo, product_composite, text_to_image
 assert "site-packages" in storefront.__file__, storefront.__file__
@@ -90,7 +92,7 @@ def test_a_wheel_works_in_another_folder(clone, environment, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if not name.endswith("/")}
         archive.extractall(site)  # what an installer does with a wheel of pure Python
-    own = [path for part in ("studio", "client") for path in (ROOT / part).rglob("*.py")]
+    own = [path for part in ("studio", "client", "serving") for path in (ROOT / part).rglob("*.py")]
     own += [*(ROOT / "models").rglob("*.*"), *(ROOT / "workflows" / "api").iterdir()]
     assert {f"storefront/{path.relative_to(ROOT).as_posix()}" for path in own} <= packed
     assert not [name for name in packed if name.startswith(("storefront/nodes", "storefront/host", "storefront/tests"))]

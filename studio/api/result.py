@@ -133,9 +133,8 @@ class StageClock:
         start = time.perf_counter()
         yield
         self._stages.append(Stage(name, round(time.perf_counter() - start, 4)))
-        done, total = self._told
-        if done < total:  # a stage that counts its own steps has told of the last one
-            self.tell(name, total, total)
+        if self._told == (0, 1):  # a stage that counts its own steps has told of each, and may end before the last
+            self.tell(name, 1, 1)
 
     def note(self, text: str) -> None:
         """Add a line to the report, once."""

@@ -32,7 +32,6 @@ PUBLISHED = {
     "pyproject.toml",
     "requirements.txt",
     "sbom.cdx.json",
-    "serving",
     "studio",
     "subgraphs",
     "workflows",

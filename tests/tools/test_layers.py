@@ -1,4 +1,4 @@
-"""Imports run one way: nodes -> host -> studio, nodes -> studio, client -> studio."""
+"""Imports run one way: nodes -> host -> studio, nodes -> studio, client -> studio, serving -> studio."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMFYUI = {"comfy", "comfy_execution", "folder_paths", "latent_preview", "node_helpers", "server", "nodes"}
 FORBIDDEN = {
-    "studio": {"comfy_api", "host", "client", *COMFYUI},
-    "client": {"comfy_api", "host", "torch", "numpy", *COMFYUI},
-    "host": {"nodes", "client"},
-    "nodes": {"client", *COMFYUI} - {"nodes"},
+    "studio": {"comfy_api", "host", "client", "serving", *COMFYUI},
+    "client": {"comfy_api", "host", "serving", "torch", "numpy", *COMFYUI},
+    "serving": {"comfy_api", "host", "client", *COMFYUI},
+    "host": {"nodes", "client", "serving"},
+    "nodes": {"client", "serving", *COMFYUI} - {"nodes"},
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import PYTHON, ROOT, say
 from .comfyui import OLDEST, OLDEST_TAG, clone, find_comfyui
-from .environment import FRONT_END_NEWEST, front_end, npm_packages, set_up, set_up_end, table_of
+from .environment import FRONT_END_NEWEST, front_end, npm_packages, set_up, set_up_end, table_of, triton
 from .system import set_up_system
 
 TYPED = ("nodes", "host", "studio", "client", "serving")
@@ -83,12 +83,18 @@ def test(paths: list[str], fast: bool) -> int:
         units = ["tests/studio", "tests/tools", *without(SLOW_UNIT_TESTS), *in_parallel()]
         return verdict([] if pytest(PYTHON, *units, OMP_NUM_THREADS="1") else ["pytest"])
     if paths:
+        serving = ROOT / "tests" / "serving"
+        chosen = [(ROOT / path.partition("::")[0]).resolve() for path in paths]
+        if any(serving.is_relative_to(path) or path.is_relative_to(serving) for path in chosen):
+            triton()
         return verdict([] if pytest(PYTHON, *paths) else ["pytest"])
     missing = set_up_system()
     if comfyui is not None and not (OLDEST / "main.py").is_file() and not clone(OLDEST_TAG, OLDEST):
         missing.append("ComfyUI 0.20.1, the oldest supported")
     front_end(FRONT_END_NEWEST)
     npm_packages(ROOT / "tests" / "host" / "clients")
+    if lost := triton():
+        missing.append(lost)
     failed = failed_checks()
     if not pytest(PYTHON, *in_parallel(), OMP_NUM_THREADS="1"):
         failed.append("pytest")

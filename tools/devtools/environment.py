@@ -171,6 +171,12 @@ def table_of(python: Path) -> dict[str, str]:
     return json.loads(answer.stdout)
 
 
+def triton() -> str:
+    """tritonserver for tests/serving, by the command that users have. Fetched once; what is wrong where it cannot be had."""
+    done = subprocess.run([str(python_of(VENV)), "-m", "serving", "setup"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return f"tritonserver ({done.stderr.strip()})" if done.returncode else ""
+
+
 def front_end(version: str) -> Path:
     """The folder of one release of ComfyUI's editor, for `--front-end-root`. Fetched once."""
     target = CACHE / "front-ends" / version

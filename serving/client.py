@@ -1,0 +1,325 @@
+"""One or several Tritons with this project's stages, asked over HTTP: `AsyncClient`, and `Client` for programs without a loop.
+
+Imports aiohttp; torch where pictures and tensors come and go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from ..studio.errors import InputError
+from . import stages, wire
+
+if TYPE_CHECKING:
+    import aiohttp
+    import torch
+
+    from ..studio.images import Picture
+
+T = TypeVar("T")
+
+Progress = Callable[[int, int], object]  # steps done of all pictures, steps in all. What it raises ends the drawing.
+LARGEST_EVENT = 1 << 30  # bytes of one event: a batch of pictures
+CONNECTION_SECONDS = 10
+RETRIED = (502, 503, 504)
+ERROR_CODES = ("INVALID_ARGUMENT", "OUT_OF_MEMORY", "UNAVAILABLE", "CANCELLED", "INTERNAL")
+
+
+class ServingError(RuntimeError):
+    """What a server could not do. `code` is one of ERROR_CODES."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+
+    @classmethod
+    def of(cls, text: str) -> ServingError:
+        """By the code that begins the text of an error in a stream."""
+        code = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), "INTERNAL")
+        return cls(code, text)
+
+
+class UnreachableError(ServingError):
+    """No server answered. The message names them."""
+
+    def __init__(self, servers: Sequence[str], why: object):
+        super().__init__("UNAVAILABLE", f"UNAVAILABLE: no answer from {', '.join(servers)} ({why})")
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """An answer of the orchestrator."""
+
+    images: torch.Tensor  # IMAGE [B, H, W, 3] in 0..1
+    status: str  # "finished", or "time limit"
+    steps_done: int
+    steps: int
+    notes: tuple[str, ...]
+    unfinished: str | None = None  # what `resume` takes, where a time limit cut one prompt's drawing off
+
+
+class AsyncClient:
+    """`async with AsyncClient("http://127.0.0.1:8000") as server: await server.draw("a red mug")`.
+
+    urls: one address, or several: requests go to them in turn, and to the next one where one does not answer.
+    seconds: how long an answer may take; a drawing's next sign of life counts as one.
+    """
+
+    def __init__(
+        self, urls: str | Sequence[str], *, seconds: float = 120, connector: aiohttp.BaseConnector | None = None
+    ):
+        several = isinstance(urls, Sequence) and not isinstance(urls, str)
+        self.urls = [_address(url) for url in (urls if several else [urls])]
+        if not self.urls:
+            raise InputError("urls", "empty", "at least one address")
+        self._seconds, self._connector = seconds, connector
+        self._turns = itertools.count()
+        self._session: aiohttp.ClientSession | None = None
+        self._asking: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> AsyncClient:
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            connector=self._connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTION_SECONDS, sock_read=self._seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._session is not None
+        for task in self._asking - {asyncio.current_task()}:  # they would wait for ever
+            task.cancel()
+        await self._session.close()
+
+    async def draw(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        image: Picture | None = None,
+        mask: Picture | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Drawn:
+        """Pictures of one or several prompts, drawn whole on the server.
+
+        image, mask: a picture to begin with, and what of it may change (white). progress: called after each step. options:
+        prompt_2, num_images_per_prompt, width, height, steps, guidance, seed, max_sequence_length, time_limit, strength,
+        resume: as in `text_to_image` and `image_to_image`; left out, the model's own defaults. Raises InputError for another
+        option, ServingError for what the server says. Where the caller is cancelled, the server stops within a step.
+        """
+        body = _body(prompt, image, mask, progress is not None, options)
+        return await self._first_that_answers(lambda url: self._stream(url, body, progress))
+
+    async def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
+        """One call of a stage: tensors [B, ...], int64 or float, -> its output [B, ...] in float32."""
+        body, headers = wire.request({key: _value(tensor) for key, tensor in tensors.items()}, [output])
+        values = await self.infer(name, body, headers)
+        return _tensor(values[output])
+
+    async def infer(self, name: str, body: bytes, headers: Mapping[str, str]) -> dict[str, wire.Value]:
+        """A request of `wire.request` to a model. Raises ServingError."""
+        return await self._first_that_answers(lambda url: self._infer(f"{url}/v2/models/{name}/infer", body, headers))
+
+    async def get(self, path: str) -> Any:
+        """JSON of GET v2/..., such as `models/bls/config`."""
+        return await self._first_that_answers(lambda url: self._get(f"{url}/v2/{path}"))
+
+    async def _first_that_answers(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._asking.add(task)
+        try:
+            return await self._asked(ask)
+        finally:
+            self._asking.discard(task)
+
+    async def _asked(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+        import aiohttp
+
+        first = next(self._turns)
+        why: BaseException | None = None
+        for turn in range(len(self.urls) + (len(self.urls) == 1)):  # a single server is asked once more
+            url = self.urls[(first + turn) % len(self.urls)]
+            try:
+                return await ask(url)
+            except (aiohttp.ClientError, asyncio.TimeoutError, OSError, wire.WireError) as error:
+                why = error
+            except ServingError as error:
+                if error.code != "UNAVAILABLE" or len(self.urls) == 1:
+                    raise
+                why = error
+            if isinstance(why, asyncio.TimeoutError):
+                break  # it has waited long enough
+        if isinstance(why, ServingError):
+            raise why
+        raise UnreachableError(self.urls, f"{type(why).__name__}: {why}" if str(why) else type(why).__name__) from why
+
+    async def _get(self, url: str) -> Any:
+        assert self._session is not None
+        async with self._session.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise await _refused(answer)
+            return json.loads(await answer.read() or b"null")
+
+    async def _infer(self, url: str, body: bytes, headers: Mapping[str, str]) -> dict[str, wire.Value]:
+        assert self._session is not None
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise await _refused(answer)
+            return wire.response(await answer.read(), answer.headers.get(wire.HEADER_LENGTH))
+
+    async def _stream(self, url: str, body: bytes, progress: Progress | None) -> Drawn:
+        assert self._session is not None
+        where = f"{url}/v2/models/{stages.ORCHESTRATOR}/generate_stream"
+        headers = {"Content-Type": "application/json"}
+        async with self._session.post(where, data=body, headers=headers, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise await _refused(answer)
+            events = wire.Events(LARGEST_EVENT)
+            async for chunk in answer.content.iter_any():
+                for event in events.add(chunk):
+                    if "error" in event:
+                        raise ServingError.of(str(event["error"]))
+                    if event.get("status") != stages.DRAWING:
+                        return _drawn(event)
+                    if progress is not None:
+                        progress(int(event["steps_done"]), int(event["steps"]))
+        raise wire.WireError("the answer ended before the picture")
+
+
+def _address(url: object) -> str:
+    if isinstance(url, str) and urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname:
+        return url.rstrip("/")
+    raise InputError("urls", url, "an address such as http://127.0.0.1:8000")
+
+
+async def _refused(answer: aiohttp.ClientResponse) -> ServingError:
+    """By the status of an answer, and the error that Triton puts into it; into an event where it should have streamed."""
+    try:
+        text = str(json.loads((await answer.read()).removeprefix(b"data:"))["error"])
+    except (ValueError, KeyError, TypeError):
+        text = f"status {answer.status}"
+    code = "UNAVAILABLE" if answer.status in RETRIED else "INVALID_ARGUMENT" if answer.status == 400 else "INTERNAL"
+    known = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), code)
+    return ServingError(known, text if text.startswith(known) else f"{known}: {text}")
+
+
+def _body(
+    prompt: str | Sequence[str], image: Picture | None, mask: Picture | None, tells: bool, options: dict[str, Any]
+) -> bytes:
+    """The JSON of a request to the orchestrator."""
+    known = {tensor.name for tensor in stages.ORDERS.inputs} - {"prompt", "image", "mask", "progress", "output"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise InputError(unknown[0], options[unknown[0]], f"one of the options {', '.join(sorted(known))}")
+    body: dict[str, Any] = {"prompt": [prompt] if isinstance(prompt, str) else list(prompt)}
+    body |= {name: value for name, value in options.items() if value is not None and value != ""}
+    for name, picture in (("image", image), ("mask", mask)):
+        if picture is not None:
+            body[name] = _picture(name, picture)
+    body |= {"progress": tells, "output": "npy"}
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError("options", type(error).__name__, f"numbers and texts ({error})") from error
+
+
+def _picture(name: str, picture: Picture) -> str:
+    from ..studio.images import read_opaque, require_picture
+    from .pictures import to_text
+
+    if getattr(picture, "ndim", 0) == 4:
+        return to_text(require_picture(name, picture), "npy")[0]  # type: ignore[arg-type]
+    return to_text(read_opaque(name, picture), "npy")[0]
+
+
+def _drawn(event: Mapping[str, Any]) -> Drawn:
+    from .pictures import from_text
+
+    try:
+        files, notes = event["files"], event.get("notes", ())
+        images = from_text("files", files[0] if isinstance(files, list) else files)
+        told = tuple(notes) if isinstance(notes, list) else (str(notes),)
+        unfinished = event.get("unfinished")
+        return Drawn(images, str(event["status"]), int(event["steps_done"]), int(event["steps"]), told, unfinished)
+    except (KeyError, InputError, ValueError, TypeError, IndexError) as error:
+        raise wire.WireError("the answer is no picture of this project") from error
+
+
+def _value(tensor: torch.Tensor) -> wire.Value:
+    import torch
+
+    whole = tensor.dtype == torch.int64
+    array = (tensor if whole else tensor.float()).detach().cpu().contiguous().numpy()
+    return wire.Value("INT64" if whole else "FP32", tuple(tensor.shape), array.tobytes())
+
+
+def _tensor(value: wire.Value) -> torch.Tensor:
+    import torch
+
+    return torch.frombuffer(bytearray(value.data), dtype=torch.float32).reshape(value.shape)
+
+
+class Client:
+    """`AsyncClient` without async: `with Client("http://127.0.0.1:8000") as server:`. May be used from several threads."""
+
+    def __init__(self, urls: str | Sequence[str], *, seconds: float = 120):
+        self._client = AsyncClient(urls, seconds=seconds)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="storefront serving", daemon=True)
+
+    def __enter__(self) -> Client:
+        self._thread.start()
+        self._await(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._await(self._client.__aexit__())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def draw(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        image: Picture | None = None,
+        mask: Picture | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Drawn:
+        """As `AsyncClient.draw`; progress is called in another thread. Ctrl+C ends the drawing."""
+        return self._await(self._client.draw(prompt, image=image, mask=mask, progress=progress, **options))
+
+    def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
+        """As `AsyncClient.stage`."""
+        return self._await(self._client.stage(name, tensors, output))
+
+    def infer(self, name: str, inputs: Mapping[str, wire.Value], outputs: Sequence[str]) -> dict[str, wire.Value]:
+        """One call of a model with tensors as they travel."""
+        return self._await(self._client.infer(name, *wire.request(inputs, outputs)))
+
+    def get(self, path: str) -> Any:
+        """As `AsyncClient.get`."""
+        return self._await(self._client.get(path))
+
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("use it as: with Client(...) as server")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise

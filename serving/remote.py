@@ -1,0 +1,190 @@
+"""Stand-ins for diffusers' and transformers' modules whose forward is a call of a stage: same arguments, same results.
+
+The seam is the module. Tokenizers, schedule, sampling and everything else of the pack run as they do on modules in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import torch
+
+from ..studio.errors import InputError
+from ..studio.opening.models import Description
+from ..studio.opening.sources import Published
+from ..studio.sampling.encode import ChatTokenizer, PairEncoders, PairTokenizer, Text, Tokens, make_tokenizer
+from ..studio.sampling.pipeline import FluxStudio
+from . import stages
+
+# (stage, its inputs by name, each [B, ...]) -> its output [B, ...], on the CPU. Raises StageError.
+Call: TypeAlias = Callable[[str, Mapping[str, torch.Tensor]], torch.Tensor]
+
+
+class StageError(RuntimeError):
+    """A stage that did not answer, or with an error. Its text begins with a code and the stage's name."""
+
+    def __init__(self, code: str, stage: str, message: str):
+        super().__init__(f"{code}: stage {stage}: {message}")
+        self.code, self.stage = code, stage
+
+
+class StageOutOfMemory(StageError, MemoryError):
+    """The memory of a stage's device did not suffice for one row."""
+
+
+class _Remote(torch.nn.Module):
+    """What ComfyUI and the pack ask of a module beside its forward: where it is, and in which numbers it computes."""
+
+    def __init__(self, call: Call, **config: Any):
+        super().__init__()
+        self.call = call
+        self.config = SimpleNamespace(**config)
+        self.register_buffer("_place", torch.zeros(1))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32  # of what travels
+
+    @property
+    def device(self) -> torch.device:
+        return self._place.device  # type: ignore[return-value]
+
+
+def _rows(shared: torch.Tensor, count: int) -> torch.Tensor:
+    """[...] -> [count, ...]: what diffusers' class is given once for a batch goes with each row."""
+    return shared[None].expand(count, *shared.shape)
+
+
+class RemoteTransformer(_Remote):
+    """diffusers' FluxTransformer2DModel."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        timestep: torch.Tensor,
+        guidance: torch.Tensor | None,
+        pooled_projections: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        txt_ids: torch.Tensor,
+        img_ids: torch.Tensor,
+        **options: Any,
+    ) -> tuple[torch.Tensor]:
+        for name in ("controlnet_block_samples", "controlnet_single_block_samples"):
+            if options.get(name) is not None:
+                raise InputError(
+                    "control",
+                    "a ControlNet on a MODEL of a server",
+                    cure="Take the ControlNet away, or use a local MODEL.",
+                )
+        count = len(hidden_states)
+        guided = torch.zeros(count) if guidance is None else guidance
+        flow = self.call(
+            stages.TRANSFORMER,
+            {
+                "latents": hidden_states,
+                "latent_image_ids": _rows(img_ids, count),
+                "timestep": timestep.reshape(-1, 1).expand(count, 1),
+                "guidance": guided.reshape(-1, 1).expand(count, 1),
+                "clip_embeds": pooled_projections,
+                "t5_embeds": encoder_hidden_states,
+                "text_ids": _rows(txt_ids, count),
+            },
+        )
+        return (flow.to(hidden_states),)
+
+
+class RemoteClip(_Remote):
+    """transformers' CLIPTextModel."""
+
+    def forward(self, ids: torch.Tensor, **_: Any) -> Any:
+        return SimpleNamespace(pooler_output=self.call(stages.CLIP, {"input_ids": ids}).to(ids.device))
+
+
+class RemoteT5(_Remote):
+    """transformers' T5EncoderModel."""
+
+    def forward(self, ids: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+        return (self.call(stages.T5, {"input_ids": ids}).to(ids.device),)
+
+
+class RemoteVae(_Remote):
+    """diffusers' AutoencoderKL: pixels -1..1, raw latents."""
+
+    bn = None
+
+    def encode(self, pixels: torch.Tensor) -> Any:
+        """The mean of its distribution, as `encode(pixels).latent_dist.mode()` has it."""
+        latents = self.call(stages.VAE_ENCODER, {"images": pixels}).to(pixels)
+        return SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: latents))
+
+    def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
+        """Pixels [B, 3, H, W]."""
+        return (self.call(stages.VAE_DECODER, {"latents": latents}).to(latents),)
+
+
+class RemoteEncoders(PairEncoders):
+    """CLIP and T5 of a server, asked at the same time."""
+
+    def embed(self, tokens: Mapping[str, Tokens], device: torch.device) -> Text:
+        with ThreadPoolExecutor(1) as other:
+            pooled = other.submit(self.clip_l, tokens["l"].ids)
+            (sequence,) = self.t5xxl(tokens["t5xxl"].ids)
+            return Text(sequence.to(device), pooled.result().pooler_output.to(device))
+
+
+class SharedTokenizer(PairTokenizer):
+    """A tokenizer for several threads, one at a time: transformers' own keep the padding of a call in themselves."""
+
+    def __init__(self, own: PairTokenizer | ChatTokenizer):
+        self._own, self._lock, self.length = own, Lock(), own.length
+
+    def tokenize(self, texts: list[str], texts_2: list[str] | None = None, max_tokens: int = 0) -> dict[str, Tokens]:
+        """As its own."""
+        with self._lock:
+            return self._own.tokenize(texts, texts_2, max_tokens)
+
+
+def limited(call: Call) -> Call:
+    """`call` with no more than ROWS_TOGETHER rows at a time."""
+
+    def parts(stage: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        count = len(next(iter(tensors.values())))
+        starts = range(0, count, stages.ROWS_TOGETHER)
+        out = [call(stage, {n: t[i : i + stages.ROWS_TOGETHER] for n, t in tensors.items()}) for i in starts]
+        return out[0] if len(out) == 1 else torch.cat(out)
+
+    return parts
+
+
+def transformer_of(described: Description, call: Call) -> RemoteTransformer:
+    """The stand-in of a description's transformer."""
+    widths, family = described.transformer.widths(), described.family
+    return RemoteTransformer(
+        call,
+        in_channels=(family.latent_channels + described.edition.beside_noise) * family.cells_per_token**2,
+        guidance_embeds=True,  # one that embeds none ignores the number
+        joint_attention_dim=widths.sequence,
+        pooled_projection_dim=widths.pooled,
+    )
+
+
+def studio_of(described: Description, call: Call, side: int, published: Published | None = None) -> FluxStudio:
+    """The model of a description with modules on the other side of `call`. `side`: pixels its VAE was trained with."""
+    family, call = described.family, limited(call)
+    readers = [encoder.read(published) for encoder in described.encoders]
+    transformer = transformer_of(described, call)
+    return FluxStudio(
+        family,
+        SharedTokenizer(make_tokenizer(family, readers)),
+        RemoteEncoders(RemoteClip(call), RemoteT5(call)),
+        described.transformer.kind.velocity(transformer, torch.float32, described.edition),
+        RemoteVae(call, latent_channels=family.vae_channels, sample_size=side),
+        dict(described.scheduler_config),
+        described.defaults,
+        torch.device("cpu"),
+        described.edition,
+    )

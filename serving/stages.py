@@ -1,0 +1,119 @@
+"""The stages that a model is split into, and the tensors between them. Triton's configuration, its stages and their
+stand-ins on the other side are all made from this table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..studio.opening.models import Description
+
+ROWS_TOGETHER = 8  # at most, of one execution of a stage
+CLIP, T5, TRANSFORMER = "clip_encoder", "t5_encoder", "dit_transformer"
+VAE_ENCODER, VAE_DECODER = "vae_encoder", "vae_decoder"
+ORCHESTRATOR = "bls"
+CLIP_TOKENS = 77
+ANY_LENGTH = -1  # a length that differs from request to request
+
+
+class Wire(NamedTuple):
+    """A tensor of a stage. A batch dimension goes before `dims`, except at the orchestrator."""
+
+    name: str
+    dtype: str  # as Triton has it: "FP32"
+    dims: tuple[int, ...]
+    optional: bool = False
+
+
+class StageFacts(NamedTuple):
+    """What a stage takes and gives."""
+
+    name: str
+    component: str  # of the model, by its name in a diffusers folder; "": none
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+
+
+def stages_of(described: Description) -> tuple[StageFacts, ...]:
+    """The five stages of a FLUX.1 model, with its real dimensions."""
+    family, widths = described.family, described.transformer.widths()
+    patch = family.cells_per_token**2
+    seen = (family.latent_channels + described.edition.beside_noise) * patch
+    drawn, cells = family.latent_channels * patch, (family.vae_channels, ANY_LENGTH, ANY_LENGTH)
+    return (
+        StageFacts(
+            CLIP,
+            "text_encoder",
+            (Wire("input_ids", "INT64", (CLIP_TOKENS,)),),
+            (Wire("clip_embeds", "FP32", (widths.pooled,)),),
+        ),
+        StageFacts(
+            T5,
+            "text_encoder_2",
+            (Wire("input_ids", "INT64", (ANY_LENGTH,)),),
+            (Wire("t5_embeds", "FP32", (ANY_LENGTH, widths.sequence)),),
+        ),
+        StageFacts(
+            TRANSFORMER,
+            "transformer",
+            (
+                Wire("latents", "FP32", (ANY_LENGTH, seen)),
+                Wire("latent_image_ids", "FP32", (ANY_LENGTH, 3)),
+                Wire("timestep", "FP32", (1,)),
+                Wire("guidance", "FP32", (1,)),
+                Wire("clip_embeds", "FP32", (widths.pooled,)),
+                Wire("t5_embeds", "FP32", (ANY_LENGTH, widths.sequence)),
+                Wire("text_ids", "FP32", (ANY_LENGTH, 3)),
+            ),
+            (Wire("noise_pred", "FP32", (ANY_LENGTH, drawn)),),
+        ),
+        StageFacts(
+            VAE_ENCODER,
+            "vae",
+            (Wire("images", "FP32", (3, ANY_LENGTH, ANY_LENGTH)),),
+            (Wire("latents", "FP32", cells),),
+        ),
+        StageFacts(
+            VAE_DECODER,
+            "vae",
+            (Wire("latents", "FP32", cells),),
+            (Wire("images", "FP32", (3, ANY_LENGTH, ANY_LENGTH)),),
+        ),
+    )
+
+
+# The orchestrator's. Pictures travel as text too, since Triton's streaming over HTTP is JSON: base64 of a PNG, JPEG or
+# WebP file, or of a .npy file of float32 [B, H, W, 3] in 0..1, which loses nothing.
+ORDERS = StageFacts(
+    ORCHESTRATOR,
+    "",
+    (
+        Wire("prompt", "STRING", (ANY_LENGTH,)),
+        Wire("prompt_2", "STRING", (1,), True),
+        Wire("num_images_per_prompt", "INT32", (1,), True),
+        Wire("width", "INT32", (1,), True),
+        Wire("height", "INT32", (1,), True),
+        Wire("steps", "INT32", (1,), True),
+        Wire("guidance", "FP32", (1,), True),
+        Wire("seed", "UINT64", (1,), True),
+        Wire("max_sequence_length", "INT32", (1,), True),
+        Wire("time_limit", "FP32", (1,), True),
+        Wire("image", "STRING", (1,), True),
+        Wire("strength", "FP32", (1,), True),
+        Wire("mask", "STRING", (1,), True),
+        Wire("resume", "STRING", (1,), True),
+        Wire("progress", "BOOL", (1,), True),
+        Wire("output", "STRING", (1,), True),
+    ),
+    (
+        Wire("images", "FP32", (ANY_LENGTH, 3, ANY_LENGTH, ANY_LENGTH)),
+        Wire("files", "STRING", (ANY_LENGTH,)),
+        Wire("status", "STRING", (1,)),
+        Wire("steps_done", "INT32", (1,)),
+        Wire("steps", "INT32", (1,)),
+        Wire("unfinished", "STRING", (1,)),
+        Wire("notes", "STRING", (ANY_LENGTH,)),
+    ),
+)
+OUTPUTS = ("tensor", "npy", "png")
+FINISHED, TIME_LIMIT, DRAWING = "finished", "time limit", "drawing"

@@ -1,0 +1,62 @@
+"""A stage without Triton: `python 1/model.py` in an exported repository. Prints shapes and times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import torch
+
+from ...studio.api.draw import text_to_image
+from ...studio.api.load import DTYPES, load_model
+from .. import stages
+from .stage import StageModule, opened
+
+_T = TypeVar("_T")
+_CELLS = 8  # of a side of what is drawn or decoded
+
+
+def run(name: str, parameters: Mapping[str, str]) -> int:
+    """Load one stage and give it something, twice: the first time is slower."""
+    if name == stages.ORCHESTRATOR:
+        return _draw(parameters)
+    described = opened(parameters)
+    device = torch.device("cuda" if parameters["dtype"] == "bf16" and torch.cuda.is_available() else "cpu")
+    facts = next(facts for facts in stages.stages_of(described) if facts.name == name)
+    stage = _timed("loaded", lambda: StageModule(facts, described, DTYPES[parameters["dtype"]], device))
+    given = {wire.name: _example(wire) for wire in facts.inputs}
+    for wire, value in zip(facts.inputs, given.values()):
+        print(f"  {wire.name} {wire.dtype} {list(value.shape)}")
+    for _ in range(2):
+        out = _timed(name, lambda: stage.rows(given))
+    print(f"  {facts.outputs[0].name} {facts.outputs[0].dtype} {list(out.shape)}")
+    return 0
+
+
+def _draw(parameters: Mapping[str, str]) -> int:
+    """What the orchestrator draws, by the same steps over modules in this process."""
+    model = _timed("loaded", lambda: load_model(parameters["model"], dtype=parameters["dtype"]))
+    result = _timed("drawn", lambda: text_to_image("a red mug", steps=4, width=64, height=64, model=model))
+    print(f"  images FP32 {list(result.image.shape)}")
+    for stage in result.report.stages:
+        print(f"  {stage.name} {stage.seconds:.3f} s")
+    return 0
+
+
+def _example(wire: stages.Wire) -> torch.Tensor:
+    """One row of zeros; of places that may differ in length, as many as fit together."""
+    lengths = {"latents": _CELLS**2, "latent_image_ids": _CELLS**2, "t5_embeds": 128, "text_ids": 128, "input_ids": 128}
+    first = lengths.get(wire.name, _CELLS**2)
+    if len(wire.dims) == 3:
+        dims = [wire.dims[0], *(_CELLS * (8 if wire.name == "images" else 1) for _ in wire.dims[1:])]
+    else:
+        dims = [first if size == stages.ANY_LENGTH else size for size in wire.dims]
+    return torch.zeros(1, *dims, dtype=torch.int64 if wire.dtype == "INT64" else torch.float32)
+
+
+def _timed(what: str, call: Callable[[], _T]) -> _T:
+    began = time.perf_counter()
+    result = call()
+    print(f"{what}: {time.perf_counter() - began:.3f} s")
+    return result

@@ -1,0 +1,56 @@
+"""flux-micro in stages on a real tritonserver, once a test run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from storefront.serving.triton.serve import REGIONS
+from triton_server import (
+    LARGEST,
+    MICRO,
+    ROOT,
+    STOPPED_WITHIN,
+    TRIES,
+    Running,
+    command,
+    group,
+    require_engine,
+    started,
+)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Running]:
+    require_engine()
+    repository = tmp_path_factory.mktemp("triton") / "repository"
+    exported = subprocess.run(
+        command("export", MICRO, repository, "--largest", LARGEST), cwd=ROOT, capture_output=True, text=True
+    )
+    assert exported.returncode == 0, exported.stderr
+    process, ports, pid, folder = next(filter(None, (started(repository) for _ in range(TRIES))))
+    try:
+        assert len(group(pid)) == 7, "tritonserver and a process a stage"
+        assert list(Path("/dev/shm").glob(f"{REGIONS}{process.pid}_*"))
+        yield Running(ports.url, f"http://127.0.0.1:{ports.metrics}/metrics", repository, pid, folder)
+        assert process.poll() is None, process.stdout.read()
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=STOPPED_WITHIN)
+        assert process.returncode == 0, said
+        assert "Stopping" in said
+        assert group(pid) == set(), "no process is left"
+        assert not list(Path("/dev/shm").glob(f"{REGIONS}{process.pid}_*")), "no shared memory is left"
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for left in group(pid):
+            os.kill(left, signal.SIGKILL)
