@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..studio.errors import InputError
+from ..studio.errors import InputError, require_number, require_unicode
 from . import stages, wire
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int], object]  # steps done of all pictures, steps in all. What it raises ends the drawing.
 LARGEST_EVENT = 1 << 30  # bytes of one event: a batch of pictures
 CONNECTION_SECONDS = 10
+_LARGEST_FLOAT = 3e38
 RETRIED = (502, 503, 504)
 ERROR_CODES = ("INVALID_ARGUMENT", "OUT_OF_MEMORY", "UNAVAILABLE", "CANCELLED", "INTERNAL")
 
@@ -222,16 +223,32 @@ def _body(
     unknown = sorted(set(options) - known)
     if unknown:
         raise InputError(unknown[0], options[unknown[0]], f"one of the options {', '.join(sorted(known))}")
-    body: dict[str, Any] = {"prompt": [prompt] if isinstance(prompt, str) else list(prompt)}
+    body: dict[str, Any] = {"prompt": [prompt] if isinstance(prompt, str) else prompt}
     body |= {name: value for name, value in options.items() if value is not None and value != ""}
+    for name, value in body.items():
+        _require_type(name, value)
     for name, picture in (("image", image), ("mask", mask)):
         if picture is not None:
             body[name] = _picture(name, picture)
     body |= {"progress": tells, "output": "npy"}
-    try:
-        return json.dumps(body, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise InputError("options", type(error).__name__, f"numbers and texts ({error})") from error
+    return json.dumps(body, allow_nan=False).encode()
+
+
+def _require_type(name: str, value: object) -> None:
+    """Raise InputError for what cannot travel, or what Triton would refuse without the input's name."""
+    dtype = next(tensor.dtype for tensor in stages.ORDERS.inputs if tensor.name == name)
+    if dtype == "STRING":
+        texts = value if name == "prompt" and isinstance(value, list | tuple) else [value]
+        for text in texts:
+            if not isinstance(text, str):
+                raise InputError(name, value, "a text, or a list of texts" if name == "prompt" else "a text")
+            require_unicode(name, text)
+    elif dtype == "FP32":
+        require_number(name, value, -_LARGEST_FLOAT, _LARGEST_FLOAT)  # type: ignore[arg-type]
+    else:
+        low, high = (0, 2**64 - 1) if dtype == "UINT64" else (-(2**31), 2**31 - 1)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InputError(name, value, f"a whole number from {low} to {high}")
 
 
 def _picture(name: str, picture: Picture) -> str:

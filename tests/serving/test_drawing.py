@@ -216,11 +216,26 @@ def test_an_order_that_cannot_be_is_refused_by_name(client, order, named):
     assert "Traceback" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("order", "named"),
-    [({"guidance": float("nan")}, "options"), ({"sampler": "euler"}, "sampler"), ({"steps": {1}}, "options")],
-    ids=["nan", "unknown", "a set"],
-)
+UNSENT = [
+    ({"guidance": float("nan")}, "guidance"),
+    ({"guidance": "much"}, "guidance"),
+    ({"guidance": 10**400}, "guidance"),
+    ({"steps": {1}}, "steps"),
+    ({"steps": 1.5}, "steps"),
+    ({"steps": True}, "steps"),
+    ({"steps": 2**40}, "steps"),
+    ({"seed": -1}, "seed"),
+    ({"seed": 2**64}, "seed"),
+    ({"prompt": 5}, "prompt"),
+    ({"prompt": ["a mug", 5]}, "prompt"),
+    ({"prompt": "a \ud800 mug"}, "prompt"),
+    ({"prompt_2": ["a mug"]}, "prompt_2"),
+    ({"resume": b"never"}, "resume"),
+    ({"sampler": "euler"}, "sampler"),
+]
+
+
+@pytest.mark.parametrize(("order", "named"), UNSENT, ids=lambda value: ascii(value)[:40])
 def test_what_cannot_travel_is_refused_before_it_does(client, order, named):
     with pytest.raises(InputError, match=f"`{named}` is "):
-        client.draw("a mug", **order)
+        client.draw(**{"prompt": "a mug", **order})
