@@ -136,7 +136,8 @@ def command(found: engine.Engine, repository: Path, ports: Ports, region: str) -
     for name in ("http", "grpc", "metrics"):
         line += [f"--{name}-address", ports.host, f"--{name}-port", str(getattr(ports, name))]
     line += ["--disable-auto-complete-config", "--exit-timeout-secs", str(EXIT_SECONDS)]
-    line += ["--model-load-thread-count", "8"]
+    # One after the other: while several stubs start at once, 2.51 may die (boost lock_exception) or wait for ever.
+    line += ["--model-load-thread-count", "1"]
     line += ["--backend-config", f"python,shm-region-prefix-name={region}"]
     if (found.caches / "local").is_dir():
         line += ["--cache-config", f"local,size={CACHE_BYTES}", "--cache-directory", str(found.caches)]
