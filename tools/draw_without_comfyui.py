@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pack import ROOT, import_pack
 from tqdm import tqdm
@@ -43,7 +43,7 @@ def advertise(workflow: dict):
     inputs = {node["class_type"]: node["inputs"] for node in workflow.values()}
     scene = inputs["StorefrontScene"]
     return ad_from_photo(
-        example_photo(inputs["StorefrontExamplePhoto"]["photo"]),
+        example_photo(PurePosixPath(inputs["StorefrontExamplePhoto"]["image"]).stem),
         inputs["PrimitiveStringMultiline"]["value"],
         format=scene["format"],
         view=scene["view"],

@@ -31,11 +31,14 @@ GOOD: dict[str, tuple[dict, list]] = {
     "LATENT": (CANVAS, ["c", 0]),
     "CONDITIONING": (WORDS, ["w", 0]),
     "STOREFRONT_LAYOUT": (LAYOUT, ["l", 0]),
+    "STOREFRONT_BRAND_KIT": ({"b": node("StorefrontBrand", brand="example")}, ["b", 0]),
     "*": (PICTURE, ["p", 0]),
 }
+ONE_OF = {("StorefrontLogo", "brand")}  # optional by its schema, and one of them is needed
 # Defaults that would take seconds each.
 QUICK = {
     ("StorefrontTextOverlay", "text"): "1+1",  # what fits a picture of 64 px
+    ("StorefrontCallToAction", "size"): 35.0,
     ("StorefrontWarmUp", "width"): 32,
     ("StorefrontWarmUp", "height"): 32,
     ("StorefrontSample", "steps"): 2,
@@ -98,7 +101,7 @@ def good_prompt(node_id: str, info: dict) -> dict[str, dict]:
     values: dict[str, Any] = {}
     for name, (kind, options) in inputs_of(info).items():
         if kind in GOOD:
-            if options["required"]:
+            if options["required"] or (node_id, name) in ONE_OF:
                 nodes, link = GOOD[kind]
                 prompt |= nodes
                 values[name] = link
