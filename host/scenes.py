@@ -27,11 +27,10 @@ def read() -> bank.Bank:
 
 def choices() -> dict[str, list[str]]:
     """The options of the node's widgets, as the bank has them now."""
-    scenes = read().scenes
-    known = scenes.values()
+    scenes = bank.labels(bank.BUNDLED, own_folder())
     return {
-        "setting": [AUTO, *_options(SETTINGS, (scene.setting for scene in known))],
-        "palette": [AUTO, *_options(PALETTES, (scene.palette for scene in known))],
+        "setting": [AUTO, *_options(SETTINGS, (setting for setting, _ in scenes.values()))],
+        "palette": [AUTO, *_options(PALETTES, (palette for _, palette in scenes.values()))],
         "light": [AUTO, *LIGHT_AZIMUTHS],
         "scene": [AUTO, *scenes],
     }

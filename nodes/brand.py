@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..studio import canvas
 from ..studio.brand import designs
 from ..studio.brand.brand import EXAMPLE_BRAND
-from ..studio.text import fonts, markup
+from ..studio.text import fonts
 from ..studio.text.design import AUTO, require_color_or_auto
 from .checked import refusal
 from .layout import BRAND, LAYOUT
@@ -170,6 +170,30 @@ class StorefrontLogo(io.ComfyNode):
         return io.NodeOutput(laid.image, laid.mask, laid.layout)
 
 
+def _label_refusal(words, text: str, color: str, text_color: str) -> bool | str:
+    return refusal(
+        (words, text),
+        (partial(require_color_or_auto, "color"), color),
+        (partial(require_color_or_auto, "text_color"), text_color),
+    )
+
+
+def _put_label(put, layout, brand, product_mask, font: str, node_id: str | None) -> io.NodeOutput:
+    """A badge or a call to action: `put` takes typeface, layout, brand and masks."""
+    from ..host import fonts as installed
+    from ..host import progress
+    from ..studio.brand import brand as brands
+    from ..studio.layout.layout import parse
+
+    own = None if brand is None else brands.require_brand("brand", brand)
+    families = installed.families()
+    family, notes = brands.branded_font(font, own, families)
+    plan = None if layout is None else parse(layout)
+    laid = put(fonts.Typeface(families, family), plan, own, product_mask)
+    progress.say_all([*notes, *laid.notes], node_id)
+    return io.NodeOutput(laid.image, laid.mask, laid.layout)
+
+
 class StorefrontBadge(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -216,37 +240,19 @@ class StorefrontBadge(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, text="x", color=AUTO, text_color=AUTO) -> bool | str:
+    def validate_inputs(cls, text="x", old_price="", color=AUTO, text_color=AUTO) -> bool | str:
         """Before a scene is drawn for them."""
-        return refusal(
-            (markup.require_words, text),
-            (partial(require_color_or_auto, "color"), color),
-            (partial(require_color_or_auto, "text_color"), text_color),
-        )
+        words = partial(designs.Badge, old_price=old_price or "")
+        return _label_refusal(words, text, color, text_color)
 
     @classmethod
     def execute(
         cls, image, layout=None, brand=None, product_mask=None, font: str = fonts.BUNDLED, **wished
     ) -> io.NodeOutput:
-        from ..host import fonts as installed
-        from ..host import progress
-        from ..studio.brand import badge as badges
-        from ..studio.brand import brand as brands
-        from ..studio.layout.layout import parse
+        from ..studio.brand.badge import put_badge
 
-        own = None if brand is None else brands.require_brand("brand", brand)
-        families = installed.families()
-        family, notes = brands.branded_font(font, own, families)
-        laid = badges.put_badge(
-            image,
-            designs.Badge(**wished),
-            fonts.Typeface(families, family),
-            None if layout is None else parse(layout),
-            own,
-            product_mask,
-        )
-        progress.say_all([*notes, *laid.notes], cls.hidden.unique_id)
-        return io.NodeOutput(laid.image, laid.mask, laid.layout)
+        put = partial(put_badge, image, designs.Badge(**wished))
+        return _put_label(put, layout, brand, product_mask, font, cls.hidden.unique_id)
 
 
 class StorefrontCallToAction(io.ComfyNode):
@@ -288,32 +294,13 @@ class StorefrontCallToAction(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, text="x", color=AUTO, text_color=AUTO) -> bool | str:
         """Before a scene is drawn for them."""
-        return refusal(
-            (markup.require_words, text),
-            (partial(require_color_or_auto, "color"), color),
-            (partial(require_color_or_auto, "text_color"), text_color),
-        )
+        return _label_refusal(designs.CallToAction, text, color, text_color)
 
     @classmethod
     def execute(
         cls, image, layout=None, brand=None, product_mask=None, font: str = fonts.BUNDLED, **wished
     ) -> io.NodeOutput:
-        from ..host import fonts as installed
-        from ..host import progress
-        from ..studio.brand import brand as brands
-        from ..studio.brand import call as calls
-        from ..studio.layout.layout import parse
+        from ..studio.brand.call import put_call
 
-        own = None if brand is None else brands.require_brand("brand", brand)
-        families = installed.families()
-        family, notes = brands.branded_font(font, own, families)
-        laid = calls.put_call(
-            image,
-            designs.CallToAction(**wished),
-            fonts.Typeface(families, family),
-            None if layout is None else parse(layout),
-            own,
-            product_mask,
-        )
-        progress.say_all([*notes, *laid.notes], cls.hidden.unique_id)
-        return io.NodeOutput(laid.image, laid.mask, laid.layout)
+        put = partial(put_call, image, designs.CallToAction(**wished))
+        return _put_label(put, layout, brand, product_mask, font, cls.hidden.unique_id)

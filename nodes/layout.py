@@ -140,16 +140,21 @@ class StorefrontPlanLayout(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, connection="none", format: str | None = None, arrangement="") -> bool | str:
+    def validate_inputs(
+        cls, connection="none", format: str | None = None, arrangement="", badge="", call_to_action=""
+    ) -> bool | str:
         """In place of ComfyUI's "not in list": connections come and go. And a format that the picture cannot have is
         refused before the picture is drawn, where its size is known by then."""
         from ..host import connections
+        from ..studio.brand import designs
         from ..studio.layout.arrangement import parse_arrangement
 
         return refusal(
             (connections.require_name, connection),
             (cls._require_fitting, format),
             (parse_arrangement, arrangement),
+            (designs.Badge, badge if badge and badge.strip() else None),
+            (designs.CallToAction, call_to_action if call_to_action and call_to_action.strip() else None),
         )
 
     @classmethod

@@ -153,7 +153,8 @@ def _columns(name: str, headings: Sequence[str]) -> dict[str, int]:
 def _row(number: int, cells: Sequence[str], columns: Mapping[str, int]) -> ProductRow:
     def cell(column: str) -> str:
         place = columns.get(column, len(cells))
-        return " ".join(cells[place].split()) if place < len(cells) else ""
+        text = cells[place] if place < len(cells) else ""
+        return " ".join(text.split()) if len(text) <= LONGEST_CELL else text[: LONGEST_CELL + 1]  # `_wrong` names it
 
     return ProductRow(number, *(cell(column) for column in ProductRow._fields[1:]))
 

@@ -1,4 +1,4 @@
-"""The lines of a spreadsheet's first sheet in sight (XLSX, as Excel, LibreOffice, Numbers and Google Sheets write it), as text."""
+"""The lines of the sheet that was open when a spreadsheet was saved (XLSX, as Excel, LibreOffice, Numbers and Google Sheets write it), as text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 from .errors import InputError
 
+LONGEST_CELL_TEXT, LONGEST_FORMAT = 32_767, 255  # characters of a cell and of its number format: Excel's own limits
 LARGEST_UNPACKED = 128 * 2**20  # bytes: an XLSX is a ZIP file, and a small one can hold a large one
 CURE = "an Excel file (.xlsx) without a password, or a CSV file: in the spreadsheet choose Save As"
 # What a number format puts before and behind the digits: "…" as it is written, [$₩-412] the sign of a currency.
 # A space and these signs need no quotation marks; _x and *x are room for a character that is not shown.
-LITERAL = re.compile(r'"([^"]*)"|\[\$([^\]-]*)[^\]]*\]|\\(.)|[_*].|([ ₩$€£¥￦원%])|\[[^\]]*\]|.', re.DOTALL)
+LITERAL = re.compile(r'"([^"]*)"|\[\$([^\]-]*)[^\]]*\]|\\(.)|[_*].|([ ₩$€£¥￦원%()+/:!-])|\[[^\]]*\]|.', re.DOTALL)
 DIGITS = re.compile(r"[#0?][#0?,.]*")
 
 
@@ -62,20 +63,33 @@ def shown(value: Any, number_format: str | None = None) -> str:
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "minutes")
     if isinstance(value, int | float):
         return _number(value, number_format or "General")
-    return str(value)
+    text = str(value)
+    if len(text) > LONGEST_CELL_TEXT:
+        raise ValueError("a cell of more than 32,767 characters, which no spreadsheet writes")
+    return text
 
 
 def _number(value: float, number_format: str) -> str:
-    form = number_format.split(";")[0]
+    sections = number_format[:LONGEST_FORMAT].split(";")
+    if value < 0 and len(sections) > 1 and sections[1]:
+        value, form = -value, sections[1]  # it says how a minus is shown
+    else:
+        form = sections[0]
     plain = re.sub(r'"[^"]*"|\[[^\]]*\]|\\.', lambda match: " " * len(match[0]), form)
     digits = DIGITS.search(plain)
     if digits is None:  # General, or a date's parts
         return f"{value:.10g}" if isinstance(value, float) else str(value)
     if "%" in plain:
         value *= 100
-    decimals = len(digits[0].partition(".")[2])
-    separator = "," if "," in digits[0].rstrip(",") else ""
-    number = f"{value:{separator}.{decimals}f}"
+    places = digits[0].rstrip(",")
+    value /= 1000 ** (len(digits[0]) - len(places))  # a comma behind the digits: in thousands
+    decimals = places.partition(".")[2]
+    number = f"{value:{',' if ',' in places else ''}.{len(decimals)}f}"
+    for place in reversed(decimals):  # # shows no zero at the end
+        if place != "#" or not number.endswith("0"):
+            break
+        number = number[:-1]
+    number = number.removesuffix(".")
     return f"{_literal(form[: digits.start()])}{number}{_literal(form[digits.end() :])}".strip()
 
 

@@ -37,9 +37,14 @@ def _shape_of(badge: Badge) -> str:
     """The shape, chosen by the words' length where it is automatic."""
     if badge.shape != AUTO:
         return badge.shape
-    lines = [line for line in badge.text.splitlines() if line.strip()]
+    lines = _lines(badge)
     longest = max(HeadlineText(line, False).length(line) for line in lines)
     return "circle" if badge.old_price or len(lines) > 1 or longest <= LONG_BADGE else "pill"
+
+
+def _lines(badge: Badge) -> list[str]:
+    """The lines that are seen, without markup."""
+    return [line for line in markup.TAG.sub("", markup.clean(badge.text)).splitlines() if line.strip()]
 
 
 def badge_ask(badge: Badge, width: int, height: int) -> Ask:
@@ -53,7 +58,7 @@ def badge_ask(badge: Badge, width: int, height: int) -> Ask:
     high = badge.size / 100 * min(width, height) if badge.size else min(chosen, 0.45 * min(width, height))
     wide = high * kind.aspect
     if not kind.aspect:
-        lines = [line for line in markup.TAG.sub("", badge.text).splitlines() if line.strip()] or ["x"]
+        lines = _lines(badge)
         inner = high * (1 - kind.inner[1] - kind.inner[3]) * (1 - OLD_PRICE if badge.old_price else 1)
         em = 1.15 * inner / len(lines)
         longest = max(HeadlineText(line, False).length(line) for line in (*lines, badge.old_price or "x"))

@@ -34,6 +34,7 @@ BRAND_FILE = "brand.yaml"
 BRAND_FOLDER_NAME = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣_ -]{0,63}")
 LOGO_ENDINGS = (".svg", ".png", ".webp", ".jpg", ".jpeg")
 MOST_BRANDS = 200  # of one folder
+MOST_FILES_OF_BRAND = 200
 MOST_WORDS_KEPT = 200  # words
 LONGEST_BRAND_LINE = 200  # characters of a title or a contact line
 GROUNDS = ("on_light", "on_dark")
@@ -99,7 +100,7 @@ def brand_stamps(*folders: Path) -> tuple[tuple[str, int, int], ...]:
     found = []
     for folder in folders:
         for path in _brand_folders(folder):
-            for file in sorted(path.iterdir())[:MOST_BRANDS]:
+            for file in sorted(path.iterdir())[:MOST_FILES_OF_BRAND]:
                 if file.suffix.lower() in (*LOGO_ENDINGS, ".yaml") and file.is_file():
                     stat = file.stat()
                     found.append((f"{path.name}/{file.name}", stat.st_mtime_ns, stat.st_size))
@@ -165,7 +166,8 @@ def _logos(value: Any, folder: Path) -> tuple[Path | None, Path | None]:
 
 def _logo_file(ground: str, name: Any, folder: Path) -> Path:
     path = inside(folder, name) if isinstance(name, str) and name.strip() else None
-    if path is None or path.suffix.lower() not in LOGO_ENDINGS or not path.is_file():
+    is_beside = path is not None and path.parent == folder.resolve()  # `brand_stamps` looks no deeper
+    if path is None or not is_beside or path.suffix.lower() not in LOGO_ENDINGS or not path.is_file():
         raise BrandError(f"logo.{ground}", name, f"a file in the brand's folder: {', '.join(LOGO_ENDINGS)}")
     return path
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..canvas import ANCHORS
 from ..contrast import require_color
-from ..errors import InputError, require_fields
+from ..errors import Bare, InputError, require_fields
 from ..text import markup
 from ..text.design import AUTO
 from .shapes import SHAPES
@@ -54,8 +54,13 @@ class Badge:
         choices = {"shape": BADGE_SHAPES, "anchor": (AUTO, *ANCHORS)}
         require_fields(self, choices, BADGE_RANGES)
         markup.require_words(self.text)
-        if not isinstance(self.old_price, str):
-            raise InputError("old_price", self.old_price, "a price, or nothing")
+        if not isinstance(self.old_price, str) or len(self.old_price) > LONGEST_CALL or "\n" in self.old_price.strip():
+            raise InputError("old_price", self.old_price, f"one line of at most {LONGEST_CALL} characters, or nothing")
+        if self.old_price.strip():
+            try:
+                markup.require_words(self.old_price)
+            except InputError as error:
+                raise InputError("old_price", Bare(error.shown), error.wanted, cure=error.cure) from None
         _check_colors(self)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
-from ..canvas import Box
+from ..canvas import LEAST_ALPHA, Box
 from ..errors import InputError, require_one_of
-from ..images import read_picture, require_colors, require_mask
+from ..images import read_picture, require_mask, require_pixels
 from ..layout.layout import LOGO, Layout, Overlay
 from ..layout.room import pixels_in
 from ..layout.spots import Ask, find_spot
@@ -34,7 +34,11 @@ BARELY_SEEN = 2.0  # below it a plate comes behind the logo
 UNSEEN = 1.2  # what a place costs on which a logo cannot be seen
 EDGE_SAMPLES = 400  # of a logo's edge pixels are compared with its ground
 PLATE = 0.3  # of the logo's height: what a plate behind it shows around it
-LINKED = re.compile(r"<(?:image|use|feImage)\b[^>]{0,4096}?href\s*=\s*[\"'](?!#|data:)", re.IGNORECASE | re.DOTALL)
+# A picture or a shape of another file; and entities, which can spell one.
+LINKED = re.compile(
+    r"href\s*=\s*[\"']\s*(?!\s|#|data:|https?:)|<(?:[\w.-]+:)?(?:image|use|feImage)\b[^>]{0,4096}?href\s*=\s*[\"']\s*http|<!ENTITY",
+    re.IGNORECASE,
+)
 
 
 class LogoPicture(NamedTuple):
@@ -81,15 +85,15 @@ def _svg(path: Path) -> bytes:
 
 def logo_from(image: torch.Tensor, mask: torch.Tensor | None) -> LogoPicture:
     """A logo from IMAGE [1, h, w, 3 or 4] and MASK [1, h, w], 1 = logo. Raises InputError for sizes that differ."""
-    pixels = require_colors("logo", image).numpy()
-    alpha = None
-    if image.shape[-1] == 4:
-        alpha = image[0, ..., 3].float().cpu().numpy()
+    pixels = require_pixels("logo", image).numpy()
+    if len(pixels) > 1:
+        raise InputError("logo", f"{len(pixels)} pictures", "one picture")
+    alpha = pixels[0, ..., 3] if pixels.shape[-1] == 4 else None
     if mask is not None:
         alpha = require_mask("logo_mask", mask)[0]
         if alpha.shape != pixels.shape[1:3]:
             raise InputError("logo_mask", f"{alpha.shape[1]}x{alpha.shape[0]}", "a mask as large as the logo")
-    return _cropped(pixels[0], alpha)
+    return _cropped(pixels[0, ..., :3], alpha)
 
 
 def _cropped(rgb: np.ndarray, alpha: np.ndarray | None) -> LogoPicture:
@@ -97,7 +101,7 @@ def _cropped(rgb: np.ndarray, alpha: np.ndarray | None) -> LogoPicture:
 
     if alpha is None:
         return LogoPicture(rgb, np.ones(rgb.shape[:2], np.float32))
-    rows, columns = np.flatnonzero((alpha > 0.02).any(1)), np.flatnonzero((alpha > 0.02).any(0))
+    rows, columns = np.flatnonzero((alpha > LEAST_ALPHA).any(1)), np.flatnonzero((alpha > LEAST_ALPHA).any(0))
     if not len(rows):
         raise InputError("logo", "empty", "a logo that is not all transparent (mask: 1 = logo)")
     part: tuple[slice, slice] = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))

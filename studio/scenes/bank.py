@@ -96,6 +96,23 @@ def read_bank(*folders: Path) -> Bank:
     return Bank(scenes, tuple(problems))
 
 
+def labels(*folders: Path) -> dict[str, tuple[str, str]]:
+    """Setting and palette of every scene that says them. For lists, which ComfyUI makes at every start: all else of a scene is
+    looked at when one is chosen."""
+    found = {}
+    for folder in folders:
+        for path in _scene_folders(folder):
+            try:
+                record = _record(path / FILE)
+                found[path.name] = (
+                    _word("setting", record.get("setting")),
+                    _word("palette", record.get("palette", "any")),
+                )
+            except InputError:  # `read_bank` says what is wrong with it
+                continue
+    return found
+
+
 def stamps(*folders: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when a scene is added, changed or removed."""
     found = []

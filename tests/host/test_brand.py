@@ -65,6 +65,9 @@ def test_a_logo_of_one_s_own_needs_no_brand(comfyui, no_traceback):
         ("6", {"color": "red"}, "color"),
         ("6", {"text": ""}, "text"),
         ("7", {"text": "가" * 61}, "text"),
+        ("7", {"text": "가\n나"}, "text"),
+        ("6", {"old_price": "[b]"}, "old_price"),
+        ("3", {"call_to_action": "가\n나"}, "text"),
     ],
 )
 def test_a_stranger_s_value_is_named(comfyui, number, change, named):
@@ -74,4 +77,6 @@ def test_a_stranger_s_value_is_named(comfyui, number, change, named):
     changed = one_output | {number: {**CHAIN[number], "inputs": CHAIN[number]["inputs"] | change}}
     result = comfyui.run(changed)
     assert f"`{named}`" in result.error
+    if isinstance(change.get(named), str):  # not what is known only in the run
+        assert result.refused, "before anything is drawn"
     assert "Traceback" not in result.error

@@ -53,6 +53,12 @@ def test_a_row_is_what_the_sheet_shows(tmp_path):
         (3.5, "#,##0.00 [$€-407]", "3.50 €"),
         (0.125, "0.0%", "12.5%"),
         (7, "000", "7"),
+        (-5, "#,##0;(#,##0)", "(5)"),
+        (-5, "#,##0", "-5"),
+        (1.5, "0.##", "1.5"),
+        (2.0, "0.##", "2"),
+        (1234567, '#,##0,"k"', "1,235k"),
+        (1, "0." + "0" * 1_000_000, "1." + "0" * 253),
         (True, "General", "TRUE"),
         (datetime.datetime(2026, 11, 29), "yyyy-mm-dd", "2026-11-29"),
         ("#REF!", "General", "#REF!"),
@@ -81,6 +87,26 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path):
     assert path.stat().st_size < 2**20
     with pytest.raises(InputError, match="when unpacked"):
         table.read(path)
+
+
+def test_a_cell_longer_than_any_spreadsheet_writes_is_refused(tmp_path):
+    path, trap = saved(tmp_path / "t.xlsx", HEADINGS, ["a.jpg", "MARK", 1]), tmp_path / "trap.xlsx"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(trap, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"MARK", b"x" * 2**20))
+    with pytest.raises(InputError, match="Excel file"):
+        table.read(trap)
+
+
+def test_the_sheet_that_was_open_is_read(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["another table"])
+    for row in (HEADINGS, ["b.jpg", "x", 1]):
+        second = book["Second"] if "Second" in book.sheetnames else book.create_sheet("Second")
+        second.append(row)
+    book.active = 1
+    book.save(tmp_path / "t.xlsx")
+    assert [row.photo for row in table.read(tmp_path / "t.xlsx").rows] == ["b.jpg"]
 
 
 def test_entities_that_grow_without_end_are_refused(tmp_path):

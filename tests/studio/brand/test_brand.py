@@ -87,9 +87,16 @@ def test_an_svg_names_the_package_that_draws_it_or_is_drawn(tmp_path):
     drawn = logo.read_logo(path)
     assert abs(drawn.aspect - 1) < 0.02
     assert drawn.rgb[drawn.alpha.shape[0] // 2, drawn.alpha.shape[1] // 2].round(1).tolist() == [1, 0, 0]
-    path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><image href="/etc/passwd.png"/></svg>')
-    with pytest.raises(InputError, match="embedded"):
-        logo.read_logo(path)
+    for part in (
+        '<image href="/etc/passwd.png"/>',
+        '<image id=">" href="/etc/passwd.png"/>',
+        '<s:image xmlns:s="http://www.w3.org/2000/svg" href="other.svg"/>',
+        '<image href="https://example.org/a.png"/>',
+        '<!DOCTYPE svg [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
+    ):
+        path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{part}</svg>')
+        with pytest.raises(InputError, match="embedded"):
+            logo.read_logo(path)
 
 
 def _has_resvg() -> bool:
@@ -224,6 +231,11 @@ def test_a_call_stands_under_its_words(shape, typeface):
         (lambda: designs.Badge(size=float("nan")), "size"),
         (lambda: designs.Badge(color="red"), "color"),
         (lambda: designs.Badge(old_price=5), "old_price"),
+        (lambda: designs.Badge(old_price="9\n8"), "old_price"),
+        (lambda: designs.Badge(old_price="[b]"), "old_price"),
+        (lambda: designs.Badge(old_price="9" * 999), "old_price"),
+        (lambda: logo.logo_from(torch.full((1, 4, 4, 4), float("nan")), None), "logo"),
+        (lambda: logo.logo_from(torch.ones(2, 4, 4, 3), None), "logo"),
         (lambda: designs.CallToAction("a\nb"), "text"),
         (lambda: designs.CallToAction("가" * 61), "text"),
         (lambda: designs.CallToAction(arrow=1), "arrow"),

@@ -19,6 +19,13 @@ from storefront.studio.prompt import presets
 from storefront.studio.scenes import bank, choose, picture
 
 BANK = bank.read_bank(bank.BUNDLED)
+
+
+def test_the_lists_have_what_the_whole_bank_has():
+    wanted = {name: (scene.setting, scene.palette) for name, scene in BANK.scenes.items()}
+    assert list(bank.labels(bank.BUNDLED).items()) == list(wanted.items())
+
+
 SCENES = list(BANK.scenes.values())
 RENDERED = {"1:1", "4:5", "9:16", "16:9", "3:1"}
 MOST = 14_000_000  # bytes of all pictures
