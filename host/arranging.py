@@ -10,12 +10,14 @@ import hashlib
 import io as io_of_bytes
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import folder_paths
 
+from ..studio import atomic
 from ..studio.canvas import Box
 from ..studio.images import require_picture, to_pil
 from ..studio.layout.arrangement import Arrangement, misfits
@@ -26,11 +28,12 @@ from ..studio.product.placement import Placement
 from ..studio.product.sprite import cut_outs
 from ..studio.scale import shrunk
 from ..studio.text import draw
-from ..studio.text.design import Design, by_hand, follows
+from ..studio.text.design import Design, follows
 from . import languages, progress
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from ..studio.product.pieces import FloatBox
 
@@ -41,12 +44,13 @@ QUALITY = 88
 
 
 def plan_shown(
-    background: torch.Tensor, layout: Layout, automatic: Layout, hand: Arrangement, arrangement: str
+    background: torch.Tensor, layout: Layout, plan: Callable[[], Layout], hand: Arrangement, arrangement: str
 ) -> dict[str, list[str]] | None:
-    """The `ui` of a node that plans: the picture, the layout, and where the plan has what was moved by hand, which is
+    """The `ui` of a node that plans: the picture, the layout, and where `plan` has what was moved by hand, which is
     `arrangement` as text."""
     if not progress.editor_listens():
         return None
+    automatic = plan()  # here: no other client pays for it
     picture = require_picture("background", background[:1])
     return _ui(
         "storefront_plan",
@@ -93,20 +97,19 @@ def products_shown(
 def letters_shown(
     lettered: draw.Lettered, text: str, font: str, design: Design, layout: Layout | None
 ) -> dict[str, list[str]] | None:
-    """The `ui` of Text Overlay: the words of the first picture, and what it takes to set them anew."""
+    """The `ui` of Text Overlay: the first picture's words as drawn, and text and design as the node has them: the editor
+    puts over these what is chosen by hand, and can go back to them."""
     if not progress.editor_listens():
         return None
     height, width = lettered.layer.shape[1:3]
     plan = None if layout is None else layout.text_on(width, height)
-    own = "" if plan is None else plan.hand.words
     return _ui(
         "storefront_letters",
         width=width,
         height=height,
-        text=own or text,
-        given=text,
+        text=text,
         font=font,
-        design=asdict(by_hand(design, plan)),
+        design=asdict(design),
         follows=follows(design, plan),
         **block_shown(lettered, width, height, _file),
     )
@@ -125,9 +128,7 @@ def block_shown(lettered: draw.Lettered, width: int, height: int, write: Any) ->
     return {
         "box": _shares(block.box, width, height),
         "ink": _shares((ink.left, ink.top, ink.right - ink.left, ink.bottom - ink.top), width, height),
-        "size": block.size / height,
         "color": block.color,
-        "scrim": block.scrim._asdict(),
         "layer": write(part),
         "layer_region": _shares((left, top, right - left, bottom - top), width, height),
     }
@@ -155,13 +156,20 @@ def _file(image: torch.Tensor) -> dict[str, str]:
     folder = Path(folder_paths.get_temp_directory()) / SHOWN_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).is_file():
-        (folder / name).write_bytes(data)
+        atomic.write(folder / name, data, 0o644)
     return {"filename": name, "subfolder": SHOWN_FOLDER, "type": "temp"}
 
 
-def shown_file(name: object) -> Path | None:
-    """The picture of that name among those written here; None where there is none."""
+def shown_picture(value: object, mode: str) -> Image.Image | None:
+    """The picture that a value of `ui` names, read whole in a mode of Pillow; None where it is gone, or is none of those
+    written here: ComfyUI's upload lets a stranger put any bytes under such a name."""
+    from PIL import Image
+
+    name = value.get("filename") if isinstance(value, Mapping) else None
     if not isinstance(name, str) or not SHOWN_NAME.fullmatch(name):
         return None
-    path = Path(folder_paths.get_temp_directory()) / SHOWN_FOLDER / name
-    return path if path.is_file() else None
+    try:
+        with Image.open(Path(folder_paths.get_temp_directory()) / SHOWN_FOLDER / name, formats=["WEBP"]) as picture:
+            return None if max(picture.size) > SIDE else picture.convert(mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -129,13 +129,10 @@ def _background(value: Any, width: int, height: int) -> torch.Tensor | None:
     from PIL import Image
 
     from ..studio.images import from_pil
-    from .arranging import shown_file
+    from .arranging import shown_picture
 
-    path = shown_file(value.get("filename")) if isinstance(value, Mapping) else None
-    if path is None:
-        return None
-    with Image.open(path, formats=["WEBP"]) as picture:
-        return from_pil(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+    picture = shown_picture(value, "RGB")
+    return None if picture is None else from_pil(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _with_standing(picture: torch.Tensor, standing: Any) -> torch.Tensor:
@@ -162,17 +159,16 @@ def _stand(over: Image.Image, one: Any) -> None:
     """One of `standing` on a transparent picture; nothing where its file is gone, or it is out of sight."""
     from PIL import Image, ImageOps
 
-    from .arranging import shown_file
+    from .arranging import shown_picture
 
     if not isinstance(one, Mapping):
         raise InputError("standing", one, "an object with file, box, rotation, flip")
-    box, file = _box(one.get("box"), *over.size), one.get("file")
+    box = _box(one.get("box"), *over.size)
     rotation = require_number("rotation", one.get("rotation", 0), -360, 360)
-    path = shown_file(file.get("filename")) if isinstance(file, Mapping) else None
-    if path is None:
+    picture = shown_picture(one.get("file"), "RGBA")
+    if picture is None:
         return
-    with Image.open(path, formats=["WEBP"]) as opened:
-        piece = opened.convert("RGBA").resize((box.width, box.height), Image.Resampling.BILINEAR)
+    piece = picture.resize((box.width, box.height), Image.Resampling.BILINEAR)
     piece = ImageOps.mirror(piece) if one.get("flip") is True else piece
     piece = piece.rotate(rotation, Image.Resampling.BILINEAR, expand=True) if rotation else piece
     x, y = box.x - (piece.width - box.width) // 2, box.y - (piece.height - box.height) // 2
@@ -181,19 +177,26 @@ def _stand(over: Image.Image, one: Any) -> None:
 
 
 async def _letters(request: web.Request) -> web.Response:
-    global _setting, _waiting
-    _setting = _setting or asyncio.Lock()
-    if _waiting >= MOST_WAITING:
-        return web.json_response({"error": "Too many letters are being set. Try again."}, status=503)
-    _waiting += 1
     try:
-        asked = json.loads(await _body(request))
-        async with _setting:
-            return web.json_response(await asyncio.get_running_loop().run_in_executor(None, set_anew, asked))
+        body = await _body(request)  # before it counts: who sends slowly takes nobody's turn
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            return web.json_response({"error": "Expected: JSON."}, status=400)
+        if _waiting >= MOST_WAITING:
+            return web.json_response({"error": "Too many letters are being set. Try again."}, status=503)
+        return web.json_response(await _in_turn(asked))
     except InputError as error:
         return web.json_response({"error": languages.error(error)}, status=400)
-    except (ValueError, RecursionError):
-        return web.json_response({"error": "Expected: JSON."}, status=400)
+
+
+async def _in_turn(asked: Any) -> dict[str, Any]:
+    global _setting, _waiting
+    _setting = _setting or asyncio.Lock()
+    _waiting += 1
+    try:
+        async with _setting:
+            return await asyncio.get_running_loop().run_in_executor(None, set_anew, asked)
     finally:
         _waiting -= 1
 

@@ -16,6 +16,8 @@ const SUN_REACH = 42 // pixels from the middle of the dial: where a light at the
 const CORNERS = ["nw", "ne", "se", "sw"]
 const SIDES = ["n", "e", "s", "w"]
 
+const labelOf = (control) => (control.type === "button" ? control.value : control.labels[0]?.textContent)
+
 /** A note of the server, which begins small and ends without a full stop, as a sentence. */
 const sentence = (note) => `${note.charAt(0).toUpperCase()}${note.slice(1)}${/[.!?]$/.test(note) ? "" : "."}`
 
@@ -48,7 +50,7 @@ export class LayoutEditor {
     this.undoButton = button(t("Undo"), () => this.travel(this.past, this.future))
     this.redoButton = button(t("Redo"), () => this.travel(this.future, this.past))
     this.resetButton = button(t("All back to automatic"), () => this.commit({}))
-    this.nextButton = button(t("Next"), () => {
+    this.nextButton = button(t("Next picture"), () => {
       this.index = (this.index + 1) % (this.count || 1)
       this.renew()
     })
@@ -62,6 +64,12 @@ export class LayoutEditor {
     this.paper = make("div", { className: "paper" })
     this.stage = make("div", { className: "stage" }, this.paper)
     this.panel = make("div", { className: "fields" })
+    this.panel.addEventListener("pointerdown", () => (this.isPressing = true))
+    this.released = () => {
+      this.isPressing = false
+      if (this.awaitsFields) this.fieldsSoon()
+    }
+    for (const kind of ["pointerup", "pointercancel"]) window.addEventListener(kind, this.released, true)
     this.dial = make("div", { className: "dial", title: t("The light, seen from above: the product is in the middle.") })
     this.dialog = make("dialog", { className: "storefront-arrange", role: "dialog", "aria-modal": "true", "aria-label": t("Arrange") })
     this.dialog.append(make("style", { textContent: STYLE }), bar, make("div", { className: "body" }, this.stage, make("aside", {}, this.panel, this.dial)))
@@ -70,6 +78,9 @@ export class LayoutEditor {
       this.dialog.addEventListener(kind, (event) => event.stopPropagation())
     }
     this.dialog.addEventListener("close", () => this.leave()) // by Escape too
+    this.dialog.addEventListener("mousedown", (event) => {
+      if (!event.target.closest("input, textarea, label")) event.preventDefault() // the focus stays in a control
+    })
     this.stage.addEventListener("pointerdown", (event) => {
       if (event.target !== this.stage && !event.target.classList.contains("background")) return
       event.preventDefault() // the focus stays in a control
@@ -88,6 +99,9 @@ export class LayoutEditor {
   leave() {
     if (this.hasLeft) return
     this.hasLeft = true
+    for (const timer of [this.settling, this.renewal, this.rebuilding]) clearTimeout(timer)
+    cancelAnimationFrame(this.frameAsked)
+    for (const kind of ["pointerup", "pointercancel"]) window.removeEventListener(kind, this.released, true)
     this.resizing.disconnect()
     this.dialog.remove()
     this.host.closed()
@@ -134,9 +148,11 @@ export class LayoutEditor {
     this.paper.replaceChildren()
     this.paper.hidden = this.dial.hidden = !this.scene
     if (!this.scene) {
+      clearTimeout(this.settling)
       this.elements = new Map()
       this.panel.replaceChildren(make("p", { textContent: this.t("Run the workflow once: then there is a picture to arrange.") }))
       this.refresh()
+      this.holdFocus()
       return
     }
     const hadFocus = this.dialog.contains(document.activeElement) && document.activeElement?.classList.contains("grip")
@@ -153,8 +169,9 @@ export class LayoutEditor {
     if (!this.dial.hidden) this.addSun()
     if (this.selected && !this.elements.has(this.selected)) this.selected = null
     this.place()
-    this.fields()
+    if (!this.draft || !this.selected) this.fields() // what is being typed stays
     if (hadFocus) this.focus()
+    else this.holdFocus()
     this.setLetters()
   }
 
@@ -288,6 +305,12 @@ export class LayoutEditor {
     if (isIdle) this.tell()
   }
 
+  /** Keys reach the graph where nothing in the dialog has the focus: a control that is switched off loses it. */
+  holdFocus() {
+    const held = document.activeElement
+    if (held === document.body || (this.dialog.contains(held) && (held.disabled || held.hidden))) this.focus()
+  }
+
   // ---- words to the user
 
   say(event) {
@@ -304,7 +327,7 @@ export class LayoutEditor {
       : this.failed
         ? this.t("The run ended with an error. Close this window to read it.")
         : !this.scene
-          ? this.t("Not a run of this graph yet")
+          ? this.t("This workflow has not run yet.")
           : this.isChanged
             ? waiting.length
               ? `${waiting.join(", ")}: ${this.t("Automatic: makes room at the next run.")}`
@@ -327,8 +350,29 @@ export class LayoutEditor {
     this.fields()
   }
 
+  /** The panel anew; the focus stays in the control of the same label. Not while one is pressed: its click would be lost. */
   fields() {
+    clearTimeout(this.rebuilding)
+    this.awaitsFields = this.isPressing
+    if (this.isPressing) return
+    const held = this.panel.contains(document.activeElement) ? document.activeElement : null
+    const label = held && labelOf(held)
     this.panel.replaceChildren(...fieldsFor(this, this.selected))
+    if (!held) return
+    const controls = [...this.panel.querySelectorAll("input, textarea")]
+    const again = controls.find((one) => !one.disabled && labelOf(one) === label)
+    if (!again) return this.focus()
+    again.focus()
+    if (held.tagName === "TEXTAREA") again.setSelectionRange(held.selectionStart, held.selectionEnd)
+  }
+
+  /** After the event that changed something: until then a browser has not said where the focus goes. */
+  fieldsSoon() {
+    clearTimeout(this.rebuilding)
+    this.rebuilding = setTimeout(() => {
+      if (this.scene && !this.draft) this.fields()
+      this.holdFocus()
+    })
   }
 
   // ---- changes
@@ -368,7 +412,7 @@ export class LayoutEditor {
   changedNow() {
     if (!this.scene) return
     this.arrangeItems()
-    this.fields()
+    this.fieldsSoon()
     this.setLetters()
   }
 
@@ -570,9 +614,10 @@ export class LayoutEditor {
       return
     }
     if (isTyping || !this.scene) return
-    const role = event.target.dataset?.role
+    const isReset = key === "delete" || key === "backspace"
+    const role = event.target.dataset?.role ?? (isReset && this.panel.contains(event.target) ? this.selected : null)
     if (!role) return
-    if (key === "delete" || key === "backspace") {
+    if (isReset) {
       event.preventDefault()
       this.resetItem(role)
     } else if (key.startsWith("arrow")) {
@@ -617,7 +662,7 @@ export class LayoutEditor {
 
   /** The picture of the words that fits best: set anew for this very box, or the one before it, stretched. */
   drawnLetters(item) {
-    return this.lettersAnew ?? item.drawn
+    return item.words.trim() ? (this.lettersAnew ?? item.drawn) : null
   }
 
   /** What the server set anew for what is shown, if it did. */
@@ -629,8 +674,10 @@ export class LayoutEditor {
   areAsDrawn(item) {
     const own = this.arrangement[HEADLINE] ?? {}
     const ran = this.scene.ran
-    if (Boolean(own.box) !== ran.isPlaced) return false
-    const isSame = ["words", "color", "weight", "align"].every((name) => (own[name] || "") === (ran[name] || "") || (name === "align" && own.align === item.align))
+    if (Boolean(own.box) !== Boolean(ran.box)) return false
+    const base = this.scene.items.find((one) => one.role === HEADLINE)
+    const isAlike = (name) => (own[name] || base[name]) === (ran[name] || base[name])
+    const isSame = (own.color || "") === (ran.color || "") && ["words", "weight", "align"].every(isAlike)
     const behind = [this.arrangement, read(this.scene.arrangement)].map((one) => JSON.stringify(this.behindWords(one)))
     return isSame && behind[0] === behind[1] && ["x", "y", "width", "height"].every((side) => Math.abs(item.box[side] - item.drawn.at[side]) < 0.5 / this.scene.width)
   }
@@ -638,21 +685,35 @@ export class LayoutEditor {
   setLetters() {
     clearTimeout(this.settling)
     const item = this.scene && this.item(HEADLINE)
-    if (!item?.drawn || !item.design) return
+    if (!item?.drawn || !item.design || !item.words.trim()) return
     if (this.areAsDrawn(item)) {
       this.letters = null
       this.showLetters(addressOf(this.host.api, item.drawn.file))
       return
     }
     if (this.letters?.key === this.lettersKey(item)) return
-    this.settling = setTimeout(() => this.askLetters(this.item(HEADLINE)), SETTLE)
+    this.settling = setTimeout(() => this.askLetters(), SETTLE)
   }
 
-  async askLetters(item) {
+  /** One request at a time; what changed meanwhile is asked for after it. */
+  async askLetters() {
+    this.asksAgain = this.isAsking
+    if (this.isAsking) return
+    this.isAsking = true
+    try {
+      await this.fetchLetters(this.item(HEADLINE))
+    } catch {
+      if (!this.hasLeft) this.status.textContent = this.t("The server does not answer: the words are shown as before.")
+    }
+    this.isAsking = false
+    if (this.asksAgain && !this.hasLeft) this.setLetters()
+  }
+
+  async fetchLetters(item) {
     const key = this.lettersKey(item)
     const own = this.arrangement[HEADLINE] ?? {}
     const { scene } = this
-    const design = { ...item.design, weight: item.weight, align: item.align, offset_x: 0, offset_y: 0, color: own.color || (scene.ran.color ? "auto" : item.design.color) }
+    const design = { ...item.design, weight: item.weight, align: item.align, offset_x: 0, offset_y: 0, color: own.color || item.design.color }
     const { x, y, width, height } = item.box
     const body = {
       width: scene.width, height: scene.height, text: item.words, font: item.font, design, box: [x, y, width, height], down: this.lean,
@@ -663,17 +724,17 @@ export class LayoutEditor {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
     })
     const set = await answer.json()
-    if (this.scene !== scene || this.lettersKey(this.item(HEADLINE)) !== key) return
+    if (this.hasLeft || this.scene !== scene || this.lettersKey(this.item(HEADLINE)) !== key) return
     if (!answer.ok) {
       this.status.textContent = String(set.error)
       return
     }
     const box = ([left, top, wide, high]) => ({ x: left, y: top, width: wide, height: high })
-    this.letters = { key, scene, box: box(set.layer_region), at: item.box, ink: box(set.ink), size: set.size, color: set.color, scrim: set.scrim }
+    this.letters = { key, scene, box: box(set.layer_region), at: item.box, ink: box(set.ink), color: set.color }
     this.showLetters(addressOf(this.host.api, set.layer))
     this.arrangeItems()
-    if (this.selected === HEADLINE && !this.panel.contains(document.activeElement)) this.fields() // their colour
-    this.dialog.dispatchEvent(new CustomEvent("letters"))
+    const isWriting = this.draft || (this.panel.contains(document.activeElement) && ["textarea", "color"].includes(document.activeElement.type))
+    if (this.selected === HEADLINE && !isWriting) this.fields() // their colour
   }
 
   showLetters(source) {

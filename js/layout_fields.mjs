@@ -1,7 +1,7 @@
 // The fields beside the picture: what can be said of the selected item in numbers and words.
 import { button, make } from "./layout_dom.mjs"
 import { drawSmall, fitted, pixelsUnder } from "./layout_pictures.mjs"
-import { HEADLINE, LIGHT, contrast, rounding } from "./layout_scene.mjs"
+import { HEADLINE, LIGHT, contrast } from "./layout_scene.mjs"
 
 const READABLE = 4.5 // WCAG 2.2, success criterion 1.4.3
 const WORST_SHARE = 0.05 // of the pixels: a few sparkling ones make no word unreadable
@@ -61,10 +61,10 @@ function productFields(editor, item, t) {
   const toFront = (front) => editor.change({ ...editor.pinned(item, seen), front: front || undefined }, item.role)
   return [
     slider(t("Size"), Math.round(seen.height * 1000) / 10, { min: 2, max: 150, step: 0.5, text: (v) => `${v} %` },
-      (value) => preview({ box: rounding(resize(value)) }), () => editor.commit(editor.arrangement)),
+      (value) => preview(editor.pinned(item, resize(value))), () => editor.commit(editor.arrangement)),
     slider(t("Rotation"), item.rotation, { min: -180, max: 180, step: 1, text: (v) => `${v}°` },
-      (value) => preview({ box: rounding(seen), rotation: value || undefined }), () => editor.commit(editor.arrangement)),
-    button(t("Mirror"), () => editor.change({ ...editor.pinned(item, seen), flip: !item.flip || undefined }, item.role)),
+      (value) => preview({ ...editor.pinned(item, seen), rotation: value || undefined }), () => editor.commit(editor.arrangement)),
+    button(t("Flip"), () => editor.change({ ...editor.pinned(item, seen), flip: !item.flip || undefined }, item.role)),
     ...(several
       ? [
           button(t("To the front"), () => toFront(Math.min(FURTHEST, Math.max(...fronts) + 1))),
@@ -76,7 +76,7 @@ function productFields(editor, item, t) {
 
 function wordFields(editor, item, t) {
   const words = make("textarea", { value: item.words, rows: 3, maxLength: LONGEST_WORDS, spellcheck: false })
-  const say = () => ({ words: words.value.trim() && words.value !== editor.scene.items.find((one) => one.role === HEADLINE).given ? words.value : undefined })
+  const say = () => ({ words: words.value.trim() && words.value !== editor.scene.items.find((one) => one.role === HEADLINE).words ? words.value : undefined })
   words.addEventListener("input", () => {
     editor.previewItem(HEADLINE, say())
     editor.setLetters()
@@ -106,9 +106,9 @@ function wordFields(editor, item, t) {
         editor.previewItem(HEADLINE, { weight: value || undefined })
         editor.setLetters()
       }, () => editor.commit(editor.arrangement)),
-    field(t("Colour"), color),
+    field(t("Color"), color),
     told,
-    button(t("Automatic colour"), () => editor.change({ color: undefined }, HEADLINE), { disabled: !own.color }),
+    button(t("Automatic color"), () => editor.change({ color: undefined }, HEADLINE), { disabled: !own.color }),
     make("fieldset", {}, make("legend", { textContent: t("Align") }), ...aligns),
   ]
 }
@@ -127,10 +127,7 @@ async function tellContrast(editor, color, line, t) {
   if (!ratios.length) return
   const worst = ratios[Math.floor(ratios.length * WORST_SHARE)]
   const isReadable = worst >= READABLE
-  line.textContent = t(
-    isReadable ? "Contrast {0} : 1, easy to read" : "Contrast {0} : 1, hard to read: a veil is put under the words",
-    worst.toFixed(1),
-  )
+  line.textContent = t(isReadable ? "Contrast {0} : 1, easy to read" : "Contrast {0} : 1, hard to read", worst.toFixed(1))
   line.classList.toggle("weak", !isReadable)
 }
 

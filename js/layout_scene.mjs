@@ -43,6 +43,8 @@ function shares(box, plan) {
 /** Parsed `ui` texts of the nodes: {plan, products, letters}; the last two may be missing. */
 export function sceneOf({ plan, products, letters }) {
   const { layout, automatic } = plan
+  const before = read(plan.arrangement) // of the last run
+  const ran = before[HEADLINE] ?? {}
   const byHand = new Set(layout.by_hand ?? [])
   const placed = products?.follows ? products.products : []
   const items = layout.products.map((box, index) => {
@@ -65,6 +67,8 @@ export function sceneOf({ plan, products, letters }) {
   })
   if (letters?.follows !== false) {
     const words = letters?.follows ? letters : null
+    const own = automatic.hand_words ?? {} // of a node before this one; what this one has is laid on in `shown`
+    const design = words && { ...words.design, ...chosen(own) }
     items.push({
       role: HEADLINE,
       kind: "text",
@@ -73,13 +77,12 @@ export function sceneOf({ plan, products, letters }) {
       rotation: 0,
       flip: false,
       front: Infinity,
-      words: words?.text ?? "",
-      given: words?.given ?? "", // by the node, whatever was written by hand
-      weight: words?.design.weight ?? 0,
-      color: words?.color ?? layout.text.color,
-      align: (words && words.design.align !== "auto" && words.design.align) || layout.text.align,
-      drawn: words && { file: words.layer, box: boxOf(words.layer_region), at: boxOf(words.box), size: words.size },
-      design: words?.design,
+      words: own.words || (words?.text ?? ""),
+      weight: design?.weight ?? 0,
+      color: colorOf(words, design, ran) ?? layout.text.color,
+      align: (design && design.align !== "auto" && design.align) || own.align || layout.text.align,
+      drawn: words && { file: words.layer, box: boxOf(words.layer_region), at: boxOf(words.box) },
+      design,
       font: words?.font,
     })
   }
@@ -93,17 +96,22 @@ export function sceneOf({ plan, products, letters }) {
     lightByHand: byHand.has(LIGHT),
     planColor: layout.text.color,
     lean: plan.lean ?? 0.5, // where words lie in a box that nobody gave them: 0 at its top, 1 at its bottom
-    ran: { ...runOf(layout), isPlaced: byHand.has(HEADLINE) },
-    arrangement: write(read(plan.arrangement)),
+    ran,
+    arrangement: write(before),
     items,
     notes: plan.misfits ?? [],
   }
 }
 
-/** What of the words by hand the run had: to tell what has been changed since. */
-function runOf(layout) {
-  const words = layout.hand_words ?? {}
-  return { words: words.words ?? "", color: words.color ?? "", weight: words.weight ?? 0, align: words.align ?? "" }
+/** What of the words' look a person chose. */
+function chosen({ color, weight, align }) {
+  return Object.fromEntries(Object.entries({ color, weight, align }).filter(([, value]) => value))
+}
+
+/** The words' colour without what this node has by hand: the one they were drawn in, where that was not by hand. */
+function colorOf(words, design, ran) {
+  if (!words || !ran.color) return words?.color
+  return design.color === "auto" ? undefined : design.color
 }
 
 /** An item as it is to be shown now. */

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..studio import canvas
@@ -23,6 +25,11 @@ def _arrangement() -> io.Input:
         tooltip="What was moved by hand, as JSON in fractions of the picture. The button Arrange writes it; empty = all automatic.",
         extra_dict={"hidden": True},
     )
+
+
+def _written(layout_json: Any) -> Any:
+    """What a person wrote; None where that is nothing, or blank space."""
+    return (layout_json.strip() if isinstance(layout_json, str) else layout_json) or None
 
 
 class StorefrontPlanLayout(io.ComfyNode):
@@ -204,7 +211,10 @@ class StorefrontPlanLayout(io.ComfyNode):
         layout = plan_pictures(*task, hand)
         layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
         layout = rooms.with_rooms(arranged(layout, hand), background, masks, extras)
-        automatic = rooms.with_rooms(plan_pictures(*task), background, masks, extras) if hand else layout
+
+        def automatic():
+            return rooms.with_rooms(plan_pictures(*task), background, masks, extras) if hand else layout
+
         reason = languages.either(layout.reason_en, layout.reason_ko)
         progress.say_all([*misfits(layout, hand), *notes, reason], cls.hidden.unique_id)
         shown = arranging.plan_shown(background, layout, automatic, hand, arrangement)
@@ -243,7 +253,7 @@ class StorefrontEditLayout(io.ComfyNode):
         from ..studio.layout.arrangement import parse_arrangement
         from ..studio.layout.layout import parse
 
-        return refusal((parse, layout_json or None), (parse_arrangement, arrangement))
+        return refusal((parse, _written(layout_json)), (parse_arrangement, arrangement))
 
     @classmethod
     def execute(cls, layout_json: str = "", layout=None, background=None, arrangement: str = "") -> io.NodeOutput:
@@ -252,11 +262,12 @@ class StorefrontEditLayout(io.ComfyNode):
         from ..studio.layout.arrangement import arranged, misfits, parse_arrangement
         from ..studio.layout.layout import parse
 
-        if not layout_json and layout is None:
+        written = _written(layout_json)
+        if written is None and layout is None:
             raise InputError("layout", None, cure="Connect it, or paste the JSON of Plan Layout into `layout_json`.")
-        given, hand = parse(layout_json or layout), parse_arrangement(arrangement)
+        given, hand = parse(layout if written is None else written), parse_arrangement(arrangement)
         edited = arranged(given, hand)
         progress.say_all(misfits(edited, hand), cls.hidden.unique_id)
         if background is None:
             return io.NodeOutput(edited)
-        return io.NodeOutput(edited, ui=arranging.plan_shown(background, edited, given, hand, arrangement))
+        return io.NodeOutput(edited, ui=arranging.plan_shown(background, edited, lambda: given, hand, arrangement))

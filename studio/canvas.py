@@ -105,6 +105,7 @@ SAFE_AREAS: dict[str, Safe] = {
     "9:5 name card": Safe(0.10, 0.056, 0.10, 0.056),
 }
 
+ALIGNED = {"left": 0.0, "center": 0.5, "right": 1.0}  # of the free width before the words; in columns of the height
 ANCHORS = (
     "top left",
     "top center",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -29,7 +28,7 @@ LONGEST = 100_000  # characters: 64 products and the longest words take a fifth 
 OUTSIDE = 1.0  # pictures: how far beyond the frame a box may begin or reach
 NARROWEST, WIDEST = 0.001, 2.0  # pictures: the sides of a box
 VERSION = 1
-PRODUCT = re.compile(r"product ([1-9]\d?)")
+PRODUCTS = {product_role(index): index for index in range(MOST_PRODUCTS)}  # looked up: other scripts have digits too
 
 
 class HandBox(NamedTuple):
@@ -93,9 +92,8 @@ def parse_arrangement(value: Any) -> Arrangement:
         raise InputError(f"{NAME}: version", value["version"], cure="Update Storefront, or empty `arrangement`.")
     products: dict[int, HandProduct] = {}
     for role, part in value.items():
-        numbered = PRODUCT.fullmatch(role) if isinstance(role, str) else None
-        if numbered and int(numbered[1]) <= MOST_PRODUCTS:
-            products[int(numbered[1]) - 1] = _product(f"{NAME}: {role}", part)
+        if role in PRODUCTS:
+            products[PRODUCTS[role]] = _product(f"{NAME}: {role}", part)
         elif role not in ("version", HEADLINE, LIGHT_ROLE):
             raise InputError(NAME, role, f"roles: product 1 to product {MOST_PRODUCTS}, {HEADLINE}, {LIGHT_ROLE}")
     headline, words, light = None, None, None
@@ -165,7 +163,19 @@ def arranged(layout: Layout, hand: Arrangement) -> Layout:
         light=hand.light or layout.light,
         by_hand=layout.by_hand | hand.placed() & known,
         poses=tuple(poses) if any(one != Pose() for one in poses) else (),
-        hand_words=hand.words or layout.hand_words,
+        hand_words=_merged(hand.words, layout.hand_words),
+    )
+
+
+def _merged(own: HandWords | None, before: HandWords | None) -> HandWords | None:
+    """What is chosen now over what an earlier node had: what is left out stays as it was."""
+    if own is None or before is None:
+        return own or before
+    return HandWords(
+        own.words or before.words,
+        own.color or before.color,
+        own.weight or before.weight,
+        own.align or before.align,
     )
 
 

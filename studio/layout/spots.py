@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..canvas import ANCHORS, Box, anchor_shares
+from ..canvas import ALIGNED, ANCHORS, Box, anchor_shares
 from ..errors import require_one_of
 from .adjusted import rest_of
 from .analysis import BoxMeans, analyse
@@ -141,7 +141,7 @@ def _in_room(ask: Ask, room: Box, area: Box, layout: Layout) -> Box:
     across = 0.0 if room.x + room.width / 2 < area.x + area.width / 2 else 1.0
     down = 0.0 if room.y + room.height / 2 < area.y + area.height / 2 else 1.0
     if ask.kind == CALL_TO_ACTION:
-        across, down = {"left": 0.0, "center": 0.5, "right": 1.0}[layout.text_align], 0.0
+        across, down = ALIGNED[layout.text_align], 0.0
     elif ask.kind == BADGE:
         across = down = 0.5
     return Box(round(room.x + (room.width - wide) * across), round(room.y + (room.height - high) * down), wide, high)
@@ -199,7 +199,7 @@ def _targets(kind: str, area: Box, layout: Layout, size: tuple[int, int], clear:
     wide, high = size
     if kind == CALL_TO_ACTION:
         words = _words(layout)
-        share = {"left": 0.0, "center": 0.5, "right": 1.0}[layout.text_align]
+        share = ALIGNED[layout.text_align]
         return [(words.x + (words.width - wide) * share, words.bottom + clear)]
     if kind == BADGE and layout.products:
         product = max(layout.products, key=lambda box: box.width * box.height)
@@ -252,7 +252,7 @@ def _sliced(layout: Layout, ask: Ask) -> Layout | None:
     rest = text.height - ask.height - drop
     if rest < SLICE * text.height or ask.width > text.width:
         return None
-    share = {"left": 0.0, "center": 0.5, "right": 1.0}[layout.text_align]
+    share = ALIGNED[layout.text_align]
     box = Box(round(text.x + (text.width - ask.width) * share), text.bottom - ask.height, ask.width, ask.height)
     overlay = Overlay(CALL_TO_ACTION, box, False)
     return replace(layout, text=text._replace(height=rest), overlays=(*layout.overlays, overlay))

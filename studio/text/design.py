@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..canvas import ANCHORS, SAFE_AREAS, Box, anchor_shares
+from ..canvas import ALIGNED, ANCHORS, SAFE_AREAS, Box, anchor_shares
 from ..contrast import Scrim, require_color
 from ..errors import InputError, require_fields
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 AUTO = "auto"
 BLENDS = ("normal", "multiply", "screen", "overlay", "soft light")
 NO_SAFE_AREA = "none"
-ALIGNED = {"left": 0.0, "center": 0.5, "right": 1.0}  # of the free width before the words; in columns of the height
 SCRIMS = (AUTO, "on", "off")
 
 

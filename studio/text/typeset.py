@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..canvas import ALIGNED
 from ..errors import InputError
 from . import bidi, breaking, fonts, markup, sense
 from .breaking import Cluster
@@ -398,7 +399,7 @@ def _step(before: float, after: float, setting: Setting) -> float:
 def _rows(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
     """Lines under one another, aligned by their ink, so that edges look straight."""
     width = max(line.right - line.left for line in lines)
-    share = {"left": 0.0, "center": 0.5, "right": 1.0}[setting.align]
+    share = ALIGNED[setting.align]
     glyphs, baseline, top, bottom = [], 0.0, 0.0, 0.0
     for index, line in enumerate(lines):
         if index:
@@ -413,7 +414,7 @@ def _rows(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
 def _columns(lines: Sequence[_Line], size: float, setting: Setting) -> Block:
     """Columns from right to left."""
     height = max(line.bottom for line in lines)
-    share = {"left": 0.0, "center": 0.5, "right": 1.0}[setting.align]
+    share = ALIGNED[setting.align]
     glyphs, x, left, right = [], 0.0, 0.0, 0.0
     for index, line in enumerate(lines):
         if index:

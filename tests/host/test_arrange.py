@@ -17,7 +17,7 @@ SIDE = 1024
 WALL = (0xE8, 0xE0, 0xD0)
 HEADLINE = "갓 내린 커피"
 CLOSE = 2.0  # pixels of the picture
-CONTROL, DELETE, RIGHT, UP = "\ue009", "\ue017", "\ue014", "\ue013"
+CONTROL, DELETE, RIGHT, UP, ENTER, TAB = "\ue009", "\ue017", "\ue014", "\ue013", "\ue007", "\ue004"
 
 ARRANGEMENT = """
     return window.app.graph._nodes.find(n => n.type === "StorefrontPlanLayout").widgets.find(w => w.name === "arrangement").value
@@ -191,6 +191,84 @@ def test_what_is_moved_is_what_is_saved(comfyui, browser):
     assert browser.execute_script(ARRANGEMENT) == ""
 
 
+PRESS = """
+    const button = document.querySelector(`.storefront-arrange input[value="${arguments[0]}"]`)
+    button.focus()
+    return document.activeElement === button
+    """
+
+
+def press(browser, label: str) -> None:
+    """A button by the keyboard."""
+    assert browser.execute_script(PRESS, label)
+    keys(browser, ENTER)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_no_key_reaches_the_graph_after_a_button_of_the_panel(comfyui, browser):
+    load(browser, comfyui, graph("단추 뒤의 키"))
+    queue(browser, comfyui)
+    open_editor(browser)
+    browser.execute_script("window.app.canvas.selectItems?.(window.app.graph._nodes)")
+    count = browser.execute_script("return window.app.graph._nodes.length")
+    held = "return document.activeElement.value || document.activeElement.dataset.role"
+    browser.execute_script("document.querySelector('.item.product .grip').focus()")
+    press(browser, "Flip")
+    until(lambda: browser.execute_script(ARRANGEMENT))
+    flipped = json.loads(browser.execute_script(ARRANGEMENT))["product 1"]
+    assert flipped["flip"] is True
+    assert browser.execute_script(held) == "Flip"
+    slide = """
+        const slider = document.querySelector(".storefront-arrange input[type=range]")
+        slider.value = 40
+        for (const kind of ["input", "change"]) slider.dispatchEvent(new Event(kind))
+        """
+    browser.execute_script(slide)
+    resized = json.loads(browser.execute_script(ARRANGEMENT))["product 1"]
+    assert resized["flip"] is True
+    assert resized["box"]["height"] == pytest.approx(0.4)
+    keys(browser, DELETE)
+    assert browser.execute_script(ARRANGEMENT) == ""
+    keys(browser, "control z", DELETE)
+    assert browser.execute_script(ARRANGEMENT) == ""
+    assert browser.execute_script("return window.app.graph._nodes.length") == count
+    press(browser, "Undo")
+    until(lambda: browser.execute_script(ARRANGEMENT))
+    press(browser, "All back to automatic")  # which switches that button off
+    until(lambda: browser.execute_script(held) == "product 1")
+    keys(browser, DELETE, "control z")
+    assert browser.execute_script("return window.app.graph._nodes.length") == count
+    assert json.loads(browser.execute_script(ARRANGEMENT))["product 1"] == resized
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_what_is_being_typed_outlives_a_run_and_a_click(comfyui, browser):
+    load(browser, comfyui, graph("쓰는 동안"))
+    queue(browser, comfyui)
+    open_editor(browser)
+    browser.execute_script("document.querySelector('.item.text .grip').focus()")
+    browser.execute_script("document.querySelector('.storefront-arrange textarea').select()")
+    keys(browser, *"typed")
+    browser.execute_script("window.paperBefore = document.querySelector('.storefront-arrange .view')")
+    queue(
+        browser,
+        comfyui,
+        "window.app.graph._nodes.find(n => n.type === 'EmptyImage').widgets[3].value++; window.app.queuePrompt(0, 1)",
+    )
+    until(lambda: browser.execute_script("return !window.paperBefore.isConnected"), 20)
+    assert browser.execute_script("return document.activeElement.value") == "typed"
+    keys(browser, TAB)
+    until(lambda: json.loads(browser.execute_script(ARRANGEMENT) or "{}").get("headline") == {"words": "typed"})
+    assert browser.execute_script("return document.activeElement.labels[0].textContent") == "Weight"
+    browser.execute_script("document.querySelector('.storefront-arrange textarea').select()")
+    keys(browser, *"anew")
+    browser.find_element("xpath", "//dialog//label[text()='right']").click()
+    until(lambda: json.loads(browser.execute_script(ARRANGEMENT))["headline"] == {"words": "anew", "align": "right"})
+    seen(browser, anew=True)
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
+
+
 COLOR = "return document.querySelector('.storefront-arrange input[type=color]').value"
 NUDGE = """
     const grip = document.querySelector(arguments[0])
@@ -237,11 +315,18 @@ STRANGE = '<img src=x onerror="window.stranger=1"><b>굵게</b> &amp;'
 @pytest.mark.usefixtures("no_traceback")
 def test_a_strangers_words_and_numbers_are_shown_and_never_run(comfyui, browser):
     hostile = json.dumps({"headline": {"words": STRANGE, "color": "#aa0000"}, "product 1": {"rotation": 20}})
-    load(browser, comfyui, graph(STRANGE, arrangement=hostile))
+    load(browser, comfyui, graph(arrangement=hostile))
     queue(browser, comfyui)
     open_editor(browser)
     browser.execute_script("document.querySelector('.item.text .grip').focus()")
     assert browser.execute_script("return document.querySelector('.storefront-arrange textarea').value") == STRANGE
+    press(browser, "Back to automatic")
+    until(
+        lambda: (
+            browser.execute_script("return document.querySelector('.storefront-arrange textarea').value") == HEADLINE
+        )
+    )
+    assert browser.execute_script(COLOR) == "#111111"
     assert browser.execute_script("return window.stranger ?? null") is None
     assert browser.execute_script("return document.querySelectorAll('.storefront-arrange b').length") == 0
     put = """

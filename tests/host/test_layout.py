@@ -111,6 +111,16 @@ def test_an_edited_plan_is_followed(comfyui):
     assert abs(red[0].max() + 1 - 450) <= 2
 
 
+@pytest.mark.usefixtures("no_traceback")
+def test_blank_space_is_no_plan_of_ones_own(comfyui):
+    edited = planned(headline="빈칸")
+    edited["20"] = node("StorefrontEditLayout", layout_json=" \n", layout=["10", 0])
+    edited["13"] = node("StorefrontTextOverlay", image=["3", 0], text="빈칸", layout=["20", 0], font="Pretendard")
+    edited["14"] = node("SaveImage", images=["13", 0], filename_prefix="blank")
+    result = comfyui.run(edited)
+    assert result.ok, result.error
+
+
 def test_what_makes_no_plan_is_named(comfyui):
     cases = [
         ("background", planned(format="9:16 story, reel")),

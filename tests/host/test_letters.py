@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import hashlib
 import io
 import json
 import urllib.error
@@ -102,6 +103,7 @@ def test_whatever_a_field_is_the_answer_is_letters_or_a_sentence(comfyui, field)
         status, answer = post(comfyui, asked)
         assert status in (200, 400), (field, value)
         assert ("error" in answer) == (status == 400)
+        assert answer.get("error") != "Expected: JSON.", (field, value)
         refused += status == 400
     assert refused or field == "background"  # a picture that is gone is no error: letters are set on grey
 
@@ -140,6 +142,45 @@ def test_the_color_is_one_that_reads_on_what_stands_behind_the_words(comfyui):
 def test_no_other_file_is_read_as_a_background(comfyui, name):
     alone = post(comfyui, ASKED)
     assert post(comfyui, {**ASKED, "background": {"filename": name, "subfolder": "..", "type": "output"}}) == alone
+
+
+def webp(side: int) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (side, 16), "black").save(content, "WEBP")
+    return content.getvalue()
+
+
+WHOLE = webp(64)
+JUNK = {"no picture": b"RIFF????WEBP", "empty": b"", "cut off": WHOLE[:-8], "too large": webp(1281)}
+
+
+def put(comfyui, what: str, data: bytes) -> dict[str, str]:
+    """ComfyUI's upload takes any bytes, under any name and into the temp folder."""
+    name = hashlib.md5(what.encode()).hexdigest() + ".webp"
+    fields = {"type": "temp", "subfolder": "storefront"}
+    form = b"".join(
+        f'--x\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
+        for field, value in fields.items()
+    )
+    file = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = form + file + data + b"\r\n--x--\r\n"
+    with urllib.request.urlopen(urllib.request.Request(f"{comfyui.url}/upload/image", body, kind)) as answer:
+        assert json.load(answer) == {"name": name, **fields}
+    return {"filename": name}
+
+
+@pytest.mark.usefixtures("no_traceback")
+@pytest.mark.parametrize("what", JUNK)
+def test_a_file_that_a_stranger_put_there_is_taken_for_none(comfyui, what):
+    """All are black, on which letters are white: the color tells whether a file was taken."""
+    asked = {**ASKED, "color": "#111111", "design": {"preset": "headline", "color": "auto"}}
+    for data, color in ((JUNK[what], "#111111"), (WHOLE, "#ffffff")):
+        picture = put(comfyui, f"{what} {color}", data)
+        status, answer = post(comfyui, {**asked, "background": picture})
+        assert (status, answer["color"]) == (200, color)
+        status, answer = post(comfyui, {**asked, "standing": [{"file": picture, "box": [0, 0, 1, 1]}]})
+        assert (status, answer["color"]) == (200, color)
 
 
 def test_a_crowd_is_turned_away_and_the_server_goes_on(comfyui):

@@ -17,6 +17,7 @@ from storefront.studio.layout.arrangement import LONGEST, HandBox, arranged, mis
 from storefront.studio.layout.layout import CALL_TO_ACTION, MOST_PRODUCTS, Layout, Light, Overlay, Pose, parse
 from storefront.studio.layout.options import TOGETHER, LayoutOptions
 from storefront.studio.layout.plan import plan
+from storefront.studio.text.design import HandWords
 
 HEADLINE = "갓 내린 한 잔의 여유"
 SIDES = ("x", "y", "width", "height")
@@ -150,6 +151,14 @@ def test_words_color_and_light_of_a_persons_own():
     assert parse(layout.to_json()) == layout
 
 
+def test_what_is_left_out_stays_as_a_node_before_has_it():
+    first = parse_arrangement(moved(headline={"words": "다른 말", "color": "#ff0000"}))
+    layout = plan(table(), [MUG], HEADLINE, LayoutOptions(), hand=first)
+    second = parse_arrangement(moved(headline={"align": "right", "color": "#00ff00"}))
+    assert arranged(layout, second).hand_words == HandWords("다른 말", "#00ff00", 0, "right")
+    assert arranged(layout, parse_arrangement(LOW_WORDS)).hand_words == HandWords("다른 말", "#ff0000")
+
+
 def test_what_no_longer_fits_is_named():
     hand = parse_arrangement(
         moved(
@@ -196,6 +205,7 @@ HOSTILE = {
     "product 0": ('{"product 0": {}}', "arrangement"),
     "product 65": ('{"product 65": {}}', "arrangement"),
     "product of other digits": ('{"product ١": {}}', "arrangement"),
+    "product of mixed digits": ('{"product 1١": {}}', "arrangement"),
     "a role that is no text": ({7: {}}, "arrangement"),
     "10,000 products": (json.dumps({f"product {n}": {} for n in range(1, 10_001)}), "arrangement"),
     "a part that is no object": (moved(headline=[]), "headline"),
