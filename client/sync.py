@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from ..studio.loop_thread import LoopThread
 from .connection import LEAVING, Client, Job, Progress, Run
 
 if TYPE_CHECKING:
     from .pictures import Picture
-
-T = TypeVar("T")
 
 
 class SyncJob:
@@ -25,11 +22,11 @@ class SyncJob:
 
     def result(self, progress: Progress | None = None) -> Run:
         """As `Job.result`; progress is called in another thread."""
-        return self._client._await(self._job.result(progress))
+        return self._client._loop.wait_for(self._job.result(progress))
 
     def cancel(self) -> None:
         """As `Job.cancel`; from any thread."""
-        self._client._await(self._job.cancel())
+        self._client._loop.wait_for(self._job.cancel())
 
 
 class SyncClient:
@@ -39,19 +36,16 @@ class SyncClient:
         self, url: str = "http://127.0.0.1:8188", *, headers: Mapping[str, str] | None = None, patience: float = 60
     ):
         self._client = Client(url, headers=headers, patience=patience)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="storefront client", daemon=True)
+        self._loop = LoopThread("storefront client", "use it as: with SyncClient(...) as comfy", LEAVING + 1)
 
     def __enter__(self) -> SyncClient:
-        self._thread.start()
-        self._await(self._client.__aenter__())
+        self._loop.start()
+        self._loop.wait_for(self._client.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._await(self._client.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.wait_for(self._client.__aexit__())
+        self._loop.stop()
 
     def run(
         self,
@@ -64,34 +58,16 @@ class SyncClient:
         **parameters: Any,
     ) -> Run:
         """As `Client.run`; progress is called in another thread. Ctrl+C cancels the prompt, which takes 10 s at most."""
-        return self._await(self._client.run(workflow, progress=progress, timeout=timeout, inputs=inputs, **parameters))
+        return self._loop.wait_for(
+            self._client.run(workflow, progress=progress, timeout=timeout, inputs=inputs, **parameters)
+        )
 
     def queue(
         self, workflow: str | Path | Mapping[str, Any], /, *, inputs: Mapping[str, Any] | None = None, **parameters: Any
     ) -> SyncJob:
         """As `Client.queue`."""
-        return SyncJob(self, self._await(self._client.queue(workflow, inputs=inputs, **parameters)))
+        return SyncJob(self, self._loop.wait_for(self._client.queue(workflow, inputs=inputs, **parameters)))
 
     def upload(self, picture: Picture, name: str = "picture") -> str:
         """As `Client.upload`."""
-        return self._await(self._client.upload(picture, name))
-
-    def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        if not self._thread.is_alive():
-            work.close()
-            raise RuntimeError("use it as: with SyncClient(...) as comfy")
-        ended = threading.Event()
-
-        async def watched() -> T:
-            try:
-                return await work
-            finally:
-                ended.set()
-
-        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            ended.wait(LEAVING + 1)  # Ctrl+C: a prompt is cancelled on the server before the connection is closed
-            raise
+        return self._loop.wait_for(self._client.upload(picture, name))

@@ -1,4 +1,4 @@
-"""FLUX in stages on NVIDIA Triton Inference Server: `Client` and `AsyncClient` ask one, `serving.triton` makes and runs one.
+"""FLUX in stages on NVIDIA Triton Inference Server: `Client` (async) and `SyncClient` ask one, `serving.triton` makes and runs one.
 
 `python -m serving COMMAND` in a clone, `python -m storefront.serving COMMAND` where the package is installed: docs/serving.md.
 """
@@ -6,9 +6,9 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .client import AsyncClient, Client, Drawn, ServingError
+    from .client import Client, Drawn, ServingError, SyncClient
 
-__all__ = ["AsyncClient", "Client", "Drawn", "ServingError"]
+__all__ = ["Client", "Drawn", "ServingError", "SyncClient"]
 
 
 def __getattr__(name: str):

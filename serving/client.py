@@ -1,4 +1,4 @@
-"""One or several Tritons with this project's stages, asked over HTTP: `AsyncClient`, and `Client` for programs without a loop.
+"""One or several Tritons with this project's stages, asked over HTTP: `Client` (async) and `SyncClient`.
 
 Imports aiohttp; torch where pictures and tensors come and go.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..studio.errors import InputError, require_number, require_unicode
+from ..studio.loop_thread import LoopThread
 from . import stages, wire
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ T = TypeVar("T")
 
 Progress = Callable[[int, int], object]  # steps done of all pictures, steps in all. What it raises ends the drawing.
 LARGEST_EVENT = 1 << 30  # bytes of one event: a batch of pictures
+DRAWN_PIXELS = LARGEST_EVENT // 12  # of a picture in float32
 CONNECTION_SECONDS = 10
+SECONDS_TO_END = 5  # seconds that ending a drawing may take where nobody waits for it any more
 _LARGEST_FLOAT = 3e38
 RETRIED = (502, 503, 504)
 ERROR_CODES = ("INVALID_ARGUMENT", "OUT_OF_MEMORY", "UNAVAILABLE", "CANCELLED", "INTERNAL")
@@ -41,10 +43,10 @@ class ServingError(RuntimeError):
         self.code = code
 
     @classmethod
-    def of(cls, text: str) -> ServingError:
-        """By the code that begins the text of an error in a stream."""
-        code = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), "INTERNAL")
-        return cls(code, text)
+    def of(cls, text: str, otherwise: str = "INTERNAL") -> ServingError:
+        """By the code that begins the text; `otherwise` where none does."""
+        code = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), None)
+        return cls(otherwise, f"{otherwise}: {text}") if code is None else cls(code, text)
 
 
 class UnreachableError(ServingError):
@@ -52,6 +54,14 @@ class UnreachableError(ServingError):
 
     def __init__(self, servers: Sequence[str], why: object):
         super().__init__("UNAVAILABLE", f"UNAVAILABLE: no answer from {', '.join(servers)} ({why})")
+
+
+class _ProgressError(Exception):
+    """What `progress` raised. It ends a drawing, whatever it is: an OSError of the caller's is no server that is away."""
+
+    def __init__(self, own: Exception):
+        super().__init__(own)
+        self.own = own
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +76,8 @@ class Drawn:
     unfinished: str | None = None  # what `resume` takes, where a time limit cut one prompt's drawing off
 
 
-class AsyncClient:
-    """`async with AsyncClient("http://127.0.0.1:8000") as server: await server.draw("a red mug")`.
+class Client:
+    """`async with Client("http://127.0.0.1:8000") as server: await server.draw("a red mug")`.
 
     urls: one address, or several: requests go to them in turn, and to the next one where one does not answer.
     seconds: how long an answer may take; a drawing's next sign of life counts as one.
@@ -85,7 +95,7 @@ class AsyncClient:
         self._session: aiohttp.ClientSession | None = None
         self._asking: set[asyncio.Task[Any]] = set()
 
-    async def __aenter__(self) -> AsyncClient:
+    async def __aenter__(self) -> Client:
         import aiohttp
 
         self._session = aiohttp.ClientSession(
@@ -119,7 +129,11 @@ class AsyncClient:
         option, ServingError for what the server says. Where the caller is cancelled, the server stops within a step.
         """
         body = _body(prompt, image, mask, progress is not None, options)
-        return await self._first_that_answers(lambda url: self._stream(url, body, progress))
+        try:
+            return await self._first_that_answers(lambda url: self._stream(url, body, progress))
+        except _ProgressError as ended:
+            own = ended.own
+        raise own  # out here: with the cause and context that it has
 
     async def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
         """One call of a stage: tensors [B, ...], int64 or float, -> its output [B, ...] in float32."""
@@ -159,7 +173,7 @@ class AsyncClient:
                 if error.code != "UNAVAILABLE" or len(self.urls) == 1:
                     raise
                 why = error
-            if isinstance(why, asyncio.TimeoutError):
+            if isinstance(why, asyncio.TimeoutError) and not isinstance(why, aiohttp.ConnectionTimeoutError):
                 break  # it has waited long enough
         if isinstance(why, ServingError):
             raise why
@@ -194,8 +208,16 @@ class AsyncClient:
                     if event.get("status") != stages.DRAWING:
                         return _drawn(event)
                     if progress is not None:
-                        progress(int(event["steps_done"]), int(event["steps"]))
+                        _tell(progress, event)
         raise wire.WireError("the answer ended before the picture")
+
+
+def _tell(progress: Progress, event: Mapping[str, Any]) -> None:
+    done, total = int(event["steps_done"]), int(event["steps"])
+    try:
+        progress(done, total)
+    except Exception as error:
+        raise _ProgressError(error) from error
 
 
 def _address(url: object) -> str:
@@ -211,8 +233,7 @@ async def _refused(answer: aiohttp.ClientResponse) -> ServingError:
     except (ValueError, KeyError, TypeError):
         text = f"status {answer.status}"
     code = "UNAVAILABLE" if answer.status in RETRIED else "INVALID_ARGUMENT" if answer.status == 400 else "INTERNAL"
-    known = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), code)
-    return ServingError(known, text if text.startswith(known) else f"{known}: {text}")
+    return ServingError.of(text, code)
 
 
 def _body(
@@ -265,7 +286,7 @@ def _drawn(event: Mapping[str, Any]) -> Drawn:
 
     try:
         files, notes = event["files"], event.get("notes", ())
-        images = from_text("files", files[0] if isinstance(files, list) else files)
+        images = from_text("files", files[0] if isinstance(files, list) else files, DRAWN_PIXELS)
         told = tuple(notes) if isinstance(notes, list) else (str(notes),)
         unfinished = event.get("unfinished")
         return Drawn(images, str(event["status"]), int(event["steps_done"]), int(event["steps"]), told, unfinished)
@@ -287,24 +308,21 @@ def _tensor(value: wire.Value) -> torch.Tensor:
     return torch.frombuffer(bytearray(value.data), dtype=torch.float32).reshape(value.shape)
 
 
-class Client:
-    """`AsyncClient` without async: `with Client("http://127.0.0.1:8000") as server:`. May be used from several threads."""
+class SyncClient:
+    """`Client` without async: `with SyncClient("http://127.0.0.1:8000") as server:`. May be used from several threads."""
 
     def __init__(self, urls: str | Sequence[str], *, seconds: float = 120):
-        self._client = AsyncClient(urls, seconds=seconds)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="storefront serving", daemon=True)
+        self._client = Client(urls, seconds=seconds)
+        self._loop = LoopThread("storefront serving", "use it as: with SyncClient(...) as server", SECONDS_TO_END)
 
-    def __enter__(self) -> Client:
-        self._thread.start()
-        self._await(self._client.__aenter__())
+    def __enter__(self) -> SyncClient:
+        self._loop.start()
+        self._loop.wait_for(self._client.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._await(self._client.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.wait_for(self._client.__aexit__())
+        self._loop.stop()
 
     def draw(
         self,
@@ -315,28 +333,17 @@ class Client:
         progress: Progress | None = None,
         **options: Any,
     ) -> Drawn:
-        """As `AsyncClient.draw`; progress is called in another thread. Ctrl+C ends the drawing."""
-        return self._await(self._client.draw(prompt, image=image, mask=mask, progress=progress, **options))
+        """As `Client.draw`; progress is called in another thread. Ctrl+C ends the drawing."""
+        return self._loop.wait_for(self._client.draw(prompt, image=image, mask=mask, progress=progress, **options))
 
     def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
-        """As `AsyncClient.stage`."""
-        return self._await(self._client.stage(name, tensors, output))
+        """As `Client.stage`."""
+        return self._loop.wait_for(self._client.stage(name, tensors, output))
 
     def infer(self, name: str, inputs: Mapping[str, wire.Value], outputs: Sequence[str]) -> dict[str, wire.Value]:
         """One call of a model with tensors as they travel."""
-        return self._await(self._client.infer(name, *wire.request(inputs, outputs)))
+        return self._loop.wait_for(self._client.infer(name, *wire.request(inputs, outputs)))
 
     def get(self, path: str) -> Any:
-        """As `AsyncClient.get`."""
-        return self._await(self._client.get(path))
-
-    def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        if not self._thread.is_alive():
-            work.close()
-            raise RuntimeError("use it as: with Client(...) as server")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        """As `Client.get`."""
+        return self._loop.wait_for(self._client.get(path))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import math
+import tokenize
 from typing import TYPE_CHECKING, Any
 
 from ..studio.errors import Bare, InputError
@@ -44,14 +45,20 @@ def _array(data: bytes) -> Any:
 
     file = io.BytesIO(data)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, by_columns, dtype = read_header[np.lib.format.read_magic(file)](file)
+    try:
+        shape, by_columns, dtype = read_header[np.lib.format.read_magic(file)](file)
+    except (tokenize.TokenError, MemoryError, RecursionError) as error:  # a header is Python's own notation
+        raise ValueError("no header of numpy's") from error
     if by_columns or dtype != np.dtype("<f4") or 4 * math.prod(shape) != len(data) - file.tell():
         raise ValueError("not float32 by rows, or cut short")
     return np.frombuffer(data, "<f4", offset=file.tell()).reshape(shape).copy()
 
 
-def from_text(name: str, text: str | bytes) -> torch.Tensor:
-    """IMAGE [B, H, W, 3] of base64 of a PNG, JPEG, WebP or .npy file. Raises InputError that names the input."""
+def from_text(name: str, text: str | bytes, most_pixels: int) -> torch.Tensor:
+    """IMAGE [B, H, W, 3] of base64 of a PNG, JPEG, WebP or .npy file. Raises InputError that names the input.
+
+    most_pixels: of one picture. A small file may hold a very large one, so they are counted before it is decoded.
+    """
     import torch
     from PIL import Image
 
@@ -61,8 +68,12 @@ def from_text(name: str, text: str | bytes) -> torch.Tensor:
     try:
         data = base64.b64decode(text, validate=True)
         if data.startswith(_NPY):
-            return require_picture(name, torch.from_numpy(_array(data)))
+            array = _array(data)
+            if array.ndim == 4:  # of others `require_picture` says what they are
+                _require_size(name, array.shape[2], array.shape[1], most_pixels)
+            return require_picture(name, torch.from_numpy(array))
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
+            _require_size(name, picture.width, picture.height, most_pixels)
             picture.load()
             return read_opaque(name, picture)
     except InputError:
@@ -78,3 +89,8 @@ def from_text(name: str, text: str | bytes) -> torch.Tensor:
         Image.DecompressionBombError,
     ) as error:
         raise InputError(name, Bare(f"a text of {len(text)} characters"), wanted) from error
+
+
+def _require_size(name: str, width: int, height: int, most_pixels: int) -> None:
+    if width * height > most_pixels:
+        raise InputError(name, Bare(f"{width} x {height} pixels"), f"at most {most_pixels:,} pixels of a picture")

@@ -7,33 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import stages, wire
-from .client import AsyncClient, ServingError
+from .client import Client, ServingError
 
 EVERY_STAGE = (stages.CLIP, stages.T5, stages.TRANSFORMER, stages.VAE_ENCODER, stages.VAE_DECODER)
-_CELLS = 4  # of a side of what is asked for; a VAE's pixels are 8 times as many
-_TOKENS = 16
+_CELLS, _TOKENS = 4, 16
 
 
-async def inference(client: AsyncClient, name: str) -> None:
+async def inference(client: Client, name: str) -> None:
     """The smallest inference of a stage, or a picture of one step. Raises ServingError where it fails."""
     if name == stages.ORCHESTRATOR:
         await client.draw("probe", width=64, height=64, steps=1)
         return
     described = await client.get(f"models/{name}/config")
-    inputs = {one["name"]: wire.Value.zeros(*_shape(one)) for one in described["input"]}
+    inputs = {one["name"]: _zeros(one) for one in described["input"]}
     await client.infer(name, *wire.request(inputs, [one["name"] for one in described["output"]]))
 
 
-def _shape(tensor: Mapping[str, Any]) -> tuple[str, list[int]]:
-    """(type, shape of one row) for an input as Triton's configuration describes it."""
-    dims = [int(size) for size in tensor["dims"]]
-    if len(dims) == 3:
-        side = _CELLS * (8 if tensor["name"] == "images" else 1)
-        dims = [side if size < 0 else size for size in dims]
-    else:
-        free = _CELLS**2 // 4 if tensor["name"].startswith("latent") else _TOKENS
-        dims = [free if size < 0 else size for size in dims]
-    return tensor["data_type"].removeprefix("TYPE_"), [1, *dims]
+def _zeros(tensor: Mapping[str, Any]) -> wire.Value:
+    """One row for an input as Triton's configuration describes it."""
+    dims = stages.row_dims(tensor["name"], [int(size) for size in tensor["dims"]], _CELLS, _TOKENS)
+    return wire.Value.zeros(tensor["data_type"].removeprefix("TYPE_"), (1, *dims))
 
 
 async def failing(
@@ -41,7 +34,7 @@ async def failing(
 ) -> dict[str, str]:
     """Stage -> what went wrong, of those that did not answer within `seconds`; {} where all work."""
     wrong = {}
-    async with AsyncClient(url, seconds=seconds) as client:
+    async with Client(url, seconds=seconds) as client:
         for name in names:
             try:
                 await asyncio.wait_for(inference(client, name), seconds)

@@ -15,7 +15,6 @@ import torch
 
 from ..studio.errors import InputError
 from ..studio.opening.models import Description
-from ..studio.opening.sources import Published
 from ..studio.sampling.encode import ChatTokenizer, PairEncoders, PairTokenizer, Text, Tokens, make_tokenizer
 from ..studio.sampling.pipeline import FluxStudio
 from . import stages
@@ -29,7 +28,7 @@ class StageError(RuntimeError):
 
     def __init__(self, code: str, stage: str, message: str):
         super().__init__(f"{code}: stage {stage}: {message}")
-        self.code, self.stage = code, stage
+        self.code = code
 
 
 class StageOutOfMemory(StageError, MemoryError):
@@ -172,10 +171,10 @@ def transformer_of(described: Description, call: Call) -> RemoteTransformer:
     )
 
 
-def studio_of(described: Description, call: Call, side: int, published: Published | None = None) -> FluxStudio:
+def studio_of(described: Description, call: Call, side: int) -> FluxStudio:
     """The model of a description with modules on the other side of `call`. `side`: pixels its VAE was trained with."""
     family, call = described.family, limited(call)
-    readers = [encoder.read(published) for encoder in described.encoders]
+    readers = [encoder.read(None) for encoder in described.encoders]
     transformer = transformer_of(described, call)
     return FluxStudio(
         family,

@@ -3,6 +3,7 @@ stand-ins on the other side are all made from this table."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ class Wire(NamedTuple):
     dtype: str  # as Triton has it: "FP32"
     dims: tuple[int, ...]
     optional: bool = False
+
+
+def row_dims(name: str, dims: Sequence[int], cells: int, tokens: int) -> list[int]:
+    """The dimensions of one row of a stage's input, for `cells` x `cells` of a VAE's latents and a text of `tokens`."""
+    if len(dims) == 3:
+        free = cells * 8 if name == "images" else cells
+    else:
+        free = cells**2 // 4 if name.startswith("latent") else tokens  # the transformer takes 2 x 2 cells as one
+    return [free if size == ANY_LENGTH else size for size in dims]
 
 
 class StageFacts(NamedTuple):

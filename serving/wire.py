@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-ITEM_BYTES = {"FP32": 4, "INT32": 4, "INT64": 8, "UINT64": 8, "BOOL": 1, "BF16": 2, "FP16": 2, "UINT8": 1}
+ITEM_BYTES = {"FP32": 4, "INT64": 8}  # of what the stages take and give
 
 
 class WireError(ValueError):
@@ -26,11 +25,6 @@ class Value(NamedTuple):
     @classmethod
     def zeros(cls, dtype: str, shape: Sequence[int]) -> Value:
         return cls(dtype, tuple(shape), bytes(ITEM_BYTES[dtype] * math.prod(shape)))
-
-    @classmethod
-    def texts(cls, texts: Sequence[str]) -> Value:
-        parts = [text.encode() for text in texts]
-        return cls("BYTES", (len(parts),), b"".join(struct.pack("<I", len(part)) + part for part in parts))
 
 
 def request(inputs: Mapping[str, Value], outputs: Sequence[str]) -> tuple[bytes, dict[str, str]]:

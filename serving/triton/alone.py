@@ -14,7 +14,7 @@ from .. import stages
 from .stage import StageModule, opened
 
 _T = TypeVar("_T")
-_CELLS = 8  # of a side of what is drawn or decoded
+_CELLS, _TOKENS = 8, 128
 
 
 def run(name: str, parameters: Mapping[str, str]) -> int:
@@ -45,13 +45,8 @@ def _draw(parameters: Mapping[str, str]) -> int:
 
 
 def _example(wire: stages.Wire) -> torch.Tensor:
-    """One row of zeros; of places that may differ in length, as many as fit together."""
-    lengths = {"latents": _CELLS**2, "latent_image_ids": _CELLS**2, "t5_embeds": 128, "text_ids": 128, "input_ids": 128}
-    first = lengths.get(wire.name, _CELLS**2)
-    if len(wire.dims) == 3:
-        dims = [wire.dims[0], *(_CELLS * (8 if wire.name == "images" else 1) for _ in wire.dims[1:])]
-    else:
-        dims = [first if size == stages.ANY_LENGTH else size for size in wire.dims]
+    """One row of zeros."""
+    dims = stages.row_dims(wire.name, wire.dims, _CELLS, _TOKENS)
     return torch.zeros(1, *dims, dtype=torch.int64 if wire.dtype == "INT64" else torch.float32)
 
 

@@ -53,12 +53,12 @@ def _probe(options: argparse.Namespace) -> int:
 
 def _draw(options: argparse.Namespace) -> int:
     from ...studio.images import to_pil
-    from ..client import Client
+    from ..client import SyncClient
 
     def progress(done: int, total: int) -> None:
         print(f"step {done} of {total}", flush=True)
 
-    with Client(options.url) as server:
+    with SyncClient(options.url) as server:
         drawn = server.draw(
             options.prompt,
             width=options.width,

@@ -14,7 +14,7 @@ from .. import stages
 
 PACK = Path(__file__).resolve().parents[2]
 FAMILIES = ("FLUX.1",)
-# Microseconds that the first request waits for others. Measured with tests/bench/serving.py; docs/serving.md has the figures.
+# Microseconds that the first request waits for others.
 DELAYS = {stages.TRANSFORMER: 2000}
 OTHER_DELAY = 1000
 QUEUE = 256  # requests that wait for a stage; more are refused at once, as UNAVAILABLE

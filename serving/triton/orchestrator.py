@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -20,18 +19,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from ...studio.api.draw import MOST_PICTURES, image_to_images, text_to_images
+from ...studio.api.draw import image_to_images, text_to_images
 from ...studio.api.load import Model
 from ...studio.api.result import Result, Step
-from ...studio.canvas import MULTIPLE
-from ...studio.errors import Bare, InputError, require_number, require_one_of
+from ...studio.errors import Bare, InputError
 from ...studio.out_of_memory import ran_out
-from ...studio.sampling.encode import MOST_PROMPTS
 from ...studio.sampling.noise import SEED_COUNT
-from ...studio.sampling.unfinished import Unfinished
 from .. import pictures, stages
 from ..remote import StageError, StageOutOfMemory, studio_of
 from . import stage as stage_side
+from .orders import Limits, Orders
 from .serve import DRAINING, DRAWINGS, STATE_FOLDER
 
 log = logging.getLogger(__name__)
@@ -103,111 +100,6 @@ class BlsCall:
         return StageError("UNAVAILABLE", stage, message)
 
 
-class Limits(NamedTuple):
-    """The largest orders that are taken."""
-
-    side: int  # pixels of a picture's width, and of its height
-    tokens: int  # of a text
-
-
-class Orders:
-    """What a request asks for, read and checked. The inputs are those of stages.ORDERS."""
-
-    def __init__(self, values: Mapping[str, Any], most: Limits):
-        self._given, self._most = values, most
-        self.prompts = self._texts("prompt")
-        if not 1 <= len(self.prompts) <= MOST_PROMPTS:
-            raise InputError("prompt", f"{len(self.prompts)} texts", f"1 to {MOST_PROMPTS} texts")
-        if not all(prompt.strip() for prompt in self.prompts):
-            raise InputError("prompt", "", "words that say what to draw")
-        self.output = self._text("output") or "tensor"
-        require_one_of("output", self.output, stages.OUTPUTS)
-        self.progress = bool(self._number("progress", 0))
-        self.seed = int(self._number("seed", 0))
-        self.each = self._whole("num_images_per_prompt", 1, 1, MOST_PICTURES)
-        if self.each * len(self.prompts) > MOST_PICTURES:
-            wanted = f"at most {MOST_PICTURES} pictures of a request; ask for the others in another"
-            raise InputError("num_images_per_prompt", f"{self.each} for each of {len(self.prompts)} prompts", wanted)
-        self.image, self.mask = self._picture("image"), self._picture("mask")
-        if self.image is None and self.mask is not None:
-            raise InputError(
-                "mask", "given without a picture", cure="Give `image` too: `mask` says what of it is repainted."
-            )
-        if self.image is not None and len(self.image) * len(self.prompts) > MOST_PICTURES:
-            wanted = f"at most {MOST_PICTURES} pictures of a request; ask for the others in another"
-            raise InputError("image", f"{len(self.image)} pictures for each of {len(self.prompts)} prompts", wanted)
-        if self.image is not None and self.each != 1:
-            raise InputError("num_images_per_prompt", self.each, "1 where a picture is given")
-
-    def _texts(self, name: str) -> list[str]:
-        try:
-            return [value.decode("utf-8") for value in self._given.get(name, ())]
-        except UnicodeDecodeError as error:
-            raise InputError(name, Bare("not UTF-8"), "text in UTF-8") from error
-
-    def _text(self, name: str) -> str:
-        return next(iter(self._texts(name)), "")
-
-    def _number(self, name: str, usual: Any) -> Any:
-        values = self._given.get(name, ())
-        return values[0].item() if len(values) else usual
-
-    def _whole(self, name: str, usual: int, low: int, high: int) -> int:
-        value = self._number(name, usual)
-        require_number(name, value, low, high)
-        return value
-
-    def _side(self, name: str) -> int | None:
-        """Pixels of the picture. An execution of a stage cannot be ended, so none may take for ever."""
-        side = self._number(name, None)
-        if side is not None and (not MULTIPLE <= side <= self._most.side or side % MULTIPLE):
-            raise InputError(name, side, f"a multiple of {MULTIPLE} from {MULTIPLE} to {self._most.side}")
-        return side
-
-    def _picture(self, name: str) -> torch.Tensor | None:
-        text = self._text(name)
-        return pictures.from_text(name, text) if text else None
-
-    def options(self) -> dict[str, Any]:
-        """Of `text_to_images`, but for the prompts."""
-        chosen = {
-            "width": self._side("width"),
-            "height": self._side("height"),
-            "steps": self._number("steps", None),
-            "guidance": self._number("guidance", None),
-            "prompt_2": self._text("prompt_2"),
-            "max_tokens": self._whole("max_sequence_length", 0, 0, self._most.tokens),
-            "time_limit": self._number("time_limit", 0.0),
-            "resume": self._resumed(),
-        }
-        if (chosen["width"] is None) != (chosen["height"] is None):
-            missing = "width" if chosen["width"] is None else "height"
-            raise InputError(missing, None, "width and height both, or neither for the model's own size")
-        if chosen["guidance"] is not None:
-            # FP32 has made 3.5 of 3.5, but 0.30000001192092896 of 0.3.
-            chosen["guidance"] = float(f"{chosen['guidance']:.7g}")
-        return chosen
-
-    def strength(self) -> float:
-        """How much of `image` is drawn anew."""
-        return float(f"{self._number('strength', 0.5):.7g}")
-
-    def _resumed(self) -> Unfinished | None:
-        text = self._text("resume")
-        if not text:
-            return None
-        if len(self.prompts) > 1:
-            raise InputError(
-                "resume", f"with {len(self.prompts)} prompts", "one prompt, that of the unfinished picture"
-            )
-        try:
-            return Unfinished.from_bytes(base64.b64decode(text, validate=True))
-        except (binascii.Error, InputError) as error:
-            raise InputError(
-                "resume", Bare(f"a text of {len(text)} characters"), "the `unfinished` of an earlier answer"
-            ) from error
-
-
 class _Answer(NamedTuple):
     """What is sent last: outputs, or an error."""
 
@@ -222,7 +114,7 @@ class _Drawing:
     def __init__(self, model: Model, utils: Any, request: Any, loop: _Loop, most: Limits):
         self.model, self.utils, self.loop, self.most = model, utils, loop, most
         self.request, self.sender = request, request.get_response_sender()
-        self._done: dict[int, tuple[int, int]] = {}
+        self._done: dict[tuple[int, int], tuple[int, int]] = {}  # (prompt, picture of it) -> steps done, steps
         self._lock = Lock()
 
     # --- in the loop's thread ---
@@ -317,13 +209,13 @@ class _Drawing:
         return list(image_to_images(photos, prompt, strength=orders.strength(), mask=mask, **shared))
 
     def _tell(self, orders: Orders, index: int, step: Step) -> None:
-        """A response with the steps done of all prompts together, where the client asked for them."""
+        """A response with the steps done of all pictures together, where the client asked for them."""
         with self._lock:
-            self._done[index] = (step.done, step.total)
+            self._done[index, step.picture] = (step.done, step.total)
             if not orders.progress or not step.done:
                 return
             known = list(self._done.values())
-            total = max(total for _, total in known) * len(orders.prompts)
+            total = max(total for _, total in known) * orders.drawn_apart
             done = sum(done for done, _ in known)
             told = _Answer(_status(stages.DRAWING, done, total))
         self.loop.call(lambda: self._tell_now(told))
@@ -339,7 +231,7 @@ class _Drawing:
             out["images"] = image.movedim(-1, 1).contiguous()
         else:
             out["files"] = pictures.to_text(image, orders.output)
-        if cut and len(orders.prompts) == 1:
+        if cut and orders.drawn_apart == 1:
             out["unfinished"] = [base64.b64encode(cut[0].to_bytes()).decode("ascii")]
         return out
 
@@ -399,8 +291,8 @@ class OrchestratorModel:
         outputs = {facts.name: facts.outputs[0].name for facts in stages.stages_of(described)}
         self.loop = _Loop()
         studio = studio_of(described, BlsCall(utils, self.loop, outputs), int(parameters["side"]))
-        self.most = Limits(int(parameters["largest"]), described.family.max_tokens)
         self.model = Model(studio, described.name, described.licence)
+        self.most = Limits(int(parameters["largest"]), self.model.side, described.family.max_tokens)
         self.drawings = _Drawings()
         self.pool = ThreadPoolExecutor(MOST_DRAWINGS)
 

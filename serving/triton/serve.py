@@ -32,6 +32,8 @@ CACHE_BYTES = 256 * 2**20  # of embeddings
 REGIONS = "storefront_"  # begins the names of a server's shared memory; the id of the process that runs it follows
 LOG = "tritonserver.log"
 _SHARED_MEMORY = Path("/dev/shm")
+# What nobody but whoever runs the server may ask it: strangers would read its memory, load models, write files.
+RESTRICTED = "shared-memory,model-repository,logging,trace"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _POLL = 0.25
@@ -114,9 +116,24 @@ class Server:
         with contextlib.suppress(ProcessLookupError):  # stubs that a hasty exit left behind are of its group
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        deadline = time.monotonic() + EXIT_SECONDS
+        while (
+            _lives(self.process.pid) and time.monotonic() < deadline
+        ):  # a killed one has its memory to give back first
+            time.sleep(_POLL / 10)
         for left in _SHARED_MEMORY.glob(f"{self._region}*"):
             with contextlib.suppress(OSError):
                 left.unlink()
+
+
+def _lives(group: int) -> bool:
+    """Whether a process of a group does more than wait for its parent to hear of its end."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # one that has ended meanwhile
+            state, _, its_group = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                return True
+    return False
 
 
 def _get(url: str) -> str | None:
@@ -135,6 +152,8 @@ def command(found: engine.Engine, repository: Path, ports: Ports, region: str) -
     line = [str(found.binary), "--model-repository", str(repository), "--backend-directory", str(found.backends)]
     for name in ("http", "grpc", "metrics"):
         line += [f"--{name}-address", ports.host, f"--{name}-port", str(getattr(ports, name))]
+    key = f"{RESTRICTED}:storefront-key={secrets.token_hex()}"  # that of nobody: not even `serve` asks for them
+    line += ["--http-restricted-api", key, "--grpc-restricted-protocol", key]
     line += ["--disable-auto-complete-config", "--exit-timeout-secs", str(EXIT_SECONDS)]
     # One after the other: while several stubs start at once, 2.51 may die (boost lock_exception) or wait for ever.
     line += ["--model-load-thread-count", "1"]
@@ -199,38 +218,57 @@ def _sweep() -> None:
                 left.unlink()
 
 
-class _StoppedError(Exception):
-    """By a signal."""
+class _StoppedError(KeyboardInterrupt):
+    """By a signal. An event loop passes on no other exception that is raised in a callback."""
 
 
-def _stop(*_: object) -> None:
-    for number in _SIGNALS:  # another one must not end what is being ended
-        signal.signal(number, signal.SIG_IGN)
-    raise _StoppedError
+class _Signals:
+    """While it is entered, the first SIGINT or SIGTERM raises _StoppedError; others do not end what is being ended."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __enter__(self) -> _Signals:
+        self._before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, *_: object) -> None:
+        self._came = True
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise _StoppedError
+
+    def check(self) -> None:
+        """Raise _StoppedError where one has come: what is raised in a finalizer is swallowed."""
+        if self._came:
+            raise _StoppedError
 
 
 def serve(repository: Path, ports: Ports, say: Callable[[str], object], drain: float, seconds: float) -> int:
     """Run a server until SIGINT or SIGTERM. 0 where it ended so, 1 where it died."""
-    before = {number: signal.signal(number, _stop) for number in _SIGNALS}
-    folder = Path(tempfile.mkdtemp(prefix="storefront-triton-"))
-    try:
-        say(f"Starting tritonserver; its log: {folder / LOG}")
-        with running(repository, ports, folder, wait=seconds, drain=drain) as server:
-            say(f"HTTP      {server.url}")
-            say(f"gRPC      {ports.host}:{ports.grpc}")
-            say(f"metrics   http://{ports.host}:{ports.metrics}/metrics")
-            say(json.dumps({"ready": True, "pid": server.process.pid}))
-            try:
-                while server.process.poll() is None:
-                    time.sleep(_POLL)
-            except _StoppedError:
-                say(f"Stopping; drawings may take up to {drain:g} s more.")
-                return 0
-            say(f"tritonserver died.\n{server.end_of_log()}")
-            return 1
-    except _StoppedError:
-        return 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        shutil.rmtree(folder, ignore_errors=True)
+    with _Signals() as signals:
+        folder = Path(tempfile.mkdtemp(prefix="storefront-triton-"))
+        try:
+            say(f"Starting tritonserver; its log: {folder / LOG}")
+            with running(repository, ports, folder, wait=seconds, drain=drain) as server:
+                say(f"HTTP      {server.url}")
+                say(f"gRPC      {ports.host}:{ports.grpc}")
+                say(f"metrics   http://{ports.host}:{ports.metrics}/metrics")
+                say(json.dumps({"ready": True, "pid": server.process.pid}))
+                try:
+                    while server.process.poll() is None:
+                        signals.check()
+                        time.sleep(_POLL)
+                except _StoppedError:
+                    say(f"Stopping; drawings may take up to {drain:g} s more.")
+                    return 0
+                say(f"tritonserver died.\n{server.end_of_log()}")
+                return 1
+        except _StoppedError:
+            return 0
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

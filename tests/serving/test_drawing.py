@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from storefront.serving import AsyncClient, Client, ServingError
+from storefront.serving import Client, ServingError, SyncClient
 from storefront.studio.api.draw import image_to_image, text_to_image
 from storefront.studio.api.load import load_model
 from storefront.studio.errors import InputError
@@ -31,7 +31,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def client(server):
-    with Client(server.url) as opened:
+    with SyncClient(server.url) as opened:
         yield opened
 
 
@@ -82,7 +82,7 @@ def test_requests_of_many_users_are_drawn_together(server, here):
     words = [f"a mug, number {number}" for number in range(8)]
 
     async def ask():
-        async with AsyncClient(server.url) as client:
+        async with Client(server.url) as client:
             return await asyncio.gather(*(client.draw(text, seed=9, steps=8) for text in words))
 
     pictures = asyncio.run(ask())
@@ -101,7 +101,7 @@ def test_a_step_is_told_after_each_step(client):
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_time_limit_gives_the_picture_so_far_and_it_can_be_gone_on_with(client):
+def test_a_time_limit_gives_the_picture_so_far_and_it_can_be_resumed(client):
     order = {"steps": 6, "seed": 4}
     cut = client.draw("a red mug", time_limit=0.001, **order)
     assert cut.status == "time limit"
@@ -119,6 +119,18 @@ def test_a_time_limit_gives_the_picture_so_far_and_it_can_be_gone_on_with(client
     assert refused.value.code == "INVALID_ARGUMENT"
 
 
+def test_steps_of_a_batch_of_pictures_are_told_together(client):
+    two = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    told = []
+    order = {"image": two, "strength": 0.6, "steps": 5}
+    drawn = client.draw("a mug", progress=lambda done, total: told.append((done, total)), **order)
+    assert told == [(done, 6) for done in range(1, 7)]
+    assert (drawn.steps_done, drawn.steps, len(drawn.images)) == (6, 6, 2)
+    cut = client.draw("a mug", time_limit=0.001, **order | {"steps": 50})
+    assert cut.status == "time limit"
+    assert cut.unfinished is None, "of which picture?"
+
+
 class GoneError(Exception):
     pass
 
@@ -133,7 +145,7 @@ def test_a_drawing_that_nobody_waits_for_ends(server, client, way):
     before = server.executions("dit_transformer")
 
     async def cancelled():
-        async with AsyncClient(server.url) as opened:
+        async with Client(server.url) as opened:
             begun = asyncio.Event()
             task = asyncio.create_task(opened.draw("a mug", steps=steps, progress=lambda *_: begun.set()))
             await begun.wait()
@@ -153,6 +165,20 @@ def test_a_drawing_that_nobody_waits_for_ends(server, client, way):
         time.sleep(0.05)
     rows, _ = server.executions("dit_transformer")
     assert 1 <= rows - before[0] < steps
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, TimeoutError, ServingError])
+def test_an_error_of_progress_is_no_server_that_does_not_answer(server, error):
+    told = []
+
+    def fail(done: int, total: int) -> None:
+        told.append(done)
+        raise error("UNAVAILABLE", "the caller's own")
+
+    with SyncClient([server.url, server.url]) as client, pytest.raises(error, match="the caller's own") as raised:
+        client.draw("a mug", steps=50, progress=fail)
+    assert told == [1], "drawn again"
+    assert raised.value.__cause__ is None
 
 
 def as_text(picture: Image.Image, kind: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -10,12 +12,12 @@ import sys
 import pytest
 from storefront.serving import stages, wire
 from storefront.serving.probe import EVERY_STAGE
-from storefront.serving.triton import alone
+from storefront.serving.triton import alone, serve
 from storefront.serving.triton.commands import main
 from storefront.serving.triton.export import Deployment, export
 from storefront.serving.triton.serve import Ports
 from storefront.studio.errors import InputError
-from triton_server import MICRO
+from triton_server import MICRO, group
 
 ALL = (*EVERY_STAGE, "bls")
 
@@ -165,3 +167,51 @@ def test_a_broken_stream_is_an_error_of_the_wire(chunk):
 def test_a_port_that_cannot_be_is_refused(port):
     with pytest.raises(InputError, match="`grpc_port` is "):
         Ports(http=0, grpc=port, metrics=0).check()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_stages_are_asked_ends_serve(number):
+    """It comes in a callback of the event loop, which logs most exceptions and goes on; and in a finalizer."""
+
+    async def asking() -> None:
+        asyncio.get_running_loop().call_soon(signal.raise_signal, number)
+        await asyncio.sleep(5)
+
+    before = signal.getsignal(number)
+    with pytest.raises(serve._StoppedError), serve._Signals():
+        asyncio.run(asking())
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_swallowed_ends_serve():
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    with serve._Signals() as signals:
+        signals.check()
+        Finalized()
+        with pytest.raises(serve._StoppedError):
+            signals.check()
+
+
+# A leader that ends at once, and a process of its group that does not, with memory that takes its time to be given back.
+LINGERING = """
+import os, signal, time
+if not os.fork():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    memory = bytearray(b"x") * (1 << 29)
+    print("up", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="!!! ONLY LINUX HAS tritonserver: ITS END WAS NOT TESTED !!!")
+def test_no_process_is_left_when_stop_returns(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", LINGERING], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout.readline() == "up\n"
+        serve.Server(process, Ports(), tmp_path, "storefront_none_").stop()
+        assert group(process.pid) == set()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from documents import execute, python_blocks
-from storefront.serving import Client, ServingError, stages, wire
+from storefront.serving import ServingError, SyncClient, stages, wire
+from storefront.serving import client as client_module
 from storefront.serving.client import UnreachableError
 from storefront.serving.probe import EVERY_STAGE
 from storefront.serving.triton.commands import main
+from storefront.serving.triton.serve import REGIONS
 from storefront.studio.errors import InputError
 from storefront.studio.opening.models import ModelFiles, describe
 from triton_server import MICRO, free_ports
@@ -22,7 +26,7 @@ from triton_server import MICRO, free_ports
 
 @pytest.fixture(scope="module")
 def client(server):
-    with Client(server.url) as opened:
+    with SyncClient(server.url) as opened:
         yield opened
 
 
@@ -41,7 +45,7 @@ def rows(one: stages.StageFacts, count: int = 1) -> dict[str, wire.Value]:
     return {tensor.name: wire.Value.zeros(tensor.dtype, shapes[tensor.name]) for tensor in one.inputs}
 
 
-def ask(client: Client, one: stages.StageFacts, values: dict[str, wire.Value]) -> wire.Value:
+def ask(client: SyncClient, one: stages.StageFacts, values: dict[str, wire.Value]) -> wire.Value:
     return client.infer(one.name, values, [one.outputs[0].name])[one.outputs[0].name]
 
 
@@ -91,7 +95,7 @@ def test_the_encoders_give_what_transformers_gives(client, micro_pipeline):
 WRONG_ROWS = {
     "a dimension too few": ("latents", wire.Value.zeros("FP32", (1, 16)), "latents"),
     "another width": ("latents", wire.Value.zeros("FP32", (1, 16, 5)), "latents"),
-    "another dtype": ("latents", wire.Value.zeros("INT32", (1, 16, 16)), "latents"),
+    "another dtype": ("latents", wire.Value("INT32", (1, 16, 16), b"\0" * 1024), "latents"),
     "rows of another count": ("guidance", wire.Value.zeros("FP32", (2, 1)), "guidance"),
     "nine rows": ("latents", wire.Value.zeros("FP32", (9, 16, 16)), "batch"),
     "not finite": ("timestep", wire.Value("FP32", (1, 1), np.float32("nan").tobytes()), "timestep"),
@@ -182,12 +186,17 @@ ARRAYS = {
 BODIES |= {f"an array {name}": json.dumps({"prompt": "a mug", "image": text}).encode() for name, text in ARRAYS.items()}
 
 
+NO_PICTURES = {"no base64", "no picture", *(f"an array {name}" for name in ARRAYS)}
+
+
 @pytest.mark.parametrize("case", BODIES)
 def test_a_body_of_a_stranger_has_an_error_for_an_answer(server, client, case):
     status, text = post(server.url, "/v2/models/bls/generate_stream", BODIES[case])
     print(f"\n{status} {text[:300]}")
     assert status in (200, 400, 500)  # 500: Triton's own, for a body that it cannot read
     assert '"error"' in text
+    if case in NO_PICTURES:
+        assert "INVALID_ARGUMENT: `image` is" in text
     assert "Traceback" not in text
     assert "/" + str(MICRO).strip("/") not in text, "a path of the server"
     assert client.draw("a mug", steps=1).status == "finished"
@@ -201,6 +210,27 @@ def test_a_body_that_ends_early_is_refused(server, facts):
     assert status == 400, text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "systemsharedmemory/region/stolen/register",
+        "systemsharedmemory/region/stolen/unregister",
+        "cudasharedmemory/region/stolen/register",
+        "repository/index",
+        "repository/models/bls/unload",
+        "logging",
+        "trace/setting",
+    ],
+)
+def test_what_strangers_have_no_business_with_is_refused(server, client, path):
+    """Shared memory above all: with a region's name they would read and write what others draw."""
+    body = json.dumps({"key": f"/{REGIONS}", "offset": 0, "byte_size": 64}).encode()
+    status, text = post(server.url, f"/v2/{path}", body)
+    assert status == 403, text
+    assert "restricted" in text
+    assert client.draw("a mug", steps=1).status == "finished"
+
+
 def test_a_model_that_is_not_there_is_named(client):
     with pytest.raises(ServingError, match="upscaler"):
         client.get("models/upscaler/config")
@@ -211,17 +241,34 @@ def test_a_model_that_is_not_there_is_named(client):
 
 def test_a_server_that_does_not_answer_is_passed_over(server):
     nobody = free_ports().url
-    with Client([nobody, server.url]) as opened:
+    with SyncClient([nobody, server.url]) as opened:
         assert [opened.draw("a mug", steps=1).status for _ in range(3)] == ["finished"] * 3
-    with Client(nobody) as opened, pytest.raises(UnreachableError, match=nobody) as refused:
+    with SyncClient(nobody) as opened, pytest.raises(UnreachableError, match=nobody) as refused:
         opened.draw("a mug")
     assert refused.value.code == "UNAVAILABLE"
+
+
+def test_a_server_that_takes_no_connection_is_passed_over(server, monkeypatch):
+    """Its queue is full, so that the kernel answers nothing."""
+    monkeypatch.setattr(client_module, "CONNECTION_SECONDS", 0.5)
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(8):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        with SyncClient([url, server.url]) as opened:
+            assert opened.draw("a mug", steps=1).status == "finished"
+        with SyncClient(url) as opened, pytest.raises(UnreachableError, match="ConnectionTimeoutError"):
+            opened.draw("a mug")
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "file:///etc/passwd", "http://", 5, []])
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(InputError, match="`urls` is "):
-        Client(url)
+        SyncClient(url)
 
 
 def test_the_code_in_the_document_runs(server, capsys):
