@@ -162,7 +162,7 @@ def catalogue(
     options = LayoutOptions(
         format=format, product_scale=product_scale, text_side=text_side, margin=margin, vertical=design.vertical
     )
-    layout = None if layout is None else parse(layout)
+    layout = None if layout is None else parse(layout).undrawn()  # such as that of an earlier result
     pairs: Iterable[tuple[Picture, str]] = _pairs(photos, headlines)
     if same_place and layout is None:
         pairs = list(pairs)
@@ -267,7 +267,7 @@ def poster_from_photo(
     clock = StageClock(progress)
     _require("design", design, Design)
     options = LayoutOptions(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
-    layout = None if layout is None else parse(layout)
+    layout = None if layout is None else parse(layout).undrawn()  # such as that of an earlier result
     typeface = _typeface(font, font_folders)
     picture = read_opaque("photo", photo)
     if format in FORMATS:

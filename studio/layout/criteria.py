@@ -16,7 +16,8 @@ class ProductCriteria:
     hero_width: float = 0.60  # of this width, is what an advertisement is about; smaller ones look like decoration
     size: float = 1.5  # times |log| of the size over a hero's: size decided more judgements than anything else
     smallest: float = 0.30  # below this height a product is no longer seen beside a subject,
-    tiny: float = 10.0  # and each share below it costs this much
+    tiny: float = 10.0  # and each share below it costs this much;
+    tiny_on_ground: float = 20.0  # where the ground is known there is room for a larger one
     base: float = 0.88  # of the height: feet near the lower edge are on the ground of nearly every photo
     off_base: float = 3.0  # times the distance from it; a product that floats is the worst fault
     horizon: float = 0.12  # of the ground's depth: nearer to its far edge than this a product would be a giant

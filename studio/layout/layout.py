@@ -99,6 +99,11 @@ class Layout:
         """Whether the words' box is settled: they are in the picture already, or a person put them there."""
         return self.words_drawn or HEADLINE in self.by_hand
 
+    def undrawn(self) -> Layout:
+        """The same places in another picture, in which nothing of them is drawn yet."""
+        rooms = tuple(one._replace(drawn=False) for one in self.overlays if one.kind != WORDS)
+        return replace(self, placed=0, overlays=rooms)
+
     def room_for(self, kind: str) -> Box | None:
         """The room that the plan keeps for an overlay of this kind; None where it keeps none."""
         return next((one.box for one in self.overlays if one.kind == kind and not one.drawn), None)

@@ -168,7 +168,9 @@ def _known_places(
     apart = np.hypot((middle - x) * aspect, base - y)
     hero = np.maximum(tall / PRODUCT_CRITERIA.hero_height, wide / PRODUCT_CRITERIA.hero_width)
     size = PRODUCT_CRITERIA.size * np.abs(np.log(hero))
-    size += PRODUCT_CRITERIA.tiny * np.clip(PRODUCT_CRITERIA.smallest - hero * PRODUCT_CRITERIA.hero_height, 0, 1)
+    size += PRODUCT_CRITERIA.tiny_on_ground * np.clip(
+        PRODUCT_CRITERIA.smallest - hero * PRODUCT_CRITERIA.hero_height, 0, 1
+    )
     lost = np.mean([~inside(ground.support, feet[:, end], base) for end in (0, 1)], 0)
     hidden = share_hidden(scene, boxes - [[0, 0, 0, 1]] * (0.25 * tall[:, None]))
     score = 2 - size - 3.0 * apart - 3.0 * lost - 0.6 * hidden

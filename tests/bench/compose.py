@@ -93,7 +93,7 @@ def product(cases: Cases, name: str, folder: Path) -> Any:
         photo = Image.open(picture_file(cases.products[name])).convert("RGB")
         photo = photo.resize((1024, round(1024 * photo.height / photo.width)), Image.Resampling.LANCZOS)
         cut = cutout.cut_out(read_picture("photo", photo)[0], load_cutter().find, cutout.Edges(), lambda: None)
-        levels = [np.rint(part[0].numpy() * 255).astype(np.uint8) for part in cut]
+        levels = [np.rint(part[0].numpy() * 255).astype(np.uint8) for part in (cut.foreground, cut.alpha)]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.dstack(levels)).save(kept)
     return Image.open(kept)

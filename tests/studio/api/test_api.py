@@ -230,6 +230,13 @@ def test_names_with_commas_are_quoted():
         text_to_image(RED, format="4:5")
 
 
+def test_the_layout_of_one_result_serves_another(cup):
+    """What is drawn in the one is not drawn in the other yet."""
+    first = product_composite(cup, GREY, "가을", format="as the picture")
+    again = product_composite(cup, GREY, "가을", format="as the picture", layout=first.layout)
+    assert torch.equal(again.image, first.image)
+
+
 def test_a_layout_may_be_edited(cup):
     from dataclasses import replace
 
