@@ -165,14 +165,14 @@ def _layers(file: File, targets: Mapping[str, list[str]], places: Mapping[str, _
 
 
 def _require_readable(file: File, layers: Iterable[Layer]) -> None:
+    from ..weights import formats
+
     if kinds := sorted({layer.kind for layer in layers if layer.pack is None}):
         raise ModelFilesError(
             "model",
             file.path.name,
-            "bf16, fp16, fp8, int8, nvfp4, mxfp8, bitsandbytes, optimum-quanto, torchao, SDNQ, SVDQuant, AutoRound or"
-            " GGUF weights; it has "
-            + ", ".join(kinds)
-            + ". ComfyUI's own loader may open it: our sampler takes its MODEL",
+            f"bf16 or fp16 weights, or one of the formats {', '.join(formats.names())}; it has {', '.join(kinds)}."
+            " ComfyUI's own loader may open it: our sampler takes its MODEL",
         )
 
 

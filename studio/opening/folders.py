@@ -35,8 +35,6 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
-# Quantisers whose folders are opened, by the quant_method of a config.
-OPENED = ("bitsandbytes", "quanto", "sdnq", "torchao", "nunchaku_lite", "auto-round")
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
@@ -86,10 +84,13 @@ def weight_names(part: Path) -> tuple[str, str | None]:
 
 def _require_opened(quantised: Any, part: Path) -> None:
     """Raise ModelFilesError for a quantization_config that this pack cannot read, with what to take instead."""
+    from ..weights import formats
+
+    opened = formats.of_folders()
     method = str(quantised.get("quant_method", "")) if isinstance(quantised, dict) else ""
     files = [file.suffix.lower() for file in part.iterdir()]
     pickled = any(suffix in PICKLES for suffix in files) and ".safetensors" not in files
-    if method in OPENED and not pickled:
+    if method in opened and not pickled:
         return
     maker = next((name for mark, name in QUANTISERS.items() if mark in method.lower()), method or "an unknown one")
     why = "whose layers it must keep on the device as a whole"
@@ -102,8 +103,8 @@ def _require_opened(quantised: Any, part: Path) -> None:
         "model",
         f"{part.parent.name}/{part.name}",
         f"weights that ComfyUI can stream; these are quantised by {maker}, {why}. Take the model's plain folder with"
-        " weight_dtype 'fp8 storage', its bitsandbytes, optimum-quanto, torchao, SDNQ, AutoRound or nunchaku_lite folder, or its fp8,"
-        " nvfp4 or GGUF file in StorefrontLoadComponents",
+        f" weight_dtype 'fp8 storage', a quantised folder ({', '.join(opened.values())}), or its fp8, nvfp4 or GGUF file in"
+        " StorefrontLoadComponents",
     )
 
 

@@ -71,4 +71,9 @@ def _reads(name: str, header: Header) -> dict[str, Layer]:
     return {name.removesuffix("qweight") + "weight": layer(name, header.entries, header.quantisation)}
 
 
-FORMAT = Format("AutoRound", lambda name, header: name.endswith(CODES_SUFFIX) and header.method == "auto-round", _reads)
+FORMAT = Format(
+    "AutoRound",
+    lambda name, header: name.endswith(CODES_SUFFIX) and header.method == "auto-round",
+    _reads,
+    "auto-round",
+)

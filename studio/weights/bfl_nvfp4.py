@@ -32,4 +32,8 @@ def _layer(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Layer:
     return Layer("nvfp4", (rows, columns * 2), (name, scale, scale_2), pack)
 
 
-FORMAT = Format("nvfp4", _recognises, lambda name, header: {name: _layer(name, header.entries[name], header.entries)})
+FORMAT = Format(
+    "Black Forest Labs' nvfp4",
+    _recognises,
+    lambda name, header: {name: _layer(name, header.entries[name], header.entries)},
+)

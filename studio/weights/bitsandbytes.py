@@ -85,9 +85,11 @@ FOUR_BIT = Format(
     "bitsandbytes 4-bit",
     lambda name, header: weight_of(name) is not None and name in header.once(_descriptions),
     lambda name, header: {name: _four_bit(name, header)},
+    "bitsandbytes",
 )
 EIGHT_BIT = Format(
     "bitsandbytes 8-bit",
     lambda name, header: (stem := weight_of(name)) is not None and stem + "SCB" in header.entries,
     lambda name, header: {name: _eight_bit(name, header)},
+    "bitsandbytes",
 )

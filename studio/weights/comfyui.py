@@ -96,7 +96,7 @@ def _described(name: str, header: Header) -> Mapping[str, Any]:
 
 
 FORMAT = Format(
-    "ComfyUI's",
+    "ComfyUI's int8, nvfp4 and mxfp8",
     _recognises,
     lambda name, header: {name: _layer(name, header.entries[name], header.entries, _described(name, header))},
 )

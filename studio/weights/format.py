@@ -41,6 +41,7 @@ class Format(NamedTuple):
     name: str  # as a person calls it
     recognises: Callable[[str, Header], bool]  # whether the tensor of this name is the codes of such a weight
     reads: Callable[[str, Header], dict[str, Layer]]  # those codes -> name of the weight -> layer, unreadable ones too
+    method: str | None = None  # the quant_method of diffusers folders that hold it
 
 
 def weight_of(name: str) -> str | None:

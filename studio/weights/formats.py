@@ -29,6 +29,16 @@ STORED_FORMATS: tuple[Format, ...] = (
 OF_GGUF = (gguf_blocks.FORMAT,)
 
 
+def names() -> list[str]:
+    """What a person calls the formats, for messages."""
+    return [form.name for form in (*STORED_FORMATS, *OF_GGUF)]
+
+
+def of_folders() -> dict[str, str]:
+    """quant_method of a diffusers folder -> the format's name, of those that can be opened."""
+    return {form.method: form.name for form in STORED_FORMATS if form.method}
+
+
 def is_description(name: str) -> bool:
     """Whether a tensor of a file is a text that says how a layer is written."""
     return name.endswith(comfyui.DESCRIPTION_SUFFIX) or bitsandbytes.DESCRIPTION_SUFFIX in name

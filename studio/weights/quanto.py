@@ -74,9 +74,11 @@ EIGHT_BIT = Format(
     "optimum-quanto 8-bit",
     lambda name, header: name.endswith(EIGHT),
     lambda name, header: {name.removesuffix("._data"): _eight_bit(name, header.entries[name], header.entries)},
+    "quanto",
 )
 FEW_BITS = Format(
     "optimum-quanto 4-bit or 2-bit",
     lambda name, header: name.endswith(FEW),
     lambda name, header: {name.removesuffix("._data._data"): _few_bits(name, header.entries[name], header.entries)},
+    "quanto",
 )

@@ -276,4 +276,4 @@ def _reads(name: str, header: Header) -> dict[str, Layer]:
     return {name: layer(name, header.entries[name], header.entries, config)}
 
 
-FORMAT = Format("SDNQ", _recognises, _reads)
+FORMAT = Format("SDNQ", _recognises, _reads, "sdnq")

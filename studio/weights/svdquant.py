@@ -155,4 +155,5 @@ FORMAT = Format(
     "nunchaku_lite",
     lambda name, header: name.endswith(CODES_SUFFIX) and header.method == "nunchaku_lite",
     lambda name, header: layers(name, header.entries),
+    "nunchaku_lite",
 )

@@ -217,4 +217,4 @@ def _reads(name: str, header: Header) -> dict[str, Layer]:
     return {weight: layer(name, header.entries, header.metadata.get(weight))}
 
 
-FORMAT = Format("torchao", lambda name, header: name.endswith(CODES_SUFFIX), _reads)
+FORMAT = Format("torchao", lambda name, header: name.endswith(CODES_SUFFIX), _reads, "torchao")

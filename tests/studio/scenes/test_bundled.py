@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 
@@ -68,6 +69,21 @@ def test_every_trade_has_scenes_that_suit_it():
     count = {trade: sum(trade in scene.trades for scene in SCENES) for trade in trades}
     assert {trade: number for trade, number in count.items() if number < EACH_TRADE} == {}
     assert {trade for scene in SCENES for trade in scene.trades} <= set(trades)
+
+
+def trades_of_the_recipes():
+    """Setting -> trades, of tools/scenes/recipes.py, which is read and not imported: its neighbours import Blender."""
+    body = ast.parse((bank.BUNDLED.parents[1] / "tools" / "scenes" / "recipes.py").read_text("utf-8")).body
+    table = next(node.value for node in body if isinstance(node, ast.Assign) and node.targets[0].id == "SETTINGS")
+    return {key.value: value.args[2].value.split() for key, value in zip(table.keys, table.values, strict=True)}
+
+
+def test_scenes_suit_the_trades_of_the_recipes_that_render_them():
+    """A new trade goes into both: else it is gone when the scenes are rendered anew."""
+    recipes = trades_of_the_recipes()
+    assert {scene.id: sorted(scene.trades) for scene in SCENES} == {
+        scene.id: sorted(recipes[scene.setting]) for scene in SCENES
+    }
 
 
 def test_every_setting_and_palette_is_there_and_light_from_each_direction():
