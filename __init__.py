@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         load_model,
         poster_from_photo,
         product_composite,
+        product_on_white,
         text_to_image,
         text_to_images,
     )
@@ -73,6 +74,7 @@ __all__ = [
     "load_model",
     "poster_from_photo",
     "product_composite",
+    "product_on_white",
     "text_to_image",
     "text_to_images",
 ]

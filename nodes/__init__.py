@@ -17,6 +17,7 @@ from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .lora import StorefrontLoadLora, StorefrontStyleLora
 from .missing import log_missing_packages, name_missing_packages
 from .output import StorefrontReport, StorefrontSaveImage
+from .packshot import StorefrontProductOnWhite
 from .photo import StorefrontExamplePhoto
 from .product import StorefrontPlaceProduct
 from .prompt import StorefrontAdPrompt
@@ -56,6 +57,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontLogo,
     StorefrontBadge,
     StorefrontCallToAction,
+    StorefrontProductOnWhite,
 ]
 
 for _node in NODES:

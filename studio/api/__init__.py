@@ -15,6 +15,7 @@ from ..text.design import Design
 from .advertise import catalogue, poster_from_photo, product_composite
 from .branding import load_brand
 from .draw import image_to_image, image_to_images, text_to_image, text_to_images
+from .listing import product_on_white
 from .load import Cutter, Model, ModelParts, load_cutter, load_model
 from .result import Report, Result, Stage, Step
 from .scenes import ad_from_photo, find_scene
@@ -48,6 +49,7 @@ __all__ = [
     "load_model",
     "poster_from_photo",
     "product_composite",
+    "product_on_white",
     "text_to_image",
     "text_to_images",
 ]

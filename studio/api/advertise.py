@@ -212,7 +212,7 @@ def _in_one_place(
 ) -> Iterator[Result]:
     clocks = [StageClock(progress, index) for index in range(len(pairs))]
     # Before a scene is drawn, which takes longest: a photo may be missing, or hold no product.
-    cuts = [_cut_out(photo, style, one) for (photo, _), one in zip(pairs, clocks)]
+    cuts = [cut_out_photo(photo, style.cutter, style.edges, one) for (photo, _), one in zip(pairs, clocks)]
     ground = _ground(scene, cuts[0], clocks[0])
     longest = max((words for _, words in pairs), key=len)
     with clocks[0].stage("plan"):
@@ -233,7 +233,7 @@ def _one_by_one(
 ) -> Iterator[Result]:
     for index, (photo, words) in enumerate(pairs):
         clock = StageClock(progress, index)
-        cut = _cut_out(photo, style, clock)
+        cut = cut_out_photo(photo, style.cutter, style.edges, clock)
         scene = ground = _ground(scene, cut, clock)  # drawn for the first one
         own = layout
         if own is None:
@@ -365,7 +365,8 @@ def _ground(scene: _Ground | _Awaited | _Sketch, cut: Cutout, clock: StageClock)
     return _Ground(picture, scene.drawing.seed, loaded.name)
 
 
-def _cut_out(photo: Picture, style: _Style, clock: StageClock) -> Cutout:
+def cut_out_photo(photo: Picture, cutter: Cutter, edges: Edges, clock: StageClock) -> Cutout:
+    """A photo's product: cut out by a network, or by the photo's own transparency. Notes go to the clock."""
     with clock.stage("cut out"):
         image, alpha = read_picture("photo", photo)
         if alpha is not None and is_cut_out(alpha[0].numpy()):
@@ -374,10 +375,10 @@ def _cut_out(photo: Picture, style: _Style, clock: StageClock) -> Cutout:
         if alpha is not None:
             clock.note("the photo has transparent pixels, but no transparent background: it was cut out anew")
             image = on_white(image, alpha)
-        cut = cutout.cut_out(image, style.cutter.find, style.edges, lambda: None)
+        cut = cutout.cut_out(image, cutter.find, edges, lambda: None)
     for note in cut.notes:
         clock.note(note)
-    clock.note(f"{style.cutter.name}: {style.cutter.terms}")
+    clock.note(f"{cutter.name}: {cutter.terms}")
     return cut
 
 

@@ -29,7 +29,7 @@ ENDLESS = {"steps": 9999}
 # Three wait for a model of the user's own: test_workflows.py runs them with a stand-in.
 NEED_A_MODEL = {"flux2_two_references", "kontext_edit", "zimage_turbo"}
 NAMES = [name for name in client.workflow_names() if name not in NEED_A_MODEL]
-PICTURES = {"campaign": 5, "catalogue": 2, "style_lora": 3}
+PICTURES = {"campaign": 5, "catalogue": 2, "product_on_white": 3, "style_lora": 3}
 
 
 def pixels(picture: client.Fetched) -> np.ndarray:
