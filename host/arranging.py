@@ -18,23 +18,28 @@ from typing import TYPE_CHECKING, Any
 import folder_paths
 
 from ..studio import atomic
-from ..studio.canvas import Box
+from ..studio.canvas import Box, anchor_shares
+from ..studio.contrast import READABLE
 from ..studio.images import require_picture, to_pil
+from ..studio.layout import written
 from ..studio.layout.arrangement import Arrangement, misfits
-from ..studio.layout.layout import Layout
+from ..studio.layout.layout import HEADLINE, WORDS, Layout, overlay_role
 from ..studio.product.pieces import pieces as pieces_of
 from ..studio.product.placement import AUTO as BY_PLAN
 from ..studio.product.placement import Placement
 from ..studio.product.sprite import cut_outs
 from ..studio.scale import shrunk
 from ..studio.text import draw
-from ..studio.text.design import Design, follows
+from ..studio.text.colors import LARGE_TEXT
+from ..studio.text.design import AUTO as BY_LAYOUT
+from ..studio.text.design import Design, alignment, follows
 from . import languages, progress
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from ..studio.brand.laid import Laid
     from ..studio.product.pieces import FloatBox
 
 SHOWN_FOLDER = "storefront"  # in the temp folder, which ComfyUI empties when it starts
@@ -94,15 +99,35 @@ def products_shown(
     return _ui("storefront_products", width=width, height=height, products=shown, follows=follows_plan)
 
 
+def overlay_shown(laid: Laid, has_layout: bool) -> dict[str, list[str]] | None:
+    """The `ui` of Logo, Badge and Call to Action: what was laid, with its shadow, and the box that it was drawn for."""
+    import torch
+
+    if not has_layout or not progress.editor_listens():
+        return None
+    width, height = laid.layout.width, laid.layout.height
+    piece, drawn = laid.piece, laid.layout.overlays[-1]
+    number = sum(one.kind == drawn.kind and one.drawn for one in laid.layout.overlays)
+    return _ui(
+        "storefront_overlay",
+        role=overlay_role(drawn.kind, number - 1),
+        box=_shares(piece.box, width, height),
+        **_trimmed(torch.from_numpy(piece.pixels()), (piece.canvas.left, piece.canvas.top), width, height, _file),
+    )
+
+
 def letters_shown(
-    lettered: draw.Lettered, text: str, font: str, design: Design, layout: Layout | None
+    image: torch.Tensor, lettered: draw.Lettered, text: str, font: str, design: Design, layout: Layout | None
 ) -> dict[str, list[str]] | None:
     """The `ui` of Text Overlay: the first picture's words as drawn, and text and design as the node has them: the editor
     puts over these what is chosen by hand, and can go back to them."""
     if not progress.editor_listens():
         return None
     height, width = lettered.layer.shape[1:3]
-    plan = None if layout is None else layout.text_on(width, height)
+    own, plan, is_further = design, None, layout is not None and layout.words_drawn
+    if layout is not None:
+        planned, own = written.planned_for(layout.on(width, height), design, image)
+        plan = planned.text_on(width, height)
     return _ui(
         "storefront_letters",
         width=width,
@@ -110,27 +135,42 @@ def letters_shown(
         text=text,
         font=font,
         design=asdict(design),
-        follows=follows(design, plan),
+        role=HEADLINE if layout is None or not is_further else layout.next_role(WORDS),
+        follows=is_further or follows(design, plan),
+        align=alignment(own, plan),
+        down=anchor_shares(own.anchor)[1] if plan is None or own.anchor != BY_LAYOUT else plan.down,
+        plan_color=None if plan is None else plan.color,
         **block_shown(lettered, width, height, _file),
     )
 
 
 def block_shown(lettered: draw.Lettered, width: int, height: int, write: Any) -> dict[str, Any]:
     """The first picture's words: its layer cut to what is not transparent, and where that lies."""
-    import torch
-
-    layer, block = lettered.layer[0], lettered.blocks[0]
-    rows, columns = (torch.nonzero((layer[..., 3] > 0).any(axis)).flatten() for axis in (1, 0))
-    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
-    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
-    part = layer[None, top:bottom, left:right]
+    block = lettered.blocks[0]
     ink = block.ink
+    is_large = block.size > draw.LARGE_LETTER * min(width, height)
     return {
         "box": _shares(block.box, width, height),
         "ink": _shares((ink.left, ink.top, ink.right - ink.left, ink.bottom - ink.top), width, height),
         "color": block.color,
-        "layer": write(part),
-        "layer_region": _shares((left, top, right - left, bottom - top), width, height),
+        "veil": block.scrim.color,
+        "veil_opacity": round(block.scrim.opacity, 3),
+        "least_contrast": LARGE_TEXT if is_large else READABLE,
+        **_trimmed(lettered.layer[0], (0, 0), width, height, write),
+    }
+
+
+def _trimmed(layer: torch.Tensor, corner: tuple[int, int], width: int, height: int, write: Any) -> dict[str, Any]:
+    """A layer [h, w, 4] with its corner in a picture of that size, cut to what is not transparent; and where that lies."""
+    import torch
+
+    rows, columns = (torch.nonzero((layer[..., 3] > 0).any(axis)).flatten() for axis in (1, 0))
+    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
+    x, y = corner
+    return {
+        "layer": write(layer[None, top:bottom, left:right]),
+        "layer_region": _shares((x + left, y + top, right - left, bottom - top), width, height),
     }
 
 

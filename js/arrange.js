@@ -7,7 +7,7 @@ import { nodeOf } from "./notes.js"
 
 const NAME = "storefront_arrange"
 const PLANS = ["StorefrontPlanLayout", "StorefrontEditLayout"]
-const PARTS = { storefront_plan: "plan", storefront_products: "products", storefront_letters: "letters" }
+const PARTS = { storefront_plan: "plan", storefront_products: "products", storefront_letters: "letters", storefront_overlay: "overlay" }
 const LAYOUT = "STOREFRONT_LAYOUT"
 const MOST_OUTPUTS = 200
 const LABELS = {
@@ -72,18 +72,25 @@ function behind(node) {
   return found
 }
 
-/** What the last run showed of a node's layout, as texts: {plan, products, letters} of one of its pictures; null before. */
+/** What the last run showed of a node's layout: {plan, products, letters, laid} of one of its pictures; null before. */
 function partsOf(node, index = 0) {
   const plan = outputOf(node).plan
   if (!plan?.length) return null
   const after = behind(node).map(outputOf)
-  const first = (name) => {
-    const all = after.map((parts) => parts[name]).filter(Boolean).map((list) => list[Math.min(index, list.length - 1)])
-    return all.find((text) => JSON.parse(text).follows) ?? all[0]
-  }
-  const read = (text) => (text === undefined ? undefined : JSON.parse(text))
+  const parsed = (list) => list && JSON.parse(list[Math.min(index, list.length - 1)])
+  const all = (name) => after.map((parts) => parsed(parts[name])).filter(Boolean)
+  const first = (list) => list.find((one) => one.follows) ?? list[0]
+  const isFurther = (letters) => typeof letters.role === "string" && letters.role !== "headline"
+  const laid = after.flatMap((parts) => [parsed(parts.overlay), parsed(parts.letters)].filter(Boolean))
   const at = Math.min(index, plan.length - 1)
-  return { count: plan.length, index: at, plan: read(plan[at]), products: read(first("products")), letters: read(first("letters")) }
+  return {
+    count: plan.length,
+    index: at,
+    plan: JSON.parse(plan[at]),
+    products: first(all("products")),
+    letters: first(all("letters").filter((one) => !isFurther(one))),
+    laid: laid.filter((one) => isFurther(one)), // as they are drawn, one after the other
+  }
 }
 
 /** The last run of this graph, from the server: after a page was opened anew. */

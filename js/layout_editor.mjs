@@ -1,9 +1,9 @@
 // The layout editor: a dialog over the whole page. Items are moved with the pointer, the keyboard or the fields beside the
 // picture; each change is one value of the graph. Loaded when it is first opened.
 import {
-  HEADLINE, LIGHT, around, changed, inOrder, linesFor, read, reset, rounding, sceneOf, shown, snapped, willMove, write,
+  HEADLINE, LIGHT, around, changed, inOrder, linesFor, read, readingOf, reset, rounding, sceneOf, shown, snapped, willMove, write,
 } from "./layout_scene.mjs"
-import { addressOf, carried, fitted, standingBehind } from "./layout_pictures.mjs"
+import { addressOf, carried, overlayAt, seenBox, standingBehind } from "./layout_pictures.mjs"
 import { button, make } from "./layout_dom.mjs"
 import { fieldsFor } from "./layout_fields.mjs"
 import { STYLE } from "./layout_style.mjs"
@@ -13,6 +13,7 @@ const SNAP = 6 // pixels of the page
 const LEAST_SIDE = 0.02 // of the picture
 const SETTLE = 180 // ms after the last change until letters are set anew
 const SUN_REACH = 42 // pixels from the middle of the dial: where a light at the horizon is drawn
+const KINDS = { logo: "Logo", badge: "Badge", "call to action": "Button" }
 const CORNERS = ["nw", "ne", "se", "sw"]
 const SIDES = ["n", "e", "s", "w"]
 
@@ -30,7 +31,7 @@ export class LayoutEditor {
     this.selected = null
     this.past = []
     this.future = []
-    this.letters = null // {key, picture} that the server set anew
+    this.letters = new Map() // role -> {key, scene, box, at, ink, color}: words that the server set anew
     this.build()
     this.renew()
     document.body.append(this.dialog)
@@ -130,8 +131,10 @@ export class LayoutEditor {
   name(role) {
     if (role === HEADLINE) return this.t("Headline")
     if (role === LIGHT) return this.t("Light")
+    const [, kind, number] = /^(.*?)(?: (\d+))?$/.exec(role)
+    if (kind !== "product") return `${this.t(KINDS[kind] ?? "Words")}${number ? ` ${number}` : ""}`
     const several = this.scene.items.filter((item) => item.kind === "product").length > 1
-    return several ? this.t("Product {0}", role.split(" ")[1]) : this.t("Product")
+    return several ? this.t("Product {0}", number) : this.t("Product")
   }
 
   renewSoon() {
@@ -179,6 +182,7 @@ export class LayoutEditor {
     const shadow = item.shadow && make("img", { className: "shadow", alt: "", src: addressOf(this.host.api, item.shadow) })
     const source = addressOf(this.host.api, item.kind === "text" ? item.drawn?.file : item.file)
     const picture = make("img", { className: "picture", alt: "", draggable: false })
+    picture.dataset.role = item.role
     if (source) picture.src = source
     else picture.hidden = true
     const grip = button("", null, { className: "grip", "aria-label": this.name(item.role) })
@@ -230,7 +234,7 @@ export class LayoutEditor {
     const moving = new Set(willMove(this.scene, this.arrangement))
     items.forEach((item, depth) => {
       const { whole, picture, shadow } = this.elements.get(item.role)
-      const box = item.kind === "product" ? fitted(item.box, item.aspect, this.scene) : item.box
+      const box = seenBox(item, this.scene)
       const turn = `rotate(${-item.rotation}deg)`
       this.put(whole, box, turn)
       whole.style.zIndex = 2 * depth + 2
@@ -239,6 +243,12 @@ export class LayoutEditor {
         const drawn = this.drawnLetters(item)
         picture.hidden = !drawn
         if (drawn) this.put(picture, carried(drawn.box, drawn.at, item.box))
+        picture.style.zIndex = 2 * depth + 1
+        picture.classList.toggle("waits", moving.has(item.role))
+        return
+      }
+      if (item.kind === "overlay") {
+        this.put(picture, overlayAt(item, box, this.scene))
         picture.style.zIndex = 2 * depth + 1
         picture.classList.toggle("waits", moving.has(item.role))
         return
@@ -277,13 +287,13 @@ export class LayoutEditor {
     this.frame.hidden = !item
     if (!item) return
     if (this.framed !== this.selected || !this.frame.childElementCount) this.addHandles(item)
-    const box = item.kind === "product" ? fitted(item.box, item.aspect, this.scene) : item.box
+    const box = seenBox(item, this.scene)
     this.put(this.frame, box, `rotate(${-item.rotation}deg)`)
   }
 
   addHandles(item) {
     this.framed = item.role
-    const names = item.kind === "text" ? [...CORNERS, ...SIDES] : [...CORNERS, "turn"]
+    const names = [...CORNERS, ...({ text: SIDES, product: ["turn"] }[item.kind] ?? [])]
     const handles = names.map((name) => {
       const handle = make("div", { className: `handle ${name}` })
       handle.dataset.handle = name
@@ -463,7 +473,8 @@ export class LayoutEditor {
 
   /** What a moved item keeps beside its box: words stay flush as they were seen. */
   pinned(item, box) {
-    return item.kind === "text" ? { box: rounding(box), align: item.align } : { box: rounding(box), ...this.poseOf(item) }
+    const own = { text: { align: item.align }, product: this.poseOf(item) }[item.kind]
+    return { box: rounding(box), ...own }
   }
 
   poseOf(item) {
@@ -485,7 +496,7 @@ export class LayoutEditor {
   }
 
   snapMove(box, item, lines) {
-    const seen = around(item.kind === "product" ? fitted(box, item.aspect, this.scene) : box, item.rotation, this.scene.width / this.scene.height)
+    const seen = around(seenBox({ ...item, box }, this.scene), item.rotation, this.scene.width / this.scene.height)
     const across = snapped([seen.x, seen.x + seen.width / 2, seen.x + seen.width], lines.x, SNAP / this.wide)
     const down = snapped([seen.y, seen.y + seen.height / 2, seen.y + seen.height], lines.y, SNAP / this.high)
     box.x += across.by
@@ -516,7 +527,7 @@ export class LayoutEditor {
   startResize(event, role, name, handle) {
     const start = this.item(role)
     const base = this.arrangement
-    const seen = start.kind === "product" ? fitted(start.box, start.aspect, this.scene) : start.box
+    const seen = seenBox(start, this.scene)
     const turn = (start.rotation * Math.PI) / 180
     const lines = linesFor(this.scene, base, role)
     this.follow(event, handle, (dx, dy, e) => {
@@ -570,7 +581,7 @@ export class LayoutEditor {
     const start = this.item(role)
     const base = this.arrangement
     const paper = this.paper.getBoundingClientRect()
-    const seen = fitted(start.box, start.aspect, this.scene)
+    const seen = seenBox(start, this.scene)
     const middle = { x: paper.left + (seen.x + seen.width / 2) * this.wide, y: paper.top + (seen.y + seen.height / 2) * this.high }
     const angle = (x, y) => (Math.atan2(x - middle.x, middle.y - y) * 180) / Math.PI // clockwise from the top
     const from = angle(event.clientX, event.clientY)
@@ -623,7 +634,7 @@ export class LayoutEditor {
     } else if (key.startsWith("arrow")) {
       event.preventDefault()
       this.nudge(role, key.slice(5), event.shiftKey ? 10 : 1)
-    } else if (role === HEADLINE && (key === "enter" || key === "f2")) {
+    } else if (this.item(role)?.kind === "text" && (key === "enter" || key === "f2")) {
       event.preventDefault()
       this.panel.querySelector("textarea")?.select()
     }
@@ -644,55 +655,71 @@ export class LayoutEditor {
 
   // ---- letters, as the server sets them
 
-  get lean() {
-    return this.arrangement[HEADLINE]?.box ? 0.5 : this.scene.lean
+  /** The names of the fonts that it has. */
+  fonts() {
+    this.knownFonts ??= this.askFonts().catch(() => [])
+    return this.knownFonts
+  }
+
+  async askFonts() {
+    const answer = await this.host.api.fetchApi("/object_info/StorefrontTextOverlay")
+    const [options, more] = (await answer.json()).StorefrontTextOverlay.input.optional.font
+    return (Array.isArray(options) ? options : more.options).map(String)
+  }
+
+  leanOf(item) {
+    return this.arrangement[item.role]?.box ? 0.5 : item.lean
   }
 
   lettersKey(item) {
-    const own = this.arrangement[HEADLINE]?.color ?? ""
-    const behind = this.behindWords(this.arrangement)
-    return JSON.stringify([this.index, item.box, item.words, item.weight, item.align, own, this.lean, behind])
+    const own = this.arrangement[item.role]?.color ?? ""
+    const behind = this.behindWords(item.role, this.arrangement)
+    return JSON.stringify([this.index, item.box, item.words, item.weight, item.align, item.font, own, this.leanOf(item), behind])
   }
 
   /** What stands behind the words: their colour and veil depend on it. What makes room at the next run will stand there no more. */
-  behindWords(arrangement) {
+  behindWords(role, arrangement) {
     const moving = willMove(this.scene, this.arrangement)
-    return moving.includes(HEADLINE) ? [] : standingBehind(this.scene, arrangement, moving)
+    return moving.includes(role) ? [] : standingBehind(this.scene, arrangement, role, moving)
   }
 
   /** The picture of the words that fits best: set anew for this very box, or the one before it, stretched. */
   drawnLetters(item) {
-    return item.words.trim() ? (this.lettersAnew ?? item.drawn) : null
+    return item.words.trim() ? (this.lettersAnew(item.role) ?? item.drawn) : null
   }
 
   /** What the server set anew for what is shown, if it did. */
-  get lettersAnew() {
-    return this.letters?.scene === this.scene ? this.letters : null
+  lettersAnew(role) {
+    const anew = this.letters.get(role)
+    return anew?.scene === this.scene ? anew : null
   }
 
   /** Whether words are as the last run drew them. */
   areAsDrawn(item) {
-    const own = this.arrangement[HEADLINE] ?? {}
-    const ran = this.scene.ran
+    const own = this.arrangement[item.role] ?? {}
+    const ran = this.scene.ran[item.role] ?? {}
     if (Boolean(own.box) !== Boolean(ran.box)) return false
-    const base = this.scene.items.find((one) => one.role === HEADLINE)
+    const base = this.scene.items.find((one) => one.role === item.role)
     const isAlike = (name) => (own[name] || base[name]) === (ran[name] || base[name])
-    const isSame = (own.color || "") === (ran.color || "") && ["words", "weight", "align"].every(isAlike)
-    const behind = [this.arrangement, read(this.scene.arrangement)].map((one) => JSON.stringify(this.behindWords(one)))
+    const isSame = (own.color || "") === (ran.color || "") && ["words", "weight", "align", "font"].every(isAlike)
+    const behind = [this.arrangement, this.scene.ran].map((one) => JSON.stringify(this.behindWords(item.role, one)))
     return isSame && behind[0] === behind[1] && ["x", "y", "width", "height"].every((side) => Math.abs(item.box[side] - item.drawn.at[side]) < 0.5 / this.scene.width)
+  }
+
+  /** Words that are shown otherwise than they were drawn, or set anew, so far. */
+  get staleWords() {
+    const items = this.scene ? this.items.filter((item) => item.kind === "text" && item.drawn && item.design && item.words.trim()) : []
+    return items.filter((item) => {
+      if (!this.areAsDrawn(item)) return this.letters.get(item.role)?.key !== this.lettersKey(item)
+      this.letters.delete(item.role)
+      this.showLetters(item.role, addressOf(this.host.api, item.drawn.file))
+      return false
+    })
   }
 
   setLetters() {
     clearTimeout(this.settling)
-    const item = this.scene && this.item(HEADLINE)
-    if (!item?.drawn || !item.design || !item.words.trim()) return
-    if (this.areAsDrawn(item)) {
-      this.letters = null
-      this.showLetters(addressOf(this.host.api, item.drawn.file))
-      return
-    }
-    if (this.letters?.key === this.lettersKey(item)) return
-    this.settling = setTimeout(() => this.askLetters(), SETTLE)
+    if (this.staleWords.length) this.settling = setTimeout(() => this.askLetters(), SETTLE)
   }
 
   /** One request at a time; what changed meanwhile is asked for after it. */
@@ -701,7 +728,7 @@ export class LayoutEditor {
     if (this.isAsking) return
     this.isAsking = true
     try {
-      await this.fetchLetters(this.item(HEADLINE))
+      for (const item of this.staleWords) await this.fetchLetters(item)
     } catch {
       if (!this.hasLeft) this.status.textContent = this.t("The server does not answer: the words are shown as before.")
     }
@@ -710,35 +737,37 @@ export class LayoutEditor {
   }
 
   async fetchLetters(item) {
+    const { role } = item
     const key = this.lettersKey(item)
-    const own = this.arrangement[HEADLINE] ?? {}
+    const own = this.arrangement[role] ?? {}
     const { scene } = this
     const design = { ...item.design, weight: item.weight, align: item.align, offset_x: 0, offset_y: 0, color: own.color || item.design.color }
     const { x, y, width, height } = item.box
     const body = {
-      width: scene.width, height: scene.height, text: item.words, font: item.font, design, box: [x, y, width, height], down: this.lean,
-      color: scene.planColor, align: item.align, background: scene.background,
-      standing: this.behindWords(this.arrangement),
+      width: scene.width, height: scene.height, text: item.words, font: item.font, design, box: [x, y, width, height], down: this.leanOf(item),
+      color: item.planColor, align: item.align, background: scene.background,
+      standing: this.behindWords(role, this.arrangement),
     }
     const answer = await this.host.api.fetchApi("/storefront/letters", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
     })
     const set = await answer.json()
-    if (this.hasLeft || this.scene !== scene || this.lettersKey(this.item(HEADLINE)) !== key) return
+    if (this.hasLeft || this.scene !== scene || this.lettersKey(this.item(role)) !== key) return
     if (!answer.ok) {
       this.status.textContent = String(set.error)
       return
     }
     const box = ([left, top, wide, high]) => ({ x: left, y: top, width: wide, height: high })
-    this.letters = { key, scene, box: box(set.layer_region), at: item.box, ink: box(set.ink), color: set.color }
-    this.showLetters(addressOf(this.host.api, set.layer))
+    this.letters.set(role, { key, scene, box: box(set.layer_region), at: item.box, color: set.color, ...readingOf(set) })
+    this.showLetters(role, addressOf(this.host.api, set.layer))
     this.arrangeItems()
-    const isWriting = this.draft || (this.panel.contains(document.activeElement) && ["textarea", "color"].includes(document.activeElement.type))
-    if (this.selected === HEADLINE && !isWriting) this.fields() // their colour
+    const held = document.activeElement
+    const isWriting = this.draft || (this.panel.contains(held) && ["textarea", "color", "text"].includes(held.type))
+    if (this.selected === role && !isWriting) this.fields() // their colour
   }
 
-  showLetters(source) {
-    const { picture } = this.elements.get(HEADLINE) ?? {}
+  showLetters(role, source) {
+    const { picture } = this.elements.get(role) ?? {}
     if (!picture || !source || picture.src.endsWith(source)) return
     picture.src = source
     picture.hidden = false

@@ -1,9 +1,8 @@
 // The fields beside the picture: what can be said of the selected item in numbers and words.
 import { button, make } from "./layout_dom.mjs"
-import { drawSmall, fitted, pixelsUnder } from "./layout_pictures.mjs"
-import { HEADLINE, LIGHT, contrast } from "./layout_scene.mjs"
+import { carried, drawSmall, pixelsUnder, seenBox } from "./layout_pictures.mjs"
+import { LIGHT, contrast } from "./layout_scene.mjs"
 
-const READABLE = 4.5 // WCAG 2.2, success criterion 1.4.3
 const WORST_SHARE = 0.05 // of the pixels: a few sparkling ones make no word unreadable
 const LONGEST_WORDS = 2000
 const FURTHEST = 100
@@ -43,25 +42,31 @@ export function fieldsFor(editor, role) {
   const back = button(t("Back to automatic"), () => editor.resetItem(role), { disabled: !isChanged })
   const title = make("h3", { textContent: editor.name(role) })
   if (isChanged) title.append(make("small", { textContent: t("moved by hand") }))
-  const own = role === LIGHT ? lightFields(editor, t) : role === HEADLINE ? wordFields(editor, item, t) : productFields(editor, item, t)
+  const fieldsOf = { text: wordFields, product: productFields, overlay: overlayFields }[item.kind]
+  const own = role === LIGHT ? lightFields(editor, t) : fieldsOf(editor, item, t)
   return [title, ...own, back]
+}
+
+/** A slider for the height of what keeps its proportions. `down`: what stays where it is, 1 the lower edge, 0.5 the middle. */
+function sizeField(editor, item, seen, down, pinned, t) {
+  const resize = (percent) => {
+    const height = percent / 100
+    const width = (seen.width * height) / seen.height
+    return { x: seen.x + (seen.width - width) / 2, y: seen.y + (seen.height - height) * down, width, height }
+  }
+  return slider(t("Size"), Math.round(seen.height * 1000) / 10, { min: 2, max: 150, step: 0.5, text: (v) => `${v} %` },
+    (value) => editor.previewItem(item.role, pinned(resize(value))), () => editor.commit(editor.arrangement))
 }
 
 function productFields(editor, item, t) {
   const whole = editor.scene
-  const seen = fitted(item.box, item.aspect, whole)
+  const seen = seenBox(item, whole)
   const preview = (part) => editor.previewItem(item.role, part)
-  const resize = (percent) => {
-    const height = percent / 100
-    const width = (seen.width * height) / seen.height
-    return { x: seen.x + (seen.width - width) / 2, y: seen.y + seen.height - height, width, height }
-  }
   const fronts = whole.items.filter((one) => one.kind === "product").map((one) => editor.item(one.role).front)
   const several = fronts.length > 1
   const toFront = (front) => editor.change({ ...editor.pinned(item, seen), front: front || undefined }, item.role)
   return [
-    slider(t("Size"), Math.round(seen.height * 1000) / 10, { min: 2, max: 150, step: 0.5, text: (v) => `${v} %` },
-      (value) => preview(editor.pinned(item, resize(value))), () => editor.commit(editor.arrangement)),
+    sizeField(editor, item, seen, 1, (box) => editor.pinned(item, box), t),
     slider(t("Rotation"), item.rotation, { min: -180, max: 180, step: 1, text: (v) => `${v}°` },
       (value) => preview({ ...editor.pinned(item, seen), rotation: value || undefined }), () => editor.commit(editor.arrangement)),
     button(t("Flip"), () => editor.change({ ...editor.pinned(item, seen), flip: !item.flip || undefined }, item.role)),
@@ -74,59 +79,96 @@ function productFields(editor, item, t) {
   ]
 }
 
+/** Of a logo, a badge or a button. */
+function overlayFields(editor, item, t) {
+  const seen = seenBox(item, editor.scene)
+  return [
+    sizeField(editor, item, seen, 0.5, (box) => editor.pinned(item, box), t),
+    make("p", { textContent: t("What it shows and its colors are set in its own node.") }),
+  ]
+}
+
 function wordFields(editor, item, t) {
+  const { role } = item
+  const base = editor.scene.items.find((one) => one.role === role)
   const words = make("textarea", { value: item.words, rows: 3, maxLength: LONGEST_WORDS, spellcheck: false })
-  const say = () => ({ words: words.value.trim() && words.value !== editor.scene.items.find((one) => one.role === HEADLINE).words ? words.value : undefined })
+  const say = () => ({ words: words.value.trim() && words.value !== base.words ? words.value : undefined })
   words.addEventListener("input", () => {
-    editor.previewItem(HEADLINE, say())
+    editor.previewItem(role, say())
     editor.setLetters()
   })
   words.addEventListener("change", () => editor.commit(editor.arrangement))
   const told = make("p", { className: "contrast" })
-  const own = editor.arrangement[HEADLINE] ?? {}
-  const seen = own.color || editor.lettersAnew?.color || item.color
+  const own = editor.arrangement[role] ?? {}
+  const seen = own.color || editor.lettersAnew(role)?.color || item.color
   const color = make("input", { type: "color", value: seen })
   color.addEventListener("input", () => {
-    editor.previewItem(HEADLINE, { color: color.value })
+    editor.previewItem(role, { color: color.value })
     editor.setLetters()
-    tellContrast(editor, color.value, told, t)
+    tellContrast(editor, item.role, color.value, told, t)
   })
   color.addEventListener("change", () => editor.commit(editor.arrangement))
-  tellContrast(editor, seen, told, t)
+  tellContrast(editor, item.role, seen, told, t)
   const name = `storefront-align-${++serial}`
   const aligns = ["left", "center", "right"].map((align) => {
     const input = make("input", { type: "radio", name, checked: item.align === align })
-    input.addEventListener("change", () => editor.change({ align }, HEADLINE))
+    input.addEventListener("change", () => editor.change({ align }, role))
     return make("label", {}, input, t(align))
   })
   return [
     field(t("Words"), words),
+    ...fontField(editor, item, base.font, t),
     slider(t("Weight"), item.weight, { min: 0, max: 900, step: 100, text: (v) => (v ? String(v) : t("automatic")) },
       (value) => {
-        editor.previewItem(HEADLINE, { weight: value || undefined })
+        editor.previewItem(role, { weight: value || undefined })
         editor.setLetters()
       }, () => editor.commit(editor.arrangement)),
     field(t("Color"), color),
     told,
-    button(t("Automatic color"), () => editor.change({ color: undefined }, HEADLINE), { disabled: !own.color }),
+    button(t("Automatic color"), () => editor.change({ color: undefined }, role), { disabled: !own.color }),
     make("fieldset", {}, make("legend", { textContent: t("Align") }), ...aligns),
   ]
 }
 
-/** How well letters of a colour read on what is under them. */
-async function tellContrast(editor, color, line, t) {
+/** The fonts of the server, as a text field that offers them: the editor's own undo would take keys from a <select>. */
+function fontField(editor, item, automatic, t) {
+  const list = make("datalist", { id: `storefront-fonts-${++serial}` })
+  const input = make("input", { type: "text", value: item.font, placeholder: item.font, autocomplete: "off", spellcheck: false })
+  input.setAttribute("list", list.id)
+  let fonts = []
+  editor.fonts().then((known) => {
+    fonts = known
+    list.replaceChildren(...known.map((value) => make("option", { value })))
+  })
+  input.addEventListener("focus", () => (input.value = "")) // a browser offers only what begins with what is there
+  input.addEventListener("blur", () => (input.value = editor.item(item.role)?.font ?? ""))
+  input.addEventListener("input", () => {
+    const font = fonts.find((name) => name === input.value)
+    if (!font) return
+    input.placeholder = font
+    editor.change({ font: font === automatic ? undefined : font }, item.role)
+  })
+  return [field(t("Font"), input), list]
+}
+
+const channels = (color) => [1, 3, 5].map((index) => parseInt(color.slice(index, index + 2), 16))
+
+/** How well letters of a colour read on what is under them, their veil included: WCAG 2.2, success criterion 1.4.3. */
+async function tellContrast(editor, role, color, line, t) {
   const { scene } = editor
   const scale = LOOKED_AT / Math.max(scene.width, scene.height)
   const [width, height] = [scene.width, scene.height].map((side) => Math.max(1, Math.round(side * scale)))
   const picture = Object.assign(document.createElement("canvas"), { width, height })
   const isThere = await drawSmall(picture, editor.host.api, scene, editor.arrangement, false)
   if (!isThere || editor.scene !== scene) return
-  const box = editor.lettersAnew?.ink ?? editor.item(HEADLINE).box
-  const ink = [1, 3, 5].map((index) => parseInt(color.slice(index, index + 2), 16))
-  const ratios = pixelsUnder(picture, box).map((pixel) => contrast(ink, pixel)).sort((a, b) => a - b)
+  const drawn = editor.lettersAnew(role) ?? editor.item(role).drawn
+  const box = drawn ? carried(drawn.ink, drawn.at, editor.item(role).box) : editor.item(role).box
+  const [ink, veil, opacity] = [channels(color), channels(drawn?.veil ?? "#000000"), drawn?.opacity ?? 0]
+  const veiled = (pixel) => pixel.map((level, index) => level * (1 - opacity) + veil[index] * opacity)
+  const ratios = pixelsUnder(picture, box).map((pixel) => contrast(ink, veiled(pixel))).sort((a, b) => a - b)
   if (!ratios.length) return
   const worst = ratios[Math.floor(ratios.length * WORST_SHARE)]
-  const isReadable = worst >= READABLE
+  const isReadable = worst >= (drawn?.least ?? 4.5)
   line.textContent = t(isReadable ? "Contrast {0} : 1, easy to read" : "Contrast {0} : 1, hard to read", worst.toFixed(1))
   line.classList.toggle("weak", !isReadable)
 }

@@ -1,5 +1,5 @@
 // Pictures of the layout editor: files of ComfyUI's temp folder, the small picture in the node, colours under the words.
-import { around, inOrder, shown } from "./layout_scene.mjs"
+import { around, inOrder, meet, shown } from "./layout_scene.mjs"
 
 /** Where the server shows a file of a node's `ui`; nothing where a stranger's value is no such file. */
 export function addressOf(api, file) {
@@ -41,17 +41,21 @@ export function carried(part, from, to) {
   }
 }
 
-/** What is seen of a product in its box: in its own proportions, in the middle, on the ground. */
-export function fitted(box, aspect, whole) {
+/** What is seen of an item in its box: words all of it; a product in its own proportions, in the middle, on the ground; a logo,
+ * a badge or a button in the very middle. */
+export function seenBox({ kind, box, aspect }, whole) {
   if (!aspect) return box
   const [wide, high] = [box.width * whole.width, box.height * whole.height]
   const scale = Math.min(wide / aspect, high)
   const [width, height] = [(scale * aspect) / whole.width, scale / whole.height]
-  return { x: box.x + (box.width - width) / 2, y: box.y + box.height - height, width, height }
+  const down = kind === "product" ? 1 : 0.5
+  return { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) * down, width, height }
 }
 
-const meet = (one, other) =>
-  one.x < other.x + other.width && other.x < one.x + one.width && one.y < other.y + other.height && other.y < one.y + one.height
+/** Where the picture of an overlay lies, its shadow included, that is seen in `box`. */
+export function overlayAt(item, box, scene) {
+  return carried(item.fileBox, scene.items.find((one) => one.role === item.role).box, box)
+}
 
 /** Where the shadow of a product lies that stands in `box`. */
 function shadowAt(item, box, scene) {
@@ -59,13 +63,15 @@ function shadowAt(item, box, scene) {
   return carried(item.shadowBox, from, box)
 }
 
-/** Products and shadows behind the words, from back to front, as POST /storefront/letters takes them; without the roles `but`. */
-export function standingBehind(scene, arrangement, but = []) {
+/** What stands behind the words of a role, from back to front, as POST /storefront/letters takes it; without the roles `but`. */
+export function standingBehind(scene, arrangement, role, but = []) {
   const items = inOrder(scene.items.map((item) => shown(item, arrangement)))
-  const words = items.find((item) => item.kind === "text")
+  const words = items.find((item) => item.role === role)
   if (!words) return []
-  const layers = items.filter((item) => item.kind === "product" && item.file && !but.includes(item.role)).flatMap((item) => {
-    const box = fitted(item.box, item.aspect, scene)
+  const under = items.slice(0, items.indexOf(words)).filter((item) => item.kind !== "text" && item.file && !but.includes(item.role))
+  const layers = under.flatMap((item) => {
+    const box = seenBox(item, scene)
+    if (item.kind === "overlay") return [{ file: item.file, box: overlayAt(item, box, scene), rotation: 0, flip: false }]
     const dark = item.shadow && { file: item.shadow, box: shadowAt(item, box, scene), rotation: 0, flip: false }
     return [dark, { file: item.file, box, rotation: item.rotation, flip: item.flip }].filter(Boolean)
   })
@@ -104,7 +110,12 @@ export async function drawSmall(canvas, api, scene, arrangement, withWords = tru
       pen.drawImage(picture, box.x * wide, box.y * high, box.width * wide, box.height * high)
       continue
     }
-    const box = fitted(item.box, item.aspect, scene)
+    const box = seenBox(item, scene)
+    if (item.kind === "overlay") {
+      const at = overlayAt(item, box, scene)
+      if (picture) pen.drawImage(picture, at.x * wide, at.y * high, at.width * wide, at.height * high)
+      continue
+    }
     if (shadow) {
       const dark = shadowAt(item, box, scene)
       pen.drawImage(shadow, dark.x * wide, dark.y * high, dark.width * wide, dark.height * high)

@@ -40,52 +40,26 @@ function shares(box, plan) {
   }
 }
 
-/** Parsed `ui` texts of the nodes: {plan, products, letters}; the last two may be missing. */
-export function sceneOf({ plan, products, letters }) {
+/** Parsed `ui` texts of the nodes: {plan, products, letters, laid}; all but the first may be missing. */
+export function sceneOf({ plan, products, letters, laid }) {
   const { layout, automatic } = plan
   const before = read(plan.arrangement) // of the last run
-  const ran = before[HEADLINE] ?? {}
   const byHand = new Set(layout.by_hand ?? [])
-  const placed = products?.follows ? products.products : []
-  const items = layout.products.map((box, index) => {
-    const role = `product ${index + 1}`
-    const piece = placed[index]
-    const pose = layout.poses?.[index] ?? {}
-    return {
-      role,
-      kind: "product",
-      box: piece ? boxOf(piece.region) : shares(box, plan),
-      automatic: byHand.has(role) && automatic.products[index] ? shares(automatic.products[index], plan) : null,
-      rotation: pose.rotation ?? 0,
-      flip: pose.flip ?? false,
-      front: pose.front ?? 0,
-      file: piece?.picture,
-      shadow: piece?.shadow,
-      shadowBox: piece && boxOf(piece.shadow_region),
-      aspect: piece ? (piece.region[2] * plan.width) / (piece.region[3] * plan.height) : null,
-    }
-  })
+  const items = productsOf(plan, products, byHand)
   if (letters?.follows !== false) {
-    const words = letters?.follows ? letters : null
-    const own = automatic.hand_words ?? {} // of a node before this one; what this one has is laid on in `shown`
-    const design = words && { ...words.design, ...chosen(own) }
-    items.push({
-      role: HEADLINE,
-      kind: "text",
-      box: words ? boxOf(words.box) : shares(layout.text.box, plan),
-      automatic: byHand.has(HEADLINE) ? shares(automatic.text.box, plan) : null,
-      rotation: 0,
-      flip: false,
-      front: Infinity,
-      words: own.words || (words?.text ?? ""),
-      weight: design?.weight ?? 0,
-      color: colorOf(words, design, ran) ?? layout.text.color,
-      align: (design && design.align !== "auto" && design.align) || own.align || layout.text.align,
-      drawn: words && { file: words.layer, box: boxOf(words.layer_region), at: boxOf(words.box) },
-      design,
-      font: words?.font,
-    })
+    const automaticBox = byHand.has(HEADLINE) ? shares(automatic.text.box, plan) : null
+    const at = { box: shares(layout.text.box, plan), automatic: automaticBox, color: layout.text.color, align: layout.text.align }
+    items.push(wordsOf(HEADLINE, letters?.follows ? letters : null, at, automatic.hand_words ?? {}, before[HEADLINE] ?? {}))
+    items.at(-1).lean = plan.lean ?? 0.5
   }
+  for (const one of laid ?? []) {
+    if (items.some((item) => item.role === one.role)) continue
+    const wasByHand = byHand.has(one.role)
+    const room = wasByHand && (automatic.overlays ?? []).find((other) => other.kind === one.role && !other.drawn && !other.role)
+    const place = { box: boxOf(one.box), automatic: room ? shares(room, plan) : null, wasByHand }
+    items.push(one.words === undefined && one.text === undefined ? overlayOf(one, place, plan) : furtherOf(one, place, automatic, before))
+  }
+  items.forEach((item, index) => (item.order = index))
   return {
     width: plan.width,
     height: plan.height,
@@ -94,13 +68,73 @@ export function sceneOf({ plan, products, letters }) {
     light: layout.light,
     automaticLight: automatic.light,
     lightByHand: byHand.has(LIGHT),
-    planColor: layout.text.color,
-    lean: plan.lean ?? 0.5, // where words lie in a box that nobody gave them: 0 at its top, 1 at its bottom
-    ran,
+    ran: before,
     arrangement: write(before),
     items,
     notes: plan.misfits ?? [],
   }
+}
+
+function productsOf({ layout, automatic, width, height }, products, byHand) {
+  const placed = products?.follows ? products.products : []
+  return layout.products.map((box, index) => {
+    const role = `product ${index + 1}`
+    const piece = placed[index]
+    const pose = layout.poses?.[index] ?? {}
+    return {
+      role,
+      kind: "product",
+      box: piece ? boxOf(piece.region) : shares(box, { width, height }),
+      automatic: byHand.has(role) && automatic.products[index] ? shares(automatic.products[index], { width, height }) : null,
+      rotation: pose.rotation ?? 0,
+      flip: pose.flip ?? false,
+      front: pose.front ?? 0,
+      file: piece?.picture,
+      shadow: piece?.shadow,
+      shadowBox: piece && boxOf(piece.shadow_region),
+      aspect: piece ? (piece.region[2] * width) / (piece.region[3] * height) : null,
+    }
+  })
+}
+
+/** A logo, a badge or a button. */
+function overlayOf(one, place, plan) {
+  const aspect = (one.box[2] * plan.width) / (one.box[3] * plan.height)
+  return { ...place, role: one.role, kind: "overlay", rotation: 0, flip: false, file: one.layer, fileBox: boxOf(one.layer_region), aspect }
+}
+
+/** Words beside the headline. */
+function furtherOf(letters, place, automatic, before) {
+  const own = automatic.further_words?.[letters.role] ?? {}
+  const item = wordsOf(letters.role, letters, { ...place, color: letters.plan_color ?? letters.color, align: letters.align }, own, before[letters.role] ?? {})
+  return { ...item, wasByHand: place.wasByHand, lean: letters.down }
+}
+
+/** Words. `own`: what a node before this one chose; what this one chose is laid on in `shown`, and was `ran` in the last run. */
+function wordsOf(role, words, { box, automatic, color, align }, own, ran) {
+  const design = words && { ...words.design, ...chosen(own) }
+  return {
+    role,
+    kind: "text",
+    box: words ? boxOf(words.box) : box,
+    automatic,
+    rotation: 0,
+    flip: false,
+    words: own.words || (words?.text ?? ""),
+    weight: design?.weight ?? 0,
+    color: colorOf(words, design, ran) ?? color,
+    planColor: color,
+    align: (design && design.align !== "auto" && design.align) || own.align || align,
+    drawn: words && { file: words.layer, box: boxOf(words.layer_region), at: boxOf(words.box), ...readingOf(words) },
+    design,
+    font: own.font || words?.font,
+    lean: 0.5, // where words lie in a box that nobody gave them: 0 at its top, 1 at its bottom
+  }
+}
+
+/** What tells how words read: where their letters are, the veil under them, and the contrast that their size needs. */
+export function readingOf(words) {
+  return { ink: boxOf(words.ink), veil: words.veil, opacity: Number(words.veil_opacity) || 0, least: Number(words.least_contrast) || 4.5 }
 }
 
 /** What of the words' look a person chose. */
@@ -119,6 +153,7 @@ export function shown(item, arrangement) {
   const own = arrangement[item.role] ?? {}
   const box = isBox(own.box) ? own.box : (item.automatic ?? item.box)
   const pose = own.box || item.role in arrangement ? own : item.automatic ? {} : item
+  const isText = item.kind === "text"
   return {
     ...item,
     box,
@@ -126,17 +161,18 @@ export function shown(item, arrangement) {
     isChanged: Object.keys(own).length > 0,
     rotation: Number(pose.rotation) || 0,
     flip: pose.flip === true,
-    front: item.kind === "text" ? Infinity : Number(pose.front) || 0,
-    words: item.kind === "text" ? String(own.words || item.words) : undefined,
-    weight: item.kind === "text" ? Number(own.weight) || item.weight : undefined,
-    color: item.kind === "text" ? String(own.color || item.color) : undefined,
-    align: item.kind === "text" ? String(own.align || item.align) : undefined,
+    front: item.kind === "product" ? Number(pose.front) || 0 : Infinity,
+    words: isText ? String(own.words || item.words) : undefined,
+    weight: isText ? Number(own.weight) || item.weight : undefined,
+    color: isText ? String(own.color || item.color) : undefined,
+    align: isText ? String(own.align || item.align) : undefined,
+    font: isText ? String(own.font || item.font || "") : undefined,
   }
 }
 
-/** The items from back to front: by `front`, then the one that stands nearer, words last. */
+/** The items from back to front: products by `front`, then the one that stands nearer; then what is laid over them. */
 export function inOrder(items) {
-  const base = (item) => item.box.y + item.box.height
+  const base = (item) => (item.front === Infinity ? item.order : item.box.y + item.box.height)
   return [...items].sort((a, b) => (a.front === b.front ? base(a) - base(b) : a.front < b.front ? -1 : 1))
 }
 
@@ -166,23 +202,38 @@ export function around(box, rotation, aspect) {
   return { x: box.x + (box.width - across) / 2, y: box.y + (box.height - down) / 2, width: across, height: down }
 }
 
-/** Words that nobody moved and that come too near to what was moved: the plan will put them elsewhere. */
+/** What nobody moved and what will not stay where it is shown: it makes room for what was moved, or went back to a place that
+ * only the next run knows. */
 export function willMove(scene, arrangement) {
   const items = scene.items.map((item) => shown(item, arrangement))
-  const text = items.find((item) => item.kind === "text")
-  const products = items.filter((item) => item.kind === "product")
-  if (!text) return []
-  const near = (product) => {
-    const short = Math.min(scene.width, scene.height)
-    const box = around(product.box, product.rotation, scene.width / scene.height)
-    const across = Math.max(text.box.x - box.x - box.width, box.x - text.box.x - text.box.width) * (scene.width / short)
-    const down = Math.max(text.box.y - box.y - box.height, box.y - text.box.y - text.box.height) * (scene.height / short)
+  const aspect = scene.width / scene.height
+  const short = Math.min(scene.width, scene.height)
+  const isNear = (one, other) => {
+    const [a, b] = [one, other].map((item) => around(item.box, item.rotation, aspect))
+    const across = Math.max(b.x - a.x - a.width, a.x - b.x - b.width) * (scene.width / short)
+    const down = Math.max(b.y - a.y - a.height, a.y - b.y - b.height) * (scene.height / short)
     return Math.max(across / GAP_BESIDE, down / GAP) < 1
   }
-  const moved = products.filter((product) => product.isByHand)
-  if (!text.isByHand) return moved.some(near) ? [HEADLINE] : []
-  return moved.length ? [] : products.filter(near).map((product) => product.role)
+  const headline = items.find((item) => item.role === HEADLINE)
+  const products = items.filter((item) => item.kind === "product")
+  const laid = items.filter((item) => item !== headline && item.kind !== "product")
+  const moved = items.filter((item) => item.isByHand)
+  const found = []
+  if (headline && !headline.isByHand && moved.some((item) => isNear(item, headline))) found.push(headline)
+  if (headline?.isByHand && !products.some((item) => item.isByHand)) found.push(...products.filter((item) => isNear(item, headline)))
+  for (const item of laid) {
+    if (item.isByHand) continue
+    const isOver = (other) => (other.kind === "product" ? holds(other.box, middleOf(item.box)) : meet(other.box, item.box))
+    if ((item.wasByHand && !item.automatic) || moved.some(isOver)) found.push(item)
+  }
+  return found.map((item) => item.role)
 }
+
+const middleOf = (box) => ({ x: box.x + box.width / 2, y: box.y + box.height / 2 })
+const holds = (box, { x, y }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height
+
+export const meet = (one, other) =>
+  one.x < other.x + other.width && other.x < one.x + one.width && one.y < other.y + other.height && other.y < one.y + one.height
 
 /** Lines that a dragged box is drawn to, across and down, in shares. */
 export function linesFor(scene, arrangement, role) {

@@ -57,7 +57,7 @@ export const STYLE = `
   .storefront-arrange .field { display: grid; grid-template-columns: 1fr auto; gap: 4px 8px; align-items: center }
   .storefront-arrange .field label { grid-column: 1 } .storefront-arrange .field output { grid-row: 1; grid-column: 2; color: #c8cad0 }
   .storefront-arrange .field input, .storefront-arrange .field textarea { grid-column: 1 / -1; width: 100%; box-sizing: border-box; accent-color: #2a9df4 }
-  .storefront-arrange textarea { padding: 8px; border: 1px solid #50535a; border-radius: 8px; background: #1b1c1f; color: #fff; font: inherit;
+  .storefront-arrange :is(textarea, input[type=text]) { padding: 8px; border: 1px solid #50535a; border-radius: 8px; background: #1b1c1f; color: #fff; font: inherit;
     resize: vertical }
   .storefront-arrange input[type=color] { height: 36px; padding: 2px; border: 1px solid #50535a; border-radius: 8px; background: #1b1c1f }
   .storefront-arrange fieldset { display: flex; flex-wrap: wrap; gap: 4px 12px; margin: 0; padding: 8px; border: 1px solid #50535a; border-radius: 8px }

@@ -152,7 +152,7 @@ class StorefrontLogo(io.ComfyNode):
     def execute(
         cls, image, layout=None, brand=None, product_mask=None, logo=None, logo_mask=None, **wished
     ) -> io.NodeOutput:
-        from ..host import progress
+        from ..host import arranging, progress
         from ..studio.brand import brand as brands
         from ..studio.brand import logo as logos
         from ..studio.layout.layout import parse
@@ -167,7 +167,7 @@ class StorefrontLogo(io.ComfyNode):
             own,
         )
         progress.say_all(list(laid.notes), cls.hidden.unique_id)
-        return io.NodeOutput(laid.image, laid.mask, laid.layout)
+        return io.NodeOutput(laid.image, laid.mask, laid.layout, ui=arranging.overlay_shown(laid, layout is not None))
 
 
 def _label_refusal(words, text: str, color: str, text_color: str) -> bool | str:
@@ -180,8 +180,8 @@ def _label_refusal(words, text: str, color: str, text_color: str) -> bool | str:
 
 def _put_label(put, layout, brand, product_mask, font: str, node_id: str | None) -> io.NodeOutput:
     """A badge or a call to action: `put` takes typeface, layout, brand and masks."""
+    from ..host import arranging, progress
     from ..host import fonts as installed
-    from ..host import progress
     from ..studio.brand import brand as brands
     from ..studio.layout.layout import parse
 
@@ -191,7 +191,7 @@ def _put_label(put, layout, brand, product_mask, font: str, node_id: str | None)
     plan = None if layout is None else parse(layout)
     laid = put(fonts.Typeface(families, family), plan, own, product_mask)
     progress.say_all([*notes, *laid.notes], node_id)
-    return io.NodeOutput(laid.image, laid.mask, laid.layout)
+    return io.NodeOutput(laid.image, laid.mask, laid.layout, ui=arranging.overlay_shown(laid, plan is not None))
 
 
 class StorefrontBadge(io.ComfyNode):

@@ -198,6 +198,7 @@ class StorefrontPlanLayout(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import arranging, connections, languages, progress, rembg_models
         from ..studio.brand import rooms
+        from ..studio.layout.advise import with_places_of
         from ..studio.layout.arrangement import arranged, misfits, parse_arrangement
         from ..studio.layout.plan import plan_pictures
         from ..studio.layout.preview import preview
@@ -208,12 +209,17 @@ class StorefrontPlanLayout(io.ComfyNode):
         extras = rooms.extras_of(brand, badge, call_to_action)
         task = (background, product_mask, extras.headline(headline), wish, scene_layout, find, further)
         masks = [] if product_mask is None else [product_mask, *further]
-        layout = plan_pictures(*task, hand)
-        layout, notes = connections.advised(connection, background, layout, headline, wish, cls.hidden.unique_id)
+        plan = plan_pictures(*task, hand)
+        layout, notes = connections.advised(connection, background, plan, headline, wish, cls.hidden.unique_id)
+        advice = None if layout is plan else layout
         layout = rooms.with_rooms(arranged(layout, hand), background, masks, extras)
 
         def automatic():
-            return rooms.with_rooms(plan_pictures(*task), background, masks, extras) if hand else layout
+            if not hand:
+                return layout
+            own = plan_pictures(*task)
+            own = own if advice is None else with_places_of(own, advice)
+            return rooms.with_rooms(own, background, masks, extras)
 
         reason = languages.either(layout.reason_en, layout.reason_ko)
         progress.say_all([*misfits(layout, hand), *notes, reason], cls.hidden.unique_id)

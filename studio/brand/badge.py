@@ -16,7 +16,7 @@ from ..text.layers import Area, Canvas, canvas_around, mask_of, rotated
 from ..text.typeset import Block, Setting, Typesetter
 from .brand import Brand, BrandColors
 from .designs import Badge
-from .laid import Laid, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
+from .laid import Laid, Piece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
 from .shapes import SHAPES, shape_mask, words_box
 
 if TYPE_CHECKING:
@@ -93,11 +93,14 @@ def put_badge(
     colors = BrandColors() if brand is None else brand.colors
     fill = badge.color
     if fill == AUTO:
-        fill = visible_color((colors.accent, colors.primary, colors.ink, colors.paper), pixels_in(first, spot.box))
+        fill = visible_color(
+            (colors.accent, colors.primary, colors.ink, colors.paper), pixels_in(first, spot.box), spot.is_by_hand
+        )
     ink, notes = letters_on(fill, badge.text_color, (colors.paper, colors.ink, LIGHT))
     canvas, mask = _drawn(badge, spot.box, typeface, fill, ink)
-    out, alpha = lay(pictures, canvas, shadow_of(mask, spot.box.height), mask)
-    return Laid(out, alpha, spot.layout.with_overlay(Overlay(BADGE, spot.box)), (*spot.notes, *notes))
+    piece = Piece(canvas, shadow_of(mask, spot.box.height), spot.box)
+    out, alpha = lay(pictures, canvas, piece.shadow, mask)
+    return Laid(out, alpha, spot.layout.with_overlay(Overlay(BADGE, spot.box)), (*spot.notes, *notes), piece)
 
 
 def _drawn(badge: Badge, box: Box, typeface: fonts.Typeface, fill: str, ink: str) -> tuple[Canvas, np.ndarray]:

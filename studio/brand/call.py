@@ -17,7 +17,7 @@ from ..text.layers import Area, Canvas, canvas_around, mask_of
 from ..text.typeset import Setting, Typesetter
 from .brand import Brand, BrandColors
 from .designs import BAR, CallToAction
-from .laid import Laid, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
+from .laid import Laid, Piece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
 from .shapes import FINER, shape_mask
 
 if TYPE_CHECKING:
@@ -67,11 +67,14 @@ def put_call(
     colors = BrandColors() if brand is None else brand.colors
     fill = call.color
     if fill == AUTO:
-        fill = visible_color((colors.primary, colors.paper, colors.ink, colors.accent), pixels_in(first, spot.box))
+        fill = visible_color(
+            (colors.primary, colors.paper, colors.ink, colors.accent), pixels_in(first, spot.box), spot.is_by_hand
+        )
     ink, notes = letters_on(fill, call.text_color, (colors.paper, colors.ink, LIGHT))
     canvas, mask = _button(call, spot.box, typeface, fill, ink)
-    out, alpha = lay(pictures, canvas, shadow_of(mask, spot.box.height), mask)
-    return Laid(out, alpha, spot.layout.with_overlay(Overlay(CALL_TO_ACTION, spot.box)), (*spot.notes, *notes))
+    piece = Piece(canvas, shadow_of(mask, spot.box.height), spot.box)
+    out, alpha = lay(pictures, canvas, piece.shadow, mask)
+    return Laid(out, alpha, spot.layout.with_overlay(Overlay(CALL_TO_ACTION, spot.box)), (*spot.notes, *notes), piece)
 
 
 def _button(call: CallToAction, box: Box, typeface: fonts.Typeface, fill: str, ink: str) -> tuple[Canvas, np.ndarray]:

@@ -20,9 +20,27 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+APART_BY_HAND = 0.12  # of what a person moved, whose colour is not to change while it goes over one thing and another
 APART = 0.3  # of the way from black to white, or of a channel: a shape is seen on its ground from here on
 SHADOW_OPACITY = 0.22
 SHADOW_BLUR, SHADOW_DROP = 0.05, 0.035  # of the shape's height
+
+
+class Piece(NamedTuple):
+    """An overlay by itself."""
+
+    canvas: Canvas
+    shadow: np.ndarray | None  # [h, w] under it, as large as the canvas
+    box: Box  # that it was drawn for: what a person moves
+
+    def pixels(self) -> np.ndarray:
+        """[h, w, 4] in 0..1, straight: the canvas with its shadow."""
+        import numpy as np
+
+        shadow = np.zeros_like(self.canvas.alpha) if self.shadow is None else self.shadow
+        alpha = self.canvas.alpha + shadow * (1 - self.canvas.alpha)
+        rgb = self.canvas.rgb / np.maximum(alpha, 1e-6)
+        return np.concatenate([np.moveaxis(rgb, 0, -1), alpha[..., None]], -1).clip(0, 1)
 
 
 class Laid(NamedTuple):
@@ -32,6 +50,7 @@ class Laid(NamedTuple):
     mask: torch.Tensor  # MASK [B, H, W], the overlay's alpha, its shadow left out
     layout: Layout
     notes: tuple[str, ...]
+    piece: Piece
 
 
 def own_layout(layout: Layout | None, width: int, height: int) -> Layout:
@@ -94,7 +113,7 @@ def shadow_of(mask: np.ndarray, height: float) -> np.ndarray:
     return shadow
 
 
-def visible_color(palette: Sequence[str], under: np.ndarray) -> str:
+def visible_color(palette: Sequence[str], under: np.ndarray, is_by_hand: bool = False) -> str:
     """The first colour of the palette that stands out from the pixels [N, 3] under it; the one that does most, if none
     does enough."""
     import numpy as np
@@ -104,7 +123,8 @@ def visible_color(palette: Sequence[str], under: np.ndarray) -> str:
     def apart(color: str) -> float:
         return float(np.abs(contrast.rgb_of(color) - middle).max())
 
-    return next((color for color in palette if apart(color) >= APART), max(palette, key=apart))
+    least = APART_BY_HAND if is_by_hand else APART
+    return next((color for color in palette if apart(color) >= least), max(palette, key=apart))
 
 
 def letters_on(fill: str, wished: str, palette: Sequence[str]) -> tuple[str, tuple[str, ...]]:

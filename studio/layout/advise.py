@@ -94,6 +94,19 @@ def advised(background: torch.Tensor, layout: Layout, headline: str, options: La
         raise AdviceError(str(error)) from None
 
 
+def with_places_of(layout: Layout, advice: Layout) -> Layout:
+    """A plan with what a model advised, without what was moved by hand in that."""
+    return replace(
+        layout,
+        products=advice.products,
+        ground=advice.ground,
+        text=advice.text,
+        text_color=advice.text_color,
+        text_align=advice.text_align,
+        scrim=advice.scrim,
+    )
+
+
 def _thousandths(box: Box, layout: Layout) -> dict[str, int]:
     across, down = THOUSAND / layout.width, THOUSAND / layout.height
     return {

@@ -15,8 +15,11 @@ from .layout import (
     HEADLINE,
     LIGHT_ROLE,
     MOST_PRODUCTS,
+    OVERLAY_KINDS,
+    WORDS,
     Layout,
     Light,
+    Overlay,
     Pose,
     pose_by_hand,
     product_role,
@@ -64,13 +67,17 @@ class Arrangement:
     headline: HandBox | None = None
     words: HandWords | None = None
     light: Light | None = None
+    overlays: Mapping[str, HandBox] = field(default_factory=dict)  # logo, badge, button, further words, by role
+    further_words: Mapping[str, HandWords] = field(default_factory=dict)  # by role
 
     def __bool__(self) -> bool:
-        return bool(self.products or self.headline or self.words or self.light)
+        parts = (self.products, self.headline, self.words, self.light, self.overlays, self.further_words)
+        return any(parts)
 
     def placed(self) -> frozenset[str]:
         """The roles that have a place of their own, or a light."""
         roles = {product_role(index) for index, product in self.products.items() if product.place is not None}
+        roles |= self.overlays.keys()
         roles |= {HEADLINE} if self.headline is not None else set()
         return frozenset(roles | ({LIGHT_ROLE} if self.light is not None else set()))
 
@@ -79,8 +86,9 @@ def parse_arrangement(value: Any) -> Arrangement:
     """An Arrangement from JSON text, or from what that reads as; "" and {} move nothing.
 
     {"version": 1, "product 1": {"box": {"x": 0.1, "y": 0.3, "width": 0.4, "height": 0.5}, "rotation": 0, "flip": false,
-    "front": 0}, "headline": {"box": {...}, "words": "", "color": "#ffffff", "weight": 700, "align": "left"},
-    "light": {"azimuth": 45, "elevation": 30}}; every part may be absent. Raises InputError that names the field.
+    "front": 0}, "headline": {"box": {...}, "words": "", "color": "#ffffff", "weight": 700, "align": "left", "font": ""},
+    "badge": {"box": {...}}, "words 2": {... as headline}, "light": {"azimuth": 45, "elevation": 30}}; every part may be
+    absent. Raises InputError that names the field.
     """
     if isinstance(value, Arrangement):
         return value
@@ -94,8 +102,11 @@ def parse_arrangement(value: Any) -> Arrangement:
     for role, part in value.items():
         if role in PRODUCTS:
             products[PRODUCTS[role]] = _product(f"{NAME}: {role}", part)
-        elif role not in ("version", HEADLINE, LIGHT_ROLE):
-            raise InputError(NAME, role, f"roles: product 1 to product {MOST_PRODUCTS}, {HEADLINE}, {LIGHT_ROLE}")
+        elif role not in ("version", HEADLINE, LIGHT_ROLE, *OVERLAY_KINDS):
+            roles = (
+                f"product 1 to product {MOST_PRODUCTS}, {HEADLINE}, words 2, logo, badge, call to action, {LIGHT_ROLE}"
+            )
+            raise InputError(NAME, role, f"roles: {roles}")
     headline, words, light = None, None, None
     if HEADLINE in value:
         part = _object(f"{NAME}: {HEADLINE}", value[HEADLINE])
@@ -105,7 +116,24 @@ def parse_arrangement(value: Any) -> Arrangement:
         part = _object(f"{NAME}: {LIGHT_ROLE}", value[LIGHT_ROLE])
         azimuth = require_number(f"{NAME}: light.azimuth", part.get("azimuth", 0), -360, 360)
         light = Light(azimuth % 360, require_number(f"{NAME}: light.elevation", part.get("elevation", 45), 0, 90))
-    return Arrangement(products, headline, words if words != HandWords() else None, light)
+    words = words if words != HandWords() else None
+    return Arrangement(products, headline, words, light, *_overlays(value))
+
+
+def _overlays(value: Mapping[str, Any]) -> tuple[dict[str, HandBox], dict[str, HandWords]]:
+    """Places and words of what is laid over the products, by role."""
+    places, further = {}, {}
+    for role, kind in OVERLAY_KINDS.items():
+        if role not in value:
+            continue
+        part = _object(f"{NAME}: {role}", value[role])
+        place = _place(f"{NAME}: {role}", part)
+        if place is not None:
+            places[role] = place
+        words = words_by_hand(f"{NAME}: {role}", part) if kind == WORDS else HandWords()
+        if words != HandWords():
+            further[role] = words
+    return places, further
 
 
 def _read(text: str) -> Any:
@@ -154,7 +182,7 @@ def arranged(layout: Layout, hand: Arrangement) -> Layout:
             if product.place is not None:
                 boxes[index] = _touching(product.place.on(layout.width, layout.height, product.pose.rotation), layout)
     text = layout.text if hand.headline is None else hand.headline.on(layout.width, layout.height)
-    known = {HEADLINE, LIGHT_ROLE, *map(product_role, range(len(boxes)))}
+    known = {HEADLINE, LIGHT_ROLE, *OVERLAY_KINDS, *map(product_role, range(len(boxes)))}
     return replace(
         layout,
         products=tuple(boxes),
@@ -164,7 +192,27 @@ def arranged(layout: Layout, hand: Arrangement) -> Layout:
         by_hand=layout.by_hand | hand.placed() & known,
         poses=tuple(poses) if any(one != Pose() for one in poses) else (),
         hand_words=_merged(hand.words, layout.hand_words),
+        overlays=_laid(layout, hand),
+        further_words=_further(layout, hand),
     )
+
+
+def _laid(layout: Layout, hand: Arrangement) -> tuple[Overlay, ...]:
+    """The overlays with room where a person put some, in place of the room that the plan had for them."""
+    kept = list(layout.overlays)
+    for role, place in hand.overlays.items():
+        kind = OVERLAY_KINDS[role]
+        rooms = [one for one in kept if one.kind == kind and not one.drawn and one.role in ("", role)]
+        before = next((one for one in rooms if one.role == role), None) or next(iter(rooms), None)
+        own = Overlay(kind, _touching(place.on(layout.width, layout.height), layout), False, role)
+        kept = [one for one in kept if one is not before] + [own]
+    return tuple(kept)
+
+
+def _further(layout: Layout, hand: Arrangement) -> tuple[tuple[str, HandWords], ...]:
+    before = dict(layout.further_words)
+    merged = {role: _merged(words, before.get(role)) for role, words in hand.further_words.items()}
+    return tuple((role, words) for role, words in (before | merged).items() if words is not None)
 
 
 def _merged(own: HandWords | None, before: HandWords | None) -> HandWords | None:
@@ -176,6 +224,7 @@ def _merged(own: HandWords | None, before: HandWords | None) -> HandWords | None
         own.color or before.color,
         own.weight or before.weight,
         own.align or before.align,
+        own.font or before.font,
     )
 
 
@@ -193,15 +242,38 @@ def misfits(layout: Layout, hand: Arrangement) -> list[str]:
         if index >= count:
             notes.append(f"{product_role(index)} was moved by hand, but is not in this picture")
     if hand.headline is not None:
-        box, safe = layout.text, layout.safe
-        if safe is not None and _reaches_beyond(box, layout):
+        box = layout.text
+        if _reaches_beyond(box, layout):
             notes.append("the words, moved by hand, lie partly outside the safe area of this format")
         for index, product in enumerate(layout.products):
             if _share_covered(box, product) > TOUCHED:
                 notes.append(f"the words, moved by hand, lie over {product_role(index)}")
-    for index in sorted(hand.products):
-        if index < count and _share_outside(layout.products[index], layout) > CUT_OFF:
-            notes.append(f"{product_role(index)}, moved by hand, lies mostly outside the picture")
+    places = {product_role(index): box for index, box in enumerate(layout.products) if index in hand.products}
+    places |= {one.role: one.box for one in layout.overlays if one.role in hand.overlays}
+    for role, box in places.items():
+        if _share_outside(box, layout) > CUT_OFF:
+            notes.append(f"{role}, moved by hand, lies mostly outside the picture")
+        elif role in hand.overlays:
+            notes += _badly_laid(role, box, layout, hand)
+    return notes
+
+
+def _badly_laid(role: str, box: Box, layout: Layout, hand: Arrangement) -> list[str]:
+    """What does not fit an overlay's place: the safe area, and what was moved by hand as well; the rest makes room. How
+    much of their box words fill, a plan does not know: they are noted where they are written."""
+    notes = []
+    if _reaches_beyond(box, layout):
+        notes.append(f"{role}, moved by hand, lies partly outside the safe area of this format")
+    others = {HEADLINE: layout.text} if hand.headline is not None else {}
+    roles = [name for name in hand.overlays if OVERLAY_KINDS[name] != WORDS]
+    if role not in roles:
+        return notes
+    others |= {one.role: one.box for one in layout.overlays if one.role in roles[: roles.index(role)]}
+    notes += [
+        f"{role}, moved by hand, lies over {other}"
+        for other, its in others.items()
+        if _share_covered(box, its) > TOUCHED
+    ]
     return notes
 
 
@@ -211,7 +283,9 @@ ROUNDING = 2  # pixels
 
 
 def _reaches_beyond(box: Box, layout: Layout) -> bool:
-    assert layout.safe is not None
+    """Whether a box leaves the safe area, as far as one is known."""
+    if layout.safe is None:
+        return False
     top, right, bottom, left = layout.safe
     return (
         box.x < left * layout.width - ROUNDING

@@ -21,7 +21,9 @@ WORDS, LOGO, BADGE, CALL_TO_ACTION = "words", "logo", "badge", "call to action"
 OVERLAYS = (WORDS, LOGO, BADGE, CALL_TO_ACTION)
 HEADLINE, LIGHT_ROLE = "headline", "light"  # roles of what a person moves, beside those of `product_role`
 MOST_PRODUCTS = 64
+MOST_ALIKE = 8  # overlays of one kind that have a role: "badge", "badge 2" ...
 FURTHEST_FRONT = 1000
+LONGEST_FONT = 200  # characters of its name
 LONGEST_HAND_WORDS = 2000  # characters that a person writes into an arrangement
 
 
@@ -30,7 +32,15 @@ def product_role(index: int) -> str:
     return f"product {index + 1}"
 
 
-ROLES = frozenset([HEADLINE, LIGHT_ROLE, *map(product_role, range(MOST_PRODUCTS))])
+def overlay_role(kind: str, index: int) -> str:
+    """The role of the overlay of a kind that is drawn after `index` others of it: "badge", then "badge 2"; the first words
+    are the headline."""
+    return (HEADLINE if kind == WORDS else kind) if index == 0 else f"{kind} {index + 1}"
+
+
+OVERLAY_KINDS = {overlay_role(kind, index): kind for kind in OVERLAYS for index in range(MOST_ALIKE)}
+del OVERLAY_KINDS[HEADLINE]
+ROLES = frozenset([HEADLINE, LIGHT_ROLE, *OVERLAY_KINDS, *map(product_role, range(MOST_PRODUCTS))])
 
 
 class Light(NamedTuple):
@@ -62,6 +72,7 @@ class Overlay(NamedTuple):
     kind: str  # one of OVERLAYS
     box: Box  # around its ink, with what it keeps free around itself
     drawn: bool = True  # False: room that a plan keeps for it
+    role: str = ""  # one of OVERLAY_KINDS where a person put it there: it fills this very box; empty: automatic
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,8 @@ class Layout:
     overlays: tuple[Overlay, ...] = ()
     by_hand: frozenset[str] = frozenset()  # roles that a person placed: nothing after the plan moves them
     poses: tuple[Pose, ...] = ()  # of each product; empty: as they are
-    hand_words: HandWords | None = None
+    hand_words: HandWords | None = None  # of the headline
+    further_words: tuple[tuple[str, HandWords], ...] = ()  # of other words, by their role
 
     @property
     def words_drawn(self) -> bool:
@@ -101,12 +113,27 @@ class Layout:
 
     def undrawn(self) -> Layout:
         """The same places in another picture, in which nothing of them is drawn yet."""
-        rooms = tuple(one._replace(drawn=False) for one in self.overlays if one.kind != WORDS)
+        rooms = tuple(one._replace(drawn=False) for one in self.overlays if one.kind != WORDS or one.role)
         return replace(self, placed=0, overlays=rooms)
 
     def room_for(self, kind: str) -> Box | None:
-        """The room that the plan keeps for an overlay of this kind; None where it keeps none."""
-        return next((one.box for one in self.overlays if one.kind == kind and not one.drawn), None)
+        """The room that the plan keeps for the next overlay of this kind; None where it keeps none."""
+        room = self._room(kind)
+        return None if room is None else room.box
+
+    def _room(self, kind: str) -> Overlay | None:
+        role, kept = self.next_role(kind), [one for one in self.overlays if one.kind == kind and not one.drawn]
+        by_hand = [one for one in kept if one.role == role]
+        return next(iter(by_hand or [one for one in kept if not one.role]), None)
+
+    def next_role(self, kind: str) -> str:
+        """The role of the overlay of this kind that is drawn next."""
+        return overlay_role(kind, sum(one.kind == kind and one.drawn for one in self.overlays))
+
+    def place_by_hand(self, kind: str) -> Box | None:
+        """Where a person put the overlay of this kind that is drawn next; None where nobody did."""
+        room = self._room(kind)
+        return room.box if room is not None and room.role else None
 
     def taken(self) -> tuple[Box, ...]:
         """What nothing may lie over: products, words drawn or planned, overlays drawn or planned."""
@@ -114,11 +141,13 @@ class Layout:
         return (*self.products, *words, *(one.box for one in self.overlays))
 
     def with_overlay(self, overlay: Overlay) -> Layout:
-        """The layout with one more overlay; a drawn one takes the place of the room that was kept for it."""
+        """The layout with one more overlay; a drawn one takes the place of the room that was kept for it, and keeps one
+        that a person gave it."""
         kept = list(self.overlays)
-        room = next((one for one in kept if one.kind == overlay.kind and not one.drawn), None)
+        room = self._room(overlay.kind)
         if overlay.drawn and room is not None:
             kept.remove(room)
+            overlay = overlay._replace(box=room.box, role=room.role) if room.role else overlay
         return replace(self, overlays=(*kept, overlay))
 
     def pose_of(self, index: int) -> Pose:
@@ -160,6 +189,7 @@ class Layout:
             "by_hand": sorted(self.by_hand),
             "poses": [pose._asdict() for pose in self.poses],
             "hand_words": None if self.hand_words is None else self.hand_words._asdict(),
+            "further_words": {role: words._asdict() for role, words in self.further_words},
         }
         return {name: part for name, part in parts.items() if part}
 
@@ -208,9 +238,14 @@ class Layout:
         in the middle of a box that a person gave them."""
         if HEADLINE in self.by_hand:
             return 0.5
-        for kind, box, _ in self.overlays:
+        for kind, box, _, role in self.overlays:
             beside = box.x >= self.text.right or self.text.x >= box.right
-            if kind == CALL_TO_ACTION and not beside and 0 <= box.y - self.text.bottom < self.text.height / 2:
+            if (
+                kind == CALL_TO_ACTION
+                and not role
+                and not beside
+                and 0 <= box.y - self.text.bottom < self.text.height / 2
+            ):
                 return 1.0
         return 0.5
 
@@ -285,20 +320,25 @@ def _overlays(value: Mapping[str, Any], width: float, height: float) -> tuple[Ov
     found = []
     for index, one in enumerate(overlays):
         box = _box(one, f"overlays[{index}]", width, height)
-        kind, drawn = one.get("kind"), one.get("drawn", True)
+        kind, drawn, role = one.get("kind"), one.get("drawn", True), one.get("role", "")
         if kind not in OVERLAYS:
             raise InputError(f"layout: overlays[{index}].kind", kind, "one of: " + ", ".join(OVERLAYS))
         if not isinstance(drawn, bool):
             raise InputError(f"layout: overlays[{index}].drawn", drawn, "true or false")
-        found.append(Overlay(kind, box, drawn))
+        if role != "" and (not isinstance(role, str) or OVERLAY_KINDS.get(role) != kind):
+            raise InputError(f"layout: overlays[{index}].role", role, f"a role of its kind, such as {kind} 2")
+        found.append(Overlay(kind, box, drawn, role))
     return tuple(found)
 
 
 def _written(overlay: Overlay) -> dict[str, Any]:
-    return {"kind": overlay.kind} | overlay.box._asdict() | {"drawn": overlay.drawn}
+    role = {"role": overlay.role} if overlay.role else {}
+    return {"kind": overlay.kind} | overlay.box._asdict() | {"drawn": overlay.drawn} | role
 
 
-def _by_hand(value: Mapping[str, Any]) -> tuple[frozenset[str], tuple[Pose, ...], HandWords | None]:
+def _by_hand(
+    value: Mapping[str, Any],
+) -> tuple[frozenset[str], tuple[Pose, ...], HandWords | None, tuple[tuple[str, HandWords], ...]]:
     roles, poses = value.get("by_hand", ()), value.get("poses", ())
     if not isinstance(roles, (list, tuple)) or any(not isinstance(role, str) or role not in ROLES for role in roles):
         raise InputError("layout: by_hand", roles, f"a list of roles: {HEADLINE}, {LIGHT_ROLE}, {product_role(0)} ...")
@@ -307,7 +347,12 @@ def _by_hand(value: Mapping[str, Any]) -> tuple[frozenset[str], tuple[Pose, ...]
     own = None
     if value.get("hand_words") is not None:
         own = words_by_hand("layout: hand_words", _mapping(value, "hand_words"))
-    return frozenset(roles), tuple(pose_by_hand(f"layout: poses[{i}]", one) for i, one in enumerate(poses)), own
+    more = _mapping(value, "further_words") if value.get("further_words") else {}
+    if wrong := [role for role in more if OVERLAY_KINDS.get(role) != WORDS]:
+        raise InputError("layout: further_words", wrong[0], f"roles: {WORDS} 2 to {WORDS} {MOST_ALIKE}")
+    further = tuple((role, words_by_hand(f"layout: further_words.{role}", part)) for role, part in more.items())
+    turned = tuple(pose_by_hand(f"layout: poses[{index}]", one) for index, one in enumerate(poses))
+    return frozenset(roles), turned, own, further
 
 
 def pose_by_hand(name: str, value: Any) -> Pose:
@@ -322,8 +367,10 @@ def pose_by_hand(name: str, value: Any) -> Pose:
     return Pose(float(rotation), flip, int(front))
 
 
-def words_by_hand(name: str, value: Mapping[str, Any]) -> HandWords:
+def words_by_hand(name: str, value: Any) -> HandWords:
     """HandWords from a mapping whose fields may be absent or empty. Raises InputError as `pose_by_hand`."""
+    if not isinstance(value, Mapping):
+        raise InputError(name, value, "an object with words, color, weight, align, font")
     words, color, weight = value.get("words") or "", value.get("color") or "", value.get("weight") or 0
     if not isinstance(words, str) or len(words) > LONGEST_HAND_WORDS:
         raise InputError(f"{name}.words", words, f"a text of at most {LONGEST_HAND_WORDS} characters")
@@ -333,7 +380,11 @@ def words_by_hand(name: str, value: Mapping[str, Any]) -> HandWords:
         raise InputError(f"{name}.align", align, "one of: " + ", ".join(ALIGNMENTS))
     if weight:
         require_number(f"{name}.weight", weight, 100, 900)
-    return HandWords(words, require_color(f"{name}.color", color) if color else "", int(weight), str(align))
+    font = value.get("font") or ""
+    if not isinstance(font, str) or len(font) > LONGEST_FONT:
+        raise InputError(f"{name}.font", font, f"the name of a font, of at most {LONGEST_FONT} characters")
+    require_unicode(f"{name}.font", font)
+    return HandWords(words, require_color(f"{name}.color", color) if color else "", int(weight), str(align), font)
 
 
 def _known(value: Mapping[str, Any]) -> KnownGround | None:

@@ -58,13 +58,17 @@ def best_pair(products: ProductPlaces, words: WordPlaces, scene: PictureAnalysis
     )
 
 
-def best_words(standing: np.ndarray, words: WordPlaces, scene: PictureAnalysis, frame: Frame, vertical: bool) -> Pair:
-    """The best of the places for words around products that stand already, [N, 4]."""
+def best_words(
+    standing: np.ndarray, laid: np.ndarray, words: WordPlaces, scene: PictureAnalysis, frame: Frame, vertical: bool
+) -> Pair:
+    """The best of the places for words around products that stand already, [N, 4], and overlays that a person put there,
+    [M, 4]."""
     import numpy as np
 
+    standing = standing if len(standing) else np.zeros((1, 4))
     sizes = (standing[:, 2] - standing[:, 0]) * (standing[:, 3] - standing[:, 1])
     main = int(sizes.argmax())
-    others = np.delete(standing, main, 0)
+    others = np.concatenate([np.delete(standing, main, 0), laid])
     crowded = _tight(others[:, None], words.boxes[None], frame).sum(0) if len(others) else 0.0
     fixed = ProductPlaces(standing[main : main + 1], np.zeros(1), np.zeros(1), np.zeros(1))
     return best_pair(fixed, words._replace(score=words.score - crowded), scene, frame, vertical)

@@ -13,7 +13,7 @@ from ..text.estimate import HeadlineText
 from .analysis import analyse
 from .arrangement import Arrangement, arranged
 from .criteria import WORD_CRITERIA, WORD_CRITERIA_ALONE
-from .layout import HEADLINE, LIGHT_ROLE, MOST_PRODUCTS, Layout, parse
+from .layout import LIGHT_ROLE, MOST_PRODUCTS, Layout, parse, product_role
 from .lettering import LEAST_VEIL, alignment, readable
 from .light import estimate_light
 from .options import AS_PICTURE, AUTO, EACH, TOGETHER, LayoutOptions, frame_of, require_shape
@@ -123,14 +123,19 @@ def _planned(
     if not layout.by_hand - {LIGHT_ROLE}:
         return layout
     sides = [frame.width, frame.height, frame.width, frame.height]
-    standing = np.array([(box.x, box.y, box.right, box.bottom) for box in layout.products]).reshape(-1, 4) / sides
+    by_hand = [one.box for one in layout.overlays if one.role]
+    standing, laid = (
+        np.array([(box.x, box.y, box.right, box.bottom) for box in boxes]).reshape(-1, 4) / sides
+        for boxes in (layout.products, by_hand)
+    )
     own = hand.headline
     text = choice.words.boxes if own is None else np.array([own.x, own.y, own.x + own.width, own.y + own.height])
     is_free = not len(standing) or are_apart(standing, text, frame)
-    has_moved = layout.by_hand - {LIGHT_ROLE, HEADLINE}
-    if own is None and not is_free:
-        around = word_places(task, options.text_side, standing)
-        choice = best_words(standing, around, scene, frame, vertical)
+    has_moved = any(product_role(index) in layout.by_hand for index in range(len(layout.products)))
+    if own is None and not (is_free and (not by_hand or are_apart(laid, text, frame))):
+        around = word_places(task, options.text_side, np.concatenate([standing, laid]))
+        choice = best_words(standing, laid, around, scene, frame, vertical)
+        has_moved = True  # the words go around the products that were planned
     elif own is not None:
         words = word_place(task, text)
         pair = best_pair(products, words, scene, frame, vertical)

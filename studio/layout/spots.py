@@ -55,6 +55,7 @@ class Spot(NamedTuple):
     box: Box  # of the thing itself, smaller than asked for where there is little room
     layout: Layout  # planned words that are not drawn yet may have become less room
     notes: tuple[str, ...] = ()
+    is_by_hand: bool = False
 
 
 Cost = Callable[[Box], float]
@@ -65,7 +66,7 @@ def find_spot(
 ) -> Spot:
     """The best place in a picture [H, W, 3] in 0..1 of the layout's size.
 
-    The room that the plan kept for it, else a free place near a corner (logo), at a shoulder of the product (badge) or
+    Where a person put it, the room that the plan kept for it, else a free place near a corner (logo), at a shoulder of the product (badge) or
     under the words (call to action). `outline`: boxes of the products' real outline, in place of the layout's boxes.
     `cost` adds to the score of a place, such as a contrast that is missing. Where nothing is free it lies over
     something, which the notes say; an anchor of the user's own is kept and may do so too. Raises InputError for an
@@ -75,6 +76,8 @@ def find_spot(
     height, width = picture.shape[:2]
     layout = layout.on(width, height)
     area = writable(layout.safe, width, height)
+    if (place := layout.place_by_hand(ask.kind)) is not None:
+        return Spot(_inside(ask, place), layout, is_by_hand=True)
     taken = _taken(ask, layout, outline)
     if ask.anchor != AUTO:
         return _over(_anchored(ask, area), ask, layout, taken)
@@ -132,6 +135,13 @@ def _anchored(ask: Ask, area: Box) -> Box:
     wide, high = max(1, round(ask.width * shrink)), max(1, round(ask.height * shrink))
     across, down = anchor_shares(ask.anchor)
     return Box(round(area.x + (area.width - wide) * across), round(area.y + (area.height - high) * down), wide, high)
+
+
+def _inside(ask: Ask, place: Box) -> Box:
+    """In the middle of a place, as large as it allows."""
+    scale = min(place.width / ask.width, place.height / ask.height)
+    wide, high = max(1, round(ask.width * scale)), max(1, round(ask.height * scale))
+    return Box(round(place.x + (place.width - wide) / 2), round(place.y + (place.height - high) / 2), wide, high)
 
 
 def _in_room(ask: Ask, room: Box, area: Box, layout: Layout) -> Box:
@@ -236,6 +246,8 @@ def reserve(layout: Layout, picture: np.ndarray, asks: Sequence[Ask], outline: S
     """The layout with room for what is to come, the planned words made smaller where they must: a call to action under
     them, then a logo and a badge where they lie best."""
     for ask in sorted(asks, key=lambda one: (CALL_TO_ACTION, LOGO, BADGE).index(one.kind)):
+        if layout.place_by_hand(ask.kind) is not None:
+            continue
         sliced = _sliced(layout, ask) if ask.kind == CALL_TO_ACTION and not layout.words_stay else None
         if sliced is None:
             spot = find_spot(ask, picture, layout, outline)

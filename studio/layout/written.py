@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ..canvas import Box
 from ..images import require_picture
 from ..text import draw, fonts
-from ..text.design import AUTO, Design
+from ..text.design import AUTO, Design, HandWords
 from .adjusted import SHORT_WORD
-from .layout import WORDS, Layout, Light, Overlay
-from .lettering import lettering
+from .layout import HEADLINE, WORDS, Layout, Light, Overlay
+from .lettering import lettering, readable
 from .room import free_boxes, meet, writable
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def write(
     """
     pictures = require_picture("image", image)
     height, width = pictures.shape[1:3]
+    plan = None
     if layout is not None:
         layout = layout.on(width, height)
-        if layout.words_drawn and design.anchor == AUTO:
-            layout = _further(layout, pictures, width, height)
-    lettered = draw.overlay(image, texts, design, typeface, layout, between)
+        plan, design = planned_for(layout, design, pictures)
+    lettered = draw.overlay(image, texts, design, typeface, plan, between)
     if layout is None:
         layout = Layout(width, height, (), height, lettered.ink, "#ffffff", "center", None, Light(315, 45))
     over = {one.kind for one in layout.overlays if one.drawn and meet(one.box, lettered.ink)}
@@ -49,6 +49,32 @@ def write(
         over.add("product")
     lettered.notes.extend(f"the words lie over the {kind} drawn before" for kind in sorted(over))
     return lettered, layout.with_overlay(Overlay(WORDS, lettered.ink))
+
+
+def font_by_hand(layout: Layout | None, design: Design) -> str:
+    """The font that a person chose for the next words; "" where nobody did, or the words do not follow the layout."""
+    if layout is None:
+        return ""
+    if layout.words_drawn:
+        return dict(layout.further_words).get(layout.next_role(WORDS), HandWords()).font
+    return layout.hand_words.font if layout.hand_words is not None and design.anchor == AUTO else ""
+
+
+def planned_for(layout: Layout, design: Design, pictures: torch.Tensor) -> tuple[Layout, Design]:
+    """What plans the next words for IMAGE [B, H, W, 3] of the layout's size: the layout itself, or, where its planned words
+    are in the picture already, one whose words are the further ones; and their design. An anchor of their own holds
+    unless a person put them somewhere."""
+    if not layout.words_drawn:
+        return layout, design
+    role = layout.next_role(WORDS)
+    own = dict(layout.further_words).get(role, HandWords())
+    layout = replace(layout, hand_words=own, by_hand=layout.by_hand - {HEADLINE})
+    place = layout.place_by_hand(WORDS)
+    if place is not None:
+        color, scrim, _ = readable(pictures[0, max(0, place.y) : place.bottom, max(0, place.x) : place.right].numpy())
+        placed = replace(layout, text=place, text_color=color, scrim=scrim, by_hand=layout.by_hand | {HEADLINE})
+        return placed, replace(design, anchor=AUTO)
+    return (layout if design.anchor != AUTO else _further(layout, pictures, *pictures.shape[2:0:-1])), design
 
 
 def _further(layout: Layout, pictures: torch.Tensor, width: int, height: int) -> Layout:

@@ -26,6 +26,7 @@ class HandWords(NamedTuple):
     color: str = ""  # "#rrggbb"; empty: the Design's
     weight: int = 0  # 100..900; 0: the Design's
     align: str = ""  # left, center, right; empty: the Design's
+    font: str = ""  # a family; empty: that of the node
 
 
 class TextPlan(NamedTuple):

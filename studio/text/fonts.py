@@ -252,3 +252,10 @@ def has_complex_shaping() -> bool:
     from PIL import features
 
     return bool(features.check("raqm") and features.check("fribidi"))
+
+
+def chosen_or(chosen: str, family: str, families: Families) -> tuple[str, list[str]]:
+    """The family that a person chose, "" where nobody did; else `family`, and a note where this machine has not the first."""
+    if not chosen or chosen in families:
+        return chosen or family, []
+    return family, [f"the font {chosen}, chosen by hand, is not installed here: {family} was used"]

@@ -32,7 +32,7 @@ SEEN = """
       return [(box.left - paper.left) / paper.width, (box.top - paper.top) / paper.height, box.width / paper.width, box.height / paper.height]
     }
     const seen = Object.fromEntries([...document.querySelectorAll(".item .grip")].map((grip) => [grip.dataset.role, shares(grip.parentElement)]))
-    const letters = [...document.querySelectorAll(".view .picture")].at(-1)
+    const letters = document.querySelector(".view .picture[data-role=headline]")
     return {...seen, letters: shares(letters), anew: letters.src.startsWith("data:"), whole: letters.complete}
     """
 
@@ -189,6 +189,83 @@ def test_what_is_moved_is_what_is_saved(comfyui, browser):
         assert np.abs(np.subtract(after[what], reopened[what])).max() * SIDE <= CLOSE, what
     browser.execute_script("document.querySelectorAll('.storefront-arrange header input')[2].click()")
     assert browser.execute_script(ARRANGEMENT) == ""
+
+
+SHAPES = {"logo": (0x00, 0xC8, 0xD0), "badge": (0x20, 0x20, 0xD0), "call to action": (0x10, 0x90, 0x20)}
+FURTHER = (0x60, 0x00, 0x60)  # dark: without a shadow
+
+
+def branded(headline: str) -> dict[str, dict]:
+    """As `graph`, with a logo, a badge, a button and a line of words, each in a colour of its own."""
+    hexed = {kind: f"#{bytes(color).hex()}" for kind, color in (SHAPES | {"words": FURTHER}).items()}
+    last = {"image": ["15", 0], "layout": ["15", 3]}
+    prompt = graph(headline, badge="50%", call_to_action="주문")
+    prompt["16"] = node("EmptyImage", width=300, height=100, batch_size=1, color=int(hexed["logo"][1:], 16))
+    nodes = {
+        "20": node(
+            "StorefrontTextOverlay",
+            text="매일 9시부터",
+            preset="caption",
+            color=hexed["words"],
+            scrim="off",
+            anchor="bottom left",
+        ),
+        "21": node("StorefrontLogo", logo=["16", 0]),
+        "22": node("StorefrontBadge", text="50%", color=hexed["badge"]),
+        "23": node("StorefrontCallToAction", text="주문", color=hexed["call to action"]),
+    }
+    for key, entry in nodes.items():
+        entry["inputs"] |= last
+        last = {"image": [key, 0], "layout": [key, 3 if key == "20" else 2]}
+    prompt["14"]["inputs"]["images"] = ["23", 0]
+    return prompt | nodes
+
+
+PICTURE = """
+    const paper = document.querySelector(".paper").getBoundingClientRect()
+    const picture = document.querySelector(`.view .picture[data-role="${arguments[0]}"]`)
+    const box = picture.getBoundingClientRect()
+    return picture.complete && [(box.left - paper.left) / paper.width, (box.top - paper.top) / paper.height, box.width / paper.width, box.height / paper.height]
+    """
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_logo_badge_button_and_further_words_are_moved_and_saved_there(comfyui, browser):
+    load(browser, comfyui, branded("모두 옮기기"))
+    queue(browser, comfyui)
+    first = open_editor(browser)
+    roles = [*SHAPES, "words 2"]
+    assert set(first) - {"letters", "anew", "whole"} == {"product 1", "headline", *roles}
+    for index, role in enumerate(roles):
+        drag(browser, f".item .grip[data-role='{role}']", 20 + 6 * index, -25 + 11 * index)
+    drag(browser, ".handle.e", 60, 0)  # of the further words, which are set anew
+    browser.execute_script("document.querySelector('.item .grip[data-role=badge]').focus()")
+    drag(browser, ".handle.nw", -26, -26)
+    browser.execute_script("document.querySelector('.item .grip[data-role=\"words 2\"]').focus()")
+    browser.execute_script("document.querySelector('.storefront-arrange textarea').select()")
+    keys(browser, *"call 1234", TAB)
+    value = until(lambda: "1234" in (text := browser.execute_script(ARRANGEMENT)) and json.loads(text))
+    assert set(value) - {"version"} == set(roles)
+    until(
+        lambda: browser.execute_script(
+            "return document.querySelector('[data-role=\"words 2\"].picture').src.startsWith('data:')"
+        )
+    )
+    moved = seen(browser)
+    words = until(lambda: browser.execute_script(PICTURE, "words 2"))
+    result = queue(browser, comfyui, "document.querySelector('.storefront-arrange .primary').click()")
+    (path,) = result.files()
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    for role, color in SHAPES.items():
+        saved = bounds(abs(picture - color).max(-1) < 40)
+        assert apart(np.multiply(moved[role], SIDE), saved) <= CLOSE, role
+    picture[:600] = WALL  # where a badge's edge over the product is as purple as the words
+    letters = bounds((picture[..., 0] - picture[..., 1] > 20) & (picture[..., 2] > picture[..., 1]))
+    assert apart(np.multiply(words, SIDE), letters) <= CLOSE
+    browser.execute_script("document.querySelector('.item .grip[data-role=badge]').focus()")
+    keys(browser, DELETE)  # back to automatic, this one alone
+    assert set(json.loads(browser.execute_script(ARRANGEMENT))) - {"version"} == set(roles) - {"badge"}
+    browser.execute_script("document.querySelector('.storefront-arrange .done').click()")
 
 
 PRESS = """

@@ -181,6 +181,27 @@ def test_an_anchor_is_kept_and_what_it_covers_is_told(typeface):
     assert laid.layout.overlays[-1].box.right == 760
 
 
+@pytest.mark.parametrize(("kind", "place"), [("badge", Box(30, 40, 300, 300)), ("logo", Box(500, 20, 400, 40))])
+def test_what_a_person_moved_is_drawn_there_whatever_its_anchor(kind, place, typeface):
+    begun = plan().with_overlay(Overlay(kind, place, False, kind))
+    if kind == "badge":
+        first = badge.put_badge(plain(0.5), designs.Badge(anchor="bottom right"), typeface, begun)
+        second = badge.put_badge(first.image, designs.Badge(), typeface, first.layout)
+        assert not meet(second.piece.box, place)  # another badge is placed as ever, around the first
+    else:
+        light = logo.brand_logos(EXAMPLE)
+        first = logo.put_logo(plain(0.9), light, designs.LogoDesign("bottom right"), begun)
+    assert first.layout.overlays[-1] == Overlay(kind, place, True, kind)
+    rows, columns = np.nonzero(first.mask[0].numpy() > 0.5)
+    assert first.piece.box.y <= rows.min() <= rows.max() < first.piece.box.bottom
+    left, right = columns.min(), columns.max() + 1
+    assert abs(left + right - place.x - place.right) <= 2  # in the middle of its place,
+    if kind == "badge":
+        assert abs(right - left - place.width) <= 2  # which it fills
+    else:
+        assert abs(rows.max() + 1 - rows.min() - place.height) <= 2
+
+
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 @pytest.mark.parametrize("words", ["50%", "1+1", "오늘만\n반값", "무료 배송"])
 def test_letters_stay_on_their_shape_and_read(shape, words, typeface):

@@ -126,6 +126,64 @@ def test_logo_badge_and_call_to_action_take_nothing_from_words_that_were_moved()
         assert all(apart(one, other) for one, other in itertools.combinations(taken, 2))
 
 
+BADGE = moved(badge={"box": box(0.1, 0.1, 0.2, 0.2)})
+
+
+def test_an_overlay_stays_where_it_was_put_and_words_go_around_it():
+    automatic = plan(table(), [MUG], HEADLINE, LayoutOptions())
+    onto = box(*(side / 320 for side in automatic.text))
+    hand = parse_arrangement(moved(badge={"box": onto}))
+    layout = plan(table(), [MUG], HEADLINE, LayoutOptions(), hand=hand)
+    assert layout.place_by_hand("badge") == automatic.text
+    assert layout.products == automatic.products  # what nobody touched does not jump
+    assert apart(layout.text, automatic.text)
+    assert layout.by_hand == {"badge"}
+    assert parse(layout.to_json()) == layout
+    without = plan(table(), [], HEADLINE, LayoutOptions(), hand=hand)
+    assert apart(without.text, without.place_by_hand("badge"))
+
+
+@pytest.mark.parametrize("size", [(320, 320), (320, 568), (568, 320)])
+def test_an_overlay_keeps_its_place_in_another_format_and_no_second_room_is_kept(size):
+    hand = parse_arrangement(BADGE)
+    planned = plan(table(*size), [MUG], "다른 문구", LayoutOptions(), hand=hand)
+    mattes = [torch.from_numpy(MUG)[None]]
+    background = torch.from_numpy(table(*size)).float()[None]
+    layout = rooms.with_rooms(planned, background, mattes, rooms.extras_of(None, "50%", "지금 주문"))
+    (badge,) = [one for one in layout.overlays if one.kind == "badge"]
+    assert badge == Overlay("badge", hand.overlays["badge"].on(*size), False, "badge")
+    taken = [layout.text, *(one.box for one in layout.overlays)]
+    assert all(apart(one, other) for one, other in itertools.combinations(taken, 2))
+    assert layout.undrawn() == layout
+    drawn = layout.with_overlay(Overlay("badge", Box(5, 5, 9, 9)))
+    assert drawn.overlays[-1] == badge._replace(drawn=True)
+    assert drawn.next_role("badge") == "badge 2"
+    assert drawn.place_by_hand("badge") is None
+    assert drawn.undrawn().place_by_hand("badge") == badge.box
+
+
+def test_an_overlay_that_no_longer_fits_is_named():
+    value = moved(
+        badge={"box": box(0.8, 0.2, 0.6, 0.2)},
+        logo={"box": box(0, 0, 0.3, 0.1)},
+        **{
+            "call to action": {"box": box(0.2, 0.02, 0.3, 0.1)},
+            "words 2": {"box": box(0.1, 0.8, 0.5, 0.1), "words": "문의"},
+        },
+    )
+    hand = parse_arrangement(value)
+    layout = plan(table(), [MUG], HEADLINE, LayoutOptions(), hand=hand)
+    assert misfits(layout, hand) == [
+        "logo, moved by hand, lies partly outside the safe area of this format",
+        "badge, moved by hand, lies mostly outside the picture",
+        "call to action, moved by hand, lies partly outside the safe area of this format",
+        "call to action, moved by hand, lies over logo",
+    ]
+    assert layout.further_words == (("words 2", HandWords("문의")),)
+    assert parse(layout.to_json()) == layout
+    assert hand.placed() == {"badge", "logo", "call to action", "words 2"}
+
+
 def test_words_lie_in_the_middle_of_a_box_that_a_person_gave_them():
     layout = plan(table(), [MUG], HEADLINE, LayoutOptions(), hand=parse_arrangement(LOW_WORDS))
     box = layout.text._replace(y=layout.text.bottom + 2, height=20)

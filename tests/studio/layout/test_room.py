@@ -9,7 +9,8 @@ import pytest
 import torch
 from storefront.studio.canvas import Box
 from storefront.studio.layout import room, written
-from storefront.studio.layout.layout import WORDS, Layout, Light
+from storefront.studio.layout.arrangement import arranged, parse_arrangement
+from storefront.studio.layout.layout import WORDS, Layout, Light, Overlay
 from storefront.studio.text import fonts
 from storefront.studio.text.design import Design
 
@@ -104,6 +105,25 @@ def test_words_after_words_lie_over_nothing(typeface, times):
     assert len(drawn) == times + 1
     for index, one in enumerate(drawn):
         assert not any(room.meet(one, other) for other in (*drawn[:index], *after.products))
+
+
+def test_further_words_go_where_a_person_put_them_and_say_what_is_their_own(typeface):
+    value = {
+        "headline": {"words": "제목"},
+        "words 2": {"box": {"x": 0.1, "y": 0.85, "width": 0.5, "height": 0.1}, "color": "#ff0000"},
+    }
+    begun = arranged(plan(), parse_arrangement(value))
+    first, after = written.write(picture(), ["봄 할인"], Design(), typeface, begun)
+    for anchor in ("auto", "top center"):  # a place by hand counts more than an anchor
+        lettered, done = written.write(first.image, ["문의"], Design(anchor=anchor, scrim="off"), typeface, after)
+        rows, columns = (torch.nonzero(lettered.mask[0].amax(axis)).flatten() for axis in (1, 0))
+        assert (int(columns[0]), int(rows[0])) > (40, 340)
+        assert int(columns[-1]) < 240
+        assert int(rows[-1]) < 380
+        assert lettered.blocks[0].color == "#ff0000"
+        assert done.overlays[-1] == Overlay(WORDS, Box(40, 340, 200, 40), True, "words 2")
+    assert done.text == begun.text  # the headline's, for whoever uses this layout for another picture
+    assert done.next_role(WORDS) == "words 3"
 
 
 def test_words_that_an_anchor_puts_over_something_are_noted(typeface):
