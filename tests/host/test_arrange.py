@@ -242,15 +242,17 @@ def test_logo_badge_button_and_further_words_are_moved_and_saved_there(comfyui, 
     browser.execute_script("document.querySelector('.item .grip[data-role=badge]').focus()")
     drag(browser, ".handle.nw", -26, -26)
     browser.execute_script("document.querySelector('.item .grip[data-role=\"words 2\"]').focus()")
-    browser.execute_script("document.querySelector('.storefront-arrange textarea').select()")
-    keys(browser, *"call 1234", TAB)
+    source = "return document.querySelector('[data-role=\"words 2\"].picture').src"
+    before = until(lambda: (now := browser.execute_script(source)).startswith("data:") and now)
+    write = """
+        const words = document.querySelector(".storefront-arrange textarea")
+        words.value = "call 1234"
+        for (const kind of ["input", "change"]) words.dispatchEvent(new Event(kind))
+        """
+    browser.execute_script(write)  # at once: each letter typed is one more picture to wait for
     value = until(lambda: "1234" in (text := browser.execute_script(ARRANGEMENT)) and json.loads(text))
     assert set(value) - {"version"} == set(roles)
-    until(
-        lambda: browser.execute_script(
-            "return document.querySelector('[data-role=\"words 2\"].picture').src.startsWith('data:')"
-        )
-    )
+    until(lambda: browser.execute_script(source) != before)
     moved = seen(browser)
     words = until(lambda: browser.execute_script(PICTURE, "words 2"))
     result = queue(browser, comfyui, "document.querySelector('.storefront-arrange .primary').click()")

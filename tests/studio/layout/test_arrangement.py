@@ -293,6 +293,12 @@ HOSTILE = {
     "a weight that is text": (moved(headline={"weight": "700"}), "headline.weight"),
     "an unknown alignment": (moved(headline={"align": "justify"}), "headline.align"),
     "an alignment that is a list": (moved(headline={"align": ["left"]}), "headline.align"),
+    "a font that is a number": (moved(headline={"font": 7}), "headline.font"),
+    "a font without end": (moved(**{"words 2": {"font": "a" * 300}}), "words 2.font"),
+    "a badge that is a list": (moved(badge=[1]), "badge"),
+    "a logo of NaN": (moved(logo={"box": box(NAN, 0, 0.1, 0.1)}), "logo.box.x"),
+    "a ninth badge": (moved(**{"badge 9": {"box": box(0, 0, 0.1, 0.1)}}), "arrangement"),
+    "first words": (moved(words={"words": "a"}), "arrangement"),
     "an elevation below ground": (moved(light={"elevation": -5}), "light.elevation"),
     "an azimuth that is NaN": (moved(light={"azimuth": NAN}), "light.azimuth"),
 }
@@ -321,6 +327,11 @@ def test_a_strangers_arrangement_is_refused_by_name_and_at_once(what):
         ("poses", [{}] * (MOST_PRODUCTS + 1)),
         ("hand_words", []),
         ("hand_words", {"color": "red"}),
+        ("further_words", {"words 1": {}}),
+        ("further_words", {"words 2": []}),
+        ("further_words", [1]),
+        ("overlays", [{"kind": "badge", "role": "logo", "x": 1, "y": 1, "width": 9, "height": 9}]),
+        ("overlays", [{"kind": "badge", "role": [], "x": 1, "y": 1, "width": 9, "height": 9}]),
     ],
 )
 def test_a_strangers_layout_cannot_bring_it_either(field, value):
