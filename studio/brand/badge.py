@@ -16,7 +16,7 @@ from ..text.layers import Area, Canvas, canvas_around, mask_of, rotated
 from ..text.typeset import Block, Setting, Typesetter
 from .brand import Brand, BrandColors
 from .designs import Badge
-from .laid import Laid, Piece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
+from .laid import Laid, LaidPiece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
 from .shapes import SHAPES, shape_mask, words_box
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def put_badge(
         )
     ink, notes = letters_on(fill, badge.text_color, (colors.paper, colors.ink, LIGHT))
     canvas, mask = _drawn(badge, spot.box, typeface, fill, ink)
-    piece = Piece(canvas, shadow_of(mask, spot.box.height), spot.box)
+    piece = LaidPiece(canvas, shadow_of(mask, spot.box.height), spot.box)
     out, alpha = lay(pictures, canvas, piece.shadow, mask)
     return Laid(out, alpha, spot.layout.with_overlay(Overlay(BADGE, spot.box)), (*spot.notes, *notes), piece)
 

@@ -17,7 +17,7 @@ from ..text.layers import Area, Canvas, canvas_around, mask_of
 from ..text.typeset import Setting, Typesetter
 from .brand import Brand, BrandColors
 from .designs import BAR, CallToAction
-from .laid import Laid, Piece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
+from .laid import Laid, LaidPiece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
 from .shapes import FINER, shape_mask
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def put_call(
         )
     ink, notes = letters_on(fill, call.text_color, (colors.paper, colors.ink, LIGHT))
     canvas, mask = _button(call, spot.box, typeface, fill, ink)
-    piece = Piece(canvas, shadow_of(mask, spot.box.height), spot.box)
+    piece = LaidPiece(canvas, shadow_of(mask, spot.box.height), spot.box)
     out, alpha = lay(pictures, canvas, piece.shadow, mask)
     return Laid(out, alpha, spot.layout.with_overlay(Overlay(CALL_TO_ACTION, spot.box)), (*spot.notes, *notes), piece)
 

@@ -26,7 +26,7 @@ SHADOW_OPACITY = 0.22
 SHADOW_BLUR, SHADOW_DROP = 0.05, 0.035  # of the shape's height
 
 
-class Piece(NamedTuple):
+class LaidPiece(NamedTuple):
     """An overlay by itself."""
 
     canvas: Canvas
@@ -50,7 +50,7 @@ class Laid(NamedTuple):
     mask: torch.Tensor  # MASK [B, H, W], the overlay's alpha, its shadow left out
     layout: Layout
     notes: tuple[str, ...]
-    piece: Piece
+    piece: LaidPiece
 
 
 def own_layout(layout: Layout | None, width: int, height: int) -> Layout:

@@ -18,7 +18,7 @@ from ..text.design import AUTO
 from ..text.layers import Area, Canvas, canvas_around, round_box
 from .brand import Brand
 from .designs import LOGO_VARIANTS, ON_DARK, LogoDesign
-from .laid import Laid, Piece, lay, outline_of, own_layout, pictures_of
+from .laid import Laid, LaidPiece, lay, outline_of, own_layout, pictures_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +173,7 @@ def put_logo(
     out, mask = lay(pictures, canvas, None, alpha)
     margin = ask.clear * spot.box.height // max(1, ask.height)
     after = spot.layout.with_overlay(Overlay(LOGO, with_clear_space(spot.box, margin, width, height)))
-    return Laid(out, mask, after, notes, Piece(canvas, None, spot.box))
+    return Laid(out, mask, after, notes, LaidPiece(canvas, None, spot.box))
 
 
 def with_clear_space(box: Box, clear: int, width: int, height: int) -> Box:
