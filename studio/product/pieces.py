@@ -36,7 +36,7 @@ class MovableProduct(NamedTuple):
     region: FloatBox  # of the product before its pose, in pixels of the whole picture
     pose: Pose
     picture: torch.Tensor  # [h, w, 4] in 0..1, straight alpha
-    shade: torch.Tensor  # [h, w, 4], black in the shadow's opacity
+    shade: torch.Tensor  # [h, w, 4], the shadow's colour in its opacity
     shade_region: FloatBox  # of the shadow, as `region`
 
 
@@ -90,10 +90,11 @@ def _piece(
     top, bottom = (int(seen_rows[0]), int(seen_rows[-1]) + 1) if len(seen_rows) else (0, 1)
     left, right = (int(seen_columns[0]), int(seen_columns[-1]) + 1) if len(seen_columns) else (0, 1)
     part = shade[top:bottom, left:right]
-    black = np.concatenate([np.zeros((*part.shape, 3), np.float32), part[..., None]], -1)
+    dyed = np.broadcast_to(np.asarray(shadow.COLOR, np.float32), (*part.shape, 3))
+    shaded = np.concatenate([dyed, part[..., None]], -1)
     corner = (stood.x - pad + left, stood.y - pad + top)
     shade_region = FloatBox(*(side / scale for side in (*corner, part.shape[1], part.shape[0])))
-    return MovableProduct(region, pose, torch.from_numpy(picture), torch.from_numpy(black), shade_region)
+    return MovableProduct(region, pose, torch.from_numpy(picture), torch.from_numpy(shaded), shade_region)
 
 
 def _box(region: FloatBox, scale: float) -> Box:

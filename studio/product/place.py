@@ -160,7 +160,8 @@ def _ground(
     kind, softness = placement.shadow, placement.shadow_softness
     opacity = shadow.shadow(room, kind, light, softness, placement.shadow_opacity)[inner]
     opacity[opacity < 0.5 / 255] = 0
-    out[here] *= 1 - opacity[..., None]
+    dyed = color.to_linear(np.asarray(shadow.COLOR, np.float32))
+    out[here] = out[here] * (1 - opacity[..., None]) + dyed * opacity[..., None]
     dark[here] = 1 - (1 - dark[here]) * (1 - opacity)
     touched[here] |= opacity > 0
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NONE, DROP, CONTACT, CAST, BOTH = "none", "drop", "contact", "cast", "contact + cast"
+COLOR = (0.0, 0.0, 0.0)  # of a shadow, sRGB
 SHADOW_KINDS = (NONE, DROP, CONTACT, CAST, BOTH)
 
 # How far the ground is foreshortened: the usual product photo looks down at about 20 degrees

@@ -14,8 +14,9 @@ from storefront.studio.canvas import Box, Safe
 from storefront.studio.errors import InputError
 from storefront.studio.layout.layout import Layout, Light
 from storefront.studio.layout.light import STUDIO, estimate_light
-from storefront.studio.product import color, place, shadow
+from storefront.studio.product import color, pieces, place, shadow
 from storefront.studio.product.placement import OF_PHOTO, Placement
+from storefront.studio.product.sprite import cut_outs
 
 BARE = Placement(shadow="none", color_match=0)
 
@@ -580,3 +581,17 @@ def test_a_product_over_words_that_were_written_before_is_noted():
     assert any("over the words" in note for note in over.notes)
     with pytest.raises(InputError, match="product_mask_2"):
         place.place(first.image, *block(), BARE, written)
+
+
+@pytest.mark.parametrize("kind", [shadow.CONTACT, shadow.DROP, shadow.BOTH])
+def test_a_shadow_has_its_color_in_the_picture_and_in_the_layout_editor(kind, monkeypatch):
+    monkeypatch.setattr(shadow, "COLOR", (0.0, 0.0, 1.0))
+    ground, product = torch.full((1, 200, 200, 3), 0.5), torch.full((1, 60, 60, 3), 0.5)
+    placed = place.place(ground, product, torch.ones(1, 60, 60), Placement(shadow=kind, shadow_opacity=1.0))
+    dark = (placed.shadow[0] > 0.2) & (placed.mask[0] == 0)
+    assert dark.any()
+    assert (placed.image[0][dark][:, 2] > 0.55).all()
+    assert (placed.image[0][dark][:, 0] < 0.49).all()
+    (piece,) = pieces.pieces(ground, cut_outs(product, torch.ones(1, 60, 60)), Placement(shadow=kind), None, 200)
+    assert piece.shade[..., 2].min() == 1
+    assert piece.shade[..., 0].max() == 0
