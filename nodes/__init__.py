@@ -13,6 +13,7 @@ from .cutout import StorefrontRemoveBackground
 from .files import StorefrontLoadComponents
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .flux3 import StorefrontFlux3Prompt
+from .gather import StorefrontGatherProducts, StorefrontPhotos
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .lora import StorefrontLoadLora, StorefrontStyleLora
 from .missing import log_missing_packages, name_missing_packages
@@ -58,6 +59,8 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontBadge,
     StorefrontCallToAction,
     StorefrontProductOnWhite,
+    StorefrontPhotos,
+    StorefrontGatherProducts,
 ]
 
 for _node in NODES:

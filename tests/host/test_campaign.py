@@ -71,3 +71,57 @@ def test_an_excel_file_is_listed_and_read(comfyui):
 @pytest.mark.parametrize("name", ["../secret.csv", "/etc/passwd", "nowhere.csv", ""])
 def test_only_tables_of_the_input_folder_are_read(comfyui, name):
     assert "input folder" in comfyui.run(catalogue(table=name)).error
+
+
+def family(folder: str, **photos) -> dict[str, dict]:
+    """All products of a folder in one advertisement."""
+    return {
+        "1": node("StorefrontPhotos", folder=folder, **photos),
+        "2": node("StorefrontRemoveBackground", image=["1", 0]),
+        "3": node("StorefrontGatherProducts", product=["2", 0], product_mask=["2", 1], heights="20\n10"),
+        "4": node("StorefrontScene", words="커피", format="16:9 video, slide"),
+        "5": node(
+            *("StorefrontPlanLayout",),
+            background=["4", 0],
+            product_mask=["3", 1],
+            scene_layout=["4", 1],
+            headline="둘 다 드려요",
+            batch="all in one picture",
+        ),
+        "6": node(
+            *("StorefrontPlaceProduct",),
+            background=["4", 0],
+            product=["3", 0],
+            product_mask=["3", 1],
+            layout=["5", 0],
+            batch="all in one picture",
+        ),
+        "7": node("SaveImage", images=["6", 0], filename_prefix="family"),
+        "8": node("MaskPreview", mask=["6", 1]),
+    }
+
+
+def cup_and_box(folder) -> None:
+    """A photo of a cup, and a larger one of a box in another shape; a text and a broken picture beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.open(ROOT / "workflows" / "assets" / "coffee.jpg").save(folder / "cup 2.jpg")
+    box = Image.new("RGB", (1200, 900), "#dfe5e8")
+    box.paste(Image.new("RGB", (420, 560), "#1d6b4f"), (390, 200))
+    box.save(folder / "box 10.png")
+    (folder / "notes.txt").write_text("no photo")
+    (folder / "cup 3.jpg").write_bytes(b"\xff\xd8 no picture")
+
+
+def test_the_photos_of_a_folder_become_one_ad_in_their_proportions(comfyui):
+    cup_and_box(comfyui.base / "input" / "two products")
+    result = comfyui.run(family("two products"))
+    (picture,) = result.files()
+    assert Image.open(picture).size == tuple(FORMATS["16:9 video, slide"])
+    log = comfyui.log()
+    assert "left out: cup 3.jpg" in log
+    assert comfyui.run(family("two products", first=2)).error.count("heights")  # one photo is left, two heights
+
+
+def test_a_folder_that_is_none_is_refused(comfyui):
+    for folder in ("../..", "nowhere", "/etc"):
+        assert "folder" in comfyui.run(family(folder)).error

@@ -28,6 +28,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontScene", "palette"),
     ("StorefrontScene", "scene"),
     ("StorefrontCatalogue", "table"),
+    ("StorefrontPhotos", "folder"),
     ("StorefrontBrand", "brand"),
     ("StorefrontBadge", "font"),
     ("StorefrontCallToAction", "font"),
