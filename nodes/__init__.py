@@ -14,6 +14,7 @@ from .files import StorefrontLoadComponents
 from .flux import StorefrontCanvas, StorefrontDecode, StorefrontEncode, StorefrontLoadModel, StorefrontSample
 from .flux3 import StorefrontFlux3Prompt
 from .gather import StorefrontGatherProducts, StorefrontPhotos
+from .layers import StorefrontLayers
 from .layout import StorefrontEditLayout, StorefrontPlanLayout
 from .lora import StorefrontLoadLora, StorefrontStyleLora
 from .missing import log_missing_packages, name_missing_packages
@@ -49,6 +50,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontTextOverlay,
     StorefrontSaveImage,
     StorefrontReport,
+    StorefrontLayers,
     StorefrontAdPrompt,
     StorefrontFlux3Prompt,
     StorefrontScene,

@@ -99,8 +99,7 @@ def put_badge(
     ink, notes = letters_on(fill, badge.text_color, (colors.paper, colors.ink, LIGHT))
     canvas, mask = _drawn(badge, spot.box, typeface, fill, ink)
     piece = LaidPiece(canvas, shadow_of(mask, spot.box.height), spot.box)
-    out, alpha = lay(pictures, canvas, piece.shadow, mask)
-    return Laid(out, alpha, spot.layout.with_overlay(Overlay(BADGE, spot.box)), (*spot.notes, *notes), piece)
+    return lay(pictures, piece, mask, spot.layout, Overlay(BADGE, spot.box), (*spot.notes, *notes))
 
 
 def _drawn(badge: Badge, box: Box, typeface: fonts.Typeface, fill: str, ink: str) -> tuple[Canvas, np.ndarray]:

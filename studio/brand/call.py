@@ -73,8 +73,7 @@ def put_call(
     ink, notes = letters_on(fill, call.text_color, (colors.paper, colors.ink, LIGHT))
     canvas, mask = _button(call, spot.box, typeface, fill, ink)
     piece = LaidPiece(canvas, shadow_of(mask, spot.box.height), spot.box)
-    out, alpha = lay(pictures, canvas, piece.shadow, mask)
-    return Laid(out, alpha, spot.layout.with_overlay(Overlay(CALL_TO_ACTION, spot.box)), (*spot.notes, *notes), piece)
+    return lay(pictures, piece, mask, spot.layout, Overlay(CALL_TO_ACTION, spot.box), (*spot.notes, *notes))
 
 
 def _button(call: CallToAction, box: Box, typeface: fonts.Typeface, fill: str, ink: str) -> tuple[Canvas, np.ndarray]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
 from ..canvas import Box
 from ..images import require_mask, require_picture
-from ..layout.layout import Layout, Light
+from ..layout.drawing import DrawnPart, continued, first
+from ..layout.layout import Layout, Light, Overlay
 from ..layout.options import AUTO as BY_SHAPE
 from ..layout.options import LayoutOptions, frame_of
 from ..layout.room import outline_boxes, writable
@@ -82,11 +84,18 @@ def pictures_of(image: torch.Tensor) -> torch.Tensor:
 
 
 def lay(
-    pictures: torch.Tensor, canvas: Canvas, shadow: np.ndarray | None, alpha: np.ndarray
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The canvas on every picture over a shadow [h, w] of the same place; the pictures and the MASK of `alpha` [h, w]."""
+    pictures: torch.Tensor,
+    piece: LaidPiece,
+    alpha: np.ndarray,
+    layout: Layout,
+    overlay: Overlay,
+    notes: tuple[str, ...],
+) -> Laid:
+    """The piece on every picture over its shadow, with the MASK of `alpha` [h, w] and the layout with this overlay in it."""
     import numpy as np
     import torch
+
+    canvas, shadow = piece.canvas, piece.shadow
 
     out = np.array(pictures.numpy(), order="C")
     masks = np.zeros(out.shape[:3], np.float32)
@@ -103,7 +112,17 @@ def lay(
         canvas.rgb[(slice(None), *inner)], 0, -1
     )
     masks[:, rows, columns] = alpha[inner]
-    return torch.from_numpy(out.clip(0, 1)), torch.from_numpy(masks)
+    done = torch.from_numpy(out.clip(0, 1))
+    part = _part(overlay.kind, piece, first(done)[rows, columns], inner)
+    drawing = continued(layout.drawing, first(pictures)).with_parts((part,), first(done))
+    return Laid(done, torch.from_numpy(masks), replace(layout, drawing=drawing).with_overlay(overlay), notes, piece)
+
+
+def _part(name: str, piece: LaidPiece, after: np.ndarray, inner: tuple[slice, slice]) -> DrawnPart:
+    """Canvas and shadow as one part of a drawing; `after`: the picture there now."""
+    pixels = piece.pixels()[inner]
+    x, y = piece.canvas.left + inner[1].start, piece.canvas.top + inner[0].start
+    return DrawnPart(name, x, y, pixels[..., 3], color=pixels[..., :3], after=after)
 
 
 def shadow_of(mask: np.ndarray, height: float) -> np.ndarray:

@@ -170,10 +170,9 @@ def put_logo(
         plate, chosen = _plate(edges, brand)
         notes = (*notes, "the logo cannot be seen well here: a plate was put behind it")
     canvas, alpha = _drawn(logos[chosen], spot.box, plate)
-    out, mask = lay(pictures, canvas, None, alpha)
     margin = ask.clear * spot.box.height // max(1, ask.height)
-    after = spot.layout.with_overlay(Overlay(LOGO, with_clear_space(spot.box, margin, width, height)))
-    return Laid(out, mask, after, notes, LaidPiece(canvas, None, spot.box))
+    overlay = Overlay(LOGO, with_clear_space(spot.box, margin, width, height))
+    return lay(pictures, LaidPiece(canvas, None, spot.box), alpha, spot.layout, overlay, notes)
 
 
 def with_clear_space(box: Box, clear: int, width: int, height: int) -> Box:

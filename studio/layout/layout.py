@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..canvas import SIDES, Box, Safe
 from ..contrast import Scrim, require_color
 from ..errors import InputError, require_number, require_unicode
 from ..text.design import HandWords, TextPlan
+
+if TYPE_CHECKING:
+    from .drawing import DrawnPicture
 
 LARGEST_COORDINATE = 100_000  # pixels; far above any picture, far below what breaks arithmetic
 WIDEST_SAFE = 0.49  # of the picture: something is left between two edges
@@ -100,6 +103,9 @@ class Layout:
     poses: tuple[Pose, ...] = ()  # of each product; empty: as they are
     hand_words: HandWords | None = None  # of the headline
     further_words: tuple[tuple[str, HandWords], ...] = ()  # of other words, by their role
+    drawing: DrawnPicture | None = field(
+        default=None, compare=False, repr=False
+    )  # how the picture came to be; not in JSON
 
     @property
     def words_drawn(self) -> bool:
@@ -114,7 +120,7 @@ class Layout:
     def undrawn(self) -> Layout:
         """The same places in another picture, in which nothing of them is drawn yet."""
         rooms = tuple(one._replace(drawn=False) for one in self.overlays if one.kind != WORDS or one.role)
-        return replace(self, placed=0, overlays=rooms)
+        return replace(self, placed=0, overlays=rooms, drawing=None)
 
     def room_for(self, kind: str) -> Box | None:
         """The room that the plan keeps for the next overlay of this kind; None where it keeps none."""

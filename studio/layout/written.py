@@ -11,6 +11,7 @@ from ..images import require_picture
 from ..text import draw, fonts
 from ..text.design import AUTO, Design, HandWords
 from .adjusted import SHORT_WORD
+from .drawing import DrawnPart, continued, first
 from .layout import HEADLINE, WORDS, Layout, Light, Overlay
 from .lettering import lettering, readable
 from .room import free_boxes, meet, writable
@@ -48,6 +49,10 @@ def write(
     if design.anchor != AUTO and any(meet(box, lettered.ink) for box in layout.products[: layout.placed]):
         over.add("product")
     lettered.notes.extend(f"the words lie over the {kind} drawn before" for kind in sorted(over))
+    before, after = continued(layout.drawing, first(pictures)), first(lettered.image)
+    letters = first(lettered.layer)
+    part = DrawnPart(WORDS, 0, 0, letters[..., 3], color=letters[..., :3], after=after)
+    layout = replace(layout, drawing=before.with_parts((part,), after))
     return lettered, layout.with_overlay(Overlay(WORDS, lettered.ink))
 
 

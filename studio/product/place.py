@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_picture
+from ..layout.drawing import DrawnPart, continued, first
 from . import color, shadow
 from .beside import notes_on
 from .placement import Placement, light_of, posed, poses_of
@@ -83,7 +85,13 @@ def place(
         notes.append(
             f"the product is {enlarged:.1f} times as large as in its photo and looks soft: take a larger photo"
         )
-    return Placed(image, matte, dark, layouts[0], tuple(notes))
+    return Placed(image, matte, dark, _drawn_as(layouts[0], image), tuple(notes))
+
+
+def _drawn_as(layout: Layout, image: torch.Tensor) -> Layout:
+    """The layout whose drawing has the first of IMAGE as its picture: no second copy of it is kept."""
+    assert layout.drawing is not None
+    return replace(layout, drawing=replace(layout.drawing, picture=first(image)))
 
 
 def _enlargement(group: Sequence[Product], layout: Layout) -> float:
@@ -108,11 +116,15 @@ def _compose(
     touched = np.zeros((height, width), bool)
     exact: list[Sprite] = []
     stands = []
+    parts: list[DrawnPart] = []
     poses = poses_of(layout, len(products))
     sprites = [sprite_of(p, box, background, posed(placement, pose)) for p, box, pose in zip(products, boxes, poses)]
     in_front = sorted(range(len(sprites)), key=lambda i: (poses[i].front, sprites[i].y + sprites[i].alpha.shape[0]))
-    for sprite in (sprites[index] for index in in_front):  # the nearer one stands in front
-        _ground(out, dark, touched, sprite, light, placement)
+    placed_before = 0 if layout is None else layout.placed
+    for index in in_front:  # the nearer one stands in front
+        sprite = sprites[index]
+        own = [*_ground(out, dark, touched, sprite, light, placement), _part(sprite)]
+        parts += [part._replace(name=f"{part.name} {placed_before + index + 1}") for part in own]
         here, inner = overlap(sprite.alpha.shape, sprite.x, sprite.y, height, width)
         rest: np.ndarray = 1 - sprite.alpha[inner]
         out[here] = out[here] * rest[..., None] + sprite.light[inner]
@@ -128,17 +140,21 @@ def _compose(
         picture[here][solid] = sprite.exact[inner][solid]
     for sprite in sprites:
         stands.append(_clipped(Box(sprite.x, sprite.y, sprite.alpha.shape[1], sprite.alpha.shape[0]), width, height))
-    return picture, matte, dark, adjusted(tuple(stands), light, layout, width, height, picture)
+    known = None if layout is None else layout.drawing
+    drawing = continued(known, np.array(background)).with_parts(tuple(parts), picture)
+    after = adjusted(tuple(stands), light, layout, width, height, picture)
+    return picture, matte, dark, replace(after, drawing=drawing)
 
 
 def _ground(
     out: np.ndarray, dark: np.ndarray, touched: np.ndarray, sprite: Sprite, light: Light, placement: Placement
-) -> None:
-    """Reflection and shadow under one product, in place."""
+) -> list[DrawnPart]:
+    """Reflection and shadow under one product, in place; and as parts."""
     import numpy as np
 
     if not (placement.reflection or (placement.shadow != shadow.NONE and placement.shadow_opacity)):
-        return
+        return []
+    parts = []
     height, width = out.shape[:2]
     pad = shadow.reach(sprite.alpha.shape[0])
     # The product, and of the picture around it what the shadow can reach.
@@ -155,7 +171,9 @@ def _ground(
         whole[inside] = sprite.light
         seen = strength[inner][..., None] * placement.reflection
         mirrored = shadow.mirror(whole, base)[inner] / np.maximum(shadow.mirror(room, base)[inner], 1e-3)[..., None]
-        out[here] = out[here] * (1 - seen) + np.clip(mirrored, 0, 1) * seen
+        reflected = np.clip(mirrored, 0, 1) * seen
+        out[here] = out[here] * (1 - seen) + reflected
+        parts.append(DrawnPart("reflection", here[1].start, here[0].start, seen[..., 0], reflected))
         touched[here] |= seen[..., 0] > 0
     kind, softness = placement.shadow, placement.shadow_softness
     opacity = shadow.shadow(room, kind, light, softness, placement.shadow_opacity)[inner]
@@ -164,6 +182,11 @@ def _ground(
     out[here] = out[here] * (1 - opacity[..., None]) + dyed * opacity[..., None]
     dark[here] = 1 - (1 - dark[here]) * (1 - opacity)
     touched[here] |= opacity > 0
+    return [*parts, DrawnPart("shadow", here[1].start, here[0].start, opacity)]
+
+
+def _part(sprite: Sprite) -> DrawnPart:
+    return DrawnPart("product", sprite.x, sprite.y, sprite.alpha, sprite.light)
 
 
 def _clipped(box: Box, width: int, height: int) -> Box:

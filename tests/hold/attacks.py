@@ -34,7 +34,10 @@ GOOD: dict[str, tuple[dict, list]] = {
     "STOREFRONT_BRAND_KIT": ({"b": node("StorefrontBrand", brand="example")}, ["b", 0]),
     "*": (PICTURE, ["p", 0]),
 }
-ONE_OF = {("StorefrontLogo", "brand")}  # optional by its schema, and one of them is needed
+ONE_OF = {
+    ("StorefrontLogo", "brand"),
+    ("StorefrontLayers", "image"),
+}  # optional by its schema, and one of them is needed
 # Defaults that would take seconds each.
 QUICK = {
     ("StorefrontTextOverlay", "text"): "1+1",  # what fits a picture of 64 px

@@ -17,6 +17,7 @@ FLAGS = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL, which the layer editor draws with
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
