@@ -231,7 +231,7 @@ def _rows_of(latent: dict[str, Any], count: int, prompts: int) -> _BatchRows:
     if len(indexes) != count:
         raise InputError("latent", f"a batch_index of {len(indexes)} for {count} pictures", "one for each picture")
     each = latent.get(PICTURES_KEY)
-    if each:
+    if isinstance(each, int) and each > 0:
         known = _BatchRows([index // each for index in indexes], [index % each for index in indexes], prompts)
         if prompts == 1 or max(known.prompts) < prompts:
             return known

@@ -6,7 +6,7 @@ ComfyUI checks ranges and options of constants alone, and lets any JSON value st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -153,7 +153,21 @@ def _is_tensor(value: Any, *dimensions: int) -> bool:
 def _is_latent(value: Any) -> bool:
     import torch
 
-    return isinstance(value, Mapping) and isinstance(value.get("samples"), torch.Tensor)
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("samples"), torch.Tensor)
+        and (value.get("noise_mask") is None or _is_tensor(value["noise_mask"], 2, 3, 4, 5))
+        and _is_index(value.get("batch_index"))
+    )
+
+
+def _is_index(value: Any) -> bool:
+    """The numbers of a LATENT's pictures, where it has any."""
+    return value is None or (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and all(isinstance(entry, int) and entry >= 0 for entry in value)
+    )
 
 
 def _is_conditioning(value: Any) -> bool:
@@ -169,6 +183,7 @@ def _is_conditioning(value: Any) -> bool:
         )
         and all(_are_tensors(options, "pooled_output", "attention_mask") for _, options in value)
         and all(isinstance(options.get("guidance"), (int, float, type(None))) for _, options in value)
+        and all(_are_references(options.get("reference_latents")) for _, options in value)
     )
 
 
@@ -176,6 +191,10 @@ def _are_tensors(options: Mapping[str, Any], *names: str) -> bool:
     import torch
 
     return all(options.get(name) is None or isinstance(options[name], torch.Tensor) for name in names)
+
+
+def _are_references(value: Any) -> bool:
+    return value is None or (isinstance(value, (list, tuple)) and all(_is_tensor(one, 4, 5) for one in value))
 
 
 def _has(*names: str) -> Callable[[Any], bool]:

@@ -61,7 +61,15 @@ TEXTS = {"layout_json": json.dumps(PLAN), "text": "가"}
 FITTING = {
     "IMAGE": ["picture", "one pixel", "grey", "whole numbers", "not a number", "thin", "film"],
     "MASK": ["mask", "mask of nan", "masks"],
-    "LATENT": ["latent of nan", "latent of 5 channels", "empty latent", "film latent", "latent with odd mask"],
+    "LATENT": [
+        "latent of nan",
+        "latent of 5 channels",
+        "empty latent",
+        "film latent",
+        "latent with odd mask",
+        "latent with odd index",
+        "latent with odd count",
+    ],
     "CONDITIONING": ["narrow conditioning", "conditioning without pooled", "conditioning with junk"],
     "STOREFRONT_LAYOUT": ["dictionary", "half a pair", "long text", "empty dictionary"],
     "STRING": ["half a pair", "null character", "long text", "path", "open tag"],

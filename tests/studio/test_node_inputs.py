@@ -47,6 +47,7 @@ def test_pictures_masks_latents_and_conditionings_pass_as_they_are(channels):
         ("MASK", torch.zeros(8, 8)),
         ("MASK", torch.zeros(2, 8, 8)),
         ("LATENT", {"samples": torch.zeros(1, 16, 8, 8)}),
+        ("LATENT", {"samples": torch.zeros(1, 16, 8, 8), "noise_mask": torch.zeros(1, 8, 8), "batch_index": [0]}),
         ("CONDITIONING", CONDITIONING),
     ):
         assert require(Wanted("x", kind), value) is value
@@ -88,12 +89,16 @@ REFUSED = [
     (Wanted("mask", "MASK"), torch.zeros(1, 1, 8, 8), "Connect a MASK"),
     (Wanted("latent", "LATENT"), {"samples": 5}, "`latent` is a dict of 1. Connect a LATENT"),
     (Wanted("latent", "LATENT"), torch.zeros(1), "Connect a LATENT"),
+    *[
+        (Wanted("latent", "LATENT"), {"samples": torch.zeros(1, 16, 8, 8), **more}, "Connect a LATENT")
+        for more in ({"noise_mask": "x"}, {"noise_mask": torch.zeros(8)}, {"batch_index": ["a"]}, {"batch_index": "0"})
+    ],
     (Wanted("positive", "CONDITIONING"), [], "`positive` is a list of 0. Connect a CONDITIONING"),
     (Wanted("positive", "CONDITIONING"), [[None, {}]], "Connect a CONDITIONING"),
     (Wanted("positive", "CONDITIONING"), [[torch.zeros(()), {}]], "Connect a CONDITIONING"),
     *[
         (Wanted("positive", "CONDITIONING"), [[torch.zeros(1, 8, 4), {part: "x"}]], "Connect a CONDITIONING")
-        for part in ("pooled_output", "attention_mask", "guidance")
+        for part in ("pooled_output", "attention_mask", "guidance", "reference_latents")
     ],
     (Wanted("layout", "STOREFRONT_LAYOUT"), 1, "`layout` is 1. Connect Plan Layout or Edit Layout."),
 ]
