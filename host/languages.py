@@ -49,10 +49,10 @@ def either(english: str, korean: str) -> str:
     return f"{english} {korean}" if language is None else korean if language == "ko" else english
 
 
-def error(problem: InputError) -> str:
-    """What an InputError says, in the user's language."""
-    language = of_user()
-    if not language:
+def error(problem: InputError, asked: object = None) -> str:
+    """What an InputError says, in the language that was asked for; that of the user whose prompt runs, where none was."""
+    language = of_user() if asked is None else asked
+    if not isinstance(language, str) or language not in known():
         return str(problem)
     cure = problem.cure or translated(f"Expected: {problem.wanted}.", language)
     whole = _table(language)[0].get(PROBLEM, PROBLEM)

@@ -49,7 +49,8 @@ def set_anew(asked: Any) -> dict[str, Any]:
     """What POST /storefront/letters answers: words in another box, with another colour or weight, on the picture shown.
 
     {"width", "height", "text", "font", "design", "box": shares, "down", "color", "align", "background": a file of `ui`, or none,
-    "standing": [{"file": a file of `ui`, "box": shares, "rotation": degrees, "flip"}], from back to front}.
+    "standing": [{"file": a file of `ui`, "box": shares, "rotation": degrees, "flip"}], from back to front, "language":
+    of errors}.
     Raises InputError that names the part.
     """
     import torch
@@ -177,17 +178,19 @@ def _stand(over: Image.Image, one: Any) -> None:
 
 
 async def _letters(request: web.Request) -> web.Response:
+    language: object = ""
     try:
         body = await _body(request)  # before it counts: who sends slowly takes nobody's turn
         try:
             asked = json.loads(body)
         except (ValueError, RecursionError):
             return web.json_response({"error": "Expected: JSON."}, status=400)
+        language = asked.get("language", "") if isinstance(asked, Mapping) else ""
         if _waiting >= MOST_WAITING:
             return web.json_response({"error": "Too many letters are being set. Try again."}, status=503)
         return web.json_response(await _in_turn(asked))
     except InputError as error:
-        return web.json_response({"error": languages.error(error)}, status=400)
+        return web.json_response({"error": languages.error(error, language)}, status=400)
 
 
 async def _in_turn(asked: Any) -> dict[str, Any]:

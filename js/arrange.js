@@ -10,6 +10,9 @@ const PLANS = ["StorefrontPlanLayout", "StorefrontEditLayout"]
 const PARTS = { storefront_plan: "plan", storefront_products: "products", storefront_letters: "letters", storefront_overlay: "overlay" }
 const LAYOUT = "STOREFRONT_LAYOUT"
 const MOST_OUTPUTS = 200
+const MOST_RUNS = 500
+const FOLDER = /\/extensions\/([^/]+)\//.exec(import.meta.url)?.[1] // of this pack, which its user may have named
+const EXAMPLE = "product_composite" // where no template of this name is
 const LABELS = {
   en: ["Arrange", "Run once, then move things by hand"],
   ko: ["배치하기", "한 번 실행한 뒤 손으로 옮길 수 있습니다"],
@@ -26,21 +29,49 @@ const STYLE = `
   .${NAME} input:focus-visible { outline: 2px solid currentColor; outline-offset: -4px }`
 
 const outputs = new Map() // graph and node -> the parts of its `ui`
+const runs = new Map() // prompt -> the graph that it was made of: another one may be open when its outputs come
+const waiting = new Map() // prompt -> its outputs, which came before the answer that names the prompt
 const pictures = new Map() // node -> what draws its small picture anew
-let editor = null // the one that is open
+let editor = null // the one that is open,
+let opened = "" // on this graph
 
 const graphId = () => (app.rootGraph ?? app.graph)?.id ?? ""
 const language = () => String(app.ui.settings.getSettingValue("Comfy.Locale") ?? "en")
 const labels = () => LABELS[language().split("-")[0]] ?? LABELS.en
 const widgetOf = (node) => node.widgets?.find((widget) => widget.name === "arrangement")
 
-function remember(id, output, graph = graphId()) {
+function keep(map, key, value, most) {
+  map.delete(key) // the latest last
+  map.set(key, value)
+  if (map.size > most) map.delete(map.keys().next().value)
+}
+
+/** The editor says which graph it queues, but not in the events of the run. */
+function watchQueue() {
+  const queue = api.queuePrompt
+  api.queuePrompt = async function (number, data, ...rest) {
+    const answer = await queue.call(this, number, data, ...rest)
+    if (typeof answer?.prompt_id === "string") {
+      keep(runs, answer.prompt_id, data?.workflow?.id ?? "", MOST_RUNS)
+      for (const take of waiting.get(answer.prompt_id) ?? []) take()
+      waiting.delete(answer.prompt_id)
+    }
+    return answer
+  }
+}
+
+/** Calls `take` with the graph of a run: now, or once that is known. Not for a run of another window. */
+function withGraph(prompt, take) {
+  if (runs.has(prompt)) return take(runs.get(prompt))
+  const before = waiting.get(prompt) ?? []
+  keep(waiting, prompt, [...before, () => take(runs.get(prompt))], MOST_RUNS)
+}
+
+function remember(id, output, graph) {
   const names = Object.keys(PARTS).filter((name) => Array.isArray(output?.[name]))
   if (!names.length) return false
   const key = `${graph} ${id}`
-  outputs.delete(key) // the latest last
-  outputs.set(key, Object.fromEntries(names.map((name) => [PARTS[name], output[name]])))
-  if (outputs.size > MOST_OUTPUTS) outputs.delete(outputs.keys().next().value)
+  keep(outputs, key, Object.fromEntries(names.map((name) => [PARTS[name], output[name]])), MOST_OUTPUTS)
   return true
 }
 
@@ -105,12 +136,19 @@ async function recall() {
   }
 }
 
+/** Addresses of a picture to show before the first run: the template's own, else one of ours. */
+function examples() {
+  const name = String(app.extensionManager?.workflow?.activeWorkflow?.filename ?? "").replace(/\.(app\.)?json$/, "")
+  return [name, EXAMPLE].filter(Boolean).map((one) => api.apiURL(`/workflow_templates/${FOLDER}/${encodeURIComponent(one)}.jpg`))
+}
+
 async function open(node) {
   const { LayoutEditor } = await import("./layout_editor.mjs")
   if (!partsOf(node)) await recall().catch(() => {})
   editor?.close()
   const id = node.id
   const graph = node.graph
+  opened = graphId()
   // The graph may make the node anew, when something is undone.
   const current = () => graph.getNodeById?.(id) ?? node
   editor = new LayoutEditor({
@@ -119,6 +157,7 @@ async function open(node) {
     parts: (index) => partsOf(current(), index),
     read: () => String(widgetOf(current())?.value ?? ""),
     write: (text) => set(current(), text),
+    examples: examples(),
     run: () => app.queuePrompt(0, 1),
     closed: () => {
       editor = null
@@ -180,13 +219,20 @@ app.registerExtension({
     document.head.append(Object.assign(document.createElement("style"), { textContent: STYLE }))
   },
   setup() {
+    watchQueue()
     api.addEventListener("executed", ({ detail }) => {
-      if (!remember(detail?.node, detail?.output)) return
-      drawSoon()
-      editor?.renewSoon()
+      withGraph(detail?.prompt_id, (graph) => {
+        if (!remember(detail.node, detail.output, graph)) return
+        drawSoon()
+        if (graph === opened) editor?.renewSoon()
+      })
+    })
+    api.addEventListener("execution_success", ({ detail }) => {
+      // A run that was queued before this page was opened: the server knows its graph, a moment later.
+      if (!runs.has(detail?.prompt_id)) setTimeout(() => recall().then(() => editor?.renewSoon()).catch(() => {}), 500)
     })
     for (const event of ["execution_start", "execution_success", "execution_error", "execution_interrupted"]) {
-      api.addEventListener(event, () => editor?.say(event))
+      api.addEventListener(event, ({ detail }) => withGraph(detail?.prompt_id, (graph) => graph === opened && editor?.say(event)))
     }
   },
   nodeCreated(node) {

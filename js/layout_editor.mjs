@@ -10,7 +10,8 @@ import { STYLE } from "./layout_style.mjs"
 import { wordsIn } from "./layout_words.mjs"
 
 const SNAP = 6 // pixels of the page
-const LEAST_SIDE = 0.02 // of the picture
+const LEAST_SIDE = 0.02 // of the picture: the sides of a box that is resized
+const MOST_SIDE = 1.9
 const SETTLE = 180 // ms after the last change until letters are set anew
 const SUN_REACH = 42 // pixels from the middle of the dial: where a light at the horizon is drawn
 const KINDS = { logo: "Logo", badge: "Badge", "call to action": "Button" }
@@ -154,10 +155,13 @@ export class LayoutEditor {
       clearTimeout(this.settling)
       this.elements = new Map()
       this.panel.replaceChildren(make("p", { textContent: this.t("Run the workflow once: then there is a picture to arrange.") }))
+      this.showExample()
       this.refresh()
       this.holdFocus()
       return
     }
+    this.example?.remove()
+    this.example = null
     const hadFocus = this.dialog.contains(document.activeElement) && document.activeElement?.classList.contains("grip")
     this.elements = new Map()
     this.view = make("div", { className: "view" })
@@ -176,6 +180,20 @@ export class LayoutEditor {
     if (hadFocus) this.focus()
     else this.holdFocus()
     this.setLetters()
+  }
+
+  /** Before the first run: what the template makes, and that it is no more than an example. */
+  showExample() {
+    if (this.example) return
+    const [first, ...others] = this.host.examples
+    const picture = make("img", { alt: this.t("An example") })
+    this.example = make("figure", { className: "example", hidden: true }, picture, make("figcaption", { textContent: this.t("An example. Your own picture comes with the first run.") }))
+    picture.onload = () => (this.example.hidden = false)
+    picture.onerror = () => {
+      if (others.length) picture.src = others.shift()
+    }
+    if (first) picture.src = first
+    this.stage.append(this.example)
   }
 
   addItem(item) {
@@ -538,13 +556,13 @@ export class LayoutEditor {
       let w = wide + (name.includes("e") ? along : name.includes("w") ? -along : 0)
       let h = high + (name.includes("s") ? across : name.includes("n") ? -across : 0)
       if (name.length === 2) {
-        const scale = Math.max(w / wide, h / high, (LEAST_SIDE * this.wide) / wide)
+        const scale = Math.min(Math.max(w / wide, h / high, LEAST_SIDE / seen.width), MOST_SIDE / seen.width, MOST_SIDE / seen.height)
         w = wide * scale
         h = high * scale
+      } else {
+        w = Math.min(Math.max(w, LEAST_SIDE * this.wide), MOST_SIDE * this.wide)
+        h = Math.min(Math.max(h, LEAST_SIDE * this.high), MOST_SIDE * this.high)
       }
-      w = Math.min(Math.max(w, LEAST_SIDE * this.wide), 1.9 * this.wide)
-      h = Math.min(Math.max(h, LEAST_SIDE * this.high), 1.9 * this.high)
-      if (name.length === 2 && Math.abs(w / h - wide / high) > 1e-6) h = (w * high) / wide
       let box = this.resized(seen, name, w, h, turn)
       if (!turn && !e.ctrlKey && !e.metaKey) box = this.snapResize(box, seen, name, lines)
       this.preview(changed(base, role, this.pinned(start, box)))
@@ -746,7 +764,7 @@ export class LayoutEditor {
     const body = {
       width: scene.width, height: scene.height, text: item.words, font: item.font, design, box: [x, y, width, height], down: this.leanOf(item),
       color: item.planColor, align: item.align, background: scene.background,
-      standing: this.behindWords(role, this.arrangement),
+      standing: this.behindWords(role, this.arrangement), language: this.host.language,
     }
     const answer = await this.host.api.fetchApi("/storefront/letters", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),

@@ -6,6 +6,8 @@ import { LIGHT, contrast } from "./layout_scene.mjs"
 const WORST_SHARE = 0.05 // of the pixels: a few sparkling ones make no word unreadable
 const LONGEST_WORDS = 2000
 const FURTHEST = 100
+const LARGEST = 150 // % of the picture's height
+const WIDEST = 1.9 // pictures
 const LOOKED_AT = 320 // pixels: the longer side of the picture that contrast is measured on
 
 let serial = 0
@@ -54,7 +56,8 @@ function sizeField(editor, item, seen, down, pinned, t) {
     const width = (seen.width * height) / seen.height
     return { x: seen.x + (seen.width - width) / 2, y: seen.y + (seen.height - height) * down, width, height }
   }
-  return slider(t("Size"), Math.round(seen.height * 1000) / 10, { min: 2, max: 150, step: 0.5, text: (v) => `${v} %` },
+  const most = Math.floor(Math.min(LARGEST, (100 * WIDEST * seen.height) / seen.width)) // percent: a button is many times as wide as high
+  return slider(t("Size"), Math.round(seen.height * 1000) / 10, { min: 2, max: most, step: 0.5, text: (v) => `${v} %` },
     (value) => editor.previewItem(item.role, pinned(resize(value))), () => editor.commit(editor.arrangement))
 }
 

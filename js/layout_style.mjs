@@ -19,6 +19,8 @@ export const STYLE = `
   .storefront-arrange .stage { position: relative; flex: 1; min-width: 0; overflow: hidden; display: flex; align-items: center;
     justify-content: center; touch-action: none }
   .storefront-arrange .paper { position: relative; flex: none; box-shadow: 0 4px 30px #000a; user-select: none }
+  .storefront-arrange .example { margin: 0; display: flex; flex-direction: column; align-items: center; gap: 8px; max-width: 90%; max-height: 90% }
+  .storefront-arrange .example img { min-height: 0; max-width: 100%; opacity: .55; border-radius: 6px }
   .storefront-arrange .view { inset: 0; overflow: hidden; isolation: isolate }
   .storefront-arrange .paper > *, .storefront-arrange .view > * { position: absolute; left: 0; top: 0 }
   .storefront-arrange .background { width: 100%; height: 100% }

@@ -15,6 +15,8 @@ const KOREAN = {
     "끌어서 옮기고, 모서리로 크기를, 둥근 손잡이로 각도를 바꿉니다. 화살표 키는 1픽셀, Shift와 함께는 10픽셀씩 옮깁니다.",
   "Click an item on the picture to change it.": "그림에서 바꿀 것을 눌러 고르세요.",
   "Run the workflow once: then there is a picture to arrange.": "워크플로를 한 번 실행하면 배치할 그림이 나타납니다.",
+  "An example": "예시",
+  "An example. Your own picture comes with the first run.": "예시입니다. 처음 실행하면 내 그림이 나타납니다.",
   "Running…": "실행 중…",
   "The run ended with an error. Close this window to read it.": "실행 중 오류가 났습니다. 이 창을 닫으면 오류를 볼 수 있습니다.",
   "Changed. Run draws the finished picture.": "바뀌었습니다. 실행하면 완성된 그림을 그립니다.",

@@ -44,6 +44,17 @@ def post(comfyui, body: bytes | dict) -> tuple[int, Any]:
 
 
 @pytest.mark.usefixtures("no_traceback")
+def test_an_error_is_in_the_language_that_was_asked_for(comfyui):
+    wrong = {**ASKED, "box": [0, 0, 1]}
+    status, answer = post(comfyui, {**wrong, "language": "ko"})
+    assert status == 400
+    assert answer["error"].startswith("`box`")
+    assert any("가" <= letter <= "힣" for letter in answer["error"])
+    for language in ("en", "xx", 5, None, ["ko"]):
+        assert "Expected: four shares" in post(comfyui, {**wrong, "language": language})[1]["error"], language
+
+
+@pytest.mark.usefixtures("no_traceback")
 def test_words_come_back_in_their_box_and_color(comfyui):
     status, answer = post(comfyui, ASKED)
     assert status == 200

@@ -92,7 +92,8 @@ def test(paths: list[str], fast: bool) -> int:
     if comfyui is not None and not (OLDEST / "main.py").is_file() and not clone(OLDEST_TAG, OLDEST):
         missing.append("ComfyUI 0.20.1, the oldest supported")
     front_end(FRONT_END_NEWEST)
-    npm_packages(ROOT / "tests" / "host" / "clients")
+    for folder in ("clients", "axe"):
+        npm_packages(ROOT / "tests" / "host" / folder)
     if lost := triton():
         missing.append(lost)
     failed = failed_checks()

@@ -193,7 +193,7 @@ def npm_packages(folder: Path) -> Path:
     lock = (folder / "package-lock.json").read_bytes()
     target = CACHE / "npm" / hashlib.sha256(lock).hexdigest()[:16]
     if not (target / "fetched").is_file():
-        say("Fetching ComfyUI's clients from npm ...")
+        say("Fetching what the tests take from npm ...")
         target.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(folder / name, target)

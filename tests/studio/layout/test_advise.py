@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from storefront.studio.layout import plan
-from storefront.studio.layout.advise import AdviceError, advised
+from storefront.studio.layout.advise import AdviceError, advised, with_places_of
+from storefront.studio.layout.arrangement import parse_arrangement
 from storefront.studio.layout.options import LayoutOptions
 
 WIDTH, HEIGHT = 1200, 800
@@ -64,6 +65,21 @@ def test_boxes_are_taken_and_the_rest_is_measured():
     assert layout.text_align == "left"
     assert layout.reason_ko == "비어 있습니다."
     assert layout.light == LOCAL.light
+
+
+def test_what_a_model_advised_is_the_automatic_place_of_what_was_moved():
+    hand = parse_arrangement(
+        {
+            "product 1": {"box": {"x": 0, "y": 0.2, "width": 0.2, "height": 0.5}, "rotation": 20},
+            "badge": {"box": {"x": 0.7, "y": 0, "width": 0.2, "height": 0.2}},
+        }
+    )
+    planned = plan.plan_pictures(SCENE, MASK, "오늘만", LayoutOptions(), hand=hand)
+    advice = advised(SCENE, planned, "오늘만", LayoutOptions(), lambda *_: answer())
+    automatic = with_places_of(LOCAL, advice)
+    assert (automatic.products, automatic.text) == (advice.products, advice.text)
+    assert automatic.products not in (LOCAL.products, planned.products)
+    assert (automatic.by_hand, automatic.poses, automatic.overlays) == (frozenset(), (), ())
 
 
 def test_a_wished_size_stays():
