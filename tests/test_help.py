@@ -23,25 +23,43 @@ def test_the_help_names_every_input(node_id, language):
     assert [name for name in NODES[node_id]["inputs"] if f"`{name}`" not in text and f"`{name}" not in text] == []
 
 
-@pytest.mark.parametrize("node_id", NODES)
-def test_korean_names_belong_to_inputs_that_exist(node_id):
-    assert set(KOREAN[node_id]["inputs"]) == set(NODES[node_id]["inputs"])
-    assert KOREAN[node_id]["display_name"].endswith("(Storefront)")
-    assert KOREAN[node_id]["description"]
+FOREIGN = {"ko": r"[\u3040-\u30ff]", "ja": r"[\uac00-\ud7af]", "zh": r"[\u3040-\u30ff\uac00-\ud7af]"}
+OWN = {"ko": r"[\uac00-\ud7af]", "ja": r"[\u3040-\u30ff\u4e00-\u9fff]", "zh": r"[\u4e00-\u9fff]"}
+SPECIAL = re.compile(r"[{}|@]")  # the editor's translations read these as a syntax of their own
 
 
-@pytest.mark.parametrize("language", ["ja", "zh"])
-def test_names_in_japanese_and_chinese_are_those_of_nodes_inputs_and_outputs_that_exist(language):
-    names = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
-    assert set(names) <= set(NODES)  # what is not named is shown in English
+def table(language: str, name: str) -> dict:
+    return json.loads((ROOT / "locales" / language / f"{name}.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("language", OWN)
+def test_names_and_tooltips_are_those_of_every_node_input_and_output(language):
+    names = table(language, "nodeDefs")
+    assert set(names) == set(NODES)
     for node_id, entry in names.items():
         assert entry["display_name"].endswith("(Storefront)")
-        assert entry["description"]
-        assert set(entry["inputs"]) <= set(NODES[node_id]["inputs"])
-        assert set(entry["outputs"]) <= {str(index) for index in range(len(NODES[node_id]["outputs"]))}
-    categories = json.loads((ROOT / "locales" / language / "main.json").read_text("utf-8"))["nodeCategories"]
-    korean = json.loads((ROOT / "locales" / "ko" / "main.json").read_text("utf-8"))["nodeCategories"]
-    assert set(categories) == set(korean)
+        assert re.search(OWN[language], entry["description"])
+        assert set(entry["inputs"]) == set(NODES[node_id]["inputs"]), node_id
+        assert set(entry["outputs"]) == {str(index) for index in range(len(NODES[node_id]["outputs"]))}, node_id
+        for name, part in {**entry["inputs"], **entry["outputs"]}.items():
+            assert part["name"], (node_id, name)
+            assert re.search(OWN[language], part["tooltip"]) or part["tooltip"] == "#rrggbb", (node_id, name)
+
+
+@pytest.mark.parametrize("language", OWN)
+def test_one_name_for_one_thing_in_one_language(language):
+    names = table(language, "nodeDefs")
+    titles = [entry["display_name"] for entry in names.values()]
+    assert len(set(titles)) == len(titles)
+    texts = json.dumps([names, table(language, "main"), table(language, "settings")], ensure_ascii=False)
+    assert re.findall(FOREIGN[language], texts) == []
+    parts = [part for entry in names.values() for part in (*entry["inputs"].values(), *entry["outputs"].values())]
+    assert [part for part in parts if SPECIAL.search(part["name"] + part["tooltip"])] == []
+    for entry in names.values():  # what a node has twice, it can be chosen by
+        shown = [part["name"] for part in entry["inputs"].values()]
+        assert len(set(shown)) == len(shown), entry["display_name"]
+    for name in ("main", "settings"):
+        assert set(table(language, name)) == set(table("ko", name))
 
 
 @pytest.mark.parametrize("node_id", NODES)

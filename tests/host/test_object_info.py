@@ -12,7 +12,8 @@ from pathlib import Path
 
 SNAPSHOT = Path(__file__).with_name("object_info.json")
 LOCALES = Path(__file__).parents[2] / "locales"
-KOREAN = json.loads((LOCALES / "ko" / "nodeDefs.json").read_text("utf-8"))
+LANGUAGES = ("ko", "ja", "zh")  # beside English, which the schemas have
+NAMES = {one: json.loads((LOCALES / one / "nodeDefs.json").read_text("utf-8")) for one in LANGUAGES}
 DEPENDS_ON_THE_MACHINE = {
     ("StorefrontLoadModel", "model"),
     ("StorefrontAccelerate", "attention"),
@@ -70,7 +71,7 @@ def test_every_node_has_a_description_a_category_and_our_name(comfyui):
             assert node["display_name"].endswith("(Storefront)")
 
 
-def test_every_input_and_output_has_a_tooltip_in_english_and_korean(comfyui):
+def test_every_input_and_output_has_a_tooltip_in_four_languages(comfyui):
     lacking = []
     for node_id, node in comfyui.get("/object_info").items():
         if not node_id.startswith("Storefront"):
@@ -79,15 +80,19 @@ def test_every_input_and_output_has_a_tooltip_in_english_and_korean(comfyui):
         told = [("inputs", name, (*spec, {})[1].get("tooltip")) for name, spec in inputs.items()]
         tooltips = node.get("output_tooltips") or [None] * len(node["output"])
         told += [("outputs", str(i), tooltip) for i, tooltip in enumerate(tooltips)]
-        assert set(KOREAN[node_id]["outputs"]) == {str(i) for i in range(len(tooltips))}, node_id
-        for group, name, tooltip in told:
-            if not tooltip or not KOREAN[node_id].get(group, {}).get(name, {}).get("tooltip"):
-                lacking.append(f"{node_id}.{group}.{name}: {tooltip}")
+        for language, names in NAMES.items():
+            assert set(names[node_id]["outputs"]) == {str(i) for i in range(len(tooltips))}, (language, node_id)
+            for group, name, tooltip in told:
+                if not tooltip or not names[node_id].get(group, {}).get(name, {}).get("tooltip"):
+                    lacking.append(f"{language} {node_id}.{group}.{name}: {tooltip}")
     assert lacking == []
 
 
-def test_categories_are_there_in_korean(comfyui):
+def test_categories_are_there_in_every_language(comfyui):
     nodes = [node for node_id, node in comfyui.get("/object_info").items() if node_id.startswith("Storefront")]
     parts = {part for node in nodes for part in node["category"].split("/")}
-    assert parts == set(json.loads((LOCALES / "ko" / "main.json").read_text("utf-8"))["nodeCategories"])
-    assert comfyui.get("/i18n")["ko"]["nodeCategories"]["Product"] == "상품"
+    sent = comfyui.get("/i18n")
+    for language in LANGUAGES:
+        assert parts == set(json.loads((LOCALES / language / "main.json").read_text("utf-8"))["nodeCategories"])
+    shown = [sent[language]["nodeCategories"]["Product"] for language in LANGUAGES]
+    assert shown == ["상품", "商品", "商品"]
