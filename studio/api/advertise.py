@@ -58,6 +58,7 @@ class _Style(NamedTuple):
     typeface: Typeface
     find: Salience  # whether a scene has a subject
     extras: Extras  # logo, badge, call to action
+    notes: list[str]  # for every result
 
 
 def product_composite(
@@ -175,8 +176,8 @@ def catalogue(
     loaded = as_cutter(cutter)
     find = SaliencyCache(subject_finder(loaded).find)
     extras = extras_for(brand, badge, call_to_action)
-    typeface = _typeface(font, font_folders, brand)
-    style = _Style(loaded, edges, options, placement, branded_design(design, brand), typeface, find, extras)
+    typeface, notes = _typeface(font, font_folders, brand)
+    style = _Style(loaded, edges, options, placement, branded_design(design, brand), typeface, find, extras, notes)
     if isinstance(pairs, list):
         return _in_one_place(pairs, ground, style, progress)
     return _one_by_one(pairs, ground, layout, style, progress)
@@ -268,7 +269,7 @@ def poster_from_photo(
     _require("design", design, Design)
     options = LayoutOptions(format=format, text_side=text_side, margin=margin, vertical=design.vertical)
     layout = None if layout is None else parse(layout).undrawn()  # such as that of an earlier result
-    typeface = _typeface(font, font_folders)
+    typeface, _ = _typeface(font, font_folders)
     picture = read_opaque("photo", photo)
     if format in FORMATS:
         picture = covering(picture, FORMATS[format])
@@ -313,14 +314,16 @@ def _require(name: str, value: object, kind: type) -> None:
         raise InputError(name, value, f"{kind.__name__}(...)")
 
 
-def _typeface(font: str, folders: Sequence[str | Path], brand: Brand | None = None) -> Typeface:
-    """The family `font`, or a brand's in place of the bundled one, where it is installed. Raises InputError for one that is not there, and for a folder that is none."""
+def _typeface(font: str, folders: Sequence[str | Path], brand: Brand | None = None) -> tuple[Typeface, list[str]]:
+    """The family `font`, or a brand's in place of the bundled one, where it is installed, else a note. Raises InputError
+    for a family that is not there, and for a folder that is none."""
     require_several("font_folders", folders)
     for folder in folders:
         if not isinstance(folder, str | Path) or not Path(folder).is_dir():
             raise InputError("font_folders", folder, "folders that exist")
     families = all_families([Path(folder) for folder in folders])
-    return Typeface(families, branded_font(font, brand, families)[0])
+    family, notes = branded_font(font, brand, families)
+    return Typeface(families, family), notes
 
 
 def _scene(
@@ -385,7 +388,7 @@ def cut_out_photo(photo: Picture, cutter: Cutter, edges: Edges, clock: StageCloc
 def _finish(cut: Cutout, words: str, ground: _Ground, layout: Layout, style: _Style, clock: StageClock) -> Result:
     with clock.stage("place"):
         placed = place(ground.image, cut.foreground, cut.alpha, style.placement, layout)
-    for note in placed.notes:
+    for note in (*placed.notes, *style.notes):
         clock.note(note)
     image, own = placed.image, placed.layout
     if words:

@@ -18,7 +18,7 @@ from ..text.typeset import Setting, Typesetter
 from .brand import Brand, BrandColors
 from .designs import BAR, CallToAction
 from .laid import Laid, LaidPiece, lay, letters_on, outline_of, own_layout, pictures_of, shadow_of, visible_color
-from .shapes import FINER, shape_mask
+from .shapes import fineness, shape_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,13 +107,14 @@ def _chevron(canvas: Canvas, left: float, middle: float, em: float) -> np.ndarra
     import numpy as np
     from PIL import Image, ImageDraw
 
-    picture = Image.new("L", (canvas.width * FINER, canvas.height * FINER))
+    finer = fineness(canvas.width, canvas.height)
+    picture = Image.new("L", (canvas.width * finer, canvas.height * finer))
     high, thick = CHEVRON[0] * em, max(1.0, 0.085 * em)
     points = [(left, middle - high), (left + high, middle), (left, middle + high)]
-    ends = [(px * FINER, py * FINER) for px, py in points]
+    ends = [(px * finer, py * finer) for px, py in points]
     draw = ImageDraw.Draw(picture)
-    draw.line(ends, 255, round(thick * FINER), joint="curve")
-    reach = math.floor(thick * FINER / 2)
+    draw.line(ends, 255, round(thick * finer), joint="curve")
+    reach = math.floor(thick * finer / 2)
     for px, py in ends:
         draw.ellipse((px - reach, py - reach, px + reach, py + reach), 255)
-    return np.asarray(picture.reduce(FINER), np.float32) / 255
+    return np.asarray(picture.reduce(finer), np.float32) / 255

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 FINER = 4  # times: drawn so much larger and averaged, for smooth edges
+LONGEST_DRAWN = 16_384  # pixels: a larger shape is drawn less fine, and its pixels are too small to be seen
 BURST_POINTS = 20
 BURST_DEPTH = 0.1  # of the radius
 ROUNDED_CORNER = 0.24  # of the height
@@ -81,14 +82,20 @@ SHAPES = {
 }
 
 
+def fineness(width: int, height: int) -> int:
+    """How many times larger a shape of that size is drawn, so that a badge on a huge picture takes no gigabytes."""
+    return max(1, min(FINER, LONGEST_DRAWN // max(width, height)))
+
+
 def shape_mask(shape: str, width: int, height: int) -> np.ndarray:
     """[height, width] in 0..1 of one of SHAPES, its edge smooth."""
     import numpy as np
     from PIL import Image, ImageDraw
 
-    picture = Image.new("L", (width * FINER, height * FINER))
+    finer = fineness(width, height)
+    picture = Image.new("L", (width * finer, height * finer))
     SHAPES[shape].draw(ImageDraw.Draw(picture), picture.width, picture.height)
-    return np.asarray(picture.reduce(FINER), np.float32) / 255
+    return np.asarray(picture.reduce(finer), np.float32) / 255
 
 
 def words_box(shape: str, width: int, height: int) -> Box:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from storefront import (
     find_scene,
     image_to_image,
     image_to_images,
+    load_brand,
     load_cutter,
     load_model,
     poster_from_photo,
@@ -199,6 +201,12 @@ def test_an_advertisement_says_where_everything_stands(cup, model):
     assert [stage.name for stage in ad.report.stages] == ["cut out", "plan", "place", "write"]
     assert [(step.stage, step.done) for step in steps][:4] == [("cut out", 0), ("cut out", 1), ("plan", 0), ("plan", 1)]
     assert json.loads(ad.report.to_json())["stages"][0]["name"] == "cut out"
+
+
+def test_a_brand_s_font_that_is_not_here_is_named(cup):
+    own = replace(load_brand(), font="Corporate Sans")
+    ad = product_composite(cup, GREY, "Sale", format="as the picture", brand=own)
+    assert any("Corporate Sans is not installed" in note for note in ad.report.notes)
 
 
 def test_without_a_headline_nothing_is_written(cup):

@@ -34,6 +34,16 @@ def written(folder: Path, text: str, name: str = "shop") -> Path:
     return home
 
 
+@pytest.mark.parametrize(("side", "times"), [(1, 4), (4096, 4), (4097, 3), (8000, 2), (9000, 1), (20_000, 1)])
+def test_a_huge_badge_is_drawn_no_finer_than_can_be_seen(side, times):
+    assert shapes.fineness(side, side // 2 + 1) == times
+
+
+def test_a_circle_has_a_circle_s_area_however_fine_it_is_drawn():
+    for side in (40, 4200, 8200):
+        assert shapes.shape_mask("circle", side, side).mean() == pytest.approx(np.pi / 4, rel=0.01)
+
+
 def test_the_example_has_all_of_a_brand():
     assert EXAMPLE.on_light != EXAMPLE.on_dark
     assert EXAMPLE.contact
