@@ -339,7 +339,7 @@ def test_what_is_being_typed_outlives_a_run_and_a_click(comfyui, browser):
     assert browser.execute_script("return document.activeElement.value") == "typed"
     keys(browser, TAB)
     until(lambda: json.loads(browser.execute_script(ARRANGEMENT) or "{}").get("headline") == {"words": "typed"})
-    assert browser.execute_script("return document.activeElement.labels[0].textContent") == "Weight"
+    assert browser.execute_script("return document.activeElement.labels[0].textContent") == "Font"
     browser.execute_script("document.querySelector('.storefront-arrange textarea').select()")
     keys(browser, *"anew")
     browser.find_element("xpath", "//dialog//label[text()='right']").click()
