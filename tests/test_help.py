@@ -51,14 +51,16 @@ def test_one_name_for_one_thing_in_one_language(language):
     names = table(language, "nodeDefs")
     titles = [entry["display_name"] for entry in names.values()]
     assert len(set(titles)) == len(titles)
-    texts = json.dumps([names, table(language, "main"), table(language, "settings")], ensure_ascii=False)
+    texts = json.dumps(
+        [names, table(language, "main"), table(language, "settings"), table(language, "commands")], ensure_ascii=False
+    )
     assert re.findall(FOREIGN[language], texts) == []
     parts = [part for entry in names.values() for part in (*entry["inputs"].values(), *entry["outputs"].values())]
     assert [part for part in parts if SPECIAL.search(part["name"] + part["tooltip"])] == []
     for entry in names.values():  # what a node has twice, it can be chosen by
         shown = [part["name"] for part in entry["inputs"].values()]
         assert len(set(shown)) == len(shown), entry["display_name"]
-    for name in ("main", "settings"):
+    for name in ("main", "settings", "commands"):
         assert set(table(language, name)) == set(table("ko", name))
 
 
