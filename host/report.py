@@ -139,8 +139,25 @@ def _ended(prompt_id: str) -> dict[str, Any] | None:
     return queue.get_history(prompt_id=prompt_id, map_function=lambda entry: entry["status"] or {}).get(prompt_id)
 
 
+def last_runs() -> list[dict[str, Any]]:
+    """What was recorded of the last prompts, the latest first."""
+    found = [of_prompt(prompt_id) for prompt_id in reversed(list(_past))]
+    return [summary for summary in found if summary is not None]
+
+
+def loaded_models() -> list[dict[str, Any]]:
+    """What ComfyUI has in memory for its next run: names of classes, and bytes on their devices."""
+    patchers = [loaded.model for loaded in list(mm.current_loaded_models)]
+    return [
+        {"name": type(patcher.model).__name__, "bytes": int(patcher.loaded_size())}
+        for patcher in patchers
+        if patcher is not None
+    ]
+
+
 def add_route() -> None:
-    """GET /storefront/report/{prompt_id}?format=JSON or Prometheus: reads what is above and changes nothing."""
+    """GET /storefront/report/{prompt_id}?format=JSON or Prometheus, and /storefront/runs, which the side bar shows: they
+    read what is above and change nothing."""
     server = getattr(PromptServer, "instance", None)
     if server is None:  # imported without a server, as tests and tools do
         return
@@ -156,6 +173,10 @@ def add_route() -> None:
             return web.Response(status=400, text=str(error))
         kind = "application/json" if request.query.get("format", JSON) == JSON else "text/plain"
         return web.Response(text=text, content_type=kind)
+
+    @server.routes.get("/storefront/runs")
+    async def runs(request: web.Request) -> web.Response:
+        return web.json_response({"runs": last_runs(), "models": loaded_models()})
 
 
 def note(text: str, node_id: str | None, *, fallback: bool = False) -> None:
