@@ -12,6 +12,7 @@ from ..canvas import Box
 from ..errors import InputError, require_number
 from ..text.design import HandWords
 from .layout import (
+    CALL_TO_ACTION,
     HEADLINE,
     LIGHT_ROLE,
     MOST_PRODUCTS,
@@ -194,6 +195,8 @@ def arranged(layout: Layout, hand: Arrangement) -> Layout:
         hand_words=_merged(hand.words, layout.hand_words),
         overlays=_laid(layout, hand),
         further_words=_further(layout, hand),
+        # Words that a button was to follow stay as they were.
+        low_words=layout.low_words or (CALL_TO_ACTION in hand.overlays and layout.lean() == 1),
     )
 
 

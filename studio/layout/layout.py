@@ -36,8 +36,7 @@ def product_role(index: int) -> str:
 
 
 def overlay_role(kind: str, index: int) -> str:
-    """The role of the overlay of a kind that is drawn after `index` others of it: "badge", then "badge 2"; the first words
-    are the headline."""
+    """The role of the overlay drawn after `index` others of its kind: "badge", "badge 2"; the first words: the headline."""
     return (HEADLINE if kind == WORDS else kind) if index == 0 else f"{kind} {index + 1}"
 
 
@@ -103,6 +102,7 @@ class Layout:
     poses: tuple[Pose, ...] = ()  # of each product; empty: as they are
     hand_words: HandWords | None = None  # of the headline
     further_words: tuple[tuple[str, HandWords], ...] = ()  # of other words, by their role
+    low_words: bool = False  # at the lower end of their box, although a person moved what was to follow
     drawing: DrawnPicture | None = field(
         default=None, compare=False, repr=False
     )  # how the picture came to be; not in JSON
@@ -147,8 +147,7 @@ class Layout:
         return (*self.products, *words, *(one.box for one in self.overlays))
 
     def with_overlay(self, overlay: Overlay) -> Layout:
-        """The layout with one more overlay; a drawn one takes the place of the room that was kept for it, and keeps one
-        that a person gave it."""
+        """The layout with one more overlay; a drawn one takes the place of the room for it, and fills one given by hand."""
         kept = list(self.overlays)
         room = self._room(overlay.kind)
         if overlay.drawn and room is not None:
@@ -196,6 +195,7 @@ class Layout:
             "poses": [pose._asdict() for pose in self.poses],
             "hand_words": None if self.hand_words is None else self.hand_words._asdict(),
             "further_words": {role: words._asdict() for role, words in self.further_words},
+            "low_words": self.low_words,
         }
         return {name: part for name, part in parts.items() if part}
 
@@ -234,16 +234,17 @@ class Layout:
             scaled.text_color,
             scaled.text_align,
             scaled.scrim,
-            scaled._lean(),
+            scaled.lean(),
             HEADLINE in self.by_hand,
             self.hand_words or HandWords(),
         )
 
-    def _lean(self) -> float:
-        """Where the words lie in their box, 0 at its top, 1 at its bottom: next to the call to action that goes with them;
-        in the middle of a box that a person gave them."""
+    def lean(self) -> float:
+        """Where the words lie in their box, 0 at its top, 1 at its bottom, next to a call to action; in the middle by hand."""
         if HEADLINE in self.by_hand:
             return 0.5
+        if self.low_words:
+            return 1.0
         for kind, box, _, role in self.overlays:
             beside = box.x >= self.text.right or self.text.x >= box.right
             if (
@@ -342,9 +343,8 @@ def _written(overlay: Overlay) -> dict[str, Any]:
     return {"kind": overlay.kind} | overlay.box._asdict() | {"drawn": overlay.drawn} | role
 
 
-def _by_hand(
-    value: Mapping[str, Any],
-) -> tuple[frozenset[str], tuple[Pose, ...], HandWords | None, tuple[tuple[str, HandWords], ...]]:
+def _by_hand(value: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The last fields of a Layout, in their order."""
     roles, poses = value.get("by_hand", ()), value.get("poses", ())
     if not isinstance(roles, (list, tuple)) or any(not isinstance(role, str) or role not in ROLES for role in roles):
         raise InputError("layout: by_hand", roles, f"a list of roles: {HEADLINE}, {LIGHT_ROLE}, {product_role(0)} ...")
@@ -358,7 +358,7 @@ def _by_hand(
         raise InputError("layout: further_words", wrong[0], f"roles: {WORDS} 2 to {WORDS} {MOST_ALIKE}")
     further = tuple((role, words_by_hand(f"layout: further_words.{role}", part)) for role, part in more.items())
     turned = tuple(pose_by_hand(f"layout: poses[{index}]", one) for index, one in enumerate(poses))
-    return frozenset(roles), turned, own, further
+    return frozenset(roles), turned, own, further, value.get("low_words") is True
 
 
 def pose_by_hand(name: str, value: Any) -> Pose:

@@ -246,9 +246,11 @@ def reserve(layout: Layout, picture: np.ndarray, asks: Sequence[Ask], outline: S
     """The layout with room for what is to come, the planned words made smaller where they must: a call to action under
     them, then a logo and a badge where they lie best."""
     for ask in sorted(asks, key=lambda one: (CALL_TO_ACTION, LOGO, BADGE).index(one.kind)):
-        if layout.place_by_hand(ask.kind) is not None:
-            continue
         sliced = _sliced(layout, ask) if ask.kind == CALL_TO_ACTION and not layout.words_stay else None
+        if layout.place_by_hand(ask.kind) is not None:
+            # Words that a button was to follow stay as they were before a person took it away.
+            layout = layout if sliced is None else replace(layout, text=sliced.text, low_words=True)
+            continue
         if sliced is None:
             spot = find_spot(ask, picture, layout, outline)
             if spot.notes:

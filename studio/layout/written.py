@@ -73,7 +73,7 @@ def planned_for(layout: Layout, design: Design, pictures: torch.Tensor) -> tuple
         return layout, design
     role = layout.next_role(WORDS)
     own = dict(layout.further_words).get(role, HandWords())
-    layout = replace(layout, hand_words=own, by_hand=layout.by_hand - {HEADLINE})
+    layout = replace(layout, hand_words=own, by_hand=layout.by_hand - {HEADLINE}, low_words=False)
     place = layout.place_by_hand(WORDS)
     if place is not None:
         color, scrim, _ = readable(pictures[0, max(0, place.y) : place.bottom, max(0, place.x) : place.right].numpy())

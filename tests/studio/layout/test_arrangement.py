@@ -162,6 +162,25 @@ def test_an_overlay_keeps_its_place_in_another_format_and_no_second_room_is_kept
     assert drawn.undrawn().place_by_hand("badge") == badge.box
 
 
+def test_words_stay_as_they_are_when_the_button_under_them_is_moved():
+    background, mattes = torch.from_numpy(table(512, 512)).float()[None], [torch.from_numpy(MUG)[None]]
+    extras = rooms.extras_of(None, "", "지금 주문")
+
+    def made(hand: str) -> Layout:
+        planned = plan(table(512, 512), [MUG], f"{HEADLINE}\n지금 주문", LayoutOptions(), hand=parse_arrangement(hand))
+        return rooms.with_rooms(planned, background, mattes, extras)
+
+    automatic, moved_away = made(""), made(moved(**{"call to action": {"box": box(0.7, 0.88, 0.2, 0.06)}}))
+    assert automatic.room_for(CALL_TO_ACTION).y >= automatic.text.bottom
+    assert (moved_away.text, moved_away.products) == (automatic.text, automatic.products)
+    assert moved_away.text_on(512, 512).down == automatic.text_on(512, 512).down == 1
+    assert parse(moved_away.to_json()) == moved_away
+    later = arranged(automatic, parse_arrangement(moved(**{"call to action": {"box": box(0.7, 0.88, 0.2, 0.06)}})))
+    assert (later.text, later.lean()) == (automatic.text, 1)
+    low = parse_arrangement(moved(headline={"box": box(0.1, 0.75, 0.8, 0.2)}))
+    assert arranged(moved_away, low).text_on(512, 512).down == 0.5
+
+
 def test_an_overlay_that_no_longer_fits_is_named():
     value = moved(
         badge={"box": box(0.8, 0.2, 0.6, 0.2)},
