@@ -36,6 +36,19 @@ def set_aside(weight_dtype: str) -> list[str]:
         for component in ("unet", "text-enc"):
             flags = [f"--{name}-{component}" for name in known if _is_set(name, component)]
             lines += [f"{flag} is set aside, since weight_dtype is {weight_dtype}" for flag in flags]
+    return [*lines, *_of_all_parts(weight_dtype)]
+
+
+def _of_all_parts(weight_dtype: str) -> list[str]:
+    """Flags of the VAE, which weight_dtype overrides where it is one of these, and those that ask a dtype of every part."""
+    lines = []
+    if weight_dtype in ("bf16", "fp32"):
+        flags = [f"--{name}-vae" for name in _COMPUTED if _is_set(name, "vae") and name != weight_dtype]
+        lines += [f"{flag} is set aside, since weight_dtype is {weight_dtype}" for flag in flags]
+    if args.force_fp16 and weight_dtype != "fp16":
+        lines.append("--force-fp16 is set aside: models compute in bf16 or fp32 here, unless weight_dtype is fp16")
+    if args.force_fp32 and weight_dtype in ("bf16", "fp16"):
+        lines.append(f"--force-fp32 is set aside, since weight_dtype is {weight_dtype}")
     return lines
 
 

@@ -15,17 +15,24 @@ __all__ = ["Chunks", "OutOfMemory", "divisible", "ran_out", "retried", "rows_of"
 
 T = TypeVar("T")
 TRIES = 3  # of offloading weights for one row
+ONCE_MORE = "out of memory, done again with no other model in memory"
 CLOSED = "storefront acceleration"  # wrappers that count the calls of a run (acceleration.py)
 
 
 def retried(call: Callable[[], T], name: str, value: str, wanted: str) -> T:
-    """What `call` gives, at the second try with nothing else in memory. Raises OutOfMemory."""
+    """What `call` gives, at the second try with nothing else in memory, which a note says. Raises OutOfMemory."""
+    failures = 0
 
     def empty() -> None:
+        nonlocal failures
+        failures += 1
         mm.unload_all_models()
         mm.soft_empty_cache()
 
-    return at_second_try(call, OutOfMemory(name, value, wanted), empty)
+    result = at_second_try(call, OutOfMemory(name, value, wanted), empty)
+    if failures:
+        progress.say_here(ONCE_MORE)
+    return result
 
 
 class Chunks:

@@ -136,8 +136,8 @@ def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool, matt
     for number, chosen in enumerate(tries):
         try:
             cut = _cut_out(images, path, edges, keep_loaded and not number, matte, chosen)
-            on_cpu = chosen != providers
-            return cut._replace(notes=(*cut.notes, "out of memory, cut out on the CPU")) if on_cpu else cut
+            fallback = "out of memory, cut out on the CPU" if chosen != providers else out_of_memory.ONCE_MORE
+            return cut._replace(notes=(*cut.notes, fallback)) if number else cut
         except Exception as error:
             if not out_of_memory.ran_out(error):
                 raise
@@ -145,9 +145,8 @@ def cut_out(images: Any, name: str, edges: cutout.Edges, keep_loaded: bool, matt
         mm.unload_all_models()
         mm.soft_empty_cache()
     shape = "x".join(str(side) for side in getattr(images, "shape", ())[1:3][::-1])
-    raise out_of_memory.OutOfMemory(
-        "image", f"a picture of {shape} pixels that does not fit into memory", "a smaller picture, or model u2netp"
-    )
+    smaller = "a smaller picture" if name == BUNDLED else f"a smaller picture, or model {BUNDLED}"
+    raise out_of_memory.OutOfMemory("image", f"a picture of {shape} pixels that does not fit into memory", smaller)
 
 
 def _cut_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import comfy.model_management as mm
@@ -12,8 +13,9 @@ import torch
 
 from ..studio.errors import InputError
 from ..studio.kinds import original_names, table
+from ..studio.out_of_memory import in_parts
 from ..studio.sampling import latents as codec
-from . import memory, out_of_memory
+from . import memory, out_of_memory, progress
 
 TILE_SIZES = (512, 256, 128)  # pixels; each a try after the one before ran out of memory
 
@@ -34,13 +36,33 @@ class DiffusersVae(torch.nn.Module):
 
     @torch.no_grad()
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels [B, 3, H, W] in -1..1 -> the family's LATENT [B, C, h, w], the mean."""
-        return codec.encode(self.vae, pixels)
+        """Pixels [B, 3, H, W] in -1..1 -> the family's LATENT [B, C, h, w], the mean. Raises OutOfMemory, as decode."""
+        return _in_parts(pixels, lambda some: codec.encode(self.vae, some), "pixels", "encoded")
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, **_: Any) -> torch.Tensor:
-        """LATENT [B, C, h, w] -> pixels [B, 3, H, W] in about -1..1."""
-        return codec.decode(self.vae, latents)
+        """LATENT [B, C, h, w] -> pixels [B, 3, H, W] in about -1..1; where memory runs out, some rows at a time."""
+        return _in_parts(latents, lambda some: codec.decode(self.vae, some), "samples", "decoded")
+
+
+def _in_parts(rows: torch.Tensor, call: Callable[[torch.Tensor], torch.Tensor], name: str, done: str) -> torch.Tensor:
+    """Where not one row fits, the error is torch's own on the CPU too: at that one ComfyUI goes on in tiles."""
+    failed = out_of_memory.OutOfMemory(name, "a picture that does not fit into memory", "less else in memory")
+    return in_parts(len(rows), lambda some: call(rows[some]), progress.say_here, failed, done)
+
+
+class StudioVae(comfy.sd.VAE):
+    """ComfyUI's, which says under the node that it went on in tiles: only then are no sizes given."""
+
+    def encode_tiled_(self, pixel_samples: torch.Tensor, **sizes: int) -> torch.Tensor:
+        if not sizes:
+            progress.say_here("out of memory, encoded in tiles")
+        return super().encode_tiled_(pixel_samples, **sizes)
+
+    def decode_tiled_(self, samples: torch.Tensor, **sizes: int) -> torch.Tensor:
+        if not sizes:
+            progress.say_here("out of memory, decoded in tiles")
+        return super().decode_tiled_(samples, **sizes)
 
 
 def make_vae(module: torch.nn.Module, dtype: torch.dtype) -> comfy.sd.VAE:
@@ -98,7 +120,7 @@ def _empty_vae() -> comfy.sd.VAE:
     silence = _Without("No VAE weights detected")
     quiet.addFilter(silence)
     try:
-        return comfy.sd.VAE(sd={})
+        return StudioVae(sd={})
     finally:
         quiet.removeFilter(silence)
 
@@ -158,8 +180,9 @@ def _decode_tiled(vae: Any, samples: torch.Tensor, sizes: tuple[int, ...]) -> tu
     for tile in sizes:
         size = tile // vae.spacial_compression_decode()
         try:
-            picture = vae.decode_tiled(samples, tile_x=size, tile_y=size, overlap=size // 4)
-            return picture, f"in tiles of {tile} px"
+            # One by one: ComfyUI holds three whole copies of what it is given.
+            rows = [vae.decode_tiled(row, tile_x=size, tile_y=size, overlap=size // 4) for row in samples.split(1)]
+            return torch.cat(rows), f"in tiles of {tile} px"
         except Exception as error:
             if not out_of_memory.ran_out(error):
                 raise

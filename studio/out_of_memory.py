@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,8 +13,16 @@ from .errors import InputError
 
 T = TypeVar("T")
 
-# Of torch on the CPU and of onnxruntime, which have no class for these.
-_TEXTS = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "Failed to allocate memory", "bad_alloc")
+# Of torch on the CPU and of onnxruntime, which have no class for these; the last is the system's,
+# of a thread that there is no room for.
+_TEXTS = (
+    "DefaultCPUAllocator",
+    "can't allocate memory",
+    "not enough memory",
+    "Failed to allocate memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+)
 
 
 class OutOfMemory(InputError, torch.OutOfMemoryError):
@@ -23,6 +32,8 @@ class OutOfMemory(InputError, torch.OutOfMemoryError):
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that the memory of a device, or of the machine, did not suffice."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     plain = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime")
     return plain and any(text in str(error) for text in _TEXTS)

@@ -17,6 +17,7 @@ from ..layout import plan, written
 from ..layout.layout import MOST_PRODUCTS, Layout, parse
 from ..layout.options import AS_PICTURE, LayoutOptions
 from ..layout.subject import SaliencyCache
+from ..out_of_memory import OutOfMemory, at_second_try
 from ..product import cutout
 from ..product.cutout import Cutout, Edges
 from ..product.place import place
@@ -378,7 +379,9 @@ def cut_out_photo(photo: Picture, cutter: Cutter, edges: Edges, clock: StageCloc
         if alpha is not None:
             clock.note("the photo has transparent pixels, but no transparent background: it was cut out anew")
             image = on_white(image, alpha)
-        cut = cutout.cut_out(image, cutter.find, edges, lambda: None)
+        size = f"{image.shape[2]} x {image.shape[1]} pixels, which do not fit into memory cut out"
+        failed = OutOfMemory("photo", size, "a smaller photo; close what else uses the memory")
+        cut = at_second_try(lambda: cutout.cut_out(image, cutter.find, edges, lambda: None), failed)
     for note in cut.notes:
         clock.note(note)
     clock.note(f"{cutter.name}: {cutter.terms}")

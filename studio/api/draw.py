@@ -13,7 +13,7 @@ from ..sampling import noise
 from ..sampling.references import OWN_SIZE
 from ..sampling.unfinished import Unfinished
 from ..scale import covering
-from .drawing import Drawing, Start, draw, require_words
+from .drawing import Drawing, Start, draw, encoded_picture, require_words
 from .load import Model, ModelChoice, as_model
 from .result import Progress, Result, StageClock
 
@@ -281,7 +281,7 @@ def _photos(
             )
         size = wanted or size_like(Size(image.shape[2], image.shape[1]), model.side)
         with clock.stage("encode photo"):
-            start = model.studio.encode_image(covering(image, size)).float()
+            start = encoded_picture(model.studio, covering(image, size), "photo")
         cells = None
         if mask is not None:
             cells = noise.latent_mask(covering(mask, size)[..., 0], start.shape[2], start.shape[3], model.studio.family)

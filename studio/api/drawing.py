@@ -124,7 +124,14 @@ def _references(studio: FluxStudio, drawing: Drawing) -> tuple[list[torch.Tensor
     shown = pictures
     if drawing.reference_size == OWN_SIZE:
         shown = [at_most_a_megapixel(picture) for picture in pictures]
-    return [studio.encode_image(picture).float() for picture in fitted], shown
+    return [encoded_picture(studio, picture, "references") for picture in fitted], shown
+
+
+def encoded_picture(studio: FluxStudio, picture: torch.Tensor, name: str) -> torch.Tensor:
+    """Normalised latents, float32, of an IMAGE that came in as `name`. Raises OutOfMemory."""
+    size = f"{picture.shape[2]} x {picture.shape[1]} pixels, which do not fit into memory encoded"
+    failed = OutOfMemory(name, size, "a smaller picture or format; close what else uses the memory")
+    return at_second_try(lambda: studio.encode_image(picture).float(), failed)
 
 
 def _sees(studio: FluxStudio) -> bool:

@@ -1,6 +1,6 @@
 """Every node that takes a MODEL, CLIP, VAE, CONDITIONING or LATENT, on our sockets beside the same on stock ones.
 
-`python tests/bench/sweep.py COMFYUI_FOLDER [NODE ...]` prints docs/stock-nodes.md's table. Both sides have the same weights: the
+`python tests/bench/sweep.py COMFYUI_FOLDER [NODE ...]` prints a table, which sweep_docs.py puts into docs/stock-nodes.md. Both sides have the same weights: the
 transformer is flux-micro, text encoders and VAE are random ones of ComfyUI's own shapes. What a node changes is seen in what is
 drawn, encoded or decoded behind it. No node may succeed on ours and change nothing where it changes something on stock.
 """
@@ -26,6 +26,7 @@ import comfy.samplers
 import comfy.sd
 import comfy.text_encoders.flux
 import comfy.utils
+import comfyui_version
 import folder_paths
 import lora_files
 import nodes
@@ -187,7 +188,7 @@ def sockets(side: Side) -> dict[str, Any]:
         "CLIP": [side.clip, side.other_clip],
         "VAE": [side.vae],
         "CONDITIONING": [side.text, side.blank, side.other_text],
-        "LATENT": LATENTS,
+        "LATENT": [{"samples": latent["samples"].clone()} for latent in LATENTS],  # some nodes write into theirs
         "IMAGE": [IMAGE],
         "MASK": [MASK],
         "SIGMAS": [custom.BasicScheduler.execute(side.model, "simple", STEPS, 1.0).result[0]],
@@ -428,6 +429,7 @@ def main() -> None:
     rows.sort(key=lambda one: (ORDER.index(one.verdict), one.node))
     print("\n".join(f"| {' | '.join(one)} |" for one in rows))
     print(", ".join(f"{sum(one.verdict == verdict for one in rows)} {verdict}" for verdict in ORDER))
+    print("VERSION " + comfyui_version.__version__)
     print("ROWS " + json.dumps(rows))
 
 

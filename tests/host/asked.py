@@ -21,6 +21,11 @@ FLAGS = {
     "fp8_e4m3fn_text_enc": "float8_e4m3fn",
     "bf16_text_enc": "bfloat16",
 }
+ASIDE = {
+    "bf16_vae": "fp32",
+    "force_fp16": "auto",
+    "force_fp32": "bf16",
+}  # with a weight_dtype that they are set aside for
 NAMED = ("SelfAttention.o", "proj_out", "to_q")  # layers that every flag reaches
 SETTINGS = {"seed": 7, "steps": 3, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
 
@@ -66,6 +71,10 @@ def flags() -> dict:
             "finite": bool(torch.isfinite(latents).all()),
             "aside": " ".join(aside),
         }
+    for flag, weight_dtype in ASIDE.items():
+        setattr(args, flag, True)
+        out[flag] = " ".join(opening.load_model(model_files.BUNDLED, weight_dtype).notes)
+        setattr(args, flag, False)
     setattr(args, "fp64_unet", True)  # noqa: B010, the parser's own names
     out["fp64"] = " ".join(opening.load_model(model_files.BUNDLED, "auto").notes)
     setattr(args, "fp64_unet", False)  # noqa: B010

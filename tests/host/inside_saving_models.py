@@ -9,6 +9,11 @@ import json
 import sys
 from pathlib import Path
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from comfy_process import BASE, ROOT  # first: it makes this process a ComfyUI
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "opening"))
@@ -33,7 +38,8 @@ torch.set_num_threads(1)
 MODELS, OUT = BASE / "models", Path(folder_paths.get_output_directory())
 MICRO = ROOT / "models" / "flux-micro"
 SETTINGS = {"seed": 7, "steps": 2, "guidance": 3.5, "cfg": 1.0, "strength": 1.0, "time_limit": 0}
-STORED = ("scaled fp8", "Q8_0", "nvfp4")
+STORED = ("fp8", "scaled fp8", "Q8_0", "Q4_0", "nvfp4")
+FOLDERS = ("nf4", "int8", "int4", "uint4")  # of diffusers
 
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -181,6 +187,29 @@ def autoencoder(vae) -> dict:
     }
 
 
+def failing(loaded, vae) -> dict[str, list]:
+    """Each save node where no file may grow beyond 100 kB, as on a full disk: the error, and the files that it left."""
+    inputs = {
+        "ModelSave": (ModelSave, {"model": loaded.model}),
+        "CLIPSave": (CLIPSave, {"clip": loaded.clip}),
+        "VAESave": (VAESave, {"vae": vae}),
+        "CheckpointSave": (CheckpointSave, {"model": loaded.model, "clip": loaded.clip, "vae": vae}),
+    }
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    out = {}
+    for name, (node, given) in inputs.items():
+        before, error = set(OUT.rglob("*")), ""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            node().save(filename_prefix=f"full {name}", **given)
+        except Exception as raised:
+            error = str(raised)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        out[name] = [error, sorted(path.name for path in set(OUT.rglob("*")) - before)]
+    return out
+
+
 def merges(loaded, text, stock, stock_b) -> dict:
     """Every slider of ModelMergeFlux1, and ModelMergeSimple between ours and a stock model, both ways."""
     other = opening.load("diffusion_models/micro b.safetensors", "none", "none", "none", "fp32").model
@@ -245,14 +274,19 @@ def main() -> None:
     random = torch.Generator().manual_seed(5)
     moved = {k: v + torch.randn(v.shape, generator=random) * 0.05 * v.std().nan_to_num(0) for k, v in weights.items()}
     save_file(moved, folder / "micro b.safetensors")
+    writers.write(folder / "fp8.safetensors", writers.fp8(weights))
     writers.write(folder / "scaled fp8.safetensors", *writers.scaled_fp8(weights, "new"))
     writers.write(folder / "nvfp4.safetensors", writers.nvfp4(weights))
-    writers.gguf(folder / "Q8_0.gguf", weights, "Q8_0")
+    for kind in ("Q8_0", "Q4_0"):
+        writers.gguf(folder / f"{kind}.gguf", weights, kind)
     loaded = opening.load_model(model_files.BUNDLED, "fp32")
     kinds = {"fp32": loaded.model, "bf16": opening.load_model(model_files.BUNDLED, "bf16").model}
     for kind in STORED:
         file = next(path.name for path in folder.iterdir() if path.stem == kind)
         kinds[kind] = opening.load(f"diffusion_models/{file}", "none", "none", "none", "auto").model
+    for kind in FOLDERS:
+        writers.quantised_folder(MICRO, MODELS / "diffusers" / f"whole {kind}", {"transformer": kind}, 1)
+        kinds[kind] = opening.load_model(f"whole {kind}", "auto").model
     text = encode(loaded.clip)
     stock = [nodes.UNETLoader().load_unet(f"{name}.safetensors", "default")[0] for name in ("micro", "micro b")]
     vae = published_vae()
@@ -262,6 +296,7 @@ def main() -> None:
         "text encoders": text_encoders(loaded),
         "VAE": autoencoder(vae),
         "checkpoint": checkpoint(loaded._replace(vae=vae), text),
+        "failing": {} if resource is None else failing(loaded, vae),
     }
     print("FIGURES " + json.dumps(figures))
 

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studio" / "opening
 import comfy.hooks
 import comfy.model_management as mm
 import comfy.patcher_extension
+import comfy.sd
 import comfy_extras.nodes_hooks as nodes_hooks
 import lora_files
 import torch
@@ -35,7 +36,7 @@ SETTINGS = {"seed": 7, "steps": 2, "guidance": 3.5, "cfg": 1.0, "strength": 1.0,
 FOLDERS = ("nf4", "int8", "int4", "uint4")  # diffusers folders, with T5 in the same format
 FILES = ("fp8", "scaled fp8", "Q8_0", "Q4_0", "nvfp4")
 NUMBERS = ("bf16", "fp8 storage")
-STEPS = 8  # of a walk
+STEPS = 9  # of a walk
 torch.set_num_threads(1)  # the models are tiny
 
 
@@ -151,6 +152,9 @@ class Walk:
     def unload(self, _: random.Random) -> None:
         mm.unload_all_models()
 
+    def save(self, _: random.Random) -> None:
+        comfy.sd.save_checkpoint(str(BASE / "output" / "walked.safetensors"), self.patcher)
+
     def off(self, _: random.Random) -> None:
         self.patcher = self.plain
 
@@ -167,6 +171,7 @@ class Walk:
                 "partly",
                 "unload_part",
                 "unload",
+                "save",
                 "off",
             )
         )
@@ -265,6 +270,7 @@ def text_encoders(kind: str) -> dict:
 
 
 def main() -> None:
+    (BASE / "output").mkdir(exist_ok=True)
     write_models()
     _, clip = open_model("fp32")
     conditioning, _ = prompt_encoding.encode_prompts(clip, [("a red mug", "a red mug")], 0)

@@ -153,7 +153,11 @@ def test_weight_dtype_auto_follows_comfyui_s_flags(figures, flag):
 
 
 def test_a_flag_that_cannot_be_followed_is_named(figures):
-    assert "--fp64-unet is set aside" in figures["asked"]["flags"]["fp64"]
+    flags = figures["asked"]["flags"]
+    assert "--fp64-unet is set aside" in flags["fp64"]
+    assert "--bf16-vae is set aside, since weight_dtype is fp32" in flags["bf16_vae"]
+    assert "--force-fp16 is set aside" in flags["force_fp16"]
+    assert "--force-fp32 is set aside, since weight_dtype is bf16" in flags["force_fp32"]
 
 
 @pytest.mark.parametrize(

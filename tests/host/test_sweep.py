@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "bench"))
+
+import sweep_docs
+
+PAGE = (ROOT / "docs" / "stock-nodes.md").read_text("utf-8")
 
 EXPECTED = {
     "CFGGuider": "equal",
@@ -39,6 +47,28 @@ def test_a_stock_node_does_on_ours_what_it_does_on_stock_or_is_refused(verdicts,
 
 
 def test_no_node_of_the_table_does_less_on_ours():
-    table = (ROOT / "docs" / "stock-nodes.md").read_text("utf-8")
-    assert "| equal |" in table
-    assert "| DIFFERENT |" not in table
+    assert "| equal |" in PAGE
+    assert "| DIFFERENT |" not in PAGE
+
+
+def test_each_version_s_table_is_one_run_and_counts_its_rows():
+    sections = re.split(r"(?m)^## ComfyUI ", PAGE)[1:]
+    assert [section.partition("\n")[0] for section in sections] == ["0.33.0", "0.20.1"]
+    for section in sections:
+        rows = re.findall(r"(?m)^\| ([^|]+) \| (equal|works, otherwise|refused by name|[^|]+) \|", section)[1:]
+        assert len({node for node, _ in rows}) == len(rows)
+        counts = Counter(verdict for _, verdict in rows)
+        said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts)
+        assert f"{len(rows)} nodes: {said}." in section
+
+
+def test_a_run_takes_the_place_of_its_version_s_table_alone():
+    rows = "| A | equal |  |\n| B | no effect on stock either |  |\n"
+    printed = f"{rows}0 DIFFERENT, 1 equal, 1 no effect on stock either\nVERSION 0.33.0\nROWS []\n"
+    page = sweep_docs.replaced(PAGE, *sweep_docs.section(printed))
+    before, after = (re.split(r"(?m)^(?=## ComfyUI )", text) for text in (PAGE, page))
+    assert [before[0], before[2]] == [after[0], after[2]]
+    assert "2 nodes: 1 equal, 1 no effect on stock either." in after[1]
+    assert "| B | no effect on stock either | |\n" in after[1]
+    with pytest.raises(ValueError, match="no whole run"):
+        sweep_docs.section(rows)
