@@ -47,8 +47,14 @@ class DiffusersVae(torch.nn.Module):
 
 def _in_parts(rows: torch.Tensor, call: Callable[[torch.Tensor], torch.Tensor], name: str, done: str) -> torch.Tensor:
     """Where not one row fits, the error is torch's own on the CPU too: at that one ComfyUI goes on in tiles."""
-    failed = out_of_memory.OutOfMemory(name, "a picture that does not fit into memory", "less else in memory")
-    return in_parts(len(rows), lambda some: call(rows[some]), progress.say_here, failed, done)
+    return in_parts(
+        len(rows),
+        lambda some: call(rows[some]),
+        progress.say_here,
+        # No name here for it: see in_parts.
+        out_of_memory.OutOfMemory(name, "a picture that does not fit into memory", "less else in memory"),
+        done,
+    )
 
 
 class StudioVae(comfy.sd.VAE):

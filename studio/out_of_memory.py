@@ -23,6 +23,10 @@ _TEXTS = (
     "bad_alloc",
     "Cannot allocate memory",
 )
+_OF_ONEDNN = (
+    "could not create a primitive",
+    "could not execute a primitive",
+)  # all that it says where it finds no room
 
 
 class OutOfMemory(InputError, torch.OutOfMemoryError):
@@ -36,7 +40,7 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     plain = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime")
-    return plain and any(text in str(error) for text in _TEXTS)
+    return plain and (str(error) in _OF_ONEDNN or any(text in str(error) for text in _TEXTS))
 
 
 def give_back() -> None:
@@ -55,7 +59,10 @@ def at_second_try(call: Callable[[], T], failed: OutOfMemory, between: Callable[
             if not ran_out(error):
                 raise
         between()  # outside of the handler: the exception holds the tensors that filled the memory
-    raise failed
+    try:
+        raise failed
+    finally:
+        del failed  # its traceback holds this frame: with the name they would hold each other, and all the tensors
 
 
 def in_parts(
@@ -76,6 +83,9 @@ def in_parts(
         # Outside of the handler: the exception holds the tensors that filled the memory.
         give_back()
         if most == 1:
-            raise failed
+            try:
+                raise failed
+            finally:
+                del failed  # as above
         most = -(-most // 2)
         say(f"out of memory, {name} {most} of {count} at a time")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hold
 
 # So that memory that is given back to the allocator goes back to the system, and the next try has as much as it is told.
 PLAIN_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "OMP_NUM_THREADS": "1"}
-BATCHES = ["FLUX Sampler", "KSampler", "text_to_images"]
+BATCHES = {"FLUX Sampler": "drawn 4 of 8 rows", "KSampler": "drawn 4 of 8 rows", "text_to_images": "of 8 at a time"}
 VAE = ["Decode Picture", "VAEDecode", "VAEEncode"]
 NAMED = {
     "FLUX Sampler": "`latent`",
@@ -56,8 +56,7 @@ def test_less_and_less_memory_ends_in_an_error_with_a_cure_and_the_next_run_is_r
 @pytest.mark.parametrize("stage", BATCHES)
 def test_a_batch_that_does_not_fit_is_halved_and_ends_equal(figures, stage):
     drawn = figures[stage]["tries"][:-1]
-    halved = [one for one in drawn if any("drawn 4 of 8" in note for note in one["notes"])]
-    assert halved
+    assert any(BATCHES[stage] in note for one in drawn for note in one["notes"])
     assert all(one["apart"] <= 1e-5 for one in drawn)
     assert all(one["notes"] for one in drawn if one["apart"])
 
@@ -69,8 +68,20 @@ def test_pictures_are_decoded_and_encoded_in_parts_then_in_tiles(figures, stage)
     for one in done:
         tiled = any("tiles" in note for note in one["notes"])
         assert tiled or one["apart"] <= 1e-5
-    if stage != "Decode Picture":  # which decodes one picture at a time anyhow
+    if stage != "Decode Picture":  # it decodes one picture at a time anyhow
         assert any("1 of 2 at a time" in note for one in done for note in one["notes"])
+
+
+@pytest.mark.parametrize("rows", ["2", "1"])
+def test_what_lies_between_parts_and_whole_is_in_diffusers_itself(figures, rows):
+    """Its transformer answers the same rows otherwise in another batch; ours answers every call with its bits."""
+    halves = figures["halves"]
+    for part in (halves["8"], halves[rows]):
+        assert part["from diffusers"] == 0
+        assert part["begins"] == 0
+    assert halves[rows]["calls"] == halves["8"]["calls"] * 8 // int(rows)
+    assert halves[rows]["diffusers, whole and parts"] <= 1e-5
+    assert halves[rows]["drawn"] <= 1e-5 * halves["spread"]
 
 
 def prompt(time_limit: int, **changes) -> dict:
@@ -100,7 +111,7 @@ def notes_heard(comfyui: ComfyUI, workflow: dict) -> tuple[object, list[str]]:
                 break
             if isinstance(message, str) and (body := json.loads(message))["type"] == "storefront.note":
                 heard.append(body["data"]["text"])
-    return result, heard
+    return result, [text for text in heard if "out of memory" in text]
 
 
 def test_a_server_under_a_limit_draws_in_parts_says_so_and_recovers(newest_folder, tmp_path, monkeypatch):

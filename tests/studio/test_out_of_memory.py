@@ -29,6 +29,7 @@ def raised_by(call) -> BaseException:
         OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
         RuntimeError(THREAD),
         RuntimeError(ARENA),
+        RuntimeError("could not create a primitive"),
     ],
     ids=repr,
 )
@@ -36,6 +37,14 @@ def test_what_says_that_memory_ran_out(error):
     assert ran_out(error)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("another fault"), ValueError(ARENA), OSError(errno.ENOENT, "none")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("another fault"),
+        RuntimeError("could not create a primitive descriptor for a matmul"),
+        ValueError(ARENA),
+        OSError(errno.ENOENT, "none"),
+    ],
+)
 def test_what_does_not(error):
     assert not ran_out(error)
