@@ -89,7 +89,7 @@ def tries(name: str, call: Callable[[], torch.Tensor]) -> dict[str, Any]:
         out.append(attempt(call, expected, room))
         print(name, out[-1], file=sys.stderr, flush=True)
         room = round(room * LESS)
-    return {"tries": out, "next": float((call() - expected).abs().max())}
+    return {"tries": out, "next": float((call() - expected).abs().max()), "spread": float(expected.std())}
 
 
 def stages(loaded: opening.OpenedModel) -> dict[str, Callable[[], torch.Tensor]]:

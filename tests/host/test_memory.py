@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hold
 PLAIN_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "OMP_NUM_THREADS": "1"}
 BATCHES = {"FLUX Sampler": "drawn 4 of 8 rows", "KSampler": "drawn 4 of 8 rows", "text_to_images": "of 8 at a time"}
 VAE = ["Decode Picture", "VAEDecode", "VAEEncode"]
+CLOSE = 1e-5  # of the spread
 NAMED = {
     "FLUX Sampler": "`latent`",
     "KSampler": "`latent`",
@@ -34,9 +35,9 @@ NAMED = {
 
 
 @pytest.fixture(scope="session")
-def figures(comfyui_folder):
+def figures(newest_folder):
     script = Path(__file__).with_name("inside_memory.py")
-    command = [sys.executable, str(script), str(comfyui_folder)]
+    command = [sys.executable, str(script), str(newest_folder)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **PLAIN_MALLOC})
     lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES ")]
     assert lines, done.stderr[-3000:]
@@ -57,7 +58,7 @@ def test_less_and_less_memory_ends_in_an_error_with_a_cure_and_the_next_run_is_r
 def test_a_batch_that_does_not_fit_is_halved_and_ends_equal(figures, stage):
     drawn = figures[stage]["tries"][:-1]
     assert any(BATCHES[stage] in note for one in drawn for note in one["notes"])
-    assert all(one["apart"] <= 1e-5 for one in drawn)
+    assert all(one["apart"] <= CLOSE * figures[stage]["spread"] for one in drawn)
     assert all(one["notes"] for one in drawn if one["apart"])
 
 
@@ -67,7 +68,7 @@ def test_pictures_are_decoded_and_encoded_in_parts_then_in_tiles(figures, stage)
     assert any("tiles" in note for one in done for note in one["notes"])
     for one in done:
         tiled = any("tiles" in note for note in one["notes"])
-        assert tiled or one["apart"] <= 1e-5
+        assert tiled or one["apart"] <= CLOSE * figures[stage]["spread"]
     if stage != "Decode Picture":  # it decodes one picture at a time anyhow
         assert any("1 of 2 at a time" in note for one in done for note in one["notes"])
 
@@ -81,7 +82,7 @@ def test_what_lies_between_parts_and_whole_is_in_diffusers_itself(figures, rows)
         assert part["begins"] == 0
     assert halves[rows]["calls"] == halves["8"]["calls"] * 8 // int(rows)
     assert halves[rows]["diffusers, whole and parts"] <= 1e-5
-    assert halves[rows]["drawn"] <= 1e-5 * halves["spread"]
+    assert halves[rows]["drawn"] <= CLOSE * halves["spread"]
 
 
 def prompt(time_limit: int, **changes) -> dict:
@@ -131,7 +132,7 @@ def test_a_server_under_a_limit_draws_in_parts_says_so_and_recovers(newest_folde
             if not result.ok:
                 refused = result
                 break
-            assert float((result.latent() - expected).abs().max()) <= 1e-5
+            assert float((result.latent() - expected).abs().max()) <= CLOSE * float(expected.std())
             if heard and halved is None:
                 halved = result
                 report = json.loads(result.history["outputs"]["report"]["text"][0])
