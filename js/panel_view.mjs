@@ -198,7 +198,7 @@ export function show(place, language) {
     try {
       await asked("/free", { method: "POST", headers: { "Content-Type": "application/json" }, body })
       message.textContent = say.freed
-      setTimeout(ended, 2000)
+      for (const after of [1000, 3000, 8000]) setTimeout(ended, after) // it takes its time
     } catch (error) {
       message.textContent = filled(say.failed, error.message)
     }
