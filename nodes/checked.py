@@ -9,14 +9,20 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..studio.errors import InputError
+from ..studio.errors import Bare, InputError
 from ..studio.inputs import Wanted, require
+
+ENOUGH_MEMORY = (
+    "less at a time (fewer or smaller pictures, a model of smaller weights), or more free memory: close what else uses it"
+    " and queue again"
+)
 
 
 def check_inputs(node: type[io.ComfyNode]) -> None:
     """From now on `execute` of the node gets only values that its schema allows; others raise InputError before it.
 
-    What an InputError says reaches the editor in its user's language.
+    What an InputError says reaches the editor in its user's language. Where memory runs out, the node is named, and
+    ComfyUI unloads its models, so that the next prompt begins with all of it.
     """
     inner = node.execute.__func__  # type: ignore[attr-defined]  # a classmethod's function
 
@@ -24,11 +30,20 @@ def check_inputs(node: type[io.ComfyNode]) -> None:
     def execute(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:
         try:
             return inner(cls, **accepted(cls, values))
-        except InputError as error:
+        except Exception as error:
             from ..host import languages
+            from ..studio.out_of_memory import OutOfMemory, ran_out
 
-            error.args = (languages.error(error),)
-            raise
+            if isinstance(error, InputError):
+                error.args = (languages.error(error),)
+                raise
+            if not ran_out(error):
+                raise
+            shown = Bare(f"used up in {(node.SCHEMA or node.GET_SCHEMA()).display_name}")
+            failed = OutOfMemory("memory", shown, ENOUGH_MEMORY)
+            failed.args = (languages.error(failed),)
+        # Outside of the handler: the exception holds what filled the memory.
+        raise failed
 
     node.execute = classmethod(execute)  # type: ignore[assignment,method-assign]
 

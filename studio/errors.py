@@ -34,13 +34,21 @@ class InputError(ValueError):
         cls.__module__ = InputError.__module__
 
     def __init__(self, name: str, value: object, wanted: str = "", *, cure: str = ""):
-        shown = "missing" if value is None else "empty" if isinstance(value, str) and not value else repr(value)
+        shown = "missing" if value is None else "empty" if isinstance(value, str) and not value else _written(value)
         if len(shown) > 120:  # a prompt of 100,000 characters belongs in no log
             shown = f"{shown[:100]}... ({len(shown)} characters)"
         if len(wanted) > LONGEST_MESSAGE:  # what a stranger's file calls things
             wanted = f"{wanted[:LONGEST_MESSAGE]}... ({len(wanted)} characters)"
         super().__init__(f"`{name}` is {shown}. {cure or f'Expected: {wanted}.'}")
         self.name, self.shown, self.wanted, self.cure = name, shown, wanted, cure
+
+
+def _written(value: object) -> str:
+    """repr, also of what a file of strangers can hold: numbers beyond Python's limit of digits, lists in lists."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"{'an' if isinstance(value, int) else 'a'} {type(value).__name__} that cannot be shown"
 
 
 class ModelFilesError(InputError):

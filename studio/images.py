@@ -6,6 +6,7 @@ diffusers' VAEs have them; `MASK` is float32 [B, H, W] in 0..1.
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
     # What the Python API takes for a picture.
     Picture: TypeAlias = "str | Path | Image.Image | np.ndarray | torch.Tensor"
+
+
+log = logging.getLogger(__name__)
+
+RUN_BY_OTHERS = ("EPS", "WMF")  # programs, which Pillow gives to Ghostscript or to Windows
 
 
 def every_nth(picture: np.ndarray, side: int) -> np.ndarray:
@@ -162,16 +168,17 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
     """
     import numpy as np
     import torch
-    from PIL import Image, ImageOps
+    from PIL import Image
 
+    whose = ""
     if isinstance(picture, str | Path):
-        picture = _open(name, Path(picture))
+        picture, whose = _open(name, Path(picture)), f"{Path(picture).name} with "
     if isinstance(picture, Image.Image):
-        upright = to_srgb(ImageOps.exif_transpose(picture))
+        upright = to_srgb(_upright(picture))
         if upright.mode == "F":
-            values = _in_unit(name, torch.from_numpy(np.array(upright)))
+            values = _in_unit(name, torch.from_numpy(np.array(upright)), whose)
         elif upright.mode.startswith("I") or not upright.has_transparency_data:
-            return _in_unit(name, from_pil(upright)), None
+            return _in_unit(name, from_pil(upright), whose), None
         else:
             values = torch.from_numpy(np.asarray(upright.convert("RGBA"), np.float32) / 255)
     elif isinstance(picture, np.ndarray | torch.Tensor):
@@ -208,13 +215,27 @@ def _numbers(name: str, picture: np.ndarray | torch.Tensor) -> torch.Tensor:
     return _in_unit(name, values)
 
 
-def _in_unit(name: str, values: torch.Tensor) -> torch.Tensor:
-    """Values in about 0..1. Raises InputError for other ranges, such as 0..255, which would become white."""
-    if values.numel() and (float(values.min()) < -0.5 or float(values.max()) > 1.5):
-        raise InputError(
-            name, f"numbers from {float(values.min()):g} to {float(values.max()):g}", "numbers from 0 to 1"
-        )
+def _in_unit(name: str, values: torch.Tensor, whose: str = "") -> torch.Tensor:
+    """Values in about 0..1. Raises InputError for other ranges, such as 0..255, which would become white, and for NaN."""
+    if values.numel() and not (float(values.min()) >= -0.5 and float(values.max()) <= 1.5):
+        shown = f"{whose}numbers from {float(values.min()):g} to {float(values.max()):g}"
+        raise InputError(name, shown, "numbers from 0 to 1")
     return values
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; as it is, with a warning in the log, where that is damaged, as browsers do."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except MemoryError:
+        raise
+    except (
+        Exception
+    ) as error:  # Pillow reads and writes all of it anew, and raises whatever the first wrong byte leads to
+        log.warning("Storefront: a picture is not turned, since its EXIF cannot be read (%s)", error)
+        return picture
 
 
 def _open(name: str, path: Path) -> Image.Image:
@@ -222,9 +243,13 @@ def _open(name: str, path: Path) -> Image.Image:
 
     try:
         with Image.open(path) as picture:
+            if picture.format in RUN_BY_OTHERS:
+                raise InputError(name, str(path), "a picture of pixels; save it as PNG")
             picture.load()
             return picture
     except FileNotFoundError:
         raise InputError(name, str(path), "a file that exists") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file raises whatever its first wrong byte leads to, of each format another
         raise InputError(name, str(path), f"a picture file that Pillow can read ({error})") from error

@@ -19,6 +19,7 @@ from ..text.layers import Area, Canvas, canvas_around, round_box
 from .brand import Brand
 from .designs import LOGO_VARIANTS, ON_DARK, LogoDesign
 from .laid import Laid, LaidPiece, lay, outline_of, own_layout, pictures_of
+from .svg import require_drawable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,7 @@ def _svg(path: Path) -> bytes:
     text = path.read_text("utf-8", "replace")
     if LINKED.search(text):
         raise InputError("logo", path.name, "an SVG whose pictures are embedded, not linked")
+    require_drawable(path.name, text)
     try:
         return bytes(resvg_py.svg_to_bytes(svg_string=text, width=SVG_PIXELS))
     except (ValueError, RuntimeError) as error:

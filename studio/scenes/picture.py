@@ -112,9 +112,9 @@ def _read(shot: Shot, scene: Scene) -> Image.Image:
                     field, f"{opened.width}x{opened.height}", f"a picture {shot.aspect:.3f} times as wide as high"
                 )
             picture = opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file raises whatever its first wrong byte leads to
         raise SceneError(field, str(shot.file.name), f"a readable picture ({type(error).__name__})") from None
     return ImageOps.mirror(picture) if scene.mirrored else picture
 

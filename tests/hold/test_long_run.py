@@ -31,6 +31,15 @@ def mixed(info: dict, number: int) -> dict:
     return prompt
 
 
+def allocated(before: dict, after: dict, trimmed: dict) -> str:
+    """What of the growth is in use, and what glibc's malloc keeps for later."""
+    if "used" not in after:
+        return ""
+    used, kept = ((after[name] - before[name]) / 2**20 for name in ("used", "kept"))
+    given_back = (after["rss"] - trimmed["rss"]) / 2**20
+    return f"; malloc handed out {used:+.1f} MiB, keeps {kept:+.1f} MiB, gives {given_back:.1f} MiB back when asked"
+
+
 def test_memory_comes_to_rest(server, size):
     info = server.get("/object_info")
     count = size(36, 500)
@@ -40,13 +49,13 @@ def test_memory_comes_to_rest(server, size):
     before = server.get("/hold/self")
     for number in range(warm, count):
         server.run(mixed(info, number))
-    after = server.get("/hold/self")
+    after, trimmed = server.get("/hold/self"), server.get("/hold/self?trim=1")
     grown = {name: after[name] - before[name] for name in ("rss", "threads", "handles", "objects")}
     percent = 100 * grown["rss"] / before["rss"]
     print(
         f"\nlong run: {count} mixed prompts, after the first {warm}: memory {before['rss'] / 2**20:.0f} MiB "
         f"{grown['rss'] / 2**20:+.1f} MiB ({percent:+.1f} %), threads {grown['threads']:+d}, "
-        f"open files {grown['handles']:+d}, Python objects {grown['objects']:+d}"
+        f"open files {grown['handles']:+d}, Python objects {grown['objects']:+d}{allocated(before, after, trimmed)}"
     )
     assert grown["threads"] <= 2
     assert grown["handles"] <= 4

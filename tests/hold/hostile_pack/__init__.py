@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import gc
+import importlib
 import math
 import os
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from aiohttp import web
+from PIL import Image
 from server import PromptServer
 
 
@@ -96,17 +103,101 @@ class HoldSay:
 NODE_CLASS_MAPPINGS = {"HoldSay": HoldSay}
 
 
+class _Malloc(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks"]
+    ]
+    _fields_ += [(name, ctypes.c_size_t) for name in ("fordblks", "keepcost")]
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _allocator() -> dict[str, int]:
+    """Bytes that glibc's malloc has handed out ("used") and those that it keeps though nobody uses them ("kept")."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):  # musl, macOS, a glibc before 2.33
+        return {}
+    libc.mallinfo2.restype = _Malloc
+    info = libc.mallinfo2()
+    return {"used": info.uordblks + info.hblkhd, "kept": info.fordblks}
+
+
 @PromptServer.instance.routes.get("/hold/self")
 async def _self(request: web.Request) -> web.Response:
-    """What the process has: bytes of memory, threads, open files, objects, after the garbage is gone."""
+    """What the process has: bytes of memory, threads, open files, objects, after the garbage is gone.
+
+    With ?trim=1 glibc gives back first what it keeps: what is left is what somebody uses.
+    """
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    if "trim" in request.query and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
     return web.json_response(
         {
-            "rss": pages * os.sysconf("SC_PAGE_SIZE"),
+            "rss": _resident(),
             "threads": threading.active_count(),
             "handles": len(os.listdir("/proc/self/fd")),
             "objects": len(gc.get_objects()),
             "pid": os.getpid(),
+            **_allocator(),
         }
     )
+
+
+STARVED: list[tuple[Any, str, Any]] = []  # owner, name, what it was
+
+
+def _errors() -> dict[str, BaseException]:
+    """As each kind of allocator says that it has nothing left; numpy's and Pillow's are raised by themselves."""
+    found: dict[str, BaseException] = {
+        "CUDA": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        "CPU": RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory"),
+        "Python": MemoryError(),
+    }
+    try:
+        np.empty(2**46, np.uint8)[:] = 1
+    except MemoryError as error:
+        found["numpy"] = error
+    try:
+        Image.core.new("L", (2**31 - 1, 2**17))
+    except MemoryError as error:
+        found["Pillow"] = error
+    return found
+
+
+def _owner(place: str) -> Any:
+    """The module or class of the pack that `place` names, such as studio.opening.folders or host.vae_socket:DiffusersVae."""
+    module, _, inner = place.partition(":")
+    (root,) = [name for name in list(sys.modules) if name.endswith(".studio.errors")]
+    found = importlib.import_module(f"{root.removesuffix('.studio.errors')}.{module}")
+    return getattr(found, inner) if inner else found
+
+
+@PromptServer.instance.routes.post("/hold/starve")
+async def _starve(request: web.Request) -> web.Response:
+    """{"place": ..., "name": ..., "error": ..., "times": 1}: that function runs out of memory so often; {} ends it.
+
+    Returns the kinds of error.
+    """
+    asked, errors = await request.json(), _errors()
+    while STARVED:
+        owner, name, inner = STARVED.pop()
+        setattr(owner, name, inner)
+    if "place" in asked:
+        owner, name, left = _owner(asked["place"]), asked["name"], [asked["times"]]
+        inner = getattr(owner, name)
+
+        @functools.wraps(inner)
+        def starved(*arguments: Any, **options: Any) -> Any:
+            if left[0]:
+                left[0] -= 1
+                raise errors[asked["error"]]
+            return inner(*arguments, **options)
+
+        STARVED.append((owner, name, inner))
+        setattr(owner, name, starved)
+    return web.json_response(sorted(errors))
