@@ -35,6 +35,7 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
+MOST_LAYERS = 1000  # of one kind; the largest published models have 80
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
@@ -208,6 +209,7 @@ def load_module(part: Path, kind: Kind, cls: str, dtype: torch.dtype, keep: bool
     keep: as in filling.fill, for a quantised folder. Only safetensors, only local files. Raises ModelFilesError where the
     weights do not fit the config.
     """
+    _require_few_layers(part, read_json(part / "config.json"))
     settings = required_settings(part, kind)
     if quantisation(part):
         return _load_quantised(part, kind, cls, dtype, settings, keep)
@@ -230,6 +232,16 @@ def load_module(part: Path, kind: Kind, cls: str, dtype: torch.dtype, keep: bool
     if missing:  # the libraries would make them up
         raise ModelFilesError("model", where, f"every weight in it; {len(missing)} are missing, such as {missing[0]}")
     return module.train(False).requires_grad_(False)
+
+
+def _require_few_layers(part: Path, config: Mapping[str, Any]) -> None:
+    """Raise ModelFilesError for a config of more layers than any model has: each is built before a weight is looked for."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            _require_few_layers(part, value)
+        elif ("layers" in key or "blocks" in key) and isinstance(value, int | float) and not value <= MOST_LAYERS:
+            wanted = f"at most {MOST_LAYERS} for {key} in its config.json; it has {value!r}"
+            raise ModelFilesError("model", f"{part.parent.name}/{part.name}", wanted)
 
 
 def _load_quantised(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import struct
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.opening import gguf_header, sources, weight_files
+from storefront.studio.kinds import flux1
+from storefront.studio.opening import folders, gguf_header, sources, weight_files
 
 ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 
@@ -74,3 +77,16 @@ def test_a_gguf_bomb_is_refused_at_once(tmp_path, name):
     with pytest.raises(ModelFilesError, match=r"bomb\.gguf"):
         sources.open_source(path)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("count", [2**31, 1e300, float("inf")])
+def test_a_config_of_more_layers_than_any_model_has_is_refused_at_once(tmp_path, count):
+    """Each layer is built before a weight is looked for: 2 billion of them ended nowhere."""
+    folder = tmp_path / "x" / "transformer"
+    shutil.copytree(Path(__file__).parents[1] / "weights" / "torchao", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_layers": count}))
+    start = time.process_time()
+    with pytest.raises(ModelFilesError, match=r"x/transformer.*num_layers"):
+        folders.load_module(folder, flux1.KIND, "FluxTransformer2DModel", torch.bfloat16, keep=True)
+    assert time.process_time() - start < 3
