@@ -35,7 +35,7 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
-MOST_LAYERS = 1000  # of one kind; the largest published models have 80
+MOST_LAYERS_OF_KIND = 1000  # of one kind; the largest published models have 80
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
     "torchao": "torchao",
@@ -239,8 +239,10 @@ def _require_few_layers(part: Path, config: Mapping[str, Any]) -> None:
     for key, value in config.items():
         if isinstance(value, dict):
             _require_few_layers(part, value)
-        elif ("layers" in key or "blocks" in key) and isinstance(value, int | float) and not value <= MOST_LAYERS:
-            wanted = f"at most {MOST_LAYERS} for {key} in its config.json; it has {value!r}"
+        elif (
+            ("layers" in key or "blocks" in key) and isinstance(value, int | float) and not value <= MOST_LAYERS_OF_KIND
+        ):
+            wanted = f"at most {MOST_LAYERS_OF_KIND} for {key} in its config.json; it has {value!r}"
             raise ModelFilesError("model", f"{part.parent.name}/{part.name}", wanted)
 
 
