@@ -58,6 +58,7 @@ def test_a_photo_and_a_sentence_open_the_template_filled_in(comfyui, browser, tm
     assert kinds["StorefrontExamplePhoto"]["image"] == "내 컵.jpg"
     assert kinds["PrimitiveStringMultiline"]["value"] == f"수제 쿠키 {MARKUP}"
     assert (kinds["StorefrontScene"]["trade"], kinds["StorefrontScene"]["format"]) == ("bakery", "9:16 story, reel")
+    (comfyui.base / "input" / "내 컵.jpg").unlink()  # other tests compare the list of photos
 
 
 def test_the_command_has_a_name_in_every_language(comfyui):

@@ -30,6 +30,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontScene", "scene"),
     ("StorefrontCatalogue", "table"),
     ("StorefrontPhotos", "folder"),
+    ("StorefrontExamplePhoto", "image"),
     ("StorefrontBrand", "brand"),
     ("StorefrontBadge", "font"),
     ("StorefrontCallToAction", "font"),
