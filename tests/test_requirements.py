@@ -11,7 +11,16 @@ from devtools.environment import pack_requirements
 from storefront.studio import packages
 
 ROOT = Path(__file__).resolve().parent.parent
-NOT_PACKAGES = {"storefront", "comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "node_helpers"}
+NOT_PACKAGES = {
+    "storefront",
+    "comfy",
+    "comfy_api",
+    "comfy_execution",
+    "comfyui_version",
+    "folder_paths",
+    "latent_preview",
+    "node_helpers",
+}
 # ComfyUI's own requirements, or what torch and transformers bring.
 COMFYUIS = {"torch", "server", "nodes", "psutil", "tokenizers", "packaging", "typing_extensions", "jinja2"}
 # Formats and kernels that few need: asked for by name where they are.

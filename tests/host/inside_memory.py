@@ -32,6 +32,7 @@ SIDE, LARGE = 32, 96  # cells of a canvas, and of a picture that is larger than 
 # MiB that suffice for each stage, or nearly; and how much of it is left to the next try.
 BEGIN = {"Encode Prompt": 210, "Remove Background": 560, "Decode Picture": 175, "VAEDecode": 175, "VAEEncode": 105}
 MICRO, LESS = 26, 0.7
+MORE, MOST = 1.3, 1024
 
 
 def addresses() -> int:
@@ -84,11 +85,15 @@ def attempt(call: Callable[[], torch.Tensor], expected: torch.Tensor, room: floa
 def tries(name: str, call: Callable[[], torch.Tensor]) -> dict[str, Any]:
     """A stage with less and less room, until it gives up; and with all of it again."""
     expected = call()
-    room, out = BEGIN.get(name, MICRO), []
-    while room > 1 and not (out and out[-1]["error"]):
+    room = BEGIN.get(name, MICRO)
+    # What a process needs beside its tensors differs from machine to machine.
+    while (out := [attempt(call, expected, room)]) and out[0]["error"] and room < MOST:
+        print(name, "begins with more than", room, file=sys.stderr, flush=True)
+        room = round(room * MORE)
+    while room > 1 and not out[-1]["error"]:
+        room = round(room * LESS)
         out.append(attempt(call, expected, room))
         print(name, out[-1], file=sys.stderr, flush=True)
-        room = round(room * LESS)
     return {"tries": out, "next": float((call() - expected).abs().max()), "spread": float(expected.std())}
 
 
@@ -121,8 +126,8 @@ def stages(loaded: opening.OpenedModel) -> dict[str, Callable[[], torch.Tensor]]
         return out.alpha
 
     def by_python() -> torch.Tensor:
-        size = 8 * SIDE
-        drawn = list(text_to_images("a red mug", images_per_prompt=8, width=size, height=size, steps=1, model=python))
+        size = 64
+        drawn = list(text_to_images("a red mug", images_per_prompt=16, width=size, height=size, steps=1, model=python))
         progress.fell_back([note for note in drawn[0].report.notes if "memory" in note], None)
         return torch.cat([one.image for one in drawn])
 

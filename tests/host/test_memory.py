@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hold
 
 # So that memory that is given back to the allocator goes back to the system, and the next try has as much as it is told.
 PLAIN_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "OMP_NUM_THREADS": "1"}
-BATCHES = {"FLUX Sampler": "drawn 4 of 8 rows", "KSampler": "drawn 4 of 8 rows", "text_to_images": "of 8 at a time"}
+BATCHES = {"FLUX Sampler": "drawn 4 of 8 rows", "KSampler": "drawn 4 of 8 rows"}
 VAE = ["Decode Picture", "VAEDecode", "VAEEncode"]
 CLOSE = 1e-5  # of the spread
 NAMED = {
