@@ -6,6 +6,9 @@ import os
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 ON_WINDOWS = os.name == "nt"
+LONGEST_FILE_NAME = (
+    255  # bytes of a file's name, in UTF-16 units on Windows: opening a longer one is an OSError, not a missing file
+)
 # What Windows opens as a device, in any folder and with any ending.
 DEVICES = {
     "CON",
@@ -24,13 +27,15 @@ def is_device(part: str) -> bool:
 
 
 def plain(name: str, windows: bool = ON_WINDOWS) -> PurePath | None:
-    """`name` as a relative path without "..", or None.
+    """`name` as a relative path without "..", or None; None too for a part that is longer than systems allow.
 
     On Windows also None for a drive, a share, a device, a stream ("a.png:b"), and parts that end with a dot or a space,
     which Windows opens under another name.
     """
     path = PureWindowsPath(name) if windows else PurePosixPath(name)
     if "\0" in name or path.anchor or not path.parts or ".." in path.parts:
+        return None
+    if any(len(part if windows else part.encode("utf-8", "surrogatepass")) > LONGEST_FILE_NAME for part in path.parts):
         return None
     if windows and any(is_device(part) or ":" in part or part != part.rstrip(". ") for part in path.parts):
         return None

@@ -213,7 +213,9 @@ def _change_entry(header: dict[str, Any], chance: random.Random) -> None:
     name = chance.choice(list(header)) if header else "x"
     entry = header.get(name)
     way = chance.randrange(9)
-    if not isinstance(entry, dict) or "shape" not in entry:  # __metadata__: texts that are JSON themselves, or not
+    if not isinstance(entry, dict) or not isinstance(
+        entry.get("shape"), list
+    ):  # __metadata__: texts that are JSON themselves, or not
         texts = [key for key, value in entry.items() if isinstance(value, str)] if isinstance(entry, dict) else []
         if texts and way > 2:
             key = chance.choice(texts)

@@ -59,3 +59,15 @@ def test_a_link_out_of_the_folder_is_followed(tmp_path):
     assert paths.inside(folder, "out/x.png") is None
     (folder / "in").symlink_to(folder, target_is_directory=True)
     assert paths.inside(folder, "in/x.png") == folder.resolve() / "x.png"
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "folder/" + "가" * 86, "\ud800" * 86])
+def test_a_name_that_no_system_opens_is_no_file(tmp_path, name):
+    assert paths.inside(tmp_path, name, windows=False) is None
+
+
+def test_the_longest_names_are_files(tmp_path):
+    assert paths.plain("x" * 251 + ".png", windows=False) is not None
+    assert paths.plain("가" * 85, windows=False) is not None
+    assert paths.plain("가" * 200, windows=True) is not None
+    assert paths.plain("가" * 256, windows=True) is None
