@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 EXAMPLE_FOLDER = "storefront"
-MOST_FOLDERS, MOST_FOLDER_ENTRIES = 200, 20_000  # folders in the list; entries of the input folder and its folders
+MOST_FOLDERS = 200  # in the list
 FOLDER_CURE = "a folder with photos in ComfyUI's input folder: put it there and press R"
 
 
@@ -32,19 +32,12 @@ class Photos(NamedTuple):
 
 
 def listed() -> list[str]:
-    """The example's folder, then those of the input folder that hold pictures, two levels deep. Links are not followed."""
-    root = Path(folder_paths.get_input_directory())
-    found: set[str] = set()
-    seen = 0
-    for folder, inner, files in os.walk(root):
-        place = Path(folder).relative_to(root)
-        seen += len(files) + len(inner)
-        if len(place.parts) >= 2:
-            inner.clear()
-        if place.parts and folder_paths.filter_files_content_types(files, ["image"]):
-            found.add(place.as_posix())
-        if seen > MOST_FOLDER_ENTRIES:
-            break
+    """The example's folder, then those of the input folder that hold pictures, sub-folders too. Links are not followed."""
+    found = {
+        folder.as_posix()
+        for folder, files in photos.input_folders()
+        if folder.parts and folder_paths.filter_files_content_types(files, ["image"])
+    }
     return [EXAMPLE_FOLDER, *sorted(found - {EXAMPLE_FOLDER})[:MOST_FOLDERS]]
 
 
@@ -63,7 +56,7 @@ def find(folder: str) -> Path:
 def files_of(folder: str) -> list[Path]:
     """Its pictures in the order that a person counts: 2 before 10."""
     path = find(folder)
-    names = [entry.name for entry in os.scandir(path) if entry.is_file()][:MOST_FOLDER_ENTRIES]
+    names = [entry.name for entry in os.scandir(path) if entry.is_file()][: photos.MOST_LOOKED_AT]
     pictures = folder_paths.filter_files_content_types(names, ["image"])
     return [path / name for name in sorted(pictures, key=_natural)]
 

@@ -6,7 +6,8 @@ import hashlib
 import logging
 import os
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import folder_paths
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_LOOKED_AT = 20_000  # files and folders
 EXAMPLE = f"storefront/{examples.DEFAULT_PHOTO}.jpg"  # in the input folder, so that every editor and client can show it
 
 
@@ -50,6 +52,18 @@ def listed() -> list[str]:
     except OSError:
         names = []
     return [EXAMPLE, *sorted(folder_paths.filter_files_content_types(names, ["image"]))]
+
+
+def input_folders() -> Iterator[tuple[PurePath, list[str]]]:
+    """Each folder of the input folder, by its path in it, and its files. Every list of nodes asks: a large folder is read
+    in part."""
+    root = Path(folder_paths.get_input_directory())
+    seen = 0
+    for folder, inner, files in os.walk(root):
+        yield Path(folder).relative_to(root), files
+        seen += len(files) + len(inner)
+        if seen > MOST_LOOKED_AT:
+            return
 
 
 def find(image: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import folder_paths
@@ -17,7 +16,6 @@ from . import photos, preset_library
 EXAMPLE_TABLE = "storefront/catalogue.csv"  # in the input folder, of the bundled photo
 BUNDLED = Path(__file__).parent.parent / "workflows" / "assets" / "catalogue.csv"
 MOST_LISTED = 500
-MOST_LOOKED_AT = 20_000  # files
 SHOWN = (".csv", ".tsv", ".xlsx")  # a .txt is read, too, but most are something else
 
 
@@ -27,16 +25,13 @@ def put_example() -> None:
 
 
 def listed() -> list[str]:
-    """The example, then the tables of the input folder, in its sub-folders too. Every list of nodes asks: a large folder is
-    read in part."""
-    root = Path(folder_paths.get_input_directory())
-    names: set[str] = set()
-    seen = 0
-    for folder, _, files in os.walk(root):
-        seen += len(files)
-        names |= {(Path(folder) / file).relative_to(root).as_posix() for file in files if file.lower().endswith(SHOWN)}
-        if seen > MOST_LOOKED_AT:
-            break
+    """The example, then the tables of the input folder, in its sub-folders too."""
+    names = {
+        (folder / file).as_posix()
+        for folder, files in photos.input_folders()
+        for file in files
+        if file.lower().endswith(SHOWN)
+    }
     return [EXAMPLE_TABLE, *sorted(names - {EXAMPLE_TABLE})[:MOST_LISTED]]
 
 

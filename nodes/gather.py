@@ -11,7 +11,7 @@ from .checked import refusal
 class StorefrontPhotos(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..host import photo_folders
+        from ..host import photo_folders, photos
 
         return io.Schema(
             node_id="StorefrontPhotos",
@@ -31,7 +31,7 @@ class StorefrontPhotos(io.ComfyNode):
                     "first",
                     default=1,
                     min=1,
-                    max=photo_folders.MOST_FOLDER_ENTRIES,
+                    max=photos.MOST_LOOKED_AT,
                     optional=True,
                     advanced=True,
                     tooltip="The first photo, in the order of the names.",
@@ -114,6 +114,6 @@ class StorefrontGatherProducts(io.ComfyNode):
     def execute(cls, product, product_mask, sizes=(gather.SAME_HEIGHT,), heights=("",)) -> io.NodeOutput:
         from ..host import progress
 
-        gathered = gather.gather(product, product_mask, sizes[0], "\n".join(heights))
+        gathered = gather.gather(product, product_mask, next(iter(sizes), gather.SAME_HEIGHT), "\n".join(heights))
         progress.say_all(list(gathered.notes), cls.hidden.unique_id)
         return io.NodeOutput(gathered.product, gathered.mask)

@@ -80,7 +80,7 @@ class StorefrontProductOnWhite(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..host import progress
 
-        names = list((DEFAULT_MARKETPLACES | marketplaces).values())
-        shots = packshot.packshots(product, product_mask, names, fill, shadow)
+        names = tuple((DEFAULT_MARKETPLACES | marketplaces).values())
+        shots = packshot.packshots(product, product_mask, packshot.PackshotWish(names, fill, shadow))
         progress.say_all(shots.notes, cls.hidden.unique_id)
         return io.NodeOutput(shots.images, shots.names)

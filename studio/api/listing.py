@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..product import shadow
 from ..product.cutout import Edges
-from ..product.packshot import chosen_marketplaces, packshots
+from ..product.packshot import PackshotWish, packshots
 from .advertise import cut_out_photo
 from .draw import require_several
 from .load import Cutter, as_cutter
@@ -36,16 +36,15 @@ def product_on_white(
     shadow: none, contact or drop; left out, with a note, where the marketplace allows none. The other inputs are those of
     `product_composite`. Raises InputError for what is none of these, before the photo is read.
     """
-    if isinstance(marketplaces, str):
-        marketplaces = [marketplaces]
-    require_several("marketplaces", marketplaces)
-    names = chosen_marketplaces(list(marketplaces))
+    names = [marketplaces] if isinstance(marketplaces, str) else marketplaces
+    require_several("marketplaces", names)
+    wish = PackshotWish(tuple(names), fill, shadow)
     if not isinstance(edges, Edges):
         raise InputError("edges", edges, "Edges(...)")
     clock = StageClock(progress)
     cut = cut_out_photo(photo, as_cutter(cutter), edges, clock)
     with clock.stage("place"):
-        shots = packshots(cut.foreground, cut.alpha, names, fill, shadow)
+        shots = packshots(cut.foreground, cut.alpha, wish)
     for note in shots.notes:
         clock.note(note)
     return {name: Result(image, clock.report()) for name, image in zip(shots.names, shots.images)}

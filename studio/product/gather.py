@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import InputError
+from ..canvas import Box
+from ..errors import InputError, require_one_of
 from ..layout.layout import MOST_PRODUCTS
-from .sprite import Product, cut_outs
+from .sprite import Product, cut_outs, resampled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,8 +70,7 @@ def gather(
 
     if len(products) != len(masks):
         raise InputError("product_mask", f"{len(masks)} masks", f"{len(products)}, one for each picture of `product`")
-    if sizes not in PROPORTIONS_OF_PRODUCTS:
-        raise InputError("sizes", sizes, f"one of {', '.join(PROPORTIONS_OF_PRODUCTS)}")
+    require_one_of("sizes", sizes, PROPORTIONS_OF_PRODUCTS)
     cuts = [cut for product, mask in zip(products, masks) for cut in cut_outs(product, mask)]
     if not 1 <= len(cuts) <= MOST_PRODUCTS:
         raise InputError("product", f"{len(cuts)} pictures", f"1 to {MOST_PRODUCTS}")
@@ -84,7 +84,7 @@ def gather(
         pictures[index, y : y + high, x : x + wide] = rgb
         mattes[index, y : y + high, x : x + wide] = alpha
     largest = max(high / len(cut.alpha) for cut, (_, high) in zip(cuts, wanted))
-    notes = (f"the smallest photo is enlarged {largest:.1f} times: take a larger one",) if largest > 2 else ()
+    notes = (f"a photo is enlarged {largest:.1f} times: take a larger one",) if largest > 2 else ()
     return Gathered(torch.from_numpy(pictures), torch.from_numpy(mattes), notes)
 
 
@@ -109,17 +109,11 @@ def _sizes(cuts: Sequence[Product], sizes: str, heights: list[float] | None) -> 
 def _resized(cut: Product, wide: int, high: int) -> tuple[np.ndarray, np.ndarray]:
     """Colours and alpha in another size: resampled premultiplied, so that no hidden colour comes out."""
     import numpy as np
-    from PIL import Image
 
     if cut.alpha.shape == (high, wide):
         return cut.rgb, cut.alpha
-    planes = [*np.moveaxis(cut.rgb * cut.alpha[..., None], -1, 0), cut.alpha]
-    small = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize((wide, high), Image.Resampling.LANCZOS)
-        )
-        for plane in planes
-    ]
+    planes = (*np.moveaxis(cut.rgb * cut.alpha[..., None], -1, 0), cut.alpha)
+    small = [resampled(plane, Box(0, 0, wide, high)) for plane in planes]
     alpha = np.clip(small[3], 0, 1)
     return np.clip(np.stack(small[:3], -1) / np.maximum(small[3], 1e-4)[..., None], 0, 1), alpha
 

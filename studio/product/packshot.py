@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..canvas import LEAST_ALPHA, cut_sides
-from ..errors import InputError
+from ..errors import InputError, listed, require_fields, require_one_of
 from ..images import require_colors, require_mask, require_one_each
 from . import shadow
 from .place import place
@@ -54,55 +54,57 @@ class Packshots(NamedTuple):
     notes: list[str]  # sentences for the user
 
 
-def chosen_marketplaces(names: Sequence[str]) -> list[str]:
-    """Each once, in order, without "none". Raises InputError for a name that is unknown, and where none is chosen."""
-    for name in names:
-        if name not in MARKETPLACES and name != NO_MARKETPLACE:
-            raise InputError("marketplace", name, f"one of {', '.join(MARKETPLACES)}")
-    chosen = [name for name in dict.fromkeys(names) if name != NO_MARKETPLACE]
-    if not chosen:
-        raise InputError(
-            "marketplace_1", NO_MARKETPLACE, f"a marketplace in at least one of them: {', '.join(MARKETPLACES)}"
-        )
-    return chosen
+@dataclass(frozen=True)
+class PackshotWish:
+    """What a user asks of the pictures. Raises InputError for what is none of its choices or out of range."""
+
+    marketplaces: tuple[str, ...] = ("Amazon",)  # of MARKETPLACES, or "none"
+    fill: float = 0.0  # %, of the picture's side that the product's longer side takes; 0: as the marketplace asks
+    shadow: str = shadow.NONE  # one of SHADOWS; left out where a marketplace allows none
+
+    def __post_init__(self) -> None:
+        require_fields(self, {"shadow": SHADOWS}, {"fill": FILLS})
+        for name in self.marketplaces:
+            require_one_of("marketplace", name, (NO_MARKETPLACE, *MARKETPLACES))
+        if not self.chosen:
+            raise InputError(
+                "marketplace_1", NO_MARKETPLACE, "a marketplace in at least one of them: " + listed(MARKETPLACES)
+            )
+
+    @property
+    def chosen(self) -> list[str]:
+        """The marketplaces, each once, in order."""
+        return [name for name in dict.fromkeys(self.marketplaces) if name != NO_MARKETPLACE]
 
 
-def packshots(
-    product: torch.Tensor, mask: torch.Tensor, names: Sequence[str], fill: float = 0.0, kind: str = shadow.NONE
-) -> Packshots:
+def packshots(product: torch.Tensor, mask: torch.Tensor, wish: PackshotWish) -> Packshots:
     """Each product [B, h, w, 3] with its matte [B or 1, h, w] alone on white, once for each marketplace.
 
-    fill: %, of the picture's side that the product's longer side takes; 0 is what the marketplace asks for. kind: one of
-    SHADOWS. Raises InputError for what is none of these, and as `place` does.
+    Raises InputError as `place` does.
     """
     import torch
 
-    chosen = chosen_marketplaces(names)
-    if kind not in SHADOWS:
-        raise InputError("shadow", kind, f"one of {', '.join(SHADOWS)}")
-    if not (FILLS[0] <= fill <= FILLS[1]):
-        raise InputError("fill", fill, f"{FILLS[0]:g} to {FILLS[1]:g} %; 0 is what the marketplace asks for")
     pictures, mattes = require_colors("product", product), require_mask("product_mask", mask)
     require_one_each("product_mask", mattes, len(pictures), pictures.shape[2], pictures.shape[1], "product")
-    largest = max(MARKETPLACES[name].side for name in chosen)
+    largest = max(MARKETPLACES[name].side for name in wish.chosen)
     images, notes = [], []
-    for name in chosen:
+    for name in wish.chosen:
         market = MARKETPLACES[name]
-        shown = kind if market.allows_shadow else shadow.NONE
+        shown = wish.shadow if market.allows_shadow else shadow.NONE
         rows = []
         for index in range(len(pictures)):
             alpha = mattes[index if len(mattes) > 1 else 0]
-            placement = _placement(alpha, fill or market.fill, shown)
+            placement = _placement(alpha, wish.fill or market.fill, shown)
             clear = torch.from_numpy(alpha * (alpha > MATTE_HAZE))[None]
             white = torch.ones(1, market.side, market.side, 3)
             placed = place(white, pictures[index : index + 1], clear, placement)
             rows.append(placed.image)
             # The smaller pictures say the same of the product, or less.
             notes += [*placed.notes, *_notes(alpha)] if market.side == largest else []
-        if shown != kind:
+        if shown != wish.shadow:
             notes.append(f"{name} allows no shadow: none is drawn.")
         images.append(torch.cat(rows))
-    return Packshots(images, chosen, list(dict.fromkeys(notes)))
+    return Packshots(images, wish.chosen, list(dict.fromkeys(notes)))
 
 
 def _placement(alpha: np.ndarray, fill: float, kind: str) -> Placement:

@@ -78,7 +78,7 @@ def sprite_of(product: Product, box: Box, background: np.ndarray, placement: Pla
     if same:
         exact = rgb if placement.color_match == 0 else None
         return Sprite(np.ascontiguousarray(light), np.ascontiguousarray(alpha), box.x, box.y, exact)
-    planes = [_resampled(plane, box, placement.rotation) for plane in (*np.moveaxis(light, -1, 0), alpha)]
+    planes = [resampled(plane, box, placement.rotation) for plane in (*np.moveaxis(light, -1, 0), alpha)]
     alpha = np.clip(planes[3], 0, 1)
     # Lanczos overshoots at an edge, colour and alpha alike: what alpha loses by clipping, colour loses too.
     kept = alpha / np.maximum(planes[3], 1e-6)
@@ -95,7 +95,7 @@ def _grown(part: tuple[slice, slice], box: Box, shape: tuple[int, ...]) -> tuple
     )
 
 
-def _resampled(plane: np.ndarray, box: Box, rotation: float) -> np.ndarray:
+def resampled(plane: np.ndarray, box: Box, rotation: float = 0.0) -> np.ndarray:
     """Turned, then Lanczos to the box's size, with area averaging when it shrinks."""
     import numpy as np
     from PIL import Image

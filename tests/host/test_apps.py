@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from comfyui import ROOT
 from PIL import Image
-from test_editor import browser, open_template, until
+from test_editor import APP_SHOWS, browser, open_template, until
 from test_newest_editor import newest
 
 __all__ = ["browser", "newest"]  # the fixtures
@@ -125,3 +125,22 @@ def test_an_app_makes_its_picture(comfyui, browser, name):
 @pytest.mark.parametrize("name", ["ad_from_photo", "product_composite"])
 def test_an_app_makes_its_picture_in_the_newest_editor(newest, browser, name):
     run_as_app(browser, newest, name)
+
+
+@pytest.mark.usefixtures("no_traceback")
+def test_a_second_app_turns_to_a_graph_that_is_in_sight(comfyui, browser):
+    """The editor fits a template to a canvas that the app hides: its scale was 0, and the graph could not be seen."""
+    open_template(browser, comfyui, "poster_from_photo", as_app=True)
+    until(lambda: browser.execute_script(APP_SHOWS))
+    browser.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1]
+        fetch("/api/workflow_templates/storefront/ad_from_photo.json").then((answer) => answer.json())
+          .then((graph) => window.app.loadGraphData(graph, true, true, "ad_from_photo", { openSource: "template" })).then(done)
+        """
+    )
+    until(lambda: browser.execute_script("return window.app.graph._nodes.some(n => n.type === 'StorefrontScene')"))
+    until(lambda: browser.execute_script(APP_SHOWS))
+    browser.execute_script("window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    until(lambda: not browser.execute_script(APP_SHOWS))
+    assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") > 0.4)

@@ -8,9 +8,14 @@ import torch
 from storefront.studio.errors import InputError
 from storefront.studio.images import to_pil
 from storefront.studio.product import shadow
-from storefront.studio.product.packshot import MARKETPLACES, packshots
+from storefront.studio.product.packshot import MARKETPLACES, PackshotWish
+from storefront.studio.product.packshot import packshots as of_wish
 
 EACH = list(MARKETPLACES)
+
+
+def packshots(product: torch.Tensor, mask: torch.Tensor, names: list[str], **wish):
+    return of_wish(product, mask, PackshotWish(tuple(names), **wish))
 
 
 def photo(width: int, height: int, box: tuple[int, int, int, int], haze: float = 0.0):
@@ -79,7 +84,7 @@ def test_a_product_that_the_photo_cuts_off_ends_at_the_frame_and_says_so(box, si
 def test_a_shadow_is_left_out_where_the_marketplace_allows_none():
     picture, mask = photo(1000, 1000, (300, 200, 700, 800))
     plain = packshots(picture, mask, ["Etsy", "Coupang"])
-    shaded = packshots(picture, mask, ["Etsy", "Coupang"], kind=shadow.CONTACT)
+    shaded = packshots(picture, mask, ["Etsy", "Coupang"], shadow=shadow.CONTACT)
     assert (shaded.images[0] < plain.images[0] - 0.05).any()
     assert torch.equal(shaded.images[1], plain.images[1])
     assert [note for note in shaded.notes if note not in plain.notes] == ["Coupang allows no shadow: none is drawn."]
@@ -108,7 +113,8 @@ def test_one_that_is_chosen_twice_counts_once():
         ({"fill": 101.0}, "fill.*101"),
         ({"fill": -1.0}, "fill.*-1"),
         ({"fill": float("nan")}, "fill.*nan"),
-        ({"kind": "cast"}, "shadow.*cast.*contact"),
+        ({"fill": "x"}, "fill.*x"),
+        ({"shadow": "cast"}, "shadow.*cast.*contact"),
         ({"mask": torch.zeros(1, 50, 50)}, "product_mask.*empty"),
         ({"mask": torch.zeros(1, 50, 40)}, "product_mask"),
     ],
