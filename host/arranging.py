@@ -23,7 +23,7 @@ from ..studio.contrast import READABLE
 from ..studio.images import require_picture, to_pil
 from ..studio.layout import written
 from ..studio.layout.arrangement import Arrangement, misfits
-from ..studio.layout.layout import HEADLINE, WORDS, Layout, overlay_role
+from ..studio.layout.layout import HEADLINE, OVERLAY_KINDS, WORDS, Layout, overlay_role
 from ..studio.product.pieces import pieces as pieces_of
 from ..studio.product.placement import AUTO as BY_PLAN
 from ..studio.product.placement import Placement
@@ -108,9 +108,12 @@ def overlay_shown(laid: Laid, has_layout: bool) -> dict[str, list[str]] | None:
     width, height = laid.layout.width, laid.layout.height
     piece, drawn = laid.piece, laid.layout.overlays[-1]
     number = sum(one.kind == drawn.kind and one.drawn for one in laid.layout.overlays)
+    role = overlay_role(drawn.kind, number - 1)
+    if role not in OVERLAY_KINDS:  # more than an arrangement can name
+        return None
     return _ui(
         "storefront_overlay",
-        role=overlay_role(drawn.kind, number - 1),
+        role=role,
         box=_shares(piece.box, width, height),
         **_trimmed(torch.from_numpy(piece.pixels()), (piece.canvas.left, piece.canvas.top), width, height, _file),
     )
@@ -125,6 +128,9 @@ def letters_shown(
         return None
     height, width = lettered.layer.shape[1:3]
     own, plan, is_further = design, None, layout is not None and layout.words_drawn
+    role = HEADLINE if layout is None or not is_further else layout.next_role(WORDS)
+    if role != HEADLINE and role not in OVERLAY_KINDS:  # more than an arrangement can name
+        return None
     if layout is not None:
         planned, own = written.planned_for(layout.on(width, height), design, image)
         plan = planned.text_on(width, height)
@@ -135,7 +141,7 @@ def letters_shown(
         text=text,
         font=font,
         design=asdict(design),
-        role=HEADLINE if layout is None or not is_further else layout.next_role(WORDS),
+        role=role,
         follows=is_further or follows(design, plan),
         align=alignment(own, plan),
         down=anchor_shares(own.anchor)[1] if plan is None or own.anchor != BY_LAYOUT else plan.down,

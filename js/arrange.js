@@ -2,6 +2,7 @@
 // tall enough. What it shows comes from the `ui` of the nodes behind the layout (host/arranging.py); what is moved goes into
 // the declared input `arrangement`.
 import { app } from "../../scripts/app.js"
+import { FOLDER } from "./page.mjs"
 import { api } from "../../scripts/api.js"
 import { nodeOf } from "./notes.js"
 
@@ -11,7 +12,6 @@ const PARTS = { storefront_plan: "plan", storefront_products: "products", storef
 const LAYOUT = "STOREFRONT_LAYOUT"
 const MOST_OUTPUTS = 200
 const MOST_RUNS = 500
-const FOLDER = /\/extensions\/([^/]+)\//.exec(import.meta.url)?.[1] // of this pack, which its user may have named
 const EXAMPLE = "product_composite" // where no template of this name is
 const LABELS = {
   en: ["Arrange", "Run once, then move things by hand"],

@@ -675,7 +675,10 @@ export class LayoutEditor {
 
   /** The names of the fonts that it has. */
   fonts() {
-    this.knownFonts ??= this.askFonts().catch(() => [])
+    this.knownFonts ??= this.askFonts().catch(() => {
+      this.knownFonts = null // asked again the next time
+      return []
+    })
     return this.knownFonts
   }
 

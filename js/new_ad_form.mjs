@@ -1,6 +1,6 @@
 // The form behind "New advertisement…". What a person types and what the server says is text, never markup.
 import { app } from "../../scripts/app.js"
-import { api } from "../../scripts/api.js"
+import { asked, FOLDER, made } from "./page.mjs"
 
 const TEMPLATE = "ad_from_photo"
 const TEXT = {
@@ -75,22 +75,10 @@ const STYLE = `
   .storefront-new [role=alert] { margin: 0; color: #ffb4a8 }
   .storefront-new [role=alert]:empty { display: none }`
 
-function made(tag, parent, properties = {}) {
-  const element = Object.assign(document.createElement(tag), properties)
-  parent.append(element)
-  return element
-}
-
 function field(form, tag, label, properties) {
   const line = made("label", form)
-  made("span", line, { textContent: label })
-  return made(tag, line, { required: true, ...properties })
-}
-
-async function asked(path, options) {
-  const answer = await api.fetchApi(path, options)
-  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`)
-  return answer.json()
+  made("span", line, label)
+  return made(tag, line, "", { required: true, ...properties })
 }
 
 /** What a combo of a node offers; ComfyUI has written it in two ways. */
@@ -117,7 +105,7 @@ function put(type, name, value) {
 
 async function open({ photo, sentence, trade, format }) {
   const file = await uploaded(photo)
-  const graph = await asked(`/workflow_templates/storefront/${TEMPLATE}.json`)
+  const graph = await asked(`/workflow_templates/${FOLDER}/${TEMPLATE}.json`)
   await app.loadGraphData(graph, true, true, TEMPLATE)
   put("StorefrontExamplePhoto", "image", file)
   put("PrimitiveStringMultiline", "value", sentence)
@@ -130,10 +118,10 @@ async function open({ photo, sentence, trade, format }) {
 export async function ask(language) {
   document.querySelector("dialog.storefront-new")?.remove()
   const say = TEXT[language] ?? TEXT.en
-  const dialog = made("dialog", document.body, { className: "storefront-new" })
-  made("style", dialog, { textContent: STYLE })
+  const dialog = made("dialog", document.body, "", { className: "storefront-new" })
+  made("style", dialog, STYLE)
   const form = made("form", dialog)
-  const title = made("h2", form, { textContent: say.title, id: "storefront-new-title" })
+  const title = made("h2", form, say.title, { id: "storefront-new-title" })
   dialog.setAttribute("aria-labelledby", title.id)
   const photo = field(form, "input", say.photo, { type: "file", accept: "image/*", name: "photo" })
   const sentence = field(form, "textarea", say.sentence, { name: "sentence", rows: 3, placeholder: say.hint, maxLength: 2000 })
@@ -141,9 +129,9 @@ export async function ask(language) {
   const format = field(form, "select", say.format, { name: "format" })
   const problem = made("p", form)
   problem.setAttribute("role", "alert")
-  const buttons = made("div", form, { className: "buttons" })
-  const cancel = made("button", buttons, { type: "button", textContent: say.cancel })
-  const submit = made("button", buttons, { type: "submit", textContent: say.open })
+  const buttons = made("div", form, "", { className: "buttons" })
+  const cancel = made("button", buttons, say.cancel, { type: "button" })
+  const submit = made("button", buttons, say.open, { type: "submit" })
   const failed = (error) => (problem.textContent = say.failed.replace("{0}", () => error.message))
 
   for (const event of ["keydown", "keyup", "paste", "drop"]) dialog.addEventListener(event, (e) => e.stopPropagation()) // the graph's
@@ -173,7 +161,7 @@ export async function ask(language) {
     const { input } = (await asked("/object_info/StorefrontScene")).StorefrontScene
     for (const [list, name] of [[trade, "trade"], [format, "format"]]) {
       for (const value of offered(input, name)) {
-        made("option", list, { value, textContent: value === "auto" ? `auto · ${say.auto}` : value })
+        made("option", list, value === "auto" ? `auto · ${say.auto}` : value, { value })
       }
     }
   } catch (error) {

@@ -1,5 +1,6 @@
 // What the side bar "Storefront" shows. All that comes from a run or a server is text, never markup.
 import { app } from "../../scripts/app.js"
+import { asked, made } from "./page.mjs"
 import { api } from "../../scripts/api.js"
 
 const TEXT = {
@@ -96,13 +97,6 @@ const STYLE = `
   .storefront-panel .fallback { color: #ffb86b }
   .storefront-panel ul { margin: 0; padding-inline-start: 18px }`
 
-function made(tag, parent, text = "", properties = {}) {
-  const element = Object.assign(document.createElement(tag), properties)
-  if (text) element.textContent = text
-  parent.append(element)
-  return element
-}
-
 const filled = (sentence, ...values) => sentence.replace(/\{(\d)\}/g, (_, place) => values[place])
 
 function size(bytes) {
@@ -148,14 +142,12 @@ function showList(place, lines, nothing) {
   for (const line of lines) made("li", list, line)
 }
 
-async function asked(path, options) {
-  const answer = await api.fetchApi(path, { cache: "no-store", ...options })
-  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`)
-  return answer
-}
+const EVENTS = ["execution_success", "execution_error", "execution_interrupted"]
+let leave = () => {} // the side bar that was shown before
 
 /** Fill the side bar's place, and keep it up to date while it is open. */
 export function show(place, language) {
+  leave()
   const say = TEXT[language] ?? TEXT.en
   place.replaceChildren()
   const panel = made("div", place, "", { className: "storefront-panel" })
@@ -168,10 +160,11 @@ export function show(place, language) {
   message.setAttribute("role", "status")
   const content = made("div", panel)
 
+  let failed = false
   const fill = async () => {
     try {
       const [{ runs, models }, { names }] = await Promise.all(
-        ["/storefront/runs", "/storefront/connections"].map(async (path) => (await asked(path)).json()),
+        ["/storefront/runs", "/storefront/connections"].map((path) => asked(path)),
       )
       content.replaceChildren()
       made("h3", content, say.runs)
@@ -180,16 +173,18 @@ export function show(place, language) {
       showList(content, models.map(({ name, bytes }) => `${name} · ${size(bytes)}`), say.noModels)
       made("h3", content, say.connections)
       showList(content, names, say.noConnections)
+      if (failed) message.textContent = ""
+      failed = false
     } catch (error) {
+      failed = true
       message.textContent = filled(say.failed, error.message)
     }
   }
-  const ended = () => {
-    if (panel.isConnected) return fill()
+  const ended = () => (panel.isConnected ? fill() : leave())
+  for (const event of EVENTS) api.addEventListener(event, ended)
+  leave = () => {
     for (const event of EVENTS) api.removeEventListener(event, ended)
   }
-  const EVENTS = ["execution_success", "execution_error", "execution_interrupted"]
-  for (const event of EVENTS) api.addEventListener(event, ended)
   panel.addEventListener("keydown", (event) => event.stopPropagation()) // the graph's shortcuts
   refresh.addEventListener("click", fill)
   settings.addEventListener("click", () => app.extensionManager.command.execute("Comfy.ShowSettingsDialog"))

@@ -41,6 +41,11 @@ class Box(NamedTuple):
         """y of the first row below the box."""
         return self.y + self.height
 
+    def touching(self, width: int, height: int) -> Box:
+        """Moved until a pixel of it lies on a picture of that size: rounding may have pushed the last one out."""
+        x = min(max(self.x, 1 - self.width), width - 1)
+        return self._replace(x=x, y=min(max(self.y, 1 - self.height), height - 1))
+
 
 class Safe(NamedTuple):
     """Shares of the picture at its edges where no word may stand."""

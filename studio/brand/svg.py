@@ -23,6 +23,7 @@ _LAYER = re.compile(r"(?<![\w-])(?:filter|mask|clip-path|opacity|mix-blend-mode)
 _LAYER_NAMES = {"filter", "mask", "clip-path", "opacity"}
 _SELECTED = re.compile(r"[.#]?[\w-]+|\*")
 _NUMBER = re.compile(r"\d+")
+_PICTURE = re.compile(r"\s*data:\s*image/(?:png|jpe?g|gif|webp)\s*[;,]", re.IGNORECASE)
 SVG_UNITS = {
     "": 1.0,
     "px": 1.0,
@@ -36,6 +37,8 @@ SVG_UNITS = {
 }  # in px
 _LENGTH = re.compile(rf"\s*\+?(\d*\.?\d+(?:e[+-]?\d+)?)\s*(%|{'|'.join(SVG_UNITS)})\s*", re.IGNORECASE)
 LONGEST_STYLE = 20_000  # characters of what is said of one class
+LONGEST_STYLES = 1_000_000  # of all together
+MOST_CLASSES = 100  # of an element
 AS_PNG = "or the logo saved as PNG"
 
 
@@ -64,17 +67,30 @@ class _Walk:
             raise InputError("logo", self.name, f"an SVG without {', '.join(sorted(SLOW_FILTERS))}, {AS_PNG}")
         if len(self.open) >= DEEPEST_SVG:
             raise InputError("logo", self.name, f"an SVG of at most {DEEPEST_SVG} elements in elements, {AS_PNG}")
+        links = [text for key, text in attributes.items() if key.rpartition(":")[2] == "href"]
+        # An SVG in an SVG would be drawn unseen by all of this.
+        if any(text.lstrip()[:5].lower() == "data:" and not _PICTURE.match(text) for text in links):
+            wanted = f"an SVG whose embedded pictures are PNG, JPEG, GIF or WebP, {AS_PNG}"
+            raise InputError("logo", self.name, wanted)
         own = self.parts.setdefault(attributes["id"], _Part()) if attributes.get("id") else None
         self.open.append(own)
-        keys = ["*", tag, f"#{attributes.get('id', '')}", *(f".{one}" for one in attributes.get("class", "").split())]
+        keys = [
+            "*",
+            tag,
+            f"#{attributes.get('id', '')}",
+            *(f".{one}" for one in dict.fromkeys(attributes.get("class", "").split())),
+        ]
+        if len(keys) > MOST_CLASSES:
+            raise InputError("logo", self.name, f"an SVG of at most {MOST_CLASSES} classes an element, {AS_PNG}")
         style = ";".join([attributes.get("style", ""), *(self.styles.get(key, "") for key in keys)])
         layered = bool(_LAYER.search(style)) or any(
             attributes.get(key, "1") not in ("1", "none") for key in _LAYER_NAMES
         )
-        used = [name for text in (style, *attributes.values()) for name in _REFERENCE.findall(text)]
+        used = Counter(name for text in (style, *attributes.values()) for name in _REFERENCE.findall(text))
         if any("marker" in text for text in (style, *attributes)):  # drawn at every corner
-            used *= len(_NUMBER.findall(f"{attributes.get('d', '')} {attributes.get('points', '')}")) or 1
-        used += [text[1:] for key, text in attributes.items() if key.rpartition(":")[2] == "href" and text[:1] == "#"]
+            corners = len(_NUMBER.findall(f"{attributes.get('d', '')} {attributes.get('points', '')}")) or 1
+            used = Counter({name: count * corners for name, count in used.items()})
+        used.update(text[1:] for text in links if text[:1] == "#")
         for part in (self.whole, *filter(None, self.open)):
             part.work += LAYER_WORK if layered else 1
             part.used.update(used)
@@ -126,11 +142,11 @@ def require_drawable(name: str, text: str) -> None:
         parser = expat.ParserCreate()
         parser.StartElementHandler, parser.EndElementHandler = pass_.start, pass_.end
         parser.CharacterDataHandler = pass_.text
-        walk.styles = _styles("".join(sheet))
         try:
             parser.Parse(text, True)
         except expat.ExpatError as error:
             raise InputError("logo", name, f"an SVG that can be read; {error}") from None
+        walk.styles = walk.styles or _styles(name, "".join(sheet))
     walk.require_little(walk.work())
 
 
@@ -149,15 +165,21 @@ class _Sheets:
             self.found.append(text)
 
 
-def _styles(sheet: str) -> dict[str, str]:
-    """ ".class", "#id", tag or "*" -> what is said of it, by the last word of each selector."""
+def _styles(name: str, sheet: str) -> dict[str, str]:
+    """ ".class", "#id", tag or "*" -> what is said of it, by the last word of each selector. Raises InputError, which
+    names the file, where that is too much."""
     said: dict[str, str] = {}
+    room = LONGEST_STYLES
     for rule in sheet.split("}"):
         selectors, _, body = rule.partition("{")
         for selector in selectors.split(","):
             last = (selector.split() or [""])[-1]
             for key in _SELECTED.findall(last.partition(":")[0]):
-                said[key] = f"{said.get(key, '')};{body}"[:LONGEST_STYLE]
+                said[key] = f"{said.get(key, '')};{body}"
+                room -= len(body) + 1
+                if len(said[key]) > LONGEST_STYLE or room < 0:
+                    wanted = f"an SVG with at most {LONGEST_STYLE:,} characters of style for a class, {LONGEST_STYLES:,} in all"
+                    raise InputError("logo", name, f"{wanted}, {AS_PNG}")
     return said
 
 

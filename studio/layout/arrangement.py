@@ -17,6 +17,7 @@ from .layout import (
     LIGHT_ROLE,
     MOST_PRODUCTS,
     OVERLAY_KINDS,
+    WIDEST_BY_HAND,
     WORDS,
     Layout,
     Light,
@@ -30,7 +31,7 @@ from .layout import (
 NAME = "arrangement"  # the input, in errors
 LONGEST = 100_000  # characters: 64 products and the longest words take a fifth of it
 OUTSIDE = 1.0  # pictures: how far beyond the frame a box may begin or reach
-NARROWEST, WIDEST = 0.001, 2.0  # pictures: the sides of a box
+NARROWEST = 0.001  # pictures: the least side of a box
 VERSION = 1
 PRODUCTS = {product_role(index): index for index in range(MOST_PRODUCTS)}  # looked up: other scripts have digits too
 
@@ -165,7 +166,8 @@ def _place(name: str, part: Mapping[str, Any]) -> HandBox | None:
     box = _object(f"{name}.box", part["box"])
     x, y = (require_number(f"{name}.box.{side}", box.get(side, 0), -OUTSIDE, 1 + OUTSIDE) for side in ("x", "y"))
     wide, high = (
-        require_number(f"{name}.box.{side}", box.get(side, 0), NARROWEST, WIDEST) for side in ("width", "height")
+        require_number(f"{name}.box.{side}", box.get(side, 0), NARROWEST, WIDEST_BY_HAND)
+        for side in ("width", "height")
     )
     if not (x < 1 and y < 1 and x + wide > 0 and y + high > 0):
         raise InputError(f"{name}.box", (x, y, wide, high), "a box that touches the picture (from 0 to 1 both ways)")
@@ -181,14 +183,16 @@ def arranged(layout: Layout, hand: Arrangement) -> Layout:
         if index < len(boxes):
             poses[index] = product.pose
             if product.place is not None:
-                boxes[index] = _touching(product.place.on(layout.width, layout.height, product.pose.rotation), layout)
+                boxes[index] = product.place.on(layout.width, layout.height, product.pose.rotation).touching(
+                    layout.width, layout.height
+                )
     text = layout.text if hand.headline is None else hand.headline.on(layout.width, layout.height)
     known = {HEADLINE, LIGHT_ROLE, *OVERLAY_KINDS, *map(product_role, range(len(boxes)))}
     return replace(
         layout,
         products=tuple(boxes),
         ground=min(layout.height, max((box.bottom for box in boxes), default=layout.ground)),
-        text=_touching(text, layout),
+        text=text.touching(layout.width, layout.height),
         light=hand.light or layout.light,
         by_hand=layout.by_hand | hand.placed() & known,
         poses=tuple(poses) if any(one != Pose() for one in poses) else (),
@@ -207,7 +211,7 @@ def _laid(layout: Layout, hand: Arrangement) -> tuple[Overlay, ...]:
         kind = OVERLAY_KINDS[role]
         rooms = [one for one in kept if one.kind == kind and not one.drawn and one.role in ("", role)]
         before = next((one for one in rooms if one.role == role), None) or next(iter(rooms), None)
-        own = Overlay(kind, _touching(place.on(layout.width, layout.height), layout), False, role)
+        own = Overlay(kind, place.on(layout.width, layout.height).touching(layout.width, layout.height), False, role)
         kept = [one for one in kept if one is not before] + [own]
     return tuple(kept)
 
@@ -229,12 +233,6 @@ def _merged(own: HandWords | None, before: HandWords | None) -> HandWords | None
         own.align or before.align,
         own.font or before.font,
     )
-
-
-def _touching(box: Box, layout: Layout) -> Box:
-    """The box moved until a pixel of it lies on the picture: rounding may have pushed the last one out."""
-    x = min(max(box.x, 1 - box.width), layout.width - 1)
-    return box._replace(x=x, y=min(max(box.y, 1 - box.height), layout.height - 1))
 
 
 def misfits(layout: Layout, hand: Arrangement) -> list[str]:

@@ -55,7 +55,7 @@ def continued(drawing: DrawnPicture | None, picture: np.ndarray) -> DrawnPicture
 
     if drawing is None or drawing.picture.shape != picture.shape:
         return DrawnPicture(picture, (), picture)
-    if drawing.picture is picture or np.array_equal(drawing.picture, picture):
+    if np.array_equal(drawing.picture, picture):
         return drawing
     changed = (np.abs(drawing.picture - picture) > SAME_PIXEL).any(-1)
     if changed.mean() > ANOTHER:

@@ -24,6 +24,7 @@ WORDS, LOGO, BADGE, CALL_TO_ACTION = "words", "logo", "badge", "call to action"
 OVERLAYS = (WORDS, LOGO, BADGE, CALL_TO_ACTION)
 HEADLINE, LIGHT_ROLE = "headline", "light"  # roles of what a person moves, beside those of `product_role`
 MOST_PRODUCTS = 64
+WIDEST_BY_HAND = 2.0  # pictures: the sides of what a person moved
 MOST_ALIKE = 8  # overlays of one kind that have a role: "badge", "badge 2" ...
 FURTHEST_FRONT = 1000
 LONGEST_FONT = 200  # characters of its name
@@ -247,12 +248,8 @@ class Layout:
             return 1.0
         for kind, box, _, role in self.overlays:
             beside = box.x >= self.text.right or self.text.x >= box.right
-            if (
-                kind == CALL_TO_ACTION
-                and not role
-                and not beside
-                and 0 <= box.y - self.text.bottom < self.text.height / 2
-            ):
+            below = 0 <= box.y - self.text.bottom < self.text.height / 2
+            if kind == CALL_TO_ACTION and not role and not beside and below:
                 return 1.0
         return 0.5
 
@@ -330,6 +327,8 @@ def _overlays(value: Mapping[str, Any], width: float, height: float) -> tuple[Ov
         kind, drawn, role = one.get("kind"), one.get("drawn", True), one.get("role", "")
         if kind not in OVERLAYS:
             raise InputError(f"layout: overlays[{index}].kind", kind, "one of: " + ", ".join(OVERLAYS))
+        if role and max(box.width / width, box.height / height) > WIDEST_BY_HAND:
+            raise InputError(f"layout: overlays[{index}]", tuple(box), f"at most {WIDEST_BY_HAND:g} pictures a side")
         if not isinstance(drawn, bool):
             raise InputError(f"layout: overlays[{index}].drawn", drawn, "true or false")
         if role != "" and (not isinstance(role, str) or OVERLAY_KINDS.get(role) != kind):
@@ -350,15 +349,16 @@ def _by_hand(value: Mapping[str, Any]) -> tuple[Any, ...]:
         raise InputError("layout: by_hand", roles, f"a list of roles: {HEADLINE}, {LIGHT_ROLE}, {product_role(0)} ...")
     if not isinstance(poses, (list, tuple)) or len(poses) > MOST_PRODUCTS:
         raise InputError("layout: poses", poses, f"a list of at most {MOST_PRODUCTS} poses")
-    own = None
-    if value.get("hand_words") is not None:
-        own = words_by_hand("layout: hand_words", _mapping(value, "hand_words"))
-    more = _mapping(value, "further_words") if value.get("further_words") else {}
+    own = _mapping(value, "hand_words") if value.get("hand_words") is not None else None
+    own = None if own is None else words_by_hand("layout: hand_words", own)
+    more = _mapping(value, "further_words") if value.get("further_words") is not None else {}
     if wrong := [role for role in more if OVERLAY_KINDS.get(role) != WORDS]:
         raise InputError("layout: further_words", wrong[0], f"roles: {WORDS} 2 to {WORDS} {MOST_ALIKE}")
     further = tuple((role, words_by_hand(f"layout: further_words.{role}", part)) for role, part in more.items())
     turned = tuple(pose_by_hand(f"layout: poses[{index}]", one) for index, one in enumerate(poses))
-    return frozenset(roles), turned, own, further, value.get("low_words") is True
+    if not isinstance(low := value.get("low_words", False), bool):
+        raise InputError("layout: low_words", low, "true or false")
+    return frozenset(roles), turned, own, further, low
 
 
 def pose_by_hand(name: str, value: Any) -> Pose:

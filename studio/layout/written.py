@@ -17,6 +17,7 @@ from .lettering import lettering, readable
 from .room import free_boxes, meet, writable
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 WORDS_GAP = 0.025  # of the shorter side, between words and what is drawn already
@@ -50,10 +51,21 @@ def write(
         over.add("product")
     lettered.notes.extend(f"the words lie over the {kind} drawn before" for kind in sorted(over))
     before, after = continued(layout.drawing, first(pictures)), first(lettered.image)
-    letters = first(lettered.layer)
-    part = DrawnPart(WORDS, 0, 0, letters[..., 3], color=letters[..., :3], after=after)
+    part = _part(first(lettered.layer), after)
     layout = replace(layout, drawing=before.with_parts((part,), after))
     return lettered, layout.with_overlay(Overlay(WORDS, lettered.ink))
+
+
+def _part(letters: np.ndarray, after: np.ndarray) -> DrawnPart:
+    """The words' layer [H, W, 4] as a part of a drawing, cut to what is not transparent, and copied: a layout that is kept
+    holds no whole layers. `after` is the picture with them."""
+    import numpy as np
+
+    rows, columns = (np.flatnonzero(letters[..., 3].any(axis)) for axis in (1, 0))
+    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
+    own = letters[top:bottom, left:right].copy()
+    return DrawnPart(WORDS, left, top, own[..., 3], color=own[..., :3], after=after[top:bottom, left:right].copy())
 
 
 def font_by_hand(layout: Layout | None, design: Design) -> str:
@@ -76,10 +88,11 @@ def planned_for(layout: Layout, design: Design, pictures: torch.Tensor) -> tuple
     layout = replace(layout, hand_words=own, by_hand=layout.by_hand - {HEADLINE}, low_words=False)
     place = layout.place_by_hand(WORDS)
     if place is not None:
+        place = place.touching(layout.width, layout.height)
         color, scrim, _ = readable(pictures[0, max(0, place.y) : place.bottom, max(0, place.x) : place.right].numpy())
         placed = replace(layout, text=place, text_color=color, scrim=scrim, by_hand=layout.by_hand | {HEADLINE})
         return placed, replace(design, anchor=AUTO)
-    return (layout if design.anchor != AUTO else _further(layout, pictures, *pictures.shape[2:0:-1])), design
+    return (layout if design.anchor != AUTO else _further(layout, pictures, layout.width, layout.height)), design
 
 
 def _further(layout: Layout, pictures: torch.Tensor, width: int, height: int) -> Layout:

@@ -55,7 +55,8 @@ def place(
     import numpy as np
     import torch
 
-    backgrounds = require_picture("background", background).numpy()
+    scenes = require_picture("background", background)
+    backgrounds = scenes.numpy()
     products = cut_outs(product, mask)
     if together:
         jobs = [(index, products) for index in range(len(backgrounds))]
@@ -72,7 +73,7 @@ def place(
     height, width = backgrounds.shape[1:3]
     layout = None if layout is None else layout.on(width, height)
     done = [_compose(backgrounds[index], group, placement, layout) for index, group in jobs]
-    pictures, mattes, shadows, layouts = zip(*done)
+    pictures, mattes, shadows, layouts, parts = zip(*done)
     image, matte, dark = (torch.from_numpy(np.stack(part)) for part in (pictures, mattes, shadows))
     notes = []
     if any(marks_background(alpha) for alpha in require_mask("product_mask", mask)):
@@ -85,13 +86,9 @@ def place(
         notes.append(
             f"the product is {enlarged:.1f} times as large as in its photo and looks soft: take a larger photo"
         )
-    return Placed(image, matte, dark, _drawn_as(layouts[0], image), tuple(notes))
-
-
-def _drawn_as(layout: Layout, image: torch.Tensor) -> Layout:
-    """The layout whose drawing has the first of IMAGE as its picture: no second copy of it is kept."""
-    assert layout.drawing is not None
-    return replace(layout, drawing=replace(layout.drawing, picture=first(image)))
+    known = None if layout is None else layout.drawing
+    drawing = continued(known, first(scenes)).with_parts(parts[0], first(image))
+    return Placed(image, matte, dark, replace(layouts[0], drawing=drawing), tuple(notes))
 
 
 def _enlargement(group: Sequence[Product], layout: Layout) -> float:
@@ -102,7 +99,7 @@ def _enlargement(group: Sequence[Product], layout: Layout) -> float:
 
 def _compose(
     background: np.ndarray, products: Sequence[Product], placement: Placement, layout: Layout | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, Layout]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Layout, tuple[DrawnPart, ...]]:
     import numpy as np
 
     from ..layout.adjusted import adjusted
@@ -140,10 +137,8 @@ def _compose(
         picture[here][solid] = sprite.exact[inner][solid]
     for sprite in sprites:
         stands.append(_clipped(Box(sprite.x, sprite.y, sprite.alpha.shape[1], sprite.alpha.shape[0]), width, height))
-    known = None if layout is None else layout.drawing
-    drawing = continued(known, np.array(background)).with_parts(tuple(parts), picture)
     after = adjusted(tuple(stands), light, layout, width, height, picture)
-    return picture, matte, dark, replace(after, drawing=drawing)
+    return picture, matte, dark, after, tuple(parts)
 
 
 def _ground(

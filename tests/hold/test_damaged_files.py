@@ -18,7 +18,7 @@ LONGEST = 10.0  # seconds of processor time; a good file takes less than one
 MOST = 4096  # MiB beyond what the process had: Pillow allows 178 million pixels, which are 2 GB as numbers
 HIGHEST, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 FINE = ("opened", "refused")
-LEFT = os.environ.get("STOREFRONT_HOLD_SEED", "20261129")
+SEED = os.environ.get("STOREFRONT_HOLD_SEED", "20261129")
 
 
 def highest() -> float:
@@ -70,7 +70,7 @@ def attacked(victim: victims.Victim, chance: random.Random, good: bytes) -> tupl
 
 def attack(found: list[victims.Victim], count: int) -> tuple[Counter, list[str]]:
     """`count` attacks, on one file after another."""
-    chance = random.Random(int(LEFT))
+    chance = random.Random(int(SEED))
     answers: Counter = Counter()
     wrong = []
     good = {victim.name: victim.path.read_bytes() for victim in found}

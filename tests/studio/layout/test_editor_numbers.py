@@ -34,9 +34,9 @@ def test_a_number_is_the_same_on_both_sides(script, name, value):
 def test_what_the_dialog_can_make_is_taken():
     assert number("layout_fields.mjs", r"^const FURTHEST = (\d+)") <= layout.FURTHEST_FRONT
     assert number("layout_editor.mjs", r"^const LEAST_SIDE = ([\d.]+)") >= arrangement.NARROWEST
-    assert number("layout_editor.mjs", r"^const MOST_SIDE = ([\d.]+)") <= arrangement.WIDEST
-    assert number("layout_fields.mjs", r"^const LARGEST = (\d+)") / 100 <= arrangement.WIDEST
-    assert number("layout_fields.mjs", r"^const WIDEST = ([\d.]+)") <= arrangement.WIDEST
+    assert number("layout_editor.mjs", r"^const MOST_SIDE = ([\d.]+)") <= layout.WIDEST_BY_HAND
+    assert number("layout_fields.mjs", r"^const LARGEST = (\d+)") / 100 <= layout.WIDEST_BY_HAND
+    assert number("layout_fields.mjs", r"^const WIDEST = ([\d.]+)") <= layout.WIDEST_BY_HAND
     scene = (JS / "layout_scene.mjs").read_text("utf-8")
     assert f'HEADLINE = "{layout.HEADLINE}"' in scene
     assert f'LIGHT = "{layout.LIGHT_ROLE}"' in scene

@@ -145,3 +145,23 @@ def test_a_wrong_overlay_is_named(path, value, named):
     part[int(last) if last.isdigit() else last] = value
     with pytest.raises(InputError, match=named):
         parse(whole)
+
+
+SIDE_OF_100_000 = {"x": 0, "y": 0, "width": 100_000, "height": 100_000}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            {"overlays": [{"kind": "badge", "role": "badge", "drawn": False, **SIDE_OF_100_000}]},
+            r"overlays\[0\].*at most 2 pictures",
+        ),
+        ({"low_words": "yes"}, "low_words.*yes"),
+        ({"low_words": 1}, "low_words.*1"),
+        ({"further_words": 0}, "further_words.*0"),
+    ],
+)
+def test_what_a_stranger_writes_of_overlays_is_refused_by_name(change, named):
+    with pytest.raises(InputError, match=named):
+        parse(json.loads(DRAWN.to_json()) | change)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
 import pytest
 import torch
 from storefront.studio.canvas import Box
+from storefront.studio.errors import InputError
 from storefront.studio.layout import room, written
 from storefront.studio.layout.arrangement import arranged, parse_arrangement
 from storefront.studio.layout.layout import WORDS, Layout, Light, Overlay
@@ -137,3 +139,15 @@ def test_words_that_an_anchor_puts_over_something_are_noted(typeface):
 def test_words_without_a_layout_begin_one(typeface):
     _, after = written.write(picture(), ["봄 할인"], Design(anchor="top left"), typeface)
     assert (after.width, after.height, after.words_drawn) == (400, 400, True)
+
+
+def test_words_that_shrinking_pushed_off_the_picture_touch_it_again(typeface):
+    """A place at the last column of a large layout lies behind the last one of a smaller picture."""
+    edge = Overlay(WORDS, Box(1023, 500, 400, 100), False, "words 2")
+    layout = Layout(1024, 1024, (), 1024, Box(100, 100, 400, 100), "#ffffff", "center", None, Light(0, 45))
+    layout = dataclasses.replace(layout, overlays=(Overlay(WORDS, layout.text), edge))
+    image = torch.full((1, 256, 256, 3), 0.5)
+    planned, _ = written.planned_for(layout.on(256, 256), Design(), image)
+    assert planned.text.x <= 255
+    with pytest.raises(InputError, match="text.*1 x 25 pixels"):
+        written.write(image, ["가"], Design(), typeface, layout)

@@ -52,10 +52,12 @@ def test_size_share_and_place_are_the_marketplaces(width, height):
 
 def test_the_haze_of_a_matte_is_no_grey_on_the_white():
     picture, mask = photo(1000, 1000, (300, 300, 700, 700), haze=2 / 255)
+    mask[:, 300:500, 500:700] = 2 / 255  # beside the product, in its box
     (image,) = packshots(picture, mask, ["Shopify"]).images
     left, top, right, bottom = extent(image)
     assert (right - left) / 2048 == pytest.approx(0.8, abs=0.005)
     assert (bottom - top) / 2048 == pytest.approx(0.8, abs=0.005)
+    assert (np.asarray(to_pil(image)[0])[300:900, 1100:1800] == 255).all()
 
 
 def test_colours_of_the_product_stay():
