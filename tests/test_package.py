@@ -123,3 +123,13 @@ def test_a_wrong_name_is_an_attribute_error():
         storefront.text_to_video  # noqa: B018
     assert not hasattr(storefront, "NODE_CLASS_MAPPINGS")  # ComfyUI would take it for a pack of the old kind
     assert storefront.WEB_DIRECTORY == "./js"
+
+
+def test_no_script_takes_the_packs_folder_for_one_of_a_certain_name():
+    """ComfyUI serves templates and scripts under the folder's name, which is ComfyUI-Storefront after a `git clone`."""
+    named = [
+        file.name
+        for file in sorted((ROOT / "js").glob("*.*js"))
+        if "workflow_templates/storefront" in (text := file.read_text("utf-8")) or "extensions/storefront" in text
+    ]
+    assert named == []

@@ -349,8 +349,9 @@ def _by_hand(value: Mapping[str, Any]) -> tuple[Any, ...]:
         raise InputError("layout: by_hand", roles, f"a list of roles: {HEADLINE}, {LIGHT_ROLE}, {product_role(0)} ...")
     if not isinstance(poses, (list, tuple)) or len(poses) > MOST_PRODUCTS:
         raise InputError("layout: poses", poses, f"a list of at most {MOST_PRODUCTS} poses")
-    own = _mapping(value, "hand_words") if value.get("hand_words") is not None else None
-    own = None if own is None else words_by_hand("layout: hand_words", own)
+    own = None
+    if value.get("hand_words") is not None:
+        own = words_by_hand("layout: hand_words", _mapping(value, "hand_words"))
     more = _mapping(value, "further_words") if value.get("further_words") is not None else {}
     if wrong := [role for role in more if OVERLAY_KINDS.get(role) != WORDS]:
         raise InputError("layout: further_words", wrong[0], f"roles: {WORDS} 2 to {WORDS} {MOST_ALIKE}")

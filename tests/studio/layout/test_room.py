@@ -149,5 +149,5 @@ def test_words_that_shrinking_pushed_off_the_picture_touch_it_again(typeface):
     image = torch.full((1, 256, 256, 3), 0.5)
     planned, _ = written.planned_for(layout.on(256, 256), Design(), image)
     assert planned.text.x <= 255
-    with pytest.raises(InputError, match="text.*1 x 25 pixels"):
+    with pytest.raises(InputError, match=r"text.*1 x 25 pixels"):
         written.write(image, ["가"], Design(), typeface, layout)
