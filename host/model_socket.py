@@ -255,7 +255,7 @@ class DiffusersModel(FusedLayerNames, comfy.model_base.QwenImage):
             raise InputError(
                 "conditioning",
                 "reference latents",
-                f"none: this {name} model cannot see them (FLUX.1 Kontext, FLUX.2 and Z-Image Omni can)",
+                f"none: this {name} model cannot see them. Load {table.names_that_take_references()}",
             )
         if latent.ndim != 4 or latent.shape[1] != wanted:
             raise InputError(
@@ -315,5 +315,5 @@ def facts_of(model: Any) -> ModelFacts:
             # ComfyUI counts channels of the latent, the weights those of a token's four cells.
             channels = 4 * int(config.get("in_channels", table.DEFAULT_FAMILY.latent_channels))
             return kind.describe(Traits(bool(config.get("guidance_embed", True)), channels), type(inner).__name__)
-    known = "FLUX.1, FLUX.2 or Z-Image"
-    raise InputError("model", type(inner).__name__, f"a {known} model, from StorefrontLoadModel or a stock loader")
+    wanted = f"a model of {table.family_names()}, from StorefrontLoadModel or a stock loader"
+    raise InputError("model", type(inner).__name__, wanted)

@@ -45,7 +45,7 @@ class StorefrontSaveImage(io.ComfyNode):
                 ),
                 io.String.Input(
                     "filename",
-                    default="Storefront",
+                    default=saving.DEFAULT_NAME,
                     tooltip="May have folders and tokens: ads/%date:yyyy-MM-dd%/cup_%counter%. Also %width%, %height%, "
                     "%batch_num%, %format%, %seed%, %Node title.widget%. Without %counter% a number is added.",
                     optional=True,
@@ -129,7 +129,7 @@ class StorefrontSaveImage(io.ComfyNode):
         cls,
         image,
         kind: str = saving.FINAL,
-        filename: str = "Storefront",
+        filename: str = saving.DEFAULT_NAME,
         naming: str = saving.TEMPLATE,
         format: str = "PNG",
         quality: int = 92,

@@ -156,6 +156,7 @@ def _is_latent(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and isinstance(value.get("samples"), torch.Tensor)
+        and 0 not in value["samples"].shape  # a decoder's convolutions fail on it, in torch's words
         and (value.get("noise_mask") is None or _is_tensor(value["noise_mask"], 2, 3, 4, 5))
         and _is_index(value.get("batch_index"))
     )
@@ -211,7 +212,7 @@ SOCKETS: dict[str, Socket] = {
         lambda value: _is_tensor(value, 2, 3),
         "Connect a MASK, such as Remove Background's: [batch, height, width], at least one pixel.",
     ),
-    "LATENT": Socket(_is_latent, "Connect a LATENT: Ad Canvas, VAE Encode or a sampler."),
+    "LATENT": Socket(_is_latent, "Connect a LATENT of at least one picture: Ad Canvas, VAE Encode or a sampler."),
     "CONDITIONING": Socket(_is_conditioning, "Connect a CONDITIONING, such as Encode Prompt's."),
     "MODEL": Socket(_has("model", "model_options", "get_model_object"), "Connect the MODEL of a loader."),
     "CLIP": Socket(

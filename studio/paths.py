@@ -27,19 +27,29 @@ def is_device(part: str) -> bool:
 
 
 def plain(name: str, windows: bool = ON_WINDOWS) -> PurePath | None:
-    """`name` as a relative path without "..", or None; None too for a part that is longer than systems allow.
+    """`name` as a relative path without "..", or None; None too for a part that is longer than systems allow, and for
+    half a surrogate pair, which no system writes.
 
     On Windows also None for a drive, a share, a device, a stream ("a.png:b"), and parts that end with a dot or a space,
     which Windows opens under another name.
     """
     path = PureWindowsPath(name) if windows else PurePosixPath(name)
-    if "\0" in name or path.anchor or not path.parts or ".." in path.parts:
+    if "\0" in name or not _encodable(name) or path.anchor or not path.parts or ".." in path.parts:
         return None
     if any(len(part if windows else part.encode("utf-8", "surrogatepass")) > LONGEST_FILE_NAME for part in path.parts):
         return None
     if windows and any(is_device(part) or ":" in part or part != part.rstrip(". ") for part in path.parts):
         return None
     return path
+
+
+def _encodable(name: str) -> bool:
+    """Whether the system can be asked for it. Bytes of a file's name that are no UTF-8 can: Python escapes them."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inside(root: Path, name: str, windows: bool = ON_WINDOWS) -> Path | None:

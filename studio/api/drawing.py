@@ -11,6 +11,7 @@ import torch
 from ..canvas import Size
 from ..errors import InputError, require_number, require_one_of
 from ..images import read_opaque
+from ..kinds import table
 from ..out_of_memory import OutOfMemory, at_second_try, give_back, in_parts
 from ..sampling import noise, schedule
 from ..sampling.encode import ChatEncoder, Text, require_prompt
@@ -115,9 +116,8 @@ def _references(studio: FluxStudio, drawing: Drawing) -> tuple[list[torch.Tensor
         return [], []
     if studio.edition is not None and not studio.edition.takes_references:
         name = studio.family.name
-        raise InputError(
-            "references", f"pictures for a {name} model", "none: FLUX.1 Kontext, FLUX.2 and Z-Image Omni see them"
-        )
+        wanted = f"none, or another model: {table.names_that_take_references()}"
+        raise InputError("references", f"pictures for a {name} model", wanted)
     pictures = [read_opaque("references", picture) for picture in drawing.references]
     small = studio.family.packed or _sees(studio)
     fitted = [fit(picture, small, drawing.reference_size) for picture in pictures]

@@ -58,6 +58,7 @@ class Family:
     comfyui: ComfyFacts
     vae_channels: int  # of the VAE's own latents; fewer than `latent_channels` where those are packed
     scheduler_config: Mapping[str, object] | None = None  # of folders that have no scheduler/; None: they must have one
+    seeing: str = ""  # what a person calls its members that take references; "": the family's name
 
     @property
     def packed(self) -> bool:

@@ -76,6 +76,7 @@ FLUX1 = Family(
     vae="FLUX.1 (ae.safetensors)",
     vae_channels=16,
     comfyui=ComfyFacts("Flux", "FLUX", "ModelSamplingFlux", "ModelSamplingFlux", _shift, lambda velocity: 3.1),
+    seeing="FLUX.1 Kontext",
 )
 _DEV = Edition(FLUX1, Defaults(28, 3.5, 1.0), quick=Defaults(4, 0.0, 1.0))
 _KONTEXT = Edition(FLUX1, Defaults(28, 2.5, 1.0), takes_references=True)

@@ -54,6 +54,22 @@ def families() -> tuple[Family, ...]:
     return tuple({edition.family.name: edition.family for edition in editions().values()}.values())
 
 
+def family_names() -> str:
+    """The families, for a message: "FLUX.1, FLUX.2 dev ... or Z-Image"."""
+    return _either([family.name for family in families()])
+
+
+def names_that_take_references() -> str:
+    """What takes reference pictures, for a message: "FLUX.1 Kontext, FLUX.2 dev ... or Z-Image Omni"."""
+    seeing = [edition.family for edition in editions().values() if edition.takes_references]
+    return _either(list(dict.fromkeys(family.seeing or family.name for family in seeing)))
+
+
+def _either(names: list[str]) -> str:
+    *more, last = names
+    return f"{', '.join(more)} or {last}" if more else last
+
+
 def longest_text() -> int:
     """Tokens of the longest text that any family reads."""
     return max(family.max_tokens for family in families())

@@ -116,7 +116,7 @@ def describe(files: ModelFiles) -> Description:
             opened[path] = open_source(path)
     transformer = source.transformer
     if transformer is None:
-        raise _missing(source, "the transformer of a FLUX.1, FLUX.2, FLUX.3 or Z-Image")
+        raise _missing(source, f"the transformer of {table.family_names()}")
     if files.edition != AUTO:
         transformer = _of_edition(transformer, files.edition)
     texts = [None if path is None else opened[path] for path in files.text_encoders]

@@ -12,7 +12,7 @@ FOREIGN = {  # a part of a weight's name -> whose format it is, and what to take
     ".wscales": "an SVDQuant (nunchaku) file, which needs nunchaku's own nodes; take the bf16, fp8 or GGUF file, or the"
     " nunchaku_lite folder of diffusers",
     ".pre_quant_scale": "a file with smoothed (AWQ) weights; open it with ComfyUI's own loader, our sampler takes its MODEL",
-    "distilled_guidance_layer.": "a Chroma; wanted: FLUX.1, FLUX.2 or Z-Image. ComfyUI's own loader opens it",
+    "distilled_guidance_layer.": "a Chroma, which is none of this pack's kinds; open it with ComfyUI's own loader",
 }
 
 

@@ -25,6 +25,7 @@ FINAL, ORIGIN = "final", "origin"
 SAVE_KINDS = (FINAL, ORIGIN)
 TEMPLATE, CONTENT = "template", "content"
 NAMING_SCHEMES = (TEMPLATE, CONTENT)
+DEFAULT_NAME = "Storefront"  # of files whose user named none
 FULL = "full"  # %format% of a picture that is not cut
 
 
@@ -33,7 +34,7 @@ class SaveOptions:
     """The inputs of Save Picture that are no pictures. Raises InputError for what is none of its choices."""
 
     kind: str = FINAL  # "origin": the untouched scene, in a folder of its own
-    filename: str = "Storefront"
+    filename: str = DEFAULT_NAME
     naming: str = TEMPLATE
     encoding: Encoding = field(default_factory=Encoding)
     also_formats: tuple[str, ...] = ()

@@ -177,7 +177,8 @@ def _ground(
     out[here] = out[here] * (1 - opacity[..., None]) + dyed * opacity[..., None]
     dark[here] = 1 - (1 - dark[here]) * (1 - opacity)
     touched[here] |= opacity > 0
-    return [*parts, DrawnPart("shadow", here[1].start, here[0].start, opacity)]
+    thrown = dyed * opacity[..., None] if dyed.any() else None
+    return [*parts, DrawnPart("shadow", here[1].start, here[0].start, opacity, thrown)]
 
 
 def _part(sprite: Sprite) -> DrawnPart:

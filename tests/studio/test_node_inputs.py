@@ -89,6 +89,7 @@ REFUSED = [
     (Wanted("mask", "MASK"), torch.zeros(1, 1, 8, 8), "Connect a MASK"),
     (Wanted("latent", "LATENT"), {"samples": 5}, "`latent` is a dict of 1. Connect a LATENT"),
     (Wanted("latent", "LATENT"), torch.zeros(1), "Connect a LATENT"),
+    (Wanted("latent", "LATENT"), {"samples": torch.zeros(1, 16, 0, 0)}, "Connect a LATENT of at least one picture"),
     *[
         (Wanted("latent", "LATENT"), {"samples": torch.zeros(1, 16, 8, 8), **more}, "Connect a LATENT")
         for more in ({"noise_mask": "x"}, {"noise_mask": torch.zeros(8)}, {"batch_index": ["a"]}, {"batch_index": "0"})

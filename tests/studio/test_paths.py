@@ -61,7 +61,7 @@ def test_a_link_out_of_the_folder_is_followed(tmp_path):
     assert paths.inside(folder, "in/x.png") == folder.resolve() / "x.png"
 
 
-@pytest.mark.parametrize("name", ["x" * 256, "folder/" + "가" * 86, "\ud800" * 86])
+@pytest.mark.parametrize("name", ["x" * 256, "folder/" + "가" * 86, "\ud800" * 86, "cup \ud83d.png"])
 def test_a_name_that_no_system_opens_is_no_file(tmp_path, name):
     assert paths.inside(tmp_path, name, windows=False) is None
 

@@ -29,6 +29,15 @@ tiny = _module("tiny", Path(__file__).parents[1] / "tiny.py")
 made_up = _module("made_up", Path(__file__).with_name("made_up.py"))
 
 
+def test_messages_list_what_the_table_lists(monkeypatch):
+    assert table.family_names() == "FLUX.1, FLUX.2 dev, FLUX.2 klein, FLUX.3, Z-Image or Z-Image Omni"
+    seeing = table.names_that_take_references()
+    assert seeing == "FLUX.1 Kontext, FLUX.2 dev, FLUX.2 klein, FLUX.3 or Z-Image Omni"
+    monkeypatch.setattr(table, "TRANSFORMERS", (*table.TRANSFORMERS, made_up.MadeUp()))
+    assert table.family_names().endswith("or Made Up")
+    assert table.names_that_take_references() == seeing
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made-up")

@@ -13,7 +13,7 @@ from storefront.studio.layout.drawing import CHANGES, continued, first
 from storefront.studio.layout.options import EACH, TOGETHER, LayoutOptions
 from storefront.studio.layout.plan import plan_pictures
 from storefront.studio.output import layers
-from storefront.studio.product import place
+from storefront.studio.product import place, shadow
 from storefront.studio.product.placement import Placement
 from storefront.studio.text import fonts
 from storefront.studio.text.design import Design
@@ -115,6 +115,16 @@ def test_products_and_their_shadows_are_layers_each_in_their_order():
     assert {"product 1", "product 2", "shadow 1", "shadow 2"} < set(names(found))
     for number in "12":
         assert names(found).index(f"shadow {number}") < names(found).index(f"product {number}")
+    assert furthest(found, done.image[0].numpy()) < 2.5
+
+
+def test_a_shadow_keeps_its_colour(monkeypatch):
+    monkeypatch.setattr(shadow, "COLOR", (0.3, 0.1, 0.5))
+    done = placed(scene())
+    found = layers.layers_of(done.layout.drawing)
+    layer = next(one for one in found if one.name == "shadow")
+    deep = layer.alpha > 0.3
+    assert np.abs(layer.rgb[deep] - shadow.COLOR).max() < 0.02
     assert furthest(found, done.image[0].numpy()) < 2.5
 
 
