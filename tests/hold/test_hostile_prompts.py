@@ -51,8 +51,11 @@ def test_hostile_prompts(server, size):
     def attack(prompt: dict) -> None:
         kind, text = answered(server, prompt)
         found[kind] += 1
+        if found.total() % 500 == 0:
+            print(f"{found.total()} prompts: {dict(found)}", flush=True)
         if kind in ("unclear", "slow"):
             wrong.append(text)
+            print(f"\nafter {found.total()} prompts: {text}", flush=True)  # a long run is read while it goes on
         elif kind == "named":
             named[text[:90]] += 1
 
