@@ -35,9 +35,9 @@ NAMED = {
 
 
 @pytest.fixture(scope="session")
-def figures(newest_folder):
+def figures(comfyui_folder):
     script = Path(__file__).with_name("inside_memory.py")
-    command = [sys.executable, str(script), str(newest_folder)]
+    command = [sys.executable, str(script), str(comfyui_folder)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **PLAIN_MALLOC})
     lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES ")]
     assert lines, done.stderr[-3000:]
@@ -115,10 +115,10 @@ def notes_heard(comfyui: ComfyUI, workflow: dict) -> tuple[object, list[str]]:
     return result, [text for text in heard if "out of memory" in text]
 
 
-def test_a_server_under_a_limit_draws_in_parts_says_so_and_recovers(newest_folder, tmp_path, monkeypatch):
+def test_a_server_under_a_limit_draws_in_parts_says_so_and_recovers(comfyui_folder, tmp_path, monkeypatch):
     for name, value in PLAIN_MALLOC.items():
         monkeypatch.setenv(name, value)
-    with dev.running_comfyui(newest_folder, tmp_path) as url:
+    with dev.running_comfyui(comfyui_folder, tmp_path) as url:
         comfyui = ComfyUI(url, tmp_path)
         (server,) = [one for one in psutil.Process().children() if str(urlsplit(url).port) in one.cmdline()]
         hard = server.rlimit(psutil.RLIMIT_AS)[1]
