@@ -54,6 +54,29 @@ def test_what_changes_is_in_both_sentences(path):
         assert own.strip()
 
 
+def test_every_language_has_the_same_sentences():
+    ko, *others = [
+        json.loads(path.read_text("utf-8")) for path in sorted(TABLES, key=lambda path: path.parent.name != "ko")
+    ]
+    assert len(others) == 2
+    for table in others:
+        assert list(table) == list(ko)
+        assert {
+            text: PLACE.findall(text)
+            for text in table
+            if set(PLACE.findall(table[text])) != set(PLACE.findall(ko[text]))
+        } == {}
+
+
+def test_the_layout_editor_has_the_same_words_in_every_language():
+    source = (ROOT / "js" / "layout_words.mjs").read_text("utf-8")
+    tables = re.findall(r"^  (\w\w): \{\n(.*?)^  \},$", source, re.DOTALL | re.MULTILINE)
+    words = {language: re.findall(r'^    (?:"([^"]+)"|(\w+)):', body, re.MULTILINE) for language, body in tables}
+    assert sorted(words) == ["ja", "ko", "zh"]
+    assert words["ja"] == words["zh"] == words["ko"]
+    assert len(words["ko"]) > 50
+
+
 def test_settings_and_palettes_have_one_korean_name():
     table = json.loads((ROOT / "locales" / "ko" / "notes.json").read_text("utf-8"))
     for key, named in {**SETTINGS, **PALETTES}.items():

@@ -9,6 +9,9 @@ from comfyui import node, text_to_image
 SCENE = {"s": node("StorefrontScene", words="비누", scene="bath-1"), "o": node("PreviewImage", images=["s", 0])}
 
 
+WITH_NOTES = ("ko", "ja", "zh")
+
+
 def spoken(comfyui, client: str, language: object) -> str:
     return comfyui.get("/storefront/language", {"client_id": client, "language": language})["language"]
 
@@ -18,7 +21,7 @@ def note_of(comfyui, language: str | None) -> str:
     with comfyui.listening() as (socket, client):
         socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
         if language is not None:
-            assert spoken(comfyui, client, language) == (language if language == "ko" else "")
+            assert spoken(comfyui, client, language) == (language if language in WITH_NOTES else "")
         comfyui.wait(
             comfyui.queue(
                 {**SCENE, "s": node("StorefrontScene", scene="bath-1", seed=hash(language) % 2**32)}, client_id=client
@@ -32,12 +35,22 @@ def note_of(comfyui, language: str | None) -> str:
 
 def test_a_note_is_in_the_editors_language(comfyui):
     assert note_of(comfyui, "ko") == "bath-1: 욕실 선반, 민트, 빛은 오른쪽 앞에서"
+    assert note_of(comfyui, "ja") == "bath-1: 洗面台の棚、ミント、光は右前から"
+    assert note_of(comfyui, "zh") == "bath-1：浴室置物架，薄荷绿，光来自右前方"
     english = "bath-1: bathroom shelf, mint, light from the right front"
     assert note_of(comfyui, "fr") == english
     assert note_of(comfyui, None) == english
 
 
-@pytest.mark.parametrize(("language", "says"), [("ko", "`negative` 값: 연결되지 않음. "), ("en", "negative")])
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("ko", "`negative` 값: 연결되지 않음. "),
+        ("ja", "`negative` の値: つながっていません。"),
+        ("zh", "`negative` 的值：未连接。"),
+        ("en", "negative"),
+    ],
+)
 def test_an_error_is_in_the_editors_language(comfyui, language, says):
     spoken(comfyui, f"editor-{language}", language)
     prompt = text_to_image(Sample={"cfg": 3.0, "seed": 8})
