@@ -479,14 +479,15 @@ def test_items_are_moved_in_the_newest_editor(newest, browser, nodes_2):
 
 
 @pytest.mark.usefixtures("no_traceback")
-def test_it_speaks_korean(comfyui, browser):
-    comfyui.get("/api/settings/Comfy.Locale", "ko")
+@pytest.mark.parametrize(("language", "title"), [("ko", "배치하기"), ("ja", "配置する"), ("zh", "调整布局")])
+def test_it_speaks_its_users_language(comfyui, browser, language, title):
+    comfyui.get("/api/settings/Comfy.Locale", language)
     try:
-        load(browser, comfyui, graph("한국어"))
+        load(browser, comfyui, graph(f"한국어 {language}"))
         queue(browser, comfyui)
         open_editor(browser)
         look = "return document.querySelector('.storefront-arrange header').textContent"
-        assert "배치하기" in browser.execute_script(look)
+        assert title in browser.execute_script(look)
         untranslated = """
             return [...document.querySelectorAll(".storefront-arrange :is(h2, h3, p, label, legend, input[type=button])")]
               .map(e => e.value || e.textContent).filter(text => /[a-z]{3}/.test(text))
