@@ -12,6 +12,7 @@ from ..contrast import Scrim
 from ..errors import InputError
 from ..images import require_picture, some_pixels
 from . import fonts, markup
+from .color_glyphs import ColorFont
 from .colors import colors_for, opposite
 from .design import (
     AUTO,
@@ -35,6 +36,7 @@ from .layers import (
     canvas_around,
     mask_of,
     moved_by,
+    put_pictures,
     rotated,
     round_box,
     soft_box,
@@ -199,10 +201,12 @@ def _draw(
         canvas.put(wide_glow * design.glow, design.glow_color if design.glow_color != AUTO else opposite(color))
     if design.outline:
         canvas.put(stroked, design.outline_color if design.outline_color != AUTO else opposite(color))
-    own_colors = list(dict.fromkeys(glyph.color for glyph in glyphs))
+    plain = [glyph for glyph in glyphs if not isinstance(glyph.font, ColorFont)]
+    own_colors = list(dict.fromkeys(glyph.color for glyph in plain))
     for own in own_colors:
-        part = letters if len(own_colors) == 1 else mask_of(canvas, [glyph for glyph in glyphs if glyph.color == own])
-        canvas.put(part, own or color)
+        part = [glyph for glyph in plain if glyph.color == own]
+        canvas.put(letters if len(part) == len(glyphs) else mask_of(canvas, part), own or color)
+    put_pictures(canvas, glyphs)
 
     if is_at_angle:
         canvas, letters = rotated(canvas, letters, design.rotation)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from .color_glyphs import strike_of
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,9 @@ MOST_FACES = 256  # in a collection
 MOST_SUBTABLES = 64
 MOST_CODE_POINTS = 0x110000  # of one subtable: Unicode has no more
 MOST_AXES = 64
+# Signs that are pictures: dingbats, weather, hands, faces, flags; and what ends some flags' sequences.
+PICTURE = re.compile("[\u231a-\u23ff\u2600-\u27bf\u2b1b-\u2b55\U0001f000-\U0001faff]")
+TAGS = range(0xE0020, 0xE0080)
 FONT_SIGNATURES = (b"\0\1\0\0", b"OTTO", b"true", b"ttcf")  # not WOFF, whose tables are compressed and can be bombs
 _SEGMENTS, _GROUPS = 4, (8, 12, 13)  # formats of cmap that name ranges (OpenType 1.9, cmap)
 
@@ -39,9 +45,10 @@ class Axis(NamedTuple):
 class OpenedFont(NamedTuple):
     """What a font file has, found out before FreeType opens it."""
 
-    points: frozenset[int]  # code points that it has as outlines
+    points: frozenset[int]  # code points that it can draw
     axes: tuple[Axis, ...]  # of a variable font; none of another
     fault: str  # why it is set aside; "" for a good one
+    strike: int | None = None  # of coloured letters, as color_glyphs.strike_of says; None: outlines, in one colour
 
 
 class BrokenFontError(ValueError):
@@ -66,11 +73,15 @@ def _opened(path: Path, face: int, size: int, changed: int) -> OpenedFont:
         require_bounds(path, face, size)
         with TTFont(path, fontNumber=face, lazy=True) as font:
             axes = _axes(font)
-            points = frozenset(font.getBestCmap() or ()) if _has_outlines(font) else frozenset()
-        ImageFont.truetype(path, 16, face)
+            strike = strike_of(font)
+            is_drawn = strike is not None or _has_outlines(font)
+            points = frozenset(font.getBestCmap() or ()) if is_drawn else frozenset()
+            if strike is not None:  # emoji's fonts have figures too, for their keycaps: grey ones
+                points = frozenset(point for point in points if PICTURE.match(chr(point)) or point in TAGS)
+        ImageFont.truetype(path, strike or 16, face)
     except Exception as error:  # fontTools raises IndexError, struct.error, AttributeError and more over broken tables
         return _set_aside(path, str(error) or type(error).__name__)
-    return OpenedFont(points, axes, "")
+    return OpenedFont(points, axes, "", strike)
 
 
 def _set_aside(path: Path, reason: str) -> OpenedFont:
@@ -79,7 +90,7 @@ def _set_aside(path: Path, reason: str) -> OpenedFont:
 
 
 def _has_outlines(font: object) -> bool:
-    """Emoji made of bitmaps exist at one size only, and coloured layers over empty outlines would be blank."""
+    """Coloured layers of a newer kind, which FreeType does not draw here, lie over empty outlines: they would be blank."""
     tables = set(font.keys())  # type: ignore[attr-defined]
     return bool({"glyf", "CFF ", "CFF2"} & tables) and "COLR" not in tables
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
 from . import font_files
+from .color_glyphs import ColorFont
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -145,11 +146,14 @@ def _good(path: Path, index: int) -> font_files.OpenedFont:
 
 
 @lru_cache(maxsize=64)  # half a megabyte each, a large CJK font three
-def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont:
+def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont | ColorFont:
     """A font at `size` pixels an em; a variable one at `weight`."""
     from PIL import ImageFont
 
-    axes = _good(file.path, file.face).axes
+    good = _good(file.path, file.face)
+    axes = good.axes
+    if good.strike is not None:
+        return ColorFont(file.path, file.face, size, good.strike)
     try:
         font = ImageFont.truetype(file.path, size, file.face)
         if axes:
@@ -173,6 +177,8 @@ class Bearings(NamedTuple):
 def side_bearings(file: FontFile, weight: int, text: str) -> Bearings | None:
     """By looking at the pixels, since Pillow's boxes count the advance width in; None where nothing is drawn."""
     font = sized(file, EM, weight)
+    if isinstance(font, ColorFont):
+        return _of_picture(file, font, text)
     try:
         left, top, right, bottom = font.getbbox(text, anchor="ls")  # measured before it is drawn: no picture yet
         fits = max(right - left, bottom - top) <= WIDEST_LETTER * EM * len(text)
@@ -191,14 +197,22 @@ def side_bearings(file: FontFile, weight: int, text: str) -> Bearings | None:
     )
 
 
+def _of_picture(file: FontFile, font: ColorFont, text: str) -> Bearings | None:
+    try:
+        left, top, right, bottom = font.getbbox(text)
+        beyond = font.getlength(text) - right
+    except (OSError, ValueError, MemoryError) as error:
+        raise InputError("font", file.path.name, f"a font whose {text!r} can be drawn; {error}") from error
+    return Bearings(left / EM, beyond / EM, (top + bottom) / 2 / EM) if right > left else None
+
+
 def is_blank(file: FontFile, weight: int, text: str) -> bool:
     """Whether the font draws nothing for a character that is no space: an empty glyph is as bad as a missing one."""
     visible = {ord(character) for character in text if not character.isspace()} - INVISIBLE
     return bool(visible) and side_bearings(file, weight, text) is None
 
 
-# Signs that are pictures: dingbats, weather, hands, faces, flags.
-PICTURE = re.compile("[\u231a-\u23ff\u2600-\u27bf\u2b1b-\u2b55\U0001f000-\U0001faff]")
+SHOWN_AS_PICTURE = 0xFE0F  # asks for the coloured form; a font need not have it
 
 
 class Typeface:
@@ -210,6 +224,14 @@ class Typeface:
         rank = {fallback: place for place, fallback in enumerate(FALLBACKS)}
         others = sorted((other for other in families if other != name), key=lambda o: rank.get(o, len(rank)))
         self._chosen = families[name]
+        # Coloured ones that a person put into ComfyUI's folder come first; those of a system would make another picture
+        # on each machine.
+        self._colored = [
+            file
+            for other in others
+            for file in families[other]
+            if _may_be_colored(other) and not any(file.path.is_relative_to(folder) for folder in system_folders())
+        ]
         # Before any font but the bundled one, which draws its few as heavy as its letters: elsewhere they are hairlines.
         self._emoji = families.get(EMOJI, ()) if name != BUNDLED else ()
         self._others = [families[other] for other in others]
@@ -221,7 +243,13 @@ class Typeface:
         is its tables or this letter that cannot be read.
         """
         points = {ord(character) for character in text} - INVISIBLE
-        if self._emoji and PICTURE.match(text) and points <= coverage(*(file := _nearest(self._emoji, weight))[:2]):
+        if font_files.PICTURE.match(text) and (colored := self._colored_for(text)):
+            return colored
+        if (
+            self._emoji
+            and font_files.PICTURE.match(text)
+            and points <= coverage(*(file := _nearest(self._emoji, weight))[:2])
+        ):
             return file
         nearest = _nearest(self._chosen, weight)
         if points <= coverage(nearest.path, nearest.face):
@@ -236,6 +264,25 @@ class Typeface:
             except InputError:
                 continue
         return None
+
+    def _colored_for(self, text: str) -> FontFile | None:
+        """A face that draws all of `text` in colours, the chosen one first."""
+        for file in (*self._chosen, *self._colored):
+            found = font_files.opened(file.path, file.face)
+            points = {ord(character) for character in text} - INVISIBLE - {SHOWN_AS_PICTURE}
+            if found.strike is None or found.fault or not points <= found.points:
+                continue
+            try:
+                if side_bearings(file, 400, text) is not None:
+                    return file
+            except InputError:
+                continue
+        return None
+
+
+def _may_be_colored(family: str) -> bool:
+    """By its name: to open every font of a folder would take seconds."""
+    return bool(re.search("emoji|emj", family, re.IGNORECASE))
 
 
 def _nearest(files: tuple[FontFile, ...], weight: int) -> FontFile:

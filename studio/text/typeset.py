@@ -13,6 +13,7 @@ from ..canvas import ALIGNED
 from ..errors import InputError
 from . import bidi, breaking, fonts, markup, sense
 from .breaking import Cluster
+from .color_glyphs import ColorFont
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -56,7 +57,7 @@ class Glyphs(NamedTuple):
     """A piece drawn in one go: its text, font, colour (None: the text's own), and its origin on the baseline."""
 
     text: str
-    font: ImageFont.FreeTypeFont
+    font: ImageFont.FreeTypeFont | ColorFont
     color: str | None
     x: float
     y: float
@@ -161,7 +162,7 @@ class Typesetter:
             return [0] * len(texts)
         return bidi.levels(texts, self._from_right)
 
-    def _font(self, file: fonts.FontFile, style: markup.TextStyle, size: float) -> ImageFont.FreeTypeFont:
+    def _font(self, file: fonts.FontFile, style: markup.TextStyle, size: float) -> ImageFont.FreeTypeFont | ColorFont:
         return fonts.sized(file, round(size * style.size, 2), style.weight or self._setting.weight)
 
     def _measure(self, clusters: Sequence[Cluster]) -> float:
@@ -357,7 +358,7 @@ def _where_from(lacking: Iterable[str]) -> str:
     return "put one into ComfyUI's models/fonts"
 
 
-def _downward(text: str, font: ImageFont.FreeTypeFont) -> float:
+def _downward(text: str, font: ImageFont.FreeTypeFont | ColorFont) -> float:
     """What a character takes of a column, in em: a turned one its width, a comma or full stop half (JLREQ 3.1.2)."""
     if text == " ":
         return 0.4
