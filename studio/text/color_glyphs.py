@@ -82,7 +82,7 @@ def _drawn(path: Path, face: int, size: int, text: str) -> ColorPicture | None:
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     if not len(rows):
         return None
-    seen = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    seen: tuple[slice, slice] = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     color = on_black[seen] / np.maximum(alpha[seen], 1 / 255)[..., None]
     straight = np.concatenate([np.clip(color, 0, 1), alpha[seen][..., None]], -1)
     return ColorPicture(
