@@ -35,6 +35,7 @@ SCHEDULER_NUMBERS = {
 VARIANTS = ("bf16", "fp16")
 INDEX_FILES = ("model_index.json", "modular_model_index.json")
 
+MOST_EXTRA_IDS = 1000  # marks that a tokenizer makes beside its vocabulary; T5 has 100
 MOST_LAYERS_OF_KIND = 1000  # of one kind; the largest published models have 80
 QUANTO_MAP = "quanto_qmap.json"  # what optimum-quanto's own save_pretrained writes instead of a quantization_config
 QUANTISERS = {  # quant_method of a config -> package that made it
@@ -196,6 +197,11 @@ def load_reader(part: Path, kind: TextEncoderKind) -> Any:
     """The tokenizer or image processor of a folder. Raises ModelFilesError where it cannot be read."""
     import transformers
 
+    said = part / "tokenizer_config.json"
+    extra = read_json(said).get("extra_ids") if said.is_file() else None
+    if isinstance(extra, int | float) and not extra <= MOST_EXTRA_IDS:  # each is made, as a text of its own
+        wanted = f"at most {MOST_EXTRA_IDS} extra_ids in its tokenizer_config.json; it has {extra!r:.40}"
+        raise ModelFilesError("model", f"{part.parent.name}/{part.name}", wanted)
     try:
         return getattr(transformers, kind.reader).from_pretrained(part, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises plain Exceptions

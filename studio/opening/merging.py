@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,11 +70,12 @@ def merge(file: str | Path, strength: float, names: Names) -> Merged:
     known = {layer: group for layer, group in groups.items() if layer in names and lora.is_whole(layer, group)}
     if not known:
         raise InputError("loras", path.name, f"a LoRA for this model; it has layers such as {', '.join([*groups][:3])}")
-    changes = [(names[layer], _change(path, layer, group)) for layer, group in known.items()]
-    for ((module, slices), change), layer in zip(changes, known, strict=True):
-        _require_fit(path, layer, module, slices, change)
-    for (module, slices), change in changes:
-        _add(module, slices, change, strength)
+    changes = [(names[layer], _changes(path, layer, group)) for layer, group in known.items()]
+    for ((module, slices), own), layer in zip(changes, known, strict=True):
+        _require_fit(path, layer, module, slices, own)
+    computed = [(where, [(one.part, one.matrix()) for one in own]) for where, own in changes]
+    for (module, slices), matrices in computed:
+        _add(module, slices, matrices, strength)
     return Merged(len(known), [key for layer, group in groups.items() if layer not in known for key in group])
 
 
@@ -95,36 +98,110 @@ def _converted(groups: dict[str, dict[str, torch.Tensor]], names: Names) -> dict
     return out
 
 
+class _Factors(NamedTuple):
+    """A matrix as the product of two, which is computed when its shape is known to fit: it may be far larger than they."""
+
+    up: torch.Tensor  # [rows, rank]
+    down: torch.Tensor  # [rank, columns]
+
+    @property
+    def shape(self) -> list[int]:
+        """Of the product."""
+        return [self.up.shape[0], self.down.shape[1]]
+
+    @property
+    def rank(self) -> int:
+        """What both share."""
+        return self.down.shape[0]
+
+    def product(self) -> torch.Tensor:
+        """[rows, columns]."""
+        return self.up @ self.down
+
+
 class _Change(NamedTuple):
     """What is added to a weight, or to a bias."""
 
     part: str  # "weight" or "bias"
-    matrix: torch.Tensor
+    shape: list[int]
+    matrix: Callable[[], torch.Tensor]
 
 
-def _change(path: Path, layer: str, group: Mapping[str, torch.Tensor]) -> list[_Change]:
-    """What a layer's tensors come to, in float32, at strength 1."""
-    have = {key.removeprefix(layer + "."): tensor.float() for key, tensor in group.items()}
-    alpha = float(have.pop("alpha", torch.tensor(float("nan"))))
-    changes = []
-    for up, down in _PAIRS:
-        if up in have:
-            first, second = have.pop(up), have.pop(down)
-            changes.append(_Change("weight", first.flatten(1) @ second.flatten(1) * _scale(alpha, second.shape[0])))
-    if "hada_w1_a" in have:
-        a, b, c, d = (have.pop(f"hada_{name}") for name in ("w1_a", "w1_b", "w2_a", "w2_b"))
-        changes.append(_Change("weight", (a @ b) * (c @ d) * _scale(alpha, b.shape[0])))
-    if any(name.startswith("lokr_w") for name in have):
-        changes.append(_Change("weight", _kronecker(have, alpha)))
-    for name, part in (("diff", "weight"), ("diff_b", "bias")):
-        if name in have:
-            changes.append(_Change(part, have.pop(name)))
-    if have:
-        kind = ", ".join(sorted(have))
-        raise InputError(
-            "loras", path.name, f"LoRA, LoHa or LoKr; {layer} has {kind}, which the nodes in ComfyUI compute"
-        )
-    return changes
+class _Layer(NamedTuple):
+    """A layer of a file; `tensors` are in float32, by what follows its name, and are taken out as they are understood."""
+
+    file: str
+    name: str
+    tensors: dict[str, torch.Tensor]
+    alpha: float  # NaN: none
+
+    def changes(self) -> list[_Change]:
+        """What its tensors come to, at strength 1. Raises InputError where they do not go together."""
+        have, found = self.tensors, []
+        for up, down in _PAIRS:
+            if up in have:
+                pair = self._factors(up, down)
+                found.append(_Change("weight", pair.shape, self._scaled(pair.product, pair.rank)))
+        if "hada_w1_a" in have:
+            found.append(self._hadamard())
+        if any(name.startswith("lokr_w") for name in have):
+            found.append(self._kronecker())
+        for name, part in (("diff", "weight"), ("diff_b", "bias")):
+            if name in have:
+                own = have.pop(name)
+                found.append(_Change(part, list(own.shape), partial(torch.clone, own)))
+        if have:
+            kind = ", ".join(sorted(have))
+            raise InputError(
+                "loras", self.file, f"LoRA, LoHa or LoKr; {self.name} has {kind}, which the nodes in ComfyUI compute"
+            )
+        return found
+
+    def _factors(self, up: str, down: str) -> _Factors:
+        first, second = self.tensors.pop(up), self.tensors.pop(down)
+        shapes = f"{list(first.shape)} and {list(second.shape)}"
+        if min(first.ndim, second.ndim) >= 2:
+            first, second = first.flatten(1), second.flatten(1)
+            if first.shape[1] == second.shape[0] > 0:
+                return _Factors(first, second)
+        raise InputError("loras", self.file, f"matrices that can be multiplied; those of {self.name} are {shapes}")
+
+    def _hadamard(self) -> _Change:
+        """LyCORIS' LoHa: two products, multiplied number by number."""
+        first, second = self._factors("hada_w1_a", "hada_w1_b"), self._factors("hada_w2_a", "hada_w2_b")
+        if first.shape != second.shape:
+            both = f"{first.shape} and {second.shape}"
+            raise InputError("loras", self.file, f"two products of one shape; those of {self.name} are {both}")
+        return _Change("weight", first.shape, self._scaled(lambda: first.product() * second.product(), first.rank))
+
+    def _kronecker(self) -> _Change:
+        """LyCORIS' LoKr: the Kronecker product of two matrices, either of them as a product of two; alpha counts where one
+        is."""
+        halves: list[_Factors | torch.Tensor] = []
+        rank = None
+        for half in ("lokr_w1", "lokr_w2"):
+            if half in self.tensors:
+                halves.append(self.tensors.pop(half))
+            else:
+                pair = self._factors(f"{half}_a", f"{half}_b")
+                rank = pair.rank
+                halves.append(pair)
+        shapes = [[1] * (max(len(one.shape) for one in halves) - len(half.shape)) + [*half.shape] for half in halves]
+
+        def product() -> torch.Tensor:
+            return torch.kron(*(half.product() if isinstance(half, _Factors) else half for half in halves))
+
+        return _Change("weight", [a * b for a, b in zip(*shapes)], self._scaled(product, rank))
+
+    def _scaled(self, product: Callable[[], torch.Tensor], rank: int | None) -> Callable[[], torch.Tensor]:
+        scale = 1.0 if rank is None or math.isnan(self.alpha) else self.alpha / rank
+        return lambda: product() * scale
+
+
+def _changes(path: Path, name: str, group: Mapping[str, torch.Tensor]) -> list[_Change]:
+    have = {key.removeprefix(name + "."): tensor.float() for key, tensor in group.items()}
+    alpha = float(have.pop("alpha", torch.tensor(math.nan)))
+    return _Layer(path.name, name, have, alpha).changes()
 
 
 _PAIRS = (
@@ -136,23 +213,6 @@ _PAIRS = (
 )
 
 
-def _scale(alpha: float, rank: int) -> float:
-    return 1.0 if alpha != alpha else alpha / rank
-
-
-def _kronecker(have: dict[str, torch.Tensor], alpha: float) -> torch.Tensor:
-    """LyCORIS' LoKr: the Kronecker product of two matrices, either of them as a product of two; alpha counts where one is."""
-    halves, rank = [], None
-    for half in ("lokr_w1", "lokr_w2"):
-        if half in have:
-            halves.append(have.pop(half))
-        else:
-            a, b = have.pop(f"{half}_a"), have.pop(f"{half}_b")
-            rank = b.shape[0]
-            halves.append(a @ b)
-    return torch.kron(*halves) * (1.0 if rank is None else _scale(alpha, rank))
-
-
 def _require_fit(
     path: Path, layer: str, module: torch.nn.Module, slices: Iterable[Slice], changes: list[_Change]
 ) -> None:
@@ -161,20 +221,20 @@ def _require_fit(
         for one in slices:
             own = getattr(module.get_submodule(one.layer), change.part, None)
             wanted = None if own is None else [rows, *own.shape[1:]]
-            if wanted is None or (list(change.matrix.shape) != wanted and change.matrix.numel() != _count(wanted)):
-                shape = list(change.matrix.shape)
-                raise InputError("loras", path.name, f"a LoRA for this model; {layer} is {shape}, the layer {wanted}")
-
-
-def _count(shape: list[int]) -> int:
-    return int(torch.Size(shape).numel())
+            if wanted is None or (change.shape != wanted and math.prod(change.shape) != math.prod(wanted)):
+                raise InputError(
+                    "loras", path.name, f"a LoRA for this model; {layer} is {change.shape}, the layer {wanted}"
+                )
 
 
 @torch.no_grad()
-def _add(module: torch.nn.Module, slices: Iterable[Slice], changes: list[_Change], strength: float) -> None:
-    for change in changes:
+def _add(
+    module: torch.nn.Module, slices: Sequence[Slice], matrices: list[tuple[str, torch.Tensor]], strength: float
+) -> None:
+    total = sum(one.rows for one in slices)
+    for part, matrix in matrices:
         for layer, start, rows, offset in slices:
-            own = getattr(module.get_submodule(layer), change.part)
+            own = getattr(module.get_submodule(layer), part)
             target = own.data[offset : offset + rows]
-            added = change.matrix[start : start + rows].reshape(target.shape).to(own.device)
+            added = matrix.reshape(total, *target.shape[1:])[start : start + rows].to(own.device)
             target.copy_((target.float() + strength * added).to(own.dtype))

@@ -252,19 +252,33 @@ def _victim(name: str, whole: Path, file: Path, opened) -> Victim:
     )
 
 
-def _loras(folder: Path, flux: Path) -> Iterator[Victim]:
-    module = models.describe(models.ModelFiles.whole(flux)).transformer.load(torch.float32, False)
-    lora = lora_files.random_lora(lora_files.linear_shapes(module))
+def written_loras(folder: Path, module: torch.nn.Module) -> Iterator[Path]:
+    """One LoRA of every layer of a FLUX.1 transformer, as trainers write it: plain, LoHa, LoKr, DoRA, differences."""
+    shapes = lora_files.linear_shapes(module)
+    lora = lora_files.random_lora(shapes)
+    magnitudes = {name: torch.rand(rows, 1) + 0.5 for name, (rows, _) in shapes.items()}
     made = {
         "peft": lora_files.peft(lora),
         "peft named": lora_files.peft_adapter_name(lora),
         "kohya": lora_files.kohya(lora),
+        "loha": lora_files.lycoris(lora_files.loha, shapes, "SimpleTuner")[0],
+        "loha fused": lora_files.lycoris(lora_files.loha, shapes, "kohya")[0],
+        "lokr": lora_files.lycoris(lora_files.lokr, shapes, "SimpleTuner")[0],
+        "dora": lora_files.with_magnitudes(lora_files.peft(lora), "transformer.{}".format, magnitudes),
+        "diff": {f"diffusion_model.{name}.diff": torch.randn(shape) * 0.01 for name, shape in shapes.items()},
     }
     for name, weights in made.items():
         said = {"lora_adapter_metadata": json.dumps({"transformer.lora_alpha": 4, "transformer.r": 2})}
-        path = writers.write(folder / "loras" / f"{name}.safetensors", weights, said)
+        yield writers.write(folder / f"{name}.safetensors", weights, said)
+
+
+def _loras(folder: Path, flux: Path) -> Iterator[Victim]:
+    module = models.describe(models.ModelFiles.whole(flux)).transformer.load(torch.float32, False)
+    for path in written_loras(folder / "loras", module):
+        if path.stem == "dora":  # ComfyUI alone computes it: test_damaged_loras.py
+            continue
 
         def merged(path: Path = path) -> None:
             merging.merge(path, 1e-6, merging.names_of(module, {}))
 
-        yield Victim(f"LoRA {name}", path, damage.safetensors_changed, merged, (path.name,))
+        yield Victim(f"LoRA {path.stem}", path, damage.safetensors_changed, merged, (path.name,))

@@ -102,6 +102,19 @@ def test_the_files_themselves_open(kind, request):
     assert not failed, "\n".join(failed)
 
 
+@pytest.fixture
+def bounded():
+    """A file that asks for all memory gets an error with its stack, and does not end the test and its neighbours."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if HIGHEST.exists() else 0
+    most = pages * resource.getpagesize() + 2 * MOST * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (most if pages else before[0], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize("kind", ["stored", "others"])
 def test_damaged_files_are_opened_or_refused_by_name(kind, request, size):
     found = request.getfixturevalue(kind)

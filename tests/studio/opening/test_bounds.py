@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import MICRO
 from storefront.studio.errors import ModelFilesError
-from storefront.studio.kinds import flux1
+from storefront.studio.kinds import flux1, text_encoders
 from storefront.studio.opening import folders, gguf_header, sources, weight_files
 
 ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
@@ -90,3 +91,18 @@ def test_a_config_of_more_layers_than_any_model_has_is_refused_at_once(tmp_path,
     with pytest.raises(ModelFilesError, match=r"x/transformer.*num_layers"):
         folders.load_module(folder, flux1.KIND, "FluxTransformer2DModel", torch.bfloat16, keep=True)
     assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("count", [10**6, 2**31, 2**63, 1e308])
+def test_a_tokenizer_of_billions_of_marks_is_refused_before_they_are_made(tmp_path, count):
+    """Each of T5's `extra_ids` becomes a text: 2**31 of them took 18 GB, and Linux ended the server."""
+    folder = tmp_path / "x" / "tokenizer_2"
+    shutil.copytree(MICRO / "tokenizer_2", folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "extra_ids": count}))
+    start = time.process_time()
+    with pytest.raises(ModelFilesError, match=r"x/tokenizer_2.*extra_ids"):
+        folders.load_reader(folder, text_encoders.T5())
+    assert time.process_time() - start < 5  # transformers is imported here
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "extra_ids": 100}))
+    assert folders.load_reader(folder, text_encoders.T5())("cup").input_ids
