@@ -32,7 +32,6 @@ def save(
         widget=lambda node, name: widget_of(prompt, node, name),
         values={} if seed is None else {"seed": seed},
         keep=saving.Keep(layout, mask),
-        step=progress.check_cancel,
     )
     known = sum(not one.new for one in saved)
     if known:

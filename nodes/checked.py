@@ -9,6 +9,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..studio.cancelling import cancelled_by
 from ..studio.errors import Bare, InputError
 from ..studio.inputs import Wanted, require
 
@@ -21,15 +22,18 @@ ENOUGH_MEMORY = (
 def check_inputs(node: type[io.ComfyNode]) -> None:
     """From now on `execute` of the node gets only values that its schema allows; others raise InputError before it.
 
-    What an InputError says reaches the editor in its user's language. Where memory runs out, the node is named, and
+    While it works, `cancelling.check_cancel` hears the user's Cancel. What an InputError says reaches the editor in its user's language. Where memory runs out, the node is named, and
     ComfyUI unloads its models, so that the next prompt begins with all of it.
     """
     inner = node.execute.__func__  # type: ignore[attr-defined]  # a classmethod's function
 
     @functools.wraps(inner)
     def execute(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:
+        from ..host.progress import check_cancel
+
         try:
-            return inner(cls, **accepted(cls, values))
+            with cancelled_by(check_cancel):
+                return inner(cls, **accepted(cls, values))
         except Exception as error:
             from ..host import languages
             from ..studio.out_of_memory import OutOfMemory, ran_out

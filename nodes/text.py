@@ -223,7 +223,7 @@ class StorefrontTextOverlay(io.ComfyNode):
         chosen, lost = fonts.chosen_or(written.font_by_hand(plan, wish), family, families)
         lines = draw.lines_of(text) if texts == LINE_A_PICTURE else [text]
         typeface = fonts.Typeface(families, chosen)
-        lettered, after = written.write(image, lines, wish, typeface, plan, progress.check_cancel)
+        lettered, after = written.write(image, lines, wish, typeface, plan)
         progress.fell_back([*notes, *lost, *lettered.notes], cls.hidden.unique_id)
         shown = arranging.letters_shown(image, lettered, lines[0], family, wish, plan)
         return io.NodeOutput(lettered.image, lettered.mask, lettered.layer, after, ui=shown)

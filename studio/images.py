@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .cancelling import strips
 from .errors import InputError
 from .profiles import to_srgb
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Bits of a picture for each bit of its file, at most. PNG: deflate makes 258 bytes of two bits. JPEG: a bit at least for
+# each 8 x 8 pixels; libjpeg makes grey of what is missing. GIF: a code of 12 bits is 4,096 pixels at most.
+DENSEST = {"PNG": 1032, "JPEG": 64 * 8, "MPO": 64 * 8, "GIF": 4096 * 8 / 12}
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by IHDR's colour type
 RUN_BY_OTHERS = ("EPS", "WMF")  # programs, which Pillow gives to Ghostscript or to Windows
 
 
@@ -83,10 +88,10 @@ def to_levels(image: torch.Tensor) -> np.ndarray:
     values = image.detach().float().cpu().numpy()
     levels = np.empty(values.shape, np.uint8)
     for picture, out in zip(values, levels):
-        for top in range(0, len(picture), 64):  # what a cache holds: three times as fast as all rows at once
-            part = picture[top : top + 64].clip(0, 1)
+        for rows in strips(picture):  # three times as fast as all rows at once
+            part = picture[rows].clip(0, 1)
             part *= 255
-            out[top : top + 64] = np.rint(part, out=part)
+            out[rows] = np.rint(part, out=part)
     return levels
 
 
@@ -108,7 +113,14 @@ def from_pil(picture: Image.Image) -> torch.Tensor:
     if picture.mode.startswith("I"):  # Pillow's own conversion makes white of everything above 255
         grey = torch.from_numpy(np.asarray(picture).astype(np.float32) / 65535)
         return grey[None, ..., None].repeat(1, 1, 1, 3)
-    return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)[None]
+    return torch.from_numpy(_in_one(picture.convert("RGB")))[None]
+
+
+def _in_one(picture: Image.Image) -> np.ndarray:
+    """8-bit levels as float32 in 0..1, without a second array of them."""
+    import numpy as np
+
+    return np.divide(np.asarray(picture), np.float32(255), dtype=np.float32)
 
 
 def require_pixels(name: str, image: torch.Tensor) -> torch.Tensor:
@@ -180,7 +192,7 @@ def read_picture(name: str, picture: Picture) -> tuple[torch.Tensor, torch.Tenso
         elif upright.mode.startswith("I") or not upright.has_transparency_data:
             return _in_unit(name, from_pil(upright), whose), None
         else:
-            values = torch.from_numpy(np.asarray(upright.convert("RGBA"), np.float32) / 255)
+            values = torch.from_numpy(_in_one(upright.convert("RGBA")))
     elif isinstance(picture, np.ndarray | torch.Tensor):
         values = _numbers(name, picture)
     else:
@@ -245,6 +257,7 @@ def _open(name: str, path: Path) -> Image.Image:
         with Image.open(path) as picture:
             if picture.format in RUN_BY_OTHERS:
                 raise InputError(name, str(path), "a picture of pixels; save it as PNG")
+            _require_content(name, picture, path)
             picture.load()
             return picture
     except FileNotFoundError:
@@ -253,3 +266,19 @@ def _open(name: str, path: Path) -> Image.Image:
         raise
     except Exception as error:  # a damaged file raises whatever its first wrong byte leads to, of each format another
         raise InputError(name, str(path), f"a picture file that Pillow can read ({error})") from error
+
+
+def _require_content(name: str, picture: Image.Image, path: Path) -> None:
+    """Raise InputError for an opened picture whose file is too small for the size that its header says, before that much
+    memory is taken: 700 bytes can ask for 5 GiB."""
+    if picture.format not in DENSEST:
+        return
+    bits = 8
+    if picture.format == "PNG":
+        with path.open("rb") as file:
+            depth, kind = file.read(26)[24:]
+        bits = depth * PNG_CHANNELS.get(kind, 1)
+    held, least = path.stat().st_size, math.ceil(picture.width * picture.height * bits / 8 / DENSEST[picture.format])
+    if held < least:
+        shown = f"{path.name}, {picture.width}x{picture.height} pixels in {held:,} bytes"
+        raise InputError(name, shown, f"a whole picture file; one of that size has at least {least:,} bytes")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..cancelling import check_cancel
 from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_picture
@@ -83,7 +84,10 @@ def plan(
     require_shape("background", options.format, width, height)
     if len(masks) > MOST_PRODUCTS:
         raise InputError("product_mask", f"{len(masks)} masks", f"at most {MOST_PRODUCTS}")
-    shapes = [shape_of(mask, index) for index, mask in enumerate(masks)]
+    shapes = []
+    for index, mask in enumerate(masks):
+        check_cancel()
+        shapes.append(shape_of(mask, index))
     if shapes and options.batch == EACH:
         shapes = [one_for_each(shapes)]
     given = None if scene_layout is None else _known_layout(scene_layout, width, height)
@@ -92,12 +96,14 @@ def plan(
         scene = scene._replace(horizon=given.known.horizon, known=given.known)
         if options.format == AS_PICTURE:  # a scene has the shape of its format
             options = replace(options, format=AUTO)
+    check_cancel()
     frame = frame_of(options, width, height)
     if hand is not None and hand.words is not None:
         headline = hand.words.words or headline
     products, flush = product_places(shapes, scene, frame, options)
     words = HeadlineText(headline, options.vertical)
     task = Task(scene, words, frame, WORD_CRITERIA if shapes else WORD_CRITERIA_ALONE)
+    check_cancel()
     layout = _planned(background, products, flush, shapes, task, options, hand or Arrangement())
     layout = layout if given is None else replace(layout, light=given.light, known=given.known)
     return layout if hand is None else arranged(layout, hand)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
+from ..cancelling import check_cancel
 from ..text.estimate import Estimate, HeadlineText, estimate
 from .analysis import BUSY, EYE, BoxMeans, PictureAnalysis, box_mean, face_cover, share_hidden
 from .criteria import PAIR_CRITERIA, WordCriteria
@@ -57,6 +58,7 @@ def word_places(task: Task, side: str, products: np.ndarray) -> WordPlaces:
             w, h = (part * side for part, side in zip((deep, long) if words.vertical else (long, deep), room))
             steps = (5 if long < 0.8 else 3 if long < 1 else 1, 8)
             columns, rows = reversed(steps) if words.vertical else steps
+            check_cancel()
             for x in np.linspace(x0, x1 - w, columns):
                 for y in np.linspace(y0, y1 - h, rows):
                     places.append((x, y, x + w, y + h))

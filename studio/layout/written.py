@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ def write(
     design: Design,
     typeface: fonts.Typeface,
     layout: Layout | None = None,
-    between: Callable[[], None] = lambda: None,
 ) -> tuple[draw.Lettered, Layout]:
     """`text.draw.overlay`, and the layout with the words in it.
 
@@ -43,7 +41,7 @@ def write(
     if layout is not None:
         layout = layout.on(width, height)
         plan, design = planned_for(layout, design, pictures)
-    lettered = draw.overlay(image, texts, design, typeface, plan, between)
+    lettered = draw.overlay(image, texts, design, typeface, plan)
     if layout is None:
         layout = Layout(width, height, (), height, lettered.ink, "#ffffff", "center", None, Light(315, 45))
     over = {one.kind for one in layout.overlays if one.drawn and meet(one.box, lettered.ink)}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..cancelling import apart, check_cancel
 from ..errors import InputError, require_fields
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def digest(picture: Image.Image) -> str:
     """SHA-256 of size, channels and pixels, in hex: what names a picture by its content."""
     sha = hashlib.sha256(f"{picture.mode} {picture.size} ".encode())
     for top in range(0, picture.height, STRIP):  # never the whole picture a second time
+        check_cancel()
         sha.update(picture.crop((0, top, picture.width, min(top + STRIP, picture.height))).tobytes())
     return sha.hexdigest()
 
@@ -114,7 +116,7 @@ def encode(picture: Image.Image, encoding: Encoding, metadata: Mapping[str, Any]
         raise InputError("format", encoding.format, f"a format for {sheet.width}x{sheet.height}, such as PNG")
     write = {"PNG": _png, "JPEG": _jpeg, "WebP": _webp, "AVIF": _avif, "PDF": _pdf}[encoding.format]
     try:
-        return write(sheet, encoding, metadata), notes
+        return apart(functools.partial(write, sheet, encoding, metadata)), notes
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, MemoryError) as error:  # Pillow raises any of these for its codecs

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
 from ..errors import Bare, InputError
 from ..images import require_picture
 from ..layout.drawing import DrawnPart, DrawnPicture, continued, first
@@ -65,6 +66,7 @@ def layers_of(drawing: DrawnPicture) -> list[AdLayer]:
     canvas = to_linear(ground)
     names = _names(drawing.parts)
     for name, part in zip(names, drawing.parts):
+        check_cancel()
         here, inner = overlap(part.alpha.shape, part.x, part.y, height, width)
         if not part.alpha[inner].any():
             continue
@@ -164,6 +166,7 @@ def _few(layers: list[AdLayer], canvas: np.ndarray) -> list[AdLayer]:
     low = len(layers) - MOST_LAYERS + 1
     ground = to_linear(layers[0].rgb)
     for layer in layers[1:low]:
+        check_cancel()
         _lay(ground, layer)
     merged = AdLayer(BACKGROUND, 0, 0, _levels(to_srgb(ground)), np.ones(canvas.shape[:2], np.float32))
     return [merged, *layers[low:]]

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..cancelling import check_cancel
 from ..canvas import Box
 from ..errors import InputError, require_fields
 from ..images import require_mask, require_one_each, require_pixels, to_pil
@@ -81,13 +82,12 @@ def save(
     widget: Callable[[str, str], str | None] = lambda node, name: None,
     values: Mapping[str, str] | None = None,
     keep: Keep | None = None,
-    step: Callable[[], None] = lambda: None,
 ) -> tuple[list[Saved], list[str]]:
     """Every picture of IMAGE [B, H, W, 3 or 4] below `root`, and notes on what was done otherwise than asked.
 
     `metadata` is embedded where the format carries it; empty for delivery. `widget` and `values` fill tokens of the
-    name. `keep` says what a crop must hold. `step` is called before each file, and may
-    raise. Raises InputError, and StorageError where a file cannot be written; files before it stay.
+    name. `keep` says what a crop must hold. Raises InputError, and StorageError where a file cannot be written; files
+    before it stay, and so they do where the run is cancelled.
     """
     pictures = to_pil(require_pixels("image", image))
     when = datetime.now()
@@ -96,7 +96,7 @@ def save(
     held = _held(pictures, keep or Keep()) if options.also_formats else [[]] * len(pictures)
     for index, picture in enumerate(pictures):
         for format, sheet, note in _sheets(picture, held[index], options.also_formats):
-            step()
+            check_cancel()
             tokens = {
                 "width": str(sheet.width),
                 "height": str(sheet.height),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from ..cancelling import check_cancel, strips
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,15 +24,32 @@ def to_linear(srgb: np.ndarray) -> np.ndarray:
     """sRGB in 0..1 -> linear light (IEC 61966-2-1)."""
     import numpy as np
 
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return _in_strips(
+        srgb, lambda part: np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    )
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear light -> sRGB in 0..1 (IEC 61966-2-1); clipped."""
     import numpy as np
 
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+    def curve(part: np.ndarray) -> np.ndarray:
+        part = np.clip(part, 0, 1)
+        return np.where(part <= 0.0031308, part * 12.92, 1.055 * part ** (1 / 2.4) - 0.055).astype(np.float32)
+
+    return _in_strips(linear, curve)
+
+
+def _in_strips(values: np.ndarray, curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`curve`, which takes each number by itself, of an array of any shape, as float32."""
+    import numpy as np
+
+    if not np.ndim(values):
+        return curve(values)
+    out: np.ndarray = np.empty(values.shape, np.float32)
+    for part in strips(values):
+        out[part] = curve(values[part])
+    return out
 
 
 def to_lab(srgb: np.ndarray) -> np.ndarray:
@@ -98,11 +118,13 @@ def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amoun
         return product
     scene = scene.reshape(-1, 3)
     linear, around = to_linear(product), to_linear(scene).mean(0)
+    check_cancel()
     solid = alpha > 0.9
     grey = solid & (saturation(product) < 0.35)
     seen = linear[grey if grey.sum() > 64 else solid]
     if not len(seen):
         return product
+    check_cancel()
     weights = np.array([0.2126, 0.7152, 0.0722])
     cast = around / max(1e-4, float(around @ weights))
     own = seen.mean(0) / max(1e-4, float(seen.mean(0) @ weights))
@@ -110,10 +132,12 @@ def match_light(product: np.ndarray, alpha: np.ndarray, scene: np.ndarray, amoun
     exposure = np.clip((float(around @ weights) / max(1e-4, float(seen.mean(0) @ weights))) ** 0.4, *EXPOSURE_LIMITS)
     of_color, of_brightness = _variety(scene)
     gains = _bounded(gains**of_color * exposure**of_brightness)
+    check_cancel()
     # Smooth in saturation, so that no edge appears where a colour fades into grey.
     kept = np.clip((saturation(product) - 0.2) / 0.35, 0, 1)
     kept = kept * kept * (3 - 2 * kept)
     share = amount * (1 - (1 - BRAND_SHARE) * kept)
+    check_cancel()
     return to_srgb(linear * gains.astype(np.float32) ** share[..., None].astype(np.float32))
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
 from ..canvas import Box
 from ..errors import InputError, require_one_of
 from ..layout.layout import MOST_PRODUCTS
@@ -112,8 +113,10 @@ def _resized(cut: Product, wide: int, high: int) -> tuple[np.ndarray, np.ndarray
 
     if cut.alpha.shape == (high, wide):
         return cut.rgb, cut.alpha
+    check_cancel()
     planes = (*np.moveaxis(cut.rgb * cut.alpha[..., None], -1, 0), cut.alpha)
     small = [resampled(plane, Box(0, 0, wide, high)) for plane in planes]
+    check_cancel()
     alpha = np.clip(small[3], 0, 1)
     return np.clip(np.stack(small[:3], -1) / np.maximum(small[3], 1e-4)[..., None], 0, 1), alpha
 

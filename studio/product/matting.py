@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
 from .pyramid import (
     Cells,
     box_mean,
@@ -153,6 +154,7 @@ def _refine(picture: torch.Tensor, rounded: torch.Tensor, mask: torch.Tensor) ->
     counted: Histograms | None = _histograms(levels[halvings], alpha[0, 0])
     trust, quarter = COARSE, halved(halved(alpha))
     for index in reversed(range(halvings + 1)):
+        check_cancel()
         sides = _sides(channel_first(levels[index + 2]), quarter, trust)
         alpha = _solve(levels[index], alpha, sides, trust, counted)
         alpha = _at_least(alpha, least)
@@ -263,6 +265,7 @@ def _solve(
     known = torch.cat([sides.means, sides.covariance])
     spacing = 4 if prior.shape[-2:] == image.shape[:2] else 2
     for cells in sides.cells().split():
+        check_cancel()
         around = cells.of(known, 1)
         of_product, of_background, covariance = around[:3], around[3:6], around[6:]
         inverse = _inverse(covariance, trust.noise)
@@ -343,6 +346,7 @@ def _foreground(
         torch.where(near[here], levels[0][start::4].flatten(1), far[here], out=part)
 
     for cells in sides.cells().split():
+        check_cancel()
         # The means of 3 x 3 at half resolution; where they hold too little of a side, those from farther away.
         window = cells.window(-2, 6, 2, *half.shape[-2:])
         share = half.flatten().index_select(0, window)

@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..cancelling import apart
 from ..errors import InputError, ModelFilesError
 from ..out_of_memory import ran_out
 from ..packages import PackageError, command, not_installed
@@ -189,7 +190,7 @@ def saliency(session: Any, picture: torch.Tensor) -> torch.Tensor:
     square = F.interpolate(picture.movedim(-1, 0)[None], size=(side, side), mode="bicubic", antialias=True)
     image = Image.fromarray(square[0].movedim(0, -1).contiguous().numpy())
     try:
-        masks = session.predict(image)
+        masks = apart(lambda: session.predict(image))
     except AttributeError as error:
         raise moved(f"asks its session for what this pack does not give it ({error})") from error
     except InvalidArgument as error:

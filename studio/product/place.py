@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
 from ..canvas import Box
 from ..errors import InputError
 from ..images import require_mask, require_picture
@@ -123,6 +124,7 @@ def _compose(
         own = [*_ground(out, dark, touched, sprite, light, placement), _part(sprite)]
         parts += [part._replace(name=f"{part.name} {placed_before + index + 1}") for part in own]
         here, inner = overlap(sprite.alpha.shape, sprite.x, sprite.y, height, width)
+        check_cancel()
         rest: np.ndarray = 1 - sprite.alpha[inner]
         out[here] = out[here] * rest[..., None] + sprite.light[inner]
         matte[here] = matte[here] * rest + sprite.alpha[inner]
@@ -135,6 +137,7 @@ def _compose(
         assert sprite.exact is not None
         solid = sprite.alpha[inner] >= 1
         picture[here][solid] = sprite.exact[inner][solid]
+    check_cancel()
     for sprite in sprites:
         stands.append(_clipped(Box(sprite.x, sprite.y, sprite.alpha.shape[1], sprite.alpha.shape[0]), width, height))
     after = adjusted(tuple(stands), light, layout, width, height, picture)
@@ -160,18 +163,24 @@ def _ground(
     inside = (slice(-top, -top + tall), slice(-left, -left + wide))
     room[inside] = sprite.alpha
     here, inner = overlap(room.shape, sprite.x + left, sprite.y + top, height, width)
+    check_cancel()
     if placement.reflection:
         strength, base = shadow.reflection(room)
         whole = np.zeros((*room.shape, 3), np.float32)
         whole[inside] = sprite.light
         seen = strength[inner][..., None] * placement.reflection
+        check_cancel()
         mirrored = shadow.mirror(whole, base)[inner] / np.maximum(shadow.mirror(room, base)[inner], 1e-3)[..., None]
+        check_cancel()
         reflected = np.clip(mirrored, 0, 1) * seen
+        check_cancel()
         out[here] = out[here] * (1 - seen) + reflected
         parts.append(DrawnPart("reflection", here[1].start, here[0].start, seen[..., 0], reflected))
         touched[here] |= seen[..., 0] > 0
     kind, softness = placement.shadow, placement.shadow_softness
+    check_cancel()
     opacity = shadow.shadow(room, kind, light, softness, placement.shadow_opacity)[inner]
+    check_cancel()
     opacity[opacity < 0.5 / 255] = 0
     dyed = color.to_linear(np.asarray(shadow.COLOR, np.float32))
     out[here] = out[here] * (1 - opacity[..., None]) + dyed * opacity[..., None]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cancelling import apart
 from ..errors import InputError, ModelFilesError
 from .networks import has_module, moved, rembg_module
 
@@ -55,7 +56,7 @@ def closed_form(picture: torch.Tensor, levels: torch.Tensor, mask: torch.Tensor)
     background = _of(rembg_module("bg"), "alpha_matting_cutout")
     photo, found = _pillow(levels, mask)
     try:
-        return _matte(picture, background(photo, found, SURE, SURELY_NOT, ERODED))
+        return _matte(picture, apart(lambda: background(photo, found, SURE, SURELY_NOT, ERODED)))
     except ValueError as error:  # pymatting's, for a mask without sure product or sure background
         raise InputError(
             "matting", CLOSED_FORM, f"a mask with sure product and sure background ({error}); or {BUILT_IN}"
@@ -82,7 +83,8 @@ def vitmatte(path: Path, providers: list[Any]) -> Callable[[torch.Tensor, torch.
         photo, found = _pillow(levels, mask)
         sessions[variant] = session  # where it would put one that it has downloaded
         try:
-            alpha = _of(module, "vitmatte_alpha")(photo, found, variant, SURE, SURELY_NOT, ERODED)
+            matted = _of(module, "vitmatte_alpha")
+            alpha = apart(lambda: matted(photo, found, variant, SURE, SURELY_NOT, ERODED))
         finally:
             del sessions[variant]
         return _matte(picture, _of(rembg_module("bg"), "decontaminate_cutout")(photo, alpha))

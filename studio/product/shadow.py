@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..cancelling import check_cancel
 from ..layout.layout import Light
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def _contact(alpha: np.ndarray, ground: np.ndarray, tall: int, softness: float) 
     near = np.where((alpha > 0.5).any(0), np.clip(1 - (ground.max() - ground) / (0.3 * tall), 0, 1), 0.0)
     lowest = height - np.argmax(alpha[::-1] > 0.5, 0)
     near = np.where(np.abs(lowest - ground) <= 2, near, 0.0)  # nothing touches the ground under a handle
+    check_cancel()
     rows = np.arange(height)[:, None]
     thick = max(1.5, tall * 0.026)
     line = (np.exp(-(((rows - ground) / thick) ** 2)) * near).astype(np.float32)
@@ -152,6 +154,7 @@ def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softne
     rise = np.append(np.diff(ground), 0)[columns]
     steep = np.abs(rise) > 1
     between = np.arange(1, STEPS) / STEPS
+    check_cancel()
     rows = np.concatenate([rows, *[rows[steep]] * len(between)])
     feet = np.concatenate([feet, *(feet[steep] + share * rise[steep] for share in between)])
     columns = np.concatenate([columns, *(columns[steep] + share for share in between)])
@@ -160,6 +163,7 @@ def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softne
     y = np.rint(feet - 1 + down * lift).astype(np.int64)
     seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     spot = y[seen] * width + x[seen]
+    check_cancel()
     hits = np.bincount(spot, minlength=height * width)
     # What was thrown from how high: the mean, in heights of the product, where several points fall on one.
     high = np.bincount(spot, lift[seen] / tall, minlength=height * width) / np.maximum(hits, 1)
@@ -169,8 +173,10 @@ def _cast(alpha: np.ndarray, ground: np.ndarray, tall: int, light: Light, softne
     # The part of each level of blur, by that height. Blurring it with the shadow carries it beyond the shadow's edge.
     levels = [max(0.8, tall * share * (0.25 + softness)) for share in (0.006, 0.035, 0.09)]
     near, middle, far = (_blurred(laid, radius) for radius in levels)
+    check_cancel()
     spread = _blurred(high, levels[1]) / np.maximum(_blurred(laid, levels[1]), 1e-2)
     first, second = np.clip(spread / 0.4, 0, 1), np.clip((spread - 0.4) / 0.6, 0, 1)
+    check_cancel()
     soft = (near * (1 - first) + middle * first) * (1 - second) + far * second
     return soft * (1 - 0.55 * np.clip(spread, 0, 1))  # light from the sky fills it towards the tip
 
@@ -179,6 +185,7 @@ def _widened(plane: np.ndarray) -> np.ndarray:
     """The largest value of each 3 x 3 spots."""
     import numpy as np
 
+    check_cancel()
     padded = np.pad(plane, 1)
     rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
     return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
@@ -193,6 +200,7 @@ def reflection(alpha: np.ndarray) -> tuple[np.ndarray, int]:
         return np.zeros_like(alpha), 0
     base, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
     mirrored = mirror(alpha, base)
+    check_cancel()
     depth = (np.arange(alpha.shape[0])[:, None] - base) / (0.45 * tall)
     return mirrored * np.where(depth >= 0, np.clip(1 - depth, 0, 1) ** 1.5, 0).astype(np.float32), base
 
@@ -201,6 +209,7 @@ def mirror(picture: np.ndarray, base: int) -> np.ndarray:
     """Rows below `base` show those above it, upside down; nothing above."""
     import numpy as np
 
+    check_cancel()
     out = np.zeros_like(picture)
     count = min(base, picture.shape[0] - base)
     out[base : base + count] = picture[base - count : base][::-1]
@@ -224,6 +233,7 @@ def _blurred(mask: np.ndarray, radius: float) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageFilter
 
+    check_cancel()
     factor = max(1, int(radius // 4))
     picture = Image.fromarray((np.clip(mask, 0, 1) * 255).round().astype(np.uint8))
     if factor > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
 from ..canvas import LEAST_ALPHA, Box, cut_sides
 from ..errors import InputError
 from ..images import require_colors, require_mask, require_one_each
@@ -47,6 +48,7 @@ def cut_outs(product: torch.Tensor, mask: torch.Tensor) -> list[Product]:
     require_one_each("product_mask", mattes, count, width, height, "product")
     products = []
     for index, picture in enumerate(pictures):
+        check_cancel()
         alpha = mattes[index if len(mattes) > 1 else 0]
         rows, columns = np.flatnonzero((alpha > LEAST_ALPHA).any(1)), np.flatnonzero((alpha > LEAST_ALPHA).any(0))
         if not len(rows):
@@ -80,6 +82,7 @@ def sprite_of(product: Product, box: Box, background: np.ndarray, placement: Pla
         return Sprite(np.ascontiguousarray(light), np.ascontiguousarray(alpha), box.x, box.y, exact)
     planes = [resampled(plane, box, placement.rotation) for plane in (*np.moveaxis(light, -1, 0), alpha)]
     alpha = np.clip(planes[3], 0, 1)
+    check_cancel()
     # Lanczos overshoots at an edge, colour and alpha alike: what alpha loses by clipping, colour loses too.
     kept = alpha / np.maximum(planes[3], 1e-6)
     light = np.clip(np.stack(planes[:3], -1) * kept[..., None], 0, alpha[..., None])
@@ -100,9 +103,11 @@ def resampled(plane: np.ndarray, box: Box, rotation: float = 0.0) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
+    check_cancel()
     picture = Image.fromarray(np.ascontiguousarray(plane, np.float32))
     if abs(rotation) % 360 > 1e-6:
         picture = picture.rotate(rotation, Image.Resampling.BICUBIC, expand=True)
+        check_cancel()
     return np.asarray(picture.resize((box.width, box.height), Image.Resampling.LANCZOS), np.float32)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
+from ..cancelling import check_cancel
 from ..canvas import Box
 from ..contrast import Scrim
 from ..errors import InputError
@@ -79,13 +79,11 @@ def overlay(
     design: Design,
     typeface: fonts.Typeface,
     layout: Planned | None = None,
-    between: Callable[[], None] = lambda: None,
 ) -> Lettered:
     """Each picture of IMAGE [B, H, W, 1, 3 or 4] with its text; transparency is left away.
 
     One text is written on all pictures, several texts on a picture each; one picture is repeated for several texts.
-    `between` is called before each picture. Raises InputError for a text that does not fit, for characters without a
-    font, and for counts that differ.
+    Raises InputError for a text that does not fit, for characters without a font, and for counts that differ.
     """
     import numpy as np
     import torch
@@ -124,7 +122,7 @@ def overlay(
     drawn: list[DrawnBlock] = []
     inks: list[Area] = []
     for index, (picture, mask, layer) in enumerate(zip(out, masks, layers)):
-        between()
+        check_cancel()
         block = blocks[index if len(blocks) > 1 else 0]
         inks.append(_area_of(block, box, design, plan))
         drawn.append(_draw(picture, mask, layer, block, box, design, plan))
@@ -230,6 +228,7 @@ def _lay_down(
     own[..., 3] = alpha * design.opacity
     rest: np.ndarray = 1 - own[..., 3]
     divisor = np.maximum(alpha, 1e-6)
+    check_cancel()
     for channel, plane in enumerate(canvas.rgb[(slice(None), *inner)]):
         np.minimum(plane / divisor, 1, out=own[..., channel])
         if design.blend == "normal":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import contrast
+from ..cancelling import check_cancel
 from .color_glyphs import ColorFont, stroked
 from .typeset import Glyphs
 
@@ -49,6 +50,7 @@ class Canvas:
 
     def put(self, mask: np.ndarray, color: str) -> None:
         """`color` over what is there, where `mask` [H, W] in 0..1 is."""
+        check_cancel()
         rest: np.ndarray = 1 - mask
         self.alpha *= rest
         self.alpha += mask
@@ -111,6 +113,7 @@ def mask_of(canvas: Canvas, glyphs: list[Glyphs], stroke: float = 0.0) -> np.nda
     picture = Image.new("L", (canvas.width, canvas.height))
     draw = ImageDraw.Draw(picture)
     for glyph in glyphs:
+        check_cancel()
         if isinstance(glyph.font, ColorFont):
             _put_shape(picture, glyph, glyph.font, stroke)
             continue
@@ -176,6 +179,7 @@ def blurred(mask: np.ndarray, radius: float) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageFilter
 
+    check_cancel()
     factor = max(1, int(radius // 2))
     picture = Image.fromarray((mask * 255).astype(np.uint8))
     small = picture.reduce(factor).filter(ImageFilter.GaussianBlur(radius / factor))
@@ -247,6 +251,7 @@ def blended(base: np.ndarray, top: np.ndarray, alpha: np.ndarray, blend: str) ->
     """A layer [H, W, 3] of opacity `alpha` [H, W, 1] on `base`. Formulas: W3C Compositing and Blending 1, section 10."""
     import numpy as np
 
+    check_cancel()
     if blend == "multiply":
         top = base * top
     elif blend == "screen":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
 from ..canvas import ALIGNED
 from ..errors import InputError
 from . import bidi, breaking, fonts, markup, sense
@@ -270,6 +271,7 @@ class Typesetter:
     def _fits(self, width: float, height: float, size: float, breaks: str) -> bool:
         """Whether the text fits as far as measures at REFERENCE tell."""
         along, across = (height, width) if self._setting.vertical else (width, height)
+        check_cancel()
         frame = 2 * self._setting.padding * size
         lines = self._wrap(along - frame, size, breaks)
         if lines is None:

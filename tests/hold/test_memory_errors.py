@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import attacks
+import exact
 from comfyui import text_to_image
 
 # Stage -> (the function whose memory runs out, the node of attacks.good_prompt; "": a drawing).
@@ -27,7 +28,7 @@ FOREVER = -1
 def test_memory_that_runs_out_is_named_and_leaves_the_next_prompt_exact(server, size):
     info = server.get("/object_info")
     drawing = text_to_image(Sample={"seed": 5, "steps": 2})
-    before = server.run(drawing).pixels()
+    before = exact.drawn(server, -1)
     kinds = server.get("/hold/starve", {})
     assert {"CUDA", "CPU", "Python", "numpy", "Pillow"} <= set(kinds)
     every = [(stage, kind, times) for kind in kinds for stage in STAGES for times in (1, FOREVER)]
@@ -36,7 +37,7 @@ def test_memory_that_runs_out_is_named_and_leaves_the_next_prompt_exact(server, 
     chosen = few if (count := size(len(few), len(every))) <= len(few) else every[:count]
     answers: Counter = Counter()
     wrong = []
-    for stage, kind, times in chosen:
+    for number, (stage, kind, times) in enumerate(chosen):
         place, name, node_id = STAGES[stage]
         prompt = attacks.good_prompt(node_id, info[node_id]) if node_id else drawing
         server.get("/free", {"unload_models": True, "free_memory": True})
@@ -50,7 +51,7 @@ def test_memory_that_runs_out_is_named_and_leaves_the_next_prompt_exact(server, 
             wrong.append(f"{stage}, {kind}: nothing failed, so that nothing was held")
         if not server.run(prompt).ok:
             wrong.append(f"{stage}, {kind}: the same prompt failed afterwards")
-        if not (server.run(drawing).pixels() == before).all():
+        if not (exact.drawn(server, number) == before).all():
             wrong.append(f"{stage}, {kind}: the next picture is another")
     print(f"\nmemory errors: {len(chosen)} in {len(STAGES)} stages of {len(kinds)} kinds, {dict(answers)}")
     assert not wrong, "\n".join(wrong)

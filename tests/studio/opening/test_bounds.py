@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MICRO
 from storefront.studio.errors import ModelFilesError
 from storefront.studio.kinds import flux1, text_encoders
 from storefront.studio.opening import folders, gguf_header, sources, weight_files
@@ -97,7 +96,7 @@ def test_a_config_of_more_layers_than_any_model_has_is_refused_at_once(tmp_path,
 def test_a_tokenizer_of_billions_of_marks_is_refused_before_they_are_made(tmp_path, count):
     """Each of T5's `extra_ids` becomes a text: 2**31 of them took 18 GB, and Linux ended the server."""
     folder = tmp_path / "x" / "tokenizer_2"
-    shutil.copytree(MICRO / "tokenizer_2", folder)
+    shutil.copytree(Path(__file__).parents[3] / "models" / "flux-micro" / "tokenizer_2", folder)
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, "extra_ids": count}))
     start = time.process_time()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
-from conftest import MICRO
 from safetensors.torch import save_file
 from storefront.studio.errors import InputError
 from storefront.studio.opening import merging, models
 
+MICRO = Path(__file__).parents[3] / "models" / "flux-micro"
 LAYER = "transformer_blocks.0.attn.to_q"  # of 128 rows and columns
 
 

@@ -232,13 +232,9 @@ def test_blends_keep_the_range_and_normal_is_plain(typeface, blend):
 
 
 def test_batches(typeface):
-    seen = []
-    out = draw.overlay(
-        plain(0, count=3), ["하나", "둘", "셋"], Design(), typeface, between=lambda: seen.append(len(seen))
-    )
+    out = draw.overlay(plain(0, count=3), ["하나", "둘", "셋"], Design(), typeface)
     assert out.image.shape == (3, 512, 512, 3)
     assert (out.mask[0] != out.mask[1]).any()
-    assert seen == [0, 1, 2]
     same = draw.overlay(plain(0, count=3), ["하나"], Design(), typeface)
     assert (same.mask[0] == same.mask[2]).all()
     assert (same.mask[0] == out.mask[0]).all()
