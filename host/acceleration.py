@@ -14,7 +14,7 @@ from comfy_execution.utils import get_executing_context
 from ..studio.errors import InputError, require_number
 from ..studio.sampling import acceleration
 from ..studio.sampling.acceleration import AccelerationSettings, SamplingRun
-from . import fp8_matmul, progress, report, sampling, vae_socket
+from . import fp8_matmul, lora_patches, progress, report, sampling, vae_socket
 from .kernels import LARGEST_BATCH, MOST_WARM_UP_TOKENS
 from .model_socket import DiffusersModel
 
@@ -27,6 +27,7 @@ def accelerate(model: Any, settings: AccelerationSettings) -> Any:
     Raises InputError for a stock MODEL and for what the model or the machine cannot do.
     """
     inner = _ours(model)
+    lora_patches.require_local(model)
     acceleration.check(settings, inner.diffusion_model, model.load_device)
     clone = model.clone()
     for kind in (WrappersMP.OUTER_SAMPLE, WrappersMP.CALC_COND_BATCH, WrappersMP.APPLY_MODEL):

@@ -21,7 +21,7 @@ from ..studio.errors import InputError
 from ..studio.layout import advise
 from ..studio.layout.layout import Layout
 from ..studio.layout.options import LayoutOptions
-from ..studio.prompt.connections import Connection, ConnectionWriter, chat, origin
+from ..studio.prompt.connections import CHAT, TRITON, Connection, ConnectionWriter, chat, origin
 from ..studio.prompt.writers import MOST_NEW_TOKENS, WRITING_ATTEMPTS, Writer, WriterError
 from . import fingerprints, owner, user_files
 from .progress import check_cancel
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 NONE = "none"
 MOST_CONNECTIONS = 50
 LARGEST_REQUEST = 16 * 1024  # bytes
-_FIELDS = ("base_url", "model", "key", "allow_private", "seconds")
+_FIELDS = ("base_url", "model", "key", "allow_private", "seconds", "kind")
 _WRITING = threading.Lock()
 
 
@@ -73,8 +73,13 @@ def _read() -> dict[str, Connection]:
     return connections
 
 
+def _is_whole(entry: Any) -> bool:
+    """Whether an entry has the fields that its kind needs."""
+    return isinstance(entry, dict) and "base_url" in entry and ("model" in entry or entry.get("kind", CHAT) != CHAT)
+
+
 def _connection(name: str, entry: Any) -> Connection:
-    if not isinstance(entry, dict) or not {"base_url", "model"} <= set(entry):
+    if not _is_whole(entry):
         raise InputError(name, "(hidden)", "a JSON object with base_url and model")
     return Connection(name, **{field: entry[field] for field in _FIELDS if field in entry})
 
@@ -86,15 +91,16 @@ def _write(entries: dict[str, Any]) -> None:
     atomic.write(target, json.dumps(entries, indent=2, ensure_ascii=False).encode(), stat.S_IRUSR | stat.S_IWUSR)
 
 
-def names() -> list[str]:
-    return sorted(_read())
+def names(kind: str = CHAT) -> list[str]:
+    return sorted(name for name, connection in _read().items() if connection.kind == kind)
 
 
-def get(name: str) -> Connection:
-    """A connection by its name. Raises InputError that names the known ones."""
-    known = _read()
+def get(name: str, kind: str = CHAT) -> Connection:
+    """A connection of a kind by its name. Raises InputError that names the known ones."""
+    known = {own: connection for own, connection in _read().items() if connection.kind == kind}
     if not isinstance(name, str) or name not in known:
-        listed = ", ".join(sorted(known)) or "none is set up yet; see ComfyUI's settings, Storefront"
+        none = f"none of the kind {kind} is set up yet; see ComfyUI's settings, Storefront"
+        listed = ", ".join(sorted(known)) or none
         raise InputError("connection", name, f"one of: {listed}")
     return known[name]
 
@@ -103,6 +109,11 @@ def require_name(name: str) -> None:
     """Raise InputError for anything but the name of a connection, or none."""
     if name != NONE:
         get(name)
+
+
+def require_server(connection: str) -> None:
+    """Raise InputError for anything but the name of a connection of the kind triton."""
+    get(connection, TRITON)
 
 
 def writer(name: str) -> tuple[Hashable, Writer]:
@@ -199,7 +210,11 @@ def _refused(text: str, status: int) -> web.Response:
 async def _list(request: web.Request) -> web.Response:
     if not same_origin(request):
         return _refused("only this server's own page may see its connections", 403)
-    return web.json_response({"names": names()})
+    return _listed()
+
+
+def _listed() -> web.Response:
+    return web.json_response({"names": sorted(_read())})
 
 
 async def _put(request: web.Request) -> web.Response:
@@ -215,7 +230,7 @@ async def _put(request: web.Request) -> web.Response:
         body: Any = json.loads(await request.read())
     except (ValueError, RecursionError):
         body = None
-    if not isinstance(body, dict) or not set(body) <= set(_FIELDS) or not {"base_url", "model"} <= set(body):
+    if not _is_whole(body) or not set(body) <= set(_FIELDS):
         return _refused(f"Expected: a JSON object with base_url and model, and of: {', '.join(_FIELDS[2:])}", 400)
     name = request.match_info["name"]
     try:
@@ -229,7 +244,7 @@ async def _put(request: web.Request) -> web.Response:
         return _refused(str(error), 400)
     except _UnreadableError as error:
         return _unreadable(error)
-    return web.json_response({"names": names()})
+    return _listed()
 
 
 def _replaced(name: str, before: Any, body: dict[str, Any]) -> dict[str, Any]:
@@ -262,7 +277,7 @@ async def _delete(request: web.Request) -> web.Response:
             _write(entries)
     except _UnreadableError as error:
         return _unreadable(error)
-    return web.json_response({"names": names()})
+    return _listed()
 
 
 def add_routes() -> None:

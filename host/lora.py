@@ -14,7 +14,7 @@ import folder_paths
 from ..studio.errors import InputError, require_number
 from ..studio.opening import lora
 from ..studio.prompt import presets
-from . import preset_library, user_files
+from . import lora_patches, preset_library, user_files
 from .lora_patches import PREFIX, FusedLayerNames, as_numbers, fits, target_shape, with_magnitude
 from .progress import check_cancel
 
@@ -96,6 +96,9 @@ def apply_rows(model: Any, clip: Any | None, rows: Iterable[Row]) -> tuple[Any, 
 
 def apply(model: Any, clip: Any | None, row: Row) -> tuple[Any, Any | None, Applied]:
     """Clones of MODEL and CLIP with one LoRA added."""
+    lora_patches.require_local(model)
+    if clip is not None:
+        lora_patches.require_local(clip.patcher)
     require_number(row.input_name.replace("lora", "strength"), row.strength, -STRONGEST, STRONGEST)
     require_number(row.input_name.replace("lora", "clip_strength"), row.clip_strength, -STRONGEST, STRONGEST)
     tensors, metadata = lora.read(find(row.input_name, row.file), row.input_name)

@@ -101,6 +101,11 @@ def _cutting(base: type[Any]) -> type[Any]:
     return CuttingPatcher
 
 
+def require_local(patcher: Any) -> None:
+    """Raise InputError for a model whose weights are on a server (served_model.py)."""
+    getattr(patcher, "require_local", lambda: None)()
+
+
 def patcher(model: FusedLayerNames, load_device: torch.device, offload_device: torch.device):
     """ComfyUI's patcher of the day for a model of ours. Its class is looked up late: ComfyUI rebinds it at start-up."""
     # ComfyUI's dynamic patcher turns itself into the plain one on a CPU, which would lose the subclass.

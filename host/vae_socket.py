@@ -71,8 +71,9 @@ class StudioVae(comfy.sd.VAE):
         return super().decode_tiled_(samples, **sizes)
 
 
-def make_vae(module: torch.nn.Module, dtype: torch.dtype) -> comfy.sd.VAE:
-    device, offload = mm.vae_device(), mm.vae_offload_device()
+def make_vae(module: torch.nn.Module, dtype: torch.dtype, on: torch.device | None = None) -> comfy.sd.VAE:
+    """A VAE of ComfyUI around a module of diffusers. `on`: where it stays; None: where ComfyUI has its own."""
+    device, offload = on or mm.vae_device(), on or mm.vae_offload_device()
     vae = _empty_vae()
     vae.first_stage_model = DiffusersVae(memory.adopt(module), offload)
     vae.latent_channels = codec.channels(module)

@@ -7,6 +7,9 @@ import { api } from "../../scripts/api.js";
 const KOREAN = {
   "Name": "이름",
   "Address": "주소",
+  "Kind": "종류",
+  "Language model (OpenAI-compatible)": "언어 모델 (OpenAI 호환)",
+  "Triton (FLUX on a server)": "Triton (서버의 FLUX)",
   "Model": "모델",
   "Key": "키",
   "On this machine or in its network": "이 컴퓨터나 같은 네트워크에 있음",
@@ -54,12 +57,30 @@ function field(form, label, attributes) {
   return input;
 }
 
+function choice(form, label, name, options) {
+  const line = document.createElement("label");
+  line.style.cssText = "display:flex; justify-content:space-between; align-items:center; gap:12px";
+  const select = document.createElement("select");
+  select.name = name;
+  select.style.cssText =
+    "width:338px; padding:4px 8px; border-radius:6px; border:1px solid var(--border-color); " +
+    "background:var(--comfy-input-bg); color:var(--input-text)";
+  for (const [value, text] of options) select.append(new Option(say(text), value));
+  line.append(say(label), select);
+  form.append(line);
+  return select;
+}
+
 function connections() {
   const form = document.createElement("form");
   form.className = "storefront-connections";
   form.style.cssText = "display:flex; flex-direction:column; gap:8px; min-width:440px";
   const known = document.createElement("div");
   const name = field(form, "Name", { name: "name", maxLength: 40, required: true });
+  const kind = choice(form, "Kind", "kind", [
+    ["chat", "Language model (OpenAI-compatible)"],
+    ["triton", "Triton (FLUX on a server)"],
+  ]);
   const address = field(form, "Address", {
     name: "base_url",
     type: "url",
@@ -67,6 +88,14 @@ function connections() {
     required: true,
   });
   const model = field(form, "Model", { name: "model", required: true });
+  const adapt = () => {
+    const chat = kind.value === "chat";
+    model.required = chat;
+    model.parentElement.style.display = chat ? "flex" : "none"; // a Triton server has one model
+    address.placeholder = chat ? "https://api.example.com/v1" : "http://127.0.0.1:8000";
+  };
+  kind.addEventListener("change", adapt);
+  adapt();
   const key = field(form, "Key", {
     name: "key",
     type: "password",
@@ -111,7 +140,8 @@ function connections() {
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const body = { base_url: address.value.trim(), model: model.value.trim(), allow_private: nearby.checked };
+    const body = { base_url: address.value.trim(), kind: kind.value, allow_private: nearby.checked };
+    if (kind.value === "chat") body.model = model.value.trim();
     if (key.value) body.key = key.value;
     attempt(() => ask("PUT", name.value.trim(), body, token.value.trim()), "Saved. Press R in the editor to see it in the nodes.");
   });
@@ -128,9 +158,9 @@ app.registerExtension({
   settings: [
     {
       id: "Storefront.Connections",
-      name: "Servers for prompts",
+      name: "Servers",
       category: ["Storefront", "Connections", "Servers"],
-      tooltip: "OpenAI-compatible. The key goes to the server's own file and is never shown again.",
+      tooltip: "For prompts (OpenAI-compatible) and for pictures (Triton). The key goes to the server's own file and is never shown again.",
       type: connections,
       defaultValue: null,
     },

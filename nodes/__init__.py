@@ -26,6 +26,7 @@ from .prompt import StorefrontAdPrompt
 from .reference import StorefrontReference
 from .scene import StorefrontScene
 from .scene_size import StorefrontSceneToFormat
+from .server import StorefrontConnectServer
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
@@ -63,6 +64,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontProductOnWhite,
     StorefrontPhotos,
     StorefrontGatherProducts,
+    StorefrontConnectServer,
 ]
 
 for _node in NODES:

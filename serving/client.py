@@ -80,17 +80,24 @@ class Client:
     """`async with Client("http://127.0.0.1:8000") as server: await server.draw("a red mug")`.
 
     urls: one address, or several: requests go to them in turn, and to the next one where one does not answer.
-    seconds: how long an answer may take; a drawing's next sign of life counts as one.
+    seconds: how long an answer may take; a drawing's next sign of life counts as one. key: for a proxy before the servers.
+    connector: makes aiohttp's connector, in the event loop.
     """
 
     def __init__(
-        self, urls: str | Sequence[str], *, seconds: float = 120, connector: aiohttp.BaseConnector | None = None
+        self,
+        urls: str | Sequence[str],
+        *,
+        seconds: float = 120,
+        key: str = "",
+        connector: Callable[[], aiohttp.BaseConnector] | None = None,
     ):
         several = isinstance(urls, Sequence) and not isinstance(urls, str)
         self.urls = [_address(url) for url in (urls if several else [urls])]
         if not self.urls:
             raise InputError("urls", "empty", "at least one address")
         self._seconds, self._connector = seconds, connector
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._turns = itertools.count()
         self._session: aiohttp.ClientSession | None = None
         self._asking: set[asyncio.Task[Any]] = set()
@@ -99,7 +106,8 @@ class Client:
         import aiohttp
 
         self._session = aiohttp.ClientSession(
-            connector=self._connector,
+            connector=self._connector() if self._connector else None,
+            headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTION_SECONDS, sock_read=self._seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -130,15 +138,33 @@ class Client:
         """
         body = _body(prompt, image, mask, progress is not None, options)
         try:
-            return await self._first_that_answers(lambda url: self._stream(url, body, progress))
+            return await self._first_that_answers(lambda url: self._stream(url, body, progress, _drawn))
         except _ProgressError as ended:
             own = ended.own
         raise own  # out here: with the cause and context that it has
+
+    async def tokens(self, texts: Sequence[str], texts_2: Sequence[str] = (), max_tokens: int = 0) -> dict[str, Any]:
+        """What the model's tokenizers make of texts: encoder ("l", "t5xxl") -> "ids", "counts", "cut", as `Tokens` has them.
+
+        texts_2: other texts for T5. max_tokens: of T5; 0: the model's own. Raises ServingError.
+        """
+        body: dict[str, Any] = {"prompt": list(texts), "max_sequence_length": max_tokens, "output": stages.TOKENS}
+        _require_type("max_sequence_length", max_tokens)
+        read: list[dict[str, Any]] = []
+        for some in filter(None, (texts, texts_2)):
+            _require_type("prompt", list(some))
+            read.append(await self._tokens(json.dumps(body | {"prompt": list(some)}).encode()))
+        return read[0] | {"t5xxl": read[-1]["t5xxl"]}
+
+    async def _tokens(self, body: bytes) -> dict[str, Any]:
+        return await self._first_that_answers(lambda url: self._stream(url, body, None, _tokens))
 
     async def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
         """One call of a stage: tensors [B, ...], int64 or float, -> its output [B, ...] in float32."""
         body, headers = wire.request({key: _value(tensor) for key, tensor in tensors.items()}, [output])
         values = await self.infer(name, body, headers)
+        if output not in values or values[output].dtype != "FP32":
+            raise ServingError("INTERNAL", f"INTERNAL: stage {name}: its answer holds no {output}")
         return _tensor(values[output])
 
     async def infer(self, name: str, body: bytes, headers: Mapping[str, str]) -> dict[str, wire.Value]:
@@ -184,7 +210,10 @@ class Client:
         async with self._session.get(url, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise await _refused(answer)
-            return json.loads(await answer.read() or b"null")
+            try:
+                return json.loads(await answer.read() or b"null")
+            except (ValueError, RecursionError) as error:
+                raise wire.WireError("the answer is none of Triton's") from error
 
     async def _infer(self, url: str, body: bytes, headers: Mapping[str, str]) -> dict[str, wire.Value]:
         assert self._session is not None
@@ -193,7 +222,9 @@ class Client:
                 raise await _refused(answer)
             return wire.response(await answer.read(), answer.headers.get(wire.HEADER_LENGTH))
 
-    async def _stream(self, url: str, body: bytes, progress: Progress | None) -> Drawn:
+    async def _stream(
+        self, url: str, body: bytes, progress: Progress | None, read: Callable[[Mapping[str, Any]], T]
+    ) -> T:
         assert self._session is not None
         where = f"{url}/v2/models/{stages.ORCHESTRATOR}/generate_stream"
         headers = {"Content-Type": "application/json"}
@@ -206,7 +237,7 @@ class Client:
                     if "error" in event:
                         raise ServingError.of(str(event["error"]))
                     if event.get("status") != stages.DRAWING:
-                        return _drawn(event)
+                        return read(event)
                     if progress is not None:
                         _tell(progress, event)
         raise wire.WireError("the answer ended before the picture")
@@ -294,6 +325,14 @@ def _drawn(event: Mapping[str, Any]) -> Drawn:
         raise wire.WireError("the answer is no picture of this project") from error
 
 
+def _tokens(event: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        encoders = json.loads(event["tokens"])
+        return {name: {part: encoders[name][part] for part in ("ids", "counts", "cut")} for name in ("l", "t5xxl")}
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise wire.WireError("the answer holds no tokens of this project") from error
+
+
 def _value(tensor: torch.Tensor) -> wire.Value:
     import torch
 
@@ -309,15 +348,30 @@ def _tensor(value: wire.Value) -> torch.Tensor:
 
 
 class SyncClient:
-    """`Client` without async: `with SyncClient("http://127.0.0.1:8000") as server:`. May be used from several threads."""
+    """`Client` without async: `with SyncClient("http://127.0.0.1:8000") as server:`. May be used from several threads.
 
-    def __init__(self, urls: str | Sequence[str], *, seconds: float = 120):
-        self._client = Client(urls, seconds=seconds)
+    check: called while an answer is awaited; what it raises ends the request, on the server too.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        seconds: float = 120,
+        key: str = "",
+        connector: Callable[[], aiohttp.BaseConnector] | None = None,
+        check: Callable[[], object] | None = None,
+    ):
+        self._client, self._check = Client(urls, seconds=seconds, key=key, connector=connector), check
         self._loop = LoopThread("storefront serving", "use it as: with SyncClient(...) as server", SECONDS_TO_END)
 
     def __enter__(self) -> SyncClient:
         self._loop.start()
-        self._loop.wait_for(self._client.__aenter__())
+        try:
+            self._loop.wait_for(self._client.__aenter__())
+        except BaseException:
+            self._loop.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -334,16 +388,23 @@ class SyncClient:
         **options: Any,
     ) -> Drawn:
         """As `Client.draw`; progress is called in another thread. Ctrl+C ends the drawing."""
-        return self._loop.wait_for(self._client.draw(prompt, image=image, mask=mask, progress=progress, **options))
+        return self._wait_for(self._client.draw(prompt, image=image, mask=mask, progress=progress, **options))
+
+    def tokens(self, texts: Sequence[str], texts_2: Sequence[str] = (), max_tokens: int = 0) -> dict[str, Any]:
+        """As `Client.tokens`."""
+        return self._wait_for(self._client.tokens(texts, texts_2, max_tokens))
 
     def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
         """As `Client.stage`."""
-        return self._loop.wait_for(self._client.stage(name, tensors, output))
+        return self._wait_for(self._client.stage(name, tensors, output))
 
     def infer(self, name: str, inputs: Mapping[str, wire.Value], outputs: Sequence[str]) -> dict[str, wire.Value]:
         """One call of a model with tensors as they travel."""
-        return self._loop.wait_for(self._client.infer(name, *wire.request(inputs, outputs)))
+        return self._wait_for(self._client.infer(name, *wire.request(inputs, outputs)))
 
     def get(self, path: str) -> Any:
         """As `Client.get`."""
-        return self._loop.wait_for(self._client.get(path))
+        return self._wait_for(self._client.get(path))
+
+    def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.wait_for(work, self._check)

@@ -5,6 +5,7 @@ The seam is the module. Tokenizers, schedule, sampling and everything else of th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -13,14 +14,22 @@ from typing import Any, TypeAlias
 
 import torch
 
-from ..studio.errors import InputError
+from ..studio.errors import Bare, InputError
+from ..studio.kinds import flux1, table
+from ..studio.kinds.velocity import Velocity
+from ..studio.opening.lora import Slice, names_of_layers
 from ..studio.opening.models import Description
 from ..studio.sampling.encode import ChatTokenizer, PairEncoders, PairTokenizer, Text, Tokens, make_tokenizer
 from ..studio.sampling.pipeline import FluxStudio
 from . import stages
+from .about import About
 
 # (stage, its inputs by name, each [B, ...]) -> its output [B, ...], on the CPU. Raises StageError.
 Call: TypeAlias = Callable[[str, Mapping[str, torch.Tensor]], torch.Tensor]
+
+_TRANSFORMER = "FluxTransformer2DModel"
+_BLOCKS = {"transformer_blocks": 19, "single_transformer_blocks": 38}  # of the published FLUX.1
+_ANY_ROWS = 6
 
 
 class StageError(RuntimeError):
@@ -51,6 +60,14 @@ class _Remote(torch.nn.Module):
     @property
     def device(self) -> torch.device:
         return self._place.device  # type: ignore[return-value]
+
+
+def _require_shape(stage: str, given: torch.Tensor, *shape: int | None) -> torch.Tensor:
+    """`given` where it has the shape; None is any size. Raises StageError: another server, or one with another model."""
+    fits = given.ndim == len(shape) and all(size in (None, own) for own, size in zip(given.shape, shape))
+    if not fits:
+        raise StageError("INTERNAL", stage, f"its answer has the shape {list(given.shape)}")
+    return given
 
 
 def _rows(shared: torch.Tensor, count: int) -> torch.Tensor:
@@ -93,21 +110,36 @@ class RemoteTransformer(_Remote):
                 "text_ids": _rows(txt_ids, count),
             },
         )
-        return (flow.to(hidden_states),)
+        return (_require_shape(stages.TRANSFORMER, flow, *hidden_states.shape).to(hidden_states),)
+
+    def get_submodule(self, target: str) -> torch.nn.Module:
+        """Raises InputError for a layer: those that ask would change what it computes."""
+        if target:
+            local = "Take it away, or use a model of this machine."
+            raise InputError("model", Bare(f"a model of a server: a LoRA cannot reach {target}"), cure=local)
+        return self
+
+    @property
+    def time_text_embed(self) -> Any:
+        """What a call without guidance would have to reach into."""
+        cure = "Take FluxDisableGuidance away, or use a model of this machine."
+        raise InputError("positive", Bare("conditioning without guidance"), cure=cure)
 
 
 class RemoteClip(_Remote):
     """transformers' CLIPTextModel."""
 
     def forward(self, ids: torch.Tensor, **_: Any) -> Any:
-        return SimpleNamespace(pooler_output=self.call(stages.CLIP, {"input_ids": ids}).to(ids.device))
+        pooled = self.call(stages.CLIP, {"input_ids": ids})
+        return SimpleNamespace(pooler_output=_require_shape(stages.CLIP, pooled, len(ids), None).to(ids.device))
 
 
 class RemoteT5(_Remote):
     """transformers' T5EncoderModel."""
 
     def forward(self, ids: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
-        return (self.call(stages.T5, {"input_ids": ids}).to(ids.device),)
+        sequence = self.call(stages.T5, {"input_ids": ids})
+        return (_require_shape(stages.T5, sequence, *ids.shape, None).to(ids.device),)
 
 
 class RemoteVae(_Remote):
@@ -117,12 +149,14 @@ class RemoteVae(_Remote):
 
     def encode(self, pixels: torch.Tensor) -> Any:
         """The mean of its distribution, as `encode(pixels).latent_dist.mode()` has it."""
-        latents = self.call(stages.VAE_ENCODER, {"images": pixels}).to(pixels)
+        encoded = self.call(stages.VAE_ENCODER, {"images": pixels})
+        latents = _require_shape(stages.VAE_ENCODER, encoded, len(pixels), None, None, None).to(pixels)
         return SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: latents))
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
         """Pixels [B, 3, H, W]."""
-        return (self.call(stages.VAE_DECODER, {"latents": latents}).to(latents),)
+        pixels = self.call(stages.VAE_DECODER, {"latents": latents})
+        return (_require_shape(stages.VAE_DECODER, pixels, len(latents), 3, None, None).to(latents),)
 
 
 class RemoteEncoders(PairEncoders):
@@ -133,6 +167,24 @@ class RemoteEncoders(PairEncoders):
             pooled = other.submit(self.clip_l, tokens["l"].ids)
             (sequence,) = self.t5xxl(tokens["t5xxl"].ids)
             return Text(sequence.to(device), pooled.result().pooler_output.to(device))
+
+
+class RemoteTokenizer(PairTokenizer):
+    """A server's tokenizers. `ask`: texts, other texts for T5 or none, T5's tokens -> what `Client.tokens` gives."""
+
+    def __init__(self, ask: Callable[[list[str], list[str], int], Mapping[str, Any]], length: int):
+        self._ask, self.length = ask, length
+
+    def tokenize(self, texts: list[str], texts_2: list[str] | None = None, max_tokens: int = 0) -> dict[str, Tokens]:
+        """As in memory. Raises StageError for an answer that is none."""
+        read = {}
+        for name, part in self._ask(texts, texts_2 or [], max_tokens).items():
+            try:
+                ids = torch.tensor(part["ids"], dtype=torch.int64).reshape(len(texts), -1)
+                read[name] = Tokens(ids, tuple(map(int, part["counts"])), tuple(map(str, part["cut"])))
+            except (KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+                raise StageError("INTERNAL", stages.ORCHESTRATOR, "its answer holds no tokens") from error
+        return read
 
 
 class SharedTokenizer(PairTokenizer):
@@ -169,6 +221,29 @@ def transformer_of(described: Description, call: Call) -> RemoteTransformer:
         joint_attention_dim=widths.sequence,
         pooled_projection_dim=widths.pooled,
     )
+
+
+def velocity_at(about: About, call: Call) -> Velocity:
+    """The stand-in of a server's transformer, as samplers call it."""
+    transformer = RemoteTransformer(
+        limited(call),
+        in_channels=about.channels,
+        guidance_embeds=about.guided,
+        joint_attention_dim=about.sequence,
+        pooled_projection_dim=about.pooled,
+    )
+    return flux1.KIND.velocity(transformer, torch.float32, about.facts.edition)
+
+
+@functools.cache
+def layer_names() -> dict[str, tuple[Slice, ...]]:
+    """Every name that a LoRA file may have for a layer of a FLUX.1, of whatever size."""
+    rows: dict[str, int] = {}
+    for targets in table.lora_names(_TRANSFORMER).originals.values():
+        for layer in (target if isinstance(target, str) else target.layer for target in targets):
+            blocks = _BLOCKS.get(layer.partition(".")[0], 1)
+            rows |= {layer.format(number): _ANY_ROWS for number in range(blocks)}
+    return names_of_layers(rows, _TRANSFORMER)
 
 
 def studio_of(described: Description, call: Call, side: int) -> FluxStudio:

@@ -13,7 +13,16 @@ ROWS_TOGETHER = 8  # at most, of one execution of a stage
 CLIP, T5, TRANSFORMER = "clip_encoder", "t5_encoder", "dit_transformer"
 VAE_ENCODER, VAE_DECODER = "vae_encoder", "vae_decoder"
 ORCHESTRATOR = "bls"
+DESCRIBED = "about"  # a parameter of the orchestrator's configuration: about.py
 CLIP_TOKENS = 77
+# Each stage has one output.
+OUTPUT_OF = {
+    CLIP: "clip_embeds",
+    T5: "t5_embeds",
+    TRANSFORMER: "noise_pred",
+    VAE_ENCODER: "latents",
+    VAE_DECODER: "images",
+}
 ANY_LENGTH = -1  # a length that differs from request to request
 
 
@@ -55,13 +64,13 @@ def stages_of(described: Description) -> tuple[StageFacts, ...]:
             CLIP,
             "text_encoder",
             (Wire("input_ids", "INT64", (CLIP_TOKENS,)),),
-            (Wire("clip_embeds", "FP32", (widths.pooled,)),),
+            (Wire(OUTPUT_OF[CLIP], "FP32", (widths.pooled,)),),
         ),
         StageFacts(
             T5,
             "text_encoder_2",
             (Wire("input_ids", "INT64", (ANY_LENGTH,)),),
-            (Wire("t5_embeds", "FP32", (ANY_LENGTH, widths.sequence)),),
+            (Wire(OUTPUT_OF[T5], "FP32", (ANY_LENGTH, widths.sequence)),),
         ),
         StageFacts(
             TRANSFORMER,
@@ -75,23 +84,24 @@ def stages_of(described: Description) -> tuple[StageFacts, ...]:
                 Wire("t5_embeds", "FP32", (ANY_LENGTH, widths.sequence)),
                 Wire("text_ids", "FP32", (ANY_LENGTH, 3)),
             ),
-            (Wire("noise_pred", "FP32", (ANY_LENGTH, drawn)),),
+            (Wire(OUTPUT_OF[TRANSFORMER], "FP32", (ANY_LENGTH, drawn)),),
         ),
         StageFacts(
             VAE_ENCODER,
             "vae",
             (Wire("images", "FP32", (3, ANY_LENGTH, ANY_LENGTH)),),
-            (Wire("latents", "FP32", cells),),
+            (Wire(OUTPUT_OF[VAE_ENCODER], "FP32", cells),),
         ),
         StageFacts(
             VAE_DECODER,
             "vae",
             (Wire("latents", "FP32", cells),),
-            (Wire("images", "FP32", (3, ANY_LENGTH, ANY_LENGTH)),),
+            (Wire(OUTPUT_OF[VAE_DECODER], "FP32", (3, ANY_LENGTH, ANY_LENGTH)),),
         ),
     )
 
 
+PICTURES, TOKENS = ("tensor", "npy", "png"), "tokens"
 # The orchestrator's. Pictures travel as text too, since Triton's streaming over HTTP is JSON: base64 of a PNG, JPEG or
 # WebP file, or of a .npy file of float32 [B, H, W, 3] in 0..1, which loses nothing.
 ORDERS = StageFacts(
@@ -123,7 +133,9 @@ ORDERS = StageFacts(
         Wire("steps", "INT32", (1,)),
         Wire("unfinished", "STRING", (1,)),
         Wire("notes", "STRING", (ANY_LENGTH,)),
+        Wire("tokens", "STRING", (1,)),
     ),
 )
-OUTPUTS = ("tensor", "npy", "png")
+# "tokens": nothing is drawn. The prompts as the model's tokenizers read them, for clients with samplers of their own.
+OUTPUTS = (*PICTURES, TOKENS)
 FINISHED, TIME_LIMIT, DRAWING = "finished", "time limit", "drawing"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import TimeoutError as NotYet
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+CHECKED_EVERY = 0.1  # seconds
 
 
 class LoopThread:
@@ -32,8 +35,11 @@ class LoopThread:
         self._thread.join()
         self._loop.close()
 
-    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine gives, or raises. RuntimeError where the thread does not run."""
+    def wait_for(self, work: Coroutine[Any, Any, T], check: Callable[[], object] | None = None) -> T:
+        """What a coroutine gives, or raises. RuntimeError where the thread does not run.
+
+        check: called meanwhile, every CHECKED_EVERY seconds. What it raises ends the coroutine.
+        """
         if not self._thread.is_alive():
             work.close()
             raise RuntimeError(self._usage)
@@ -47,6 +53,10 @@ class LoopThread:
 
         future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
         try:
+            while check is not None and not future.done():
+                check()
+                with contextlib.suppress(NotYet):
+                    future.exception(CHECKED_EVERY)
             return future.result()
         except BaseException:
             future.cancel()

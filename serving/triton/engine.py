@@ -125,7 +125,8 @@ def _make(home: Path) -> None:
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     site = stages / "lib" / version / "site-packages"
     _install(site, NUMPY)
-    (site / "behind.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # Resolved, as `folder` is: a clone whose .venv is a link may be moved.
+    (site / "behind.pth").write_text(f"{Path(sysconfig.get_path('purelib')).resolve()}\n")
     _call(str(stages / "bin" / "python"), "-c", "import numpy, torch; torch.ones(1).numpy()")
     (home / "whole").touch()
 

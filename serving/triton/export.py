@@ -11,6 +11,7 @@ from ...studio.errors import InputError, require_number, require_one_of
 from ...studio.opening.folders import read_json
 from ...studio.opening.models import Description, ModelFiles, describe
 from .. import stages
+from ..about import About
 
 PACK = Path(__file__).resolve().parents[2]
 FAMILIES = ("FLUX.1",)
@@ -107,7 +108,8 @@ def export(model: Path, target: Path, deployment: Deployment = Deployment()) -> 
         "threads": str(deployment.threads),
     }
     for stage in facts:
-        _write_stage(target / stage.name, stage, parameters, deployment, described.name)
+        told = {stages.DESCRIBED: About.of(described, _side(described)).to_text()} if stage is stages.ORDERS else {}
+        _write_stage(target / stage.name, stage, parameters | told, deployment, described.name)
     return [stage.name for stage in facts]
 
 

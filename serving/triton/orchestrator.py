@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -170,6 +171,8 @@ class _Drawing:
     def _answered(self, values: Mapping[str, Any]) -> _Answer:
         try:
             orders = Orders(values, self.most)
+            if orders.output == stages.TOKENS:
+                return _Answer(self._tokens(orders))
             return _Answer(self._outputs(orders, self._drawn(orders)))
         except _GoneError:
             return _error(CODE_CANCELLED, "the client has gone away")
@@ -182,6 +185,12 @@ class _Drawing:
             return _error(stage_side.OUT_OF_MEMORY if ran_out(error) else CODE_INVALID, str(error))
         except Exception as error:
             return _internal(error)
+
+    def _tokens(self, orders: Orders) -> dict[str, Any]:
+        """What the tokenizers make of the prompts, as JSON."""
+        read = self.model.studio.tokenizer.tokenize(orders.prompts, max_tokens=orders.tokens)
+        parts = {name: {"ids": one.ids.tolist(), "counts": one.counts, "cut": one.cut} for name, one in read.items()}
+        return {**_status(stages.FINISHED, 0, 0), "tokens": [json.dumps(parts)]}
 
     def _drawn(self, orders: Orders) -> list[Result]:
         """Each prompt is drawn in its own thread, so that their steps meet in the transformer's batches."""

@@ -12,7 +12,7 @@ import torch
 from ...studio.api.draw import MOST_PICTURES
 from ...studio.canvas import MULTIPLE, Size, size_like
 from ...studio.errors import Bare, InputError, require_number, require_one_of
-from ...studio.sampling.encode import MOST_PROMPTS
+from ...studio.sampling.encode import MOST_PROMPTS, require_prompt
 from ...studio.sampling.unfinished import Unfinished
 from .. import pictures, stages
 
@@ -40,10 +40,14 @@ class Orders:
         self.prompts = self._texts("prompt")
         if not 1 <= len(self.prompts) <= MOST_PROMPTS:
             raise InputError("prompt", f"{len(self.prompts)} texts", f"1 to {MOST_PROMPTS} texts")
-        if not all(prompt.strip() for prompt in self.prompts):
-            raise InputError("prompt", "", "words that say what to draw")
         self.output = self._text("output") or "tensor"
         require_one_of("output", self.output, stages.OUTPUTS)
+        self.tokens = self._whole("max_sequence_length", 0, 0, most.tokens)
+        if self.output == stages.TOKENS:
+            for prompt in self.prompts:
+                require_prompt("prompt", prompt)
+        elif not all(prompt.strip() for prompt in self.prompts):
+            raise InputError("prompt", "", "words that say what to draw")
         self.progress = bool(self._number("progress", 0))
         self.seed = int(self._number("seed", 0))
         self.each = self._whole("num_images_per_prompt", 1, 1, MOST_PICTURES)
@@ -112,7 +116,7 @@ class Orders:
             "steps": self._number("steps", None),
             "guidance": self._number("guidance", None),
             "prompt_2": self._text("prompt_2"),
-            "max_tokens": self._whole("max_sequence_length", 0, 0, self._most.tokens),
+            "max_tokens": self.tokens,
             "time_limit": self._number("time_limit", 0.0),
             "resume": self._resumed(),
         }

@@ -46,7 +46,12 @@ def file_names(transformer: torch.nn.Module) -> dict[str, tuple[Slice, ...]]:
         for name, weight in transformer.named_parameters()
         if name.endswith(".weight")
     }
-    originals = lora_names(type(transformer).__name__).originals
+    return names_of_layers(rows, type(transformer).__name__)
+
+
+def names_of_layers(rows: Mapping[str, int], transformer: str) -> dict[str, tuple[Slice, ...]]:
+    """`file_names` of a class of diffusers: layer -> rows of its weight."""
+    originals = lora_names(transformer).originals
     names: dict[str, tuple[Slice, ...]] = {layer: (Slice(layer, 0, count, 0),) for layer, count in rows.items()}
     for original, targets in originals.items():
         for number in _blocks(targets[0], rows):

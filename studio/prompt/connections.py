@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's chat completions: who may be asked, how, and what comes back at most.
+"""Connections: which servers may be asked. Of those with OpenAI's chat completions also how, and what comes back at most.
 
 A key is in a `Connection` and in the header of a request, and nowhere else: no error holds it, no answer may.
 """
@@ -15,11 +15,14 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import InputError
+from ..errors import InputError, require_one_of
 from .writers import WriterError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 CONNECTION_NAME = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣 ._-]{0,38}[A-Za-z0-9가-힣]|[A-Za-z0-9가-힣]")
 RESERVED = ("none",)
@@ -27,6 +30,8 @@ LARGEST_ANSWER = 1024 * 1024  # bytes
 SECONDS = (1, 600)  # how long an answer may take
 CONNECT_SECONDS = 10
 SHORTEST_KEY = 8  # a shorter one would be found in any text
+CHAT, TRITON = "chat", "triton"
+CONNECTION_KINDS = (CHAT, TRITON)  # OpenAI's chat completions; this project's stages on NVIDIA Triton
 
 # What a status means for the owner of a connection. A server's own words are not shown: they may hold the key.
 _STATUS = {
@@ -45,17 +50,22 @@ class Connection:
     """One server. Raises InputError that names the field; never with the key in it."""
 
     name: str
-    base_url: str  # up to and with /v1
-    model: str
+    base_url: str  # of a chat server up to and with /v1; of Triton its HTTP address
+    model: str = ""  # as a chat server lists it; Triton has one
     key: str = field(default="", repr=False)
     allow_private: bool = False  # whether it may stand on this machine or in its network
     seconds: int = 120
+    kind: str = CHAT
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not CONNECTION_NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
             raise InputError("name", self.name, "1 to 40 letters, digits, spaces, . _ - (and not: none)")
+        require_one_of("kind", self.kind, CONNECTION_KINDS)
         origin(self.base_url)
-        if not isinstance(self.model, str) or not re.fullmatch(r"[\w./:@+ -]{1,200}", self.model):
+        if self.kind == TRITON and self.model != "":
+            raise InputError("model", self.model, "nothing: a Triton server has one model")
+        named = isinstance(self.model, str) and re.fullmatch(r"[\w./:@+ -]{1,200}", self.model)
+        if self.kind == CHAT and not named:
             raise InputError("model", self.model, "the model's name as the server lists it")
         if not isinstance(self.key, str) or (self.key and not re.fullmatch(rf"[!-~]{{{SHORTEST_KEY},4096}}", self.key)):
             raise InputError("key", "(hidden)", f"nothing, or {SHORTEST_KEY} to 4096 characters without spaces")
@@ -180,7 +190,7 @@ def _post(connection: Connection, body: dict[str, Any], check_cancel: Callable[[
         except WriterError as error:
             failure.append(str(error))
         except Exception as error:  # aiohttp's own hold the headers, so nothing of them goes on
-            failure.append(f"connection {connection.name!r}: {_reason(error)}")
+            failure.append(f"connection {connection.name!r}: {reason_of(error)}")
 
     thread = threading.Thread(target=work, name="storefront-connection", daemon=True)
     thread.start()
@@ -195,7 +205,8 @@ def _post(connection: Connection, body: dict[str, Any], check_cancel: Callable[[
     return result[0]
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
+    """What kept a server from answering, without its address and its words."""
     import aiohttp
 
     if isinstance(error, asyncio.TimeoutError):
@@ -218,7 +229,11 @@ async def _post_until(connection: Connection, body: dict[str, Any], stop: thread
     return task.result()
 
 
-async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, bytes]:
+def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPConnector:
+    """Of aiohttp, in an event loop: it connects to addresses that the connection allows, and to no others.
+
+    Raises WriterError for an address that needs no resolver and is not allowed; from within aiohttp for others.
+    """
     import aiohttp
     from aiohttp.abc import AbstractResolver
 
@@ -247,12 +262,19 @@ async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, 
     with contextlib.suppress(ValueError):  # aiohttp asks no resolver for a literal address
         if not connection.allow_private and not is_public(host):
             raise WriterError(refused)
+    return aiohttp.TCPConnector(resolver=Pinned(), use_dns_cache=False, force_close=not keeps_open)
+
+
+async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, bytes]:
+    import aiohttp
+
+    own_connector = connector(connection)
     headers = {"Accept-Encoding": "identity", "Accept": "application/json", "User-Agent": "ComfyUI-Storefront"}
     if connection.key:
         headers["Authorization"] = f"Bearer {connection.key}"
     timeout = aiohttp.ClientTimeout(total=connection.seconds, sock_connect=CONNECT_SECONDS)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=Pinned(), use_dns_cache=False, force_close=True),
+        connector=own_connector,
         timeout=timeout,
         trust_env=False,
         auto_decompress=False,  # a small answer must not unpack to a large one

@@ -177,7 +177,10 @@ def test_writing_one_connection_leaves_the_others_as_they_are(comfyui, good, wri
     assert stored(comfyui) == others
     assert ask(comfyui, "DELETE", "none-of-ours")[0] == 200
     assert ask(comfyui, "PUT", "wrong", good)[0] == 200
-    assert stored(comfyui) == {"whole": others["whole"], "wrong": good | {"allow_private": False, "seconds": 120}}
+    assert stored(comfyui) == {
+        "whole": others["whole"],
+        "wrong": good | {"allow_private": False, "seconds": 120, "kind": "chat"},
+    }
 
 
 def test_a_connection_keeps_its_patience(comfyui, good, written):

@@ -25,6 +25,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontFlux3Prompt", "upsampler"),
     ("StorefrontAdPrompt", "connection"),
     ("StorefrontPlanLayout", "connection"),
+    ("StorefrontConnectServer", "connection"),
     ("StorefrontScene", "setting"),
     ("StorefrontScene", "palette"),
     ("StorefrontScene", "scene"),

@@ -57,6 +57,7 @@ def test_a_connection_is_set_up_on_the_settings_page(comfyui, browser):  # noqa:
         "key": KEY,
         "allow_private": False,
         "seconds": 120,
+        "kind": "chat",
     }
     browser.save_screenshot(str(comfyui.base / "settings.png"))
     kept = "return JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.documentElement.outerHTML"

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
 
+from comfyui import ComfyUI
+from connected import put_connection, put_lora
+from devtools import comfyui as dev
 from storefront.serving.triton.serve import REGIONS
 from triton_server import (
     LARGEST,
@@ -54,3 +58,22 @@ def server(tmp_path_factory) -> Iterator[Running]:
             process.wait()
         for left in group(pid):
             os.kill(left, signal.SIGKILL)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[str(dev.find_comfyui(fetch=False) or dev.CACHE / "ComfyUI"), str(dev.OLDEST)],
+    ids=["newest", "0.20.1"],
+)
+def comfyui(request, server, tmp_path_factory) -> Iterator[ComfyUI]:
+    """A ComfyUI with a LoRA, and the connections shop (the server) and chat (of another kind)."""
+    if not (Path(request.param) / "main.py").is_file():
+        pytest.skip(f"!!! NO COMFYUI IN {request.param}: NOTHING BELOW WAS TESTED ON IT !!!")
+    base = tmp_path_factory.mktemp("served")
+    put_lora(base / "models" / "loras")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # as the stages have: with more, sums are rounded in another order
+        with dev.running_comfyui(Path(request.param), base) as url:
+            put_connection(url, "shop", server.url)
+            put_connection(url, "chat", server.url, kind="chat", model="m")
+            yield ComfyUI(url, base)

@@ -1,4 +1,4 @@
-"""Imports run one way: nodes -> host -> studio, nodes -> studio, client -> studio, serving -> studio."""
+"""Imports run one way: nodes -> host -> studio, nodes -> studio, client -> studio, host -> serving -> studio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORBIDDEN = {
     "studio": {"comfy_api", "host", "client", "serving", *COMFYUI},
     "client": {"comfy_api", "host", "serving", "torch", "numpy", *COMFYUI},
     "serving": {"comfy_api", "host", "client", *COMFYUI},
-    "host": {"nodes", "client", "serving"},
+    "host": {"nodes", "client"},
     "nodes": {"client", "serving", *COMFYUI} - {"nodes"},
 }
 
