@@ -22,6 +22,7 @@ from ..studio.layout import advise
 from ..studio.layout.layout import Layout
 from ..studio.layout.options import LayoutOptions
 from ..studio.prompt.connections import CHAT, TRITON, Connection, ConnectionWriter, chat, origin
+from ..studio.prompt.reached import ANSWERED, reached
 from ..studio.prompt.writers import MOST_NEW_TOKENS, WRITING_ATTEMPTS, Writer, WriterError
 from . import fingerprints, owner, user_files
 from .progress import check_cancel
@@ -210,11 +211,35 @@ def _refused(text: str, status: int) -> web.Response:
 async def _list(request: web.Request) -> web.Response:
     if not same_origin(request):
         return _refused("only this server's own page may see its connections", 403)
-    return _listed()
+    if not owner.is_known(request):
+        return _listed()
+    known = sorted(_read().items())
+    return web.json_response(
+        {"names": [name for name, _ in known], "connections": [_described(connection) for _, connection in known]}
+    )
 
 
 def _listed() -> web.Response:
     return web.json_response({"names": sorted(_read())})
+
+
+def _described(connection: Connection) -> dict[str, Any]:
+    """What its owner may see again: all but the key."""
+    fields = {field: getattr(connection, field) for field in ("name", *_FIELDS) if field != "key"}
+    return {**fields, "has_key": bool(connection.key)}
+
+
+async def _check(request: web.Request) -> web.Response:
+    """Ask a connection's server whether it answers. It is asked at no other time but when a prompt is to be written."""
+    if not same_origin(request):
+        return _refused("only this server's own page may have connections checked", 403)
+    if not owner.may_write(request):
+        return owner.refused()
+    connection = _read().get(request.match_info["name"])
+    if connection is None:
+        return _refused("there is no connection of this name", 404)
+    found = await reached(connection)
+    return web.json_response({"reachable": found.state in ANSWERED, "state": found.state, "status": found.status})
 
 
 async def _put(request: web.Request) -> web.Response:
@@ -281,8 +306,9 @@ async def _delete(request: web.Request) -> web.Response:
 
 
 def add_routes() -> None:
-    """GET /storefront/connections; PUT and DELETE /storefront/connections/NAME."""
+    """GET /storefront/connections; PUT and DELETE /storefront/connections/NAME, POST /storefront/connections/NAME/check."""
     routes = PromptServer.instance.routes
     routes.get("/storefront/connections")(_list)
     routes.put("/storefront/connections/{name}")(_put)
     routes.delete("/storefront/connections/{name}")(_delete)
+    routes.post("/storefront/connections/{name}/check")(_check)

@@ -45,6 +45,11 @@ def may_write(request: web.Request) -> bool:
     return from_this_machine(request) or _brings_token(request)
 
 
+def is_known(request: web.Request) -> bool:
+    """`may_write` for requests that only read: one without a token makes none."""
+    return from_this_machine(request) or (HEADER in request.headers and _brings_token(request))
+
+
 def from_this_machine(request: web.Request) -> bool:
     """Whether both ends of the connection are this machine, and nobody has passed the request on."""
     transport = request.transport

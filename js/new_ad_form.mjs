@@ -1,8 +1,10 @@
 // The form behind "New advertisement…". What a person types and what the server says is text, never markup.
 import { app } from "../../scripts/app.js"
+import { chosen, FONT, give, gone, offered, OUTPUT_NAME, TRADE, warn } from "./defaults.mjs"
 import { asked, FOLDER, made } from "./page.mjs"
 
 const TEMPLATE = "ad_from_photo"
+const OWN_TOKENS = /[_-]?%(counter|format|seed)%/g // ComfyUI's Save Image, which the template has, does not fill these in
 const TEXT = {
   en: {
     title: "New advertisement",
@@ -81,12 +83,6 @@ function field(form, tag, label, properties) {
   return made(tag, line, "", { required: true, ...properties })
 }
 
-/** What a combo of a node offers; ComfyUI has written it in two ways. */
-function offered(inputs, name) {
-  const [kind, options] = { ...inputs.required, ...inputs.optional }[name]
-  return Array.isArray(kind) ? kind : options.options
-}
-
 async function uploaded(file) {
   const body = new FormData()
   body.append("image", file)
@@ -94,8 +90,10 @@ async function uploaded(file) {
   return subfolder ? `${subfolder}/${name}` : name
 }
 
+const nodeOf = (type) => (app.rootGraph ?? app.graph)._nodes.find((one) => one.type === type)
+
 function put(type, name, value) {
-  const node = (app.rootGraph ?? app.graph)._nodes.find((one) => one.type === type)
+  const node = nodeOf(type)
   const widget = node.widgets.find((one) => one.name === name)
   const values = widget.options?.values
   if (Array.isArray(values) && !values.includes(value)) values.push(value) // a photo that has just come
@@ -111,6 +109,11 @@ async function open({ photo, sentence, trade, format }) {
   put("PrimitiveStringMultiline", "value", sentence)
   put("StorefrontScene", "trade", trade)
   put("StorefrontScene", "format", format)
+  const letters = nodeOf("StorefrontTextOverlay")
+  const wrong = give(letters, FONT, letters.widgets.find((one) => one.name === "font"))
+  if (wrong) warn(wrong)
+  const name = chosen(OUTPUT_NAME)?.replace(OWN_TOKENS, "")
+  if (name) put("SaveImage", "filename_prefix", name)
   app.graph.setDirtyCanvas(true, true)
 }
 
@@ -164,6 +167,9 @@ export async function ask(language) {
         made("option", list, value === "auto" ? `auto · ${say.auto}` : value, { value })
       }
     }
+    const usual = chosen(TRADE)
+    if (usual !== null && offered(input, "trade").includes(usual)) trade.value = usual
+    else if (usual !== null) problem.textContent = gone(usual, trade.value)
   } catch (error) {
     failed(error)
   }

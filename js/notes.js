@@ -2,6 +2,7 @@
 // editor's own progress text is cleared at the end of a run since 1.58, and read as HTML.
 import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
+import { NOTES_LANGUAGE, notesLanguage } from "./defaults.mjs"
 
 const NAME = "storefront_note"
 let spoken // the client's id that the server has heard a language for
@@ -42,18 +43,17 @@ function widgetOf(node) {
 app.registerExtension({
   name: "Storefront.Notes",
   setup() {
-    // The server writes notes and errors in the language of the editor that queued the prompt.
+    // The server writes notes and errors in the language of notes of the editor that queued the prompt.
     const speak = (anew) => {
       if (!api.clientId || (api.clientId === spoken && !anew)) return
       spoken = api.clientId
-      const language = app.ui.settings.getSettingValue("Comfy.Locale") ?? "en"
-      const body = JSON.stringify({ client_id: spoken, language })
+      const body = JSON.stringify({ client_id: spoken, language: notesLanguage() })
       api.fetchApi("/storefront/language", { method: "POST", headers: { "Content-Type": "application/json" }, body })
     }
     speak()
     api.addEventListener("status", () => speak()) // the first one brings the client's id
     api.addEventListener("reconnected", () => speak(true)) // to a server that has started anew and heard of nobody
-    app.ui.settings.addEventListener?.("Comfy.Locale.change", () => speak(true))
+    for (const id of ["Comfy.Locale", NOTES_LANGUAGE]) app.ui.settings.addEventListener?.(`${id}.change`, () => speak(true))
     api.addEventListener("storefront.note", ({ detail }) => {
       const node = nodeOf(detail?.node)
       if (!node || typeof detail.text !== "string") return

@@ -21,6 +21,7 @@ SNAPSHOT = ROOT / "tests" / "host" / "object_info.json"  # python dev.py snapsho
 WIDGETS = {"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING"}  # types that the editor shows as fields
 PHOTOS = {"LoadImage", "StorefrontExamplePhoto"}
 NOTES = {"MarkdownNote", "Note", "Reroute"}
+LANGUAGES = ["en", "ko"]  # of the notes in every graph, in this order: js/defaults.js
 PREVIEWS = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone: a file has one output, its result
 # Inputs that have a newer name. The graph hides them; clients would take `width` for pixels, and `photo` for a photo of one's own.
 OLDER_NAMES = {"StorefrontTextOverlay": {"width", "height"}, "StorefrontExamplePhoto": {"photo"}}
@@ -80,6 +81,7 @@ def main() -> int:
     for path in sorted(WORKFLOWS.glob("*.json")):
         graph = json.loads(path.read_text("utf-8"))
         complete(graph, snapshot)
+        graph["extra"]["storefront_notes"] = LANGUAGES  # an editor that shows one of them takes the mark away
         for file, content in ((path, graph), (WORKFLOWS / "api" / path.name, derive(graph))):
             text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
             if file.is_file() and file.read_text("utf-8") == text:

@@ -219,7 +219,7 @@ def reason_of(error: BaseException) -> str:
 
 
 async def _post_until(connection: Connection, body: dict[str, Any], stop: threading.Event) -> tuple[int, bytes]:
-    task = asyncio.ensure_future(_exchange(connection, body))
+    task = asyncio.ensure_future(exchange(connection, "/chat/completions", body))
     while not task.done():
         if stop.is_set():
             task.cancel()
@@ -227,6 +227,10 @@ async def _post_until(connection: Connection, body: dict[str, Any], stop: thread
     if task.cancelled():
         raise WriterError(f"connection {connection.name!r}: cancelled")
     return task.result()
+
+
+class AddressError(WriterError):
+    """The address is one that must not be asked: it is private without its owner's word, or written in short."""
 
 
 def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPConnector:
@@ -248,7 +252,7 @@ def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPCo
             infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=socket.AF_UNSPEC)
             addresses = [(info[0], info[4][0]) for info in infos]
             if not connection.allow_private and not all(is_public(str(address)) for _, address in addresses):
-                raise WriterError(refused)
+                raise AddressError(refused)
             return [
                 {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
                 for family, address in addresses
@@ -258,14 +262,18 @@ def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPCo
             pass
 
     if is_short_address(host):
-        raise WriterError(f"connection {connection.name!r}: its address cannot be used: write an IP address in full")
+        raise AddressError(f"connection {connection.name!r}: its address cannot be used: write an IP address in full")
     with contextlib.suppress(ValueError):  # aiohttp asks no resolver for a literal address
         if not connection.allow_private and not is_public(host):
-            raise WriterError(refused)
+            raise AddressError(refused)
     return aiohttp.TCPConnector(resolver=Pinned(), use_dns_cache=False, force_close=not keeps_open)
 
 
-async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, bytes]:
+async def exchange(connection: Connection, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
+    """(status, body) of the answer to a POST of `body`, or to a GET where there is none, at `path` below the base URL.
+
+    Raises WriterError for an answer that must not be read, AddressError before anything is asked, and what aiohttp raises.
+    """
     import aiohttp
 
     own_connector = connector(connection)
@@ -280,8 +288,8 @@ async def _exchange(connection: Connection, body: dict[str, Any]) -> tuple[int, 
         auto_decompress=False,  # a small answer must not unpack to a large one
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        url = connection.base_url.rstrip("/") + "/chat/completions"
-        async with session.post(url, json=body, headers=headers, allow_redirects=False) as answer:
+        url, method = connection.base_url.rstrip("/") + path, "GET" if body is None else "POST"
+        async with session.request(method, url, json=body, headers=headers, allow_redirects=False) as answer:
             if answer.headers.get("Content-Encoding", "identity") != "identity":
                 raise WriterError(f"connection {connection.name!r}: its answer is compressed, which was not asked for")
             content = bytearray()

@@ -74,6 +74,51 @@ def test_the_file_is_the_owners_alone_and_no_route_reads_it(comfyui, good):
             assert KEY not in answered(comfyui.url + path, user), path
 
 
+def test_the_owner_sees_all_of_a_connection_but_its_key_and_others_its_name(comfyui, good):
+    assert ask(comfyui, "PUT", "mine", good)[0] == 200
+    seen = {
+        "name": "mine",
+        "base_url": good["base_url"],
+        "model": "m",
+        "allow_private": False,
+        "seconds": 120,
+        "kind": "chat",
+    }
+    assert seen | {"has_key": True} in json.loads(ask(comfyui, "GET", None)[1])["connections"]
+    shop = {"Host": "comfy.example.com", "Sec_Fetch_Site": "same-origin", "Origin": ""}
+    for headers in (shop, {"X_Forwarded_For": "10.0.0.9"}, {**shop, "X_Storefront_Token": "x" * 43}):
+        told = json.loads(ask(comfyui, "GET", None, **headers)[1])
+        assert "mine" in told["names"]
+        assert "connections" not in told
+    ask(comfyui, "PUT", "mine", good, **shop, X_Forwarded_For="10.0.0.9")  # refused: the token is there to be read
+    token = (comfyui.base / "user" / "__storefront" / "owner_token.txt").read_text("ascii").strip()
+    assert "connections" in json.loads(ask(comfyui, "GET", None, **shop, X_Storefront_Token=token)[1])
+
+
+def test_only_the_owner_has_a_server_checked(comfyui):
+    with chat_server() as server:
+        put(comfyui, "checked", base_url=server.url, model="mocha-2", key=KEY, allow_private=True)
+        for headers in (
+            {"Origin": ""},
+            {"Origin": "http://evil.example"},
+            {"Sec_Fetch_Site": "cross-site"},
+            {"X_Forwarded_For": "10.0.0.9"},
+            {"Origin": "https://comfy.example.com", "Host": "comfy.example.com", "Sec_Fetch_Site": "same-origin"},
+        ):
+            assert ask(comfyui, "POST", "checked/check", None, **headers)[0] == 403, headers
+        assert ask(comfyui, "POST", "nobody/check")[0] == 404
+        assert server.requests == []  # nor by listing and writing connections
+        told = json.loads(ask(comfyui, "POST", "checked/check")[1])
+        assert told == {"reachable": True, "state": "ready", "status": 200}
+        assert len(server.requests) == 1
+        server.listed = (json.dumps({"error": f"wrong key {KEY}"}).encode(), 401)
+        told = ask(comfyui, "POST", "checked/check")[1]
+        assert json.loads(told) == {"reachable": True, "state": "wrong key", "status": 401}
+    assert json.loads(ask(comfyui, "POST", "checked/check")[1])["reachable"] is False
+    assert KEY not in comfyui.log()
+    assert ask(comfyui, "DELETE", "checked")[0] == 200
+
+
 def answered(url: str, user: str) -> str:
     """What a GET brings, whether it was refused or not."""
     try:
@@ -164,7 +209,7 @@ def test_a_file_that_cannot_be_read_is_left_as_it_is(comfyui, good, written, tex
         assert "connections.json cannot be read" in told
         assert KEY not in told
     assert (comfyui.base / "user" / "__storefront" / "connections.json").read_text("utf-8") == text
-    assert json.loads(ask(comfyui, "GET", None)[1]) == {"names": []}
+    assert json.loads(ask(comfyui, "GET", None)[1]) == {"names": [], "connections": []}
 
 
 def test_writing_one_connection_leaves_the_others_as_they_are(comfyui, good, written):

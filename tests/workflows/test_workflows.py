@@ -118,6 +118,23 @@ def test_a_note_tells_what_to_change_in_english_and_korean(path):
         assert "models/diffusers" in text
 
 
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_a_note_is_whole_in_each_language(path):
+    """The editor shows one of them: English paragraphs first, then the Korean ones (js/defaults.js)."""
+    graph = json.loads(path.read_text("utf-8"))
+    assert graph["extra"]["storefront_notes"] == ["en", "ko"]
+    notes = [node for node in graph["nodes"] if node["type"] == "MarkdownNote"]
+    assert notes
+    for note in notes:
+        parts = note["widgets_values"][0].split("\n\n")
+        share = [len(re.findall("[가-힣]", part)) / len(re.findall(r"[^\W\d_]", part)) for part in parts]
+        korean = [part > 0.3 for part in share]
+        assert korean == sorted(korean)
+        assert len(set(korean)) == 2
+        assert not any(0.2 < part < 0.4 for part in share)  # the rule is sure of each
+        assert re.fullmatch(r"[^가-힣]+ · .*[가-힣].*", note["title"])
+
+
 def english_names() -> dict[str, str]:
     """English title -> Korean title, without the pack's name, of every node: as the notes call them."""
     code = "\n".join(path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py"))

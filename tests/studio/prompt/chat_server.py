@@ -45,6 +45,13 @@ class Handler(BaseHTTPRequestHandler):
         behaviour = getattr(self, body["model"].replace("-", "_"))
         behaviour(body)
 
+    def do_GET(self) -> None:
+        """The list of models; the server's `listed` may be another answer: (body, status)."""
+        self.server.requests.append((self.path, dict(self.headers), {}))
+        if self.server.silent:
+            self.server.hold.wait(20)
+        self.reply(*self.server.listed)
+
     def reply(self, content: bytes, status: int = 200, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -170,6 +177,8 @@ class ChatServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, dict[str, str], dict]] = []
         self.hold = threading.Event()
         self.other = "http://127.0.0.1:9"
+        self.listed = (json.dumps({"object": "list", "data": [{"id": "latte-1"}, {"id": "mocha-2"}]}).encode(), 200)
+        self.silent = False  # whether it keeps whoever asks for the list waiting
 
     @property
     def url(self) -> str:

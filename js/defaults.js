@@ -1,0 +1,115 @@
+// Settings for what is new. They reach a node that a user adds, once, as if he had typed it: what he sees in the node is what
+// runs. A graph that is opened, pasted or brought back by undo keeps its own values, whoever made it.
+import { app } from "../../scripts/app.js"
+import { chosen, FONT, give, INPUTS, language, MODEL, NOTES_LANGUAGE, notesLanguage, offered, OUTPUT_NAME, OWN, STYLE, TRADE, warn } from "./defaults.mjs"
+
+const KEEP = "Node default"
+const MISSING = { en: "missing", ko: "없음", ja: "なし", zh: "缺失" }
+const HANGUL = /[\uac00-\ud7a3]/g
+const LETTERS = /\p{L}/gu
+let opening = 0 // files in API format that are being read: the editor adds their nodes one by one
+
+/** What the server offers now, with the chosen value where that is gone: a list that hides it would seem to have none. */
+function options(id) {
+  const value = chosen(id) // not the one that the editor hands over: that is empty in some releases
+  const [[type, name]] = Object.entries(INPUTS[id])
+  const values = offered(window.LiteGraph?.registered_node_types?.[type]?.nodeData?.input, name)
+  const list = [{ text: KEEP, value: OWN }, ...values.map((one) => ({ text: String(one), value: one }))]
+  if (value !== null && list.every((one) => one.value !== value)) list.push({ text: `${MISSING[language()] ?? MISSING.en}: ${value}`, value })
+  return list
+}
+
+function combo(id, sortOrder, name, tooltip) {
+  const category = ["Storefront", "New nodes", name]
+  return { id, name, tooltip, category, sortOrder, type: "combo", defaultValue: OWN, options: () => options(id) }
+}
+
+/** The widgets of a node that a setting is the default of: setting -> widget. */
+function widgetsOf(node) {
+  const found = Object.entries(INPUTS).map(([id, inputs]) => [id, inputs[node.comfyClass]])
+  return found.filter(([, name]) => name).map(([id, name]) => [id, node.widgets?.find((widget) => widget.name === name)])
+}
+
+/** The paragraphs of a note in one language. The templates' notes are in English and Korean, one below the other. */
+function inOneLanguage(text, korean) {
+  const isKorean = (part) => (part.match(HANGUL)?.length ?? 0) > 0.3 * (part.match(LETTERS)?.length ?? 1)
+  return text.split("\n\n").filter((part) => isKorean(part) === korean).join("\n\n")
+}
+
+app.registerExtension({
+  name: "Storefront.Defaults",
+  settings: [
+    combo(MODEL, 50, "Default model", "For new nodes Load FLUX Model. What is open keeps its own."),
+    combo(TRADE, 40, "Default trade", "For new nodes Ad Prompt and Scene, and for New advertisement."),
+    combo(STYLE, 30, "Default style", "For new nodes Ad Prompt and Style LoRA."),
+    combo(FONT, 20, "Default font", "For new nodes Text Overlay, Badge and Call to Action, and for New advertisement."),
+    {
+      id: OUTPUT_NAME,
+      name: "Default output name",
+      category: ["Storefront", "New nodes", "Default output name"],
+      tooltip: "For new nodes Save Image (Storefront), and for New advertisement. Empty: as the node has it.",
+      sortOrder: 10,
+      type: "text",
+      defaultValue: "",
+    },
+    {
+      id: NOTES_LANGUAGE,
+      name: "Language of notes",
+      category: ["Storefront", "Notes", "Language of notes"],
+      tooltip: "Of the notes in templates, from the next one that is opened, and of the lines under nodes.",
+      type: "combo",
+      defaultValue: OWN,
+      options: [
+        { text: "As the interface", value: OWN },
+        { text: "English", value: "en" },
+        { text: "한국어", value: "ko" },
+      ],
+    },
+  ],
+  init() {
+    const load = app.loadApiJson
+    app.loadApiJson = function (...values) {
+      opening++
+      let done
+      try {
+        done = load.apply(this, values)
+      } finally {
+        if (typeof done?.finally !== "function") opening--
+      }
+      return typeof done?.finally === "function" ? done.finally(() => opening--) : done
+    }
+  },
+  beforeConfigureGraph(graph) {
+    if (!graph?.extra?.storefront_notes) return // a template's mark, which no saved graph keeps
+    delete graph.extra.storefront_notes
+    const korean = notesLanguage() === "ko"
+    for (const node of graph.nodes ?? []) {
+      if (node.type !== "MarkdownNote" || typeof node.widgets_values?.[0] !== "string") continue
+      node.widgets_values[0] = inOneLanguage(node.widgets_values[0], korean) || node.widgets_values[0]
+      const [english, own] = String(node.title ?? "").split(" · ")
+      if (own) node.title = korean ? own : english
+    }
+  },
+  nodeCreated(node) {
+    if (!widgetsOf(node).length) return
+    const before = [] // [widget, value] as they were
+    let settled = false // by its graph or by what is below: a node is new once
+    const { onAdded, configure } = node
+    node.onAdded = function (...values) {
+      const answer = onAdded?.apply(this, values)
+      if (!settled && !app.configuringGraph && !opening) {
+        const known = widgetsOf(node).filter(([, widget]) => widget)
+        before.push(...known.map(([, widget]) => [widget, widget.value]))
+        const wrong = known.map(([id, widget]) => give(node, id, widget)).filter(Boolean)
+        queueMicrotask(() => before.splice(0).length && wrong.forEach(warn))
+      }
+      settled = true
+      return answer
+    }
+    node.configure = function (...values) {
+      settled = true
+      for (const [widget, value] of before.splice(0)) widget.value = value // added first, then read: it is not new
+      return configure.apply(this, values)
+    }
+  },
+})
