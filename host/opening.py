@@ -17,7 +17,7 @@ from ..studio.kinds.table import make_velocity
 from ..studio.opening.models import AUTO, Description, ModelFiles, describe
 from ..studio.opening.sources import Component, readers_of_comfyui
 from ..studio.sampling.encode import make_encoders, make_tokenizer
-from . import flags, kept_references, lora_patches, memory, model_files, report
+from . import flags, kept_references, loaded, lora_patches, memory, model_files, report
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_files import NONE
 from .model_socket import DiffusersModel
@@ -130,6 +130,7 @@ def _make(described: Description, weight_dtype: str) -> OpenedModel:
     if described.vae is not None:
         vae = make_vae(module(described.vae, vae_dtype(weight_dtype)), vae_dtype(weight_dtype))
     stages.next()
+    loaded.remember(described, (model, clip, vae))
     return OpenedModel(model, clip, vae, described)
 
 

@@ -24,6 +24,7 @@ from server import PromptServer
 
 from ..studio.errors import InputError
 from ..studio.output.report import JSON, Machine, Reading, Recorder, text_of
+from . import loaded
 
 if TYPE_CHECKING:
     from ..studio.output.score import Score
@@ -145,19 +146,9 @@ def last_runs() -> list[dict[str, Any]]:
     return [summary for summary in found if summary is not None]
 
 
-def loaded_models() -> list[dict[str, Any]]:
-    """What ComfyUI has in memory for its next run: names of classes, and bytes on their devices."""
-    patchers = [loaded.model for loaded in list(mm.current_loaded_models)]
-    return [
-        {"name": type(patcher.model).__name__, "bytes": int(patcher.loaded_size())}
-        for patcher in patchers
-        if patcher is not None
-    ]
-
-
 def add_route() -> None:
-    """GET /storefront/report/{prompt_id}?format=JSON or Prometheus, and /storefront/runs, which the side bar shows: they
-    read what is above and change nothing."""
+    """GET /storefront/report/{prompt_id}?format=JSON or Prometheus, and /storefront/runs?language=ko, which the panel
+    shows: they read what is above and change nothing."""
     server = getattr(PromptServer, "instance", None)
     if server is None:  # imported without a server, as tests and tools do
         return
@@ -176,7 +167,7 @@ def add_route() -> None:
 
     @server.routes.get("/storefront/runs")
     async def runs(request: web.Request) -> web.Response:
-        return web.json_response({"runs": last_runs(), "models": loaded_models()})
+        return web.json_response({"runs": last_runs(), "models": loaded.models(request.query.get("language", ""))})
 
 
 def note(text: str, node_id: str | None, *, fallback: bool = False) -> None:
@@ -207,8 +198,8 @@ def read() -> Reading:
     device = mm.get_torch_device()
     vram = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     models: dict[Hashable, int] = {}
-    for loaded in list(mm.current_loaded_models):
-        patcher = loaded.model
+    for entry in list(mm.current_loaded_models):
+        patcher = entry.model
         if patcher is not None:
             models[id(patcher.model)] = int(patcher.loaded_size())
     return Reading(memory.rss, _ram_peak(memory), vram, models)

@@ -1,7 +1,9 @@
-// What the side bar "Storefront" shows. All that comes from a run or a server is text, never markup.
+// What the panel "Storefront" shows. All that comes from a run or a server is text, never markup.
 import { app } from "../../scripts/app.js"
-import { asked, made } from "./page.mjs"
 import { api } from "../../scripts/api.js"
+import { check, known } from "./connections_known.mjs"
+import { asked, made } from "./page.mjs"
+import { warmUp } from "./warm_up.mjs"
 
 const TEXT = {
   en: {
@@ -22,6 +24,12 @@ const TEXT = {
     settings: "Settings",
     refresh: "Refresh",
     failed: "The server did not answer: {0}",
+    warm: "Warm up",
+    warming: "Loading and compiling what this graph draws with …",
+    nothing: "The open graph has no FLUX Sampler. Open one, or choose a default model in the settings.",
+    check: "Check",
+    asking: "asking …",
+    unchecked: "not checked",
   },
   ko: {
     runs: "최근 실행",
@@ -41,6 +49,12 @@ const TEXT = {
     settings: "설정",
     refresh: "새로 고침",
     failed: "서버가 답하지 않았습니다: {0}",
+    warm: "예열",
+    warming: "이 그래프가 쓰는 모델을 올리고 컴파일하는 중 …",
+    nothing: "열린 그래프에 FLUX 샘플러가 없습니다. 있는 그래프를 열거나 설정에서 기본 모델을 고르세요.",
+    check: "확인",
+    asking: "묻는 중 …",
+    unchecked: "확인 안 함",
   },
   ja: {
     runs: "最近の実行",
@@ -60,6 +74,12 @@ const TEXT = {
     settings: "設定",
     refresh: "更新",
     failed: "サーバーが応答しませんでした：{0}",
+    warm: "ウォームアップ",
+    warming: "このグラフが使うモデルを読み込み、コンパイルしています…",
+    nothing: "開いているグラフにFLUXサンプラーがありません。あるグラフを開くか、設定で既定のモデルを選んでください。",
+    check: "確認",
+    asking: "問い合わせ中…",
+    unchecked: "未確認",
   },
   zh: {
     runs: "最近的运行",
@@ -79,13 +99,27 @@ const TEXT = {
     settings: "设置",
     refresh: "刷新",
     failed: "服务器没有响应：{0}",
+    warm: "预热",
+    warming: "正在加载并编译此图使用的模型…",
+    nothing: "打开的图中没有 FLUX 采样器。请打开一个有采样器的图，或在设置中选择默认模型。",
+    check: "检查",
+    asking: "正在询问…",
+    unchecked: "未检查",
   },
 }
 const STYLE = `
   .storefront-panel { height: 100%; padding: 12px; box-sizing: border-box; overflow: auto; font: 13px/1.45 system-ui, sans-serif;
     color: var(--input-text, #ddd) }
   .storefront-panel h3 { margin: 16px 0 6px; font-size: 14px }
-  .storefront-panel header { display: flex; flex-wrap: wrap; gap: 8px }
+  .storefront-panel header { display: flex; flex-wrap: wrap; gap: 8px; align-items: center }
+  .storefront-panel header p { margin: 0 }
+  .storefront-panel .parts { display: grid; grid-template-columns: 2fr 1fr 1fr; gap: 0 32px }
+  .storefront-panel section { min-width: 0; overflow-wrap: anywhere }
+  @media (max-width: 900px) { .storefront-panel .parts { display: block } }
+  .storefront-panel small { display: block; color: var(--descrip-text, #999) }
+  .storefront-panel small.yes { color: #6fcf7f }
+  .storefront-panel small.no { color: #ffb4a8 }
+  .storefront-panel li button { min-height: 24px; margin-inline-start: 8px; padding: 0 8px }
   .storefront-panel button { min-height: 30px; padding: 0 12px; border: 1px solid var(--border-color, #555); border-radius: 8px;
     background: var(--comfy-input-bg, #222); color: inherit; font: inherit; cursor: pointer }
   .storefront-panel :focus-visible { outline: 2px solid #6cc1ff; outline-offset: 2px }
@@ -136,16 +170,45 @@ function showRuns(place, runs, say) {
   })
 }
 
-function showList(place, lines, nothing) {
-  if (!lines.length) return made("p", place, nothing)
-  const list = made("ul", place)
-  for (const line of lines) made("li", list, line)
+function part(place, title, lines, nothing, show) {
+  const section = made("section", place)
+  made("h3", section, title)
+  if (!lines.length) return made("p", section, nothing)
+  const list = made("ul", section)
+  for (const line of lines) show(made("li", list), line)
 }
 
-const EVENTS = ["execution_success", "execution_error", "execution_interrupted"]
-let leave = () => {} // the side bar that was shown before
+function showModel(line, { name, part, bytes, licence, allows }) {
+  line.append([name, part, size(bytes)].filter(Boolean).join(" · "))
+  if (licence) made("small", line, `${licence}: ${allows}`)
+}
 
-/** Fill the side bar's place, and keep it up to date while it is open. */
+/** A connection and its state, of which nothing is known before somebody asks for it. */
+function showConnection(line, { name, model }, say) {
+  line.append([name, model].filter(Boolean).join(" · "))
+  const button = made("button", line, say.check, { type: "button" })
+  button.setAttribute("aria-label", `${say.check} ${name}`)
+  const { state } = states.get(name) ?? { state: { text: say.unchecked } }
+  const shown = made("small", line)
+  shown.setAttribute("role", "status")
+  const show = ({ text, reachable }) => {
+    shown.textContent = text
+    shown.className = reachable === undefined ? "" : reachable ? "yes" : "no"
+  }
+  show(state)
+  button.addEventListener("click", async () => {
+    show({ text: say.asking })
+    const found = await check(name).catch((error) => ({ text: error.message, reachable: false }))
+    states.set(name, { state: found })
+    show(found)
+  })
+}
+
+const states = new Map() // name -> what was last found, for as long as the page is open
+const EVENTS = ["execution_success", "execution_error", "execution_interrupted"]
+let leave = () => {} // the panel that was shown before
+
+/** Fill the panel's place, and keep it up to date while it is open. */
 export function show(place, language) {
   leave()
   const say = TEXT[language] ?? TEXT.en
@@ -154,25 +217,23 @@ export function show(place, language) {
   made("style", panel, STYLE)
   const buttons = made("header", panel)
   const refresh = made("button", buttons, say.refresh, { type: "button" })
+  const warm = made("button", buttons, say.warm, { type: "button" })
   const free = made("button", buttons, say.free, { type: "button" })
   const settings = made("button", buttons, say.settings, { type: "button" })
-  const message = made("p", panel)
+  const message = made("p", buttons)
   message.setAttribute("role", "status")
-  const content = made("div", panel)
+  const content = made("div", panel, "", { className: "parts" })
 
   let failed = false
   const fill = async () => {
     try {
-      const [{ runs, models }, { names }] = await Promise.all(
-        ["/storefront/runs", "/storefront/connections"].map((path) => asked(path)),
-      )
+      const [{ runs, models }, connections] = await Promise.all([asked(`/storefront/runs?language=${language}`), known()])
       content.replaceChildren()
-      made("h3", content, say.runs)
-      showRuns(content, runs, say)
-      made("h3", content, say.models)
-      showList(content, models.map(({ name, bytes }) => `${name} · ${size(bytes)}`), say.noModels)
-      made("h3", content, say.connections)
-      showList(content, names, say.noConnections)
+      const section = made("section", content)
+      made("h3", section, say.runs)
+      showRuns(section, runs, say)
+      part(content, say.models, models, say.noModels, showModel)
+      part(content, say.connections, connections, say.noConnections, (line, one) => showConnection(line, one, say))
       if (failed) message.textContent = ""
       failed = false
     } catch (error) {
@@ -187,6 +248,19 @@ export function show(place, language) {
   }
   panel.addEventListener("keydown", (event) => event.stopPropagation()) // the graph's shortcuts
   refresh.addEventListener("click", fill)
+  warm.addEventListener("click", async () => {
+    warm.disabled = true
+    message.textContent = say.warming
+    try {
+      const notes = await warmUp()
+      message.textContent = notes === null ? say.nothing : notes.join(" · ")
+      await fill()
+    } catch (error) {
+      message.textContent = error.message
+    } finally {
+      warm.disabled = false
+    }
+  })
   settings.addEventListener("click", () => app.extensionManager.command.execute("Comfy.ShowSettingsDialog"))
   free.addEventListener("click", async () => {
     const body = JSON.stringify({ unload_models: true, free_memory: true })
