@@ -2,6 +2,7 @@
 // a tenth icon in the side bar would give it a scroll bar on a small screen. Its view is loaded when it is opened.
 import { app } from "../../scripts/app.js"
 import { language } from "./defaults.mjs"
+import { record } from "./runs.mjs"
 
 const LABEL = {
   en: "Storefront: last runs, loaded models, connections",
@@ -14,6 +15,7 @@ const TAB = "storefront"
 
 app.registerExtension({
   name: ID,
+  setup: record,
   bottomPanelTabs: [
     {
       id: TAB,

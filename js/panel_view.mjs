@@ -3,18 +3,20 @@ import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
 import { check, known } from "./connections_known.mjs"
 import { asked, made } from "./page.mjs"
+import { merged } from "./runs.mjs"
 import { warmUp } from "./warm_up.mjs"
 
 const TEXT = {
   en: {
     runs: "Last runs",
-    none: "No run yet. Runs of workflows with the node Report are listed here.",
+    none: "No run yet. The node Report adds memory and fallbacks to what is listed here.",
     node: "Node",
     time: "Time",
     memory: "Memory",
     reused: "reused",
     stopped: "stopped",
-    total: "{0} s · {1} nodes, {2} reused · {3} at most · fallbacks: {4}",
+    total: "{0} s · {1} nodes, {2} reused",
+    memoryTotal: " · {0} at most · fallbacks: {1}",
     models: "Loaded models",
     noModels: "Nothing is loaded.",
     free: "Free memory",
@@ -33,13 +35,14 @@ const TEXT = {
   },
   ko: {
     runs: "최근 실행",
-    none: "아직 실행이 없습니다. 보고서 노드가 있는 워크플로를 실행하면 여기에 나옵니다.",
+    none: "아직 실행이 없습니다. 보고서 노드를 넣으면 메모리와 대체한 것도 여기에 나옵니다.",
     node: "노드",
     time: "시간",
     memory: "메모리",
     reused: "다시 씀",
     stopped: "멈춤",
-    total: "{0}초 · 노드 {1}개, 다시 쓴 것 {2}개 · 최대 {3} · 대체: {4}",
+    total: "{0}초 · 노드 {1}개, 다시 쓴 것 {2}개",
+    memoryTotal: " · 최대 {0} · 대체: {1}",
     models: "올라온 모델",
     noModels: "올라온 모델이 없습니다.",
     free: "메모리 비우기",
@@ -58,13 +61,14 @@ const TEXT = {
   },
   ja: {
     runs: "最近の実行",
-    none: "まだ実行がありません。レポートノードのあるワークフローを実行するとここに並びます。",
+    none: "まだ実行がありません。レポートノードがあれば、メモリと代替もここに並びます。",
     node: "ノード",
     time: "時間",
     memory: "メモリ",
     reused: "再利用",
     stopped: "停止",
-    total: "{0}秒 · ノード{1}個、再利用{2}個 · 最大{3} · 代替：{4}",
+    total: "{0}秒 · ノード{1}個、再利用{2}個",
+    memoryTotal: " · 最大{0} · 代替：{1}",
     models: "読み込んだモデル",
     noModels: "読み込んだモデルはありません。",
     free: "メモリを解放",
@@ -83,13 +87,14 @@ const TEXT = {
   },
   zh: {
     runs: "最近的运行",
-    none: "还没有运行。运行带有报告节点的工作流后会显示在这里。",
+    none: "还没有运行。有报告节点时，还会显示内存和回退。",
     node: "节点",
     time: "时间",
     memory: "内存",
     reused: "复用",
     stopped: "已停止",
-    total: "{0} 秒 · {1} 个节点，复用 {2} 个 · 最多 {3} · 回退：{4}",
+    total: "{0} 秒 · {1} 个节点，复用 {2} 个",
+    memoryTotal: " · 最多 {0} · 回退：{1}",
     models: "已加载的模型",
     noModels: "没有加载模型。",
     free: "释放内存",
@@ -163,8 +168,9 @@ function showRuns(place, runs, say) {
   runs.forEach((run, index) => {
     const one = made("details", place, "", { open: index === 0 })
     const { seconds, nodes, cached_nodes, ram_peak_bytes, vram_peak_bytes, fallbacks } = run.totals
-    const memory = size(vram_peak_bytes || ram_peak_bytes)
-    made("summary", one, filled(say.total, seconds.toFixed(1), nodes, cached_nodes, memory, fallbacks))
+    const total = filled(say.total, seconds.toFixed(1), nodes, cached_nodes)
+    const memory = fallbacks === undefined ? "" : filled(say.memoryTotal, size(vram_peak_bytes || ram_peak_bytes), fallbacks)
+    made("summary", one, total + memory)
     if (run.error) made("p", one, run.error.message || say.stopped, { className: "fallback" })
     table(one, run, say)
   })
@@ -231,7 +237,7 @@ export function show(place, language) {
       content.replaceChildren()
       const section = made("section", content)
       made("h3", section, say.runs)
-      showRuns(section, runs, say)
+      showRuns(section, merged(runs), say)
       part(content, say.models, models, say.noModels, showModel)
       part(content, say.connections, connections, say.noConnections, (line, one) => showConnection(line, one, say))
       if (failed) message.textContent = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 
@@ -81,6 +82,38 @@ def test_the_panel_shows_the_last_run_and_what_is_loaded(editor, browser):
     until(lambda: "ComfyUI frees the memory" in browser.execute_script(TEXT))
     until(lambda: editor.get("/storefront/runs")["models"] == [], 20)
     until(lambda: "Nothing is loaded." in browser.execute_script(TEXT), 20)
+
+
+def test_runs_of_this_page_need_no_report(editor, browser):
+    """Times by ComfyUI's own messages: those of its history, which has them to the millisecond."""
+    open_template(browser, editor, "text_to_image")
+    before = set(editor.get("/history"))
+    browser.execute_script(
+        "window.app.graph._nodes.find(n => n.type === 'StorefrontSample').widgets.find(w => w.name === 'seed').value"
+        " = arguments[0]",
+        time.time_ns() % 2**31,
+    )
+    browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
+    (prompt_id,) = until(lambda: set(editor.get("/history")) - before)
+    browser.execute_script(OPEN)
+    first = "return document.querySelector('.storefront-panel details')?.innerText ?? ''"
+    shown = until(lambda: "FLUX Sampler" in (text := browser.execute_script(first)) and text)
+    entry = editor.get(f"/history/{prompt_id}")[prompt_id]
+    assert prompt_id not in [run["run"] for run in editor.get("/storefront/runs")["runs"]]
+    told = {kind: body for kind, body in entry["status"]["messages"]}
+    cached = told.get("execution_cached", {"nodes": []})["nodes"]
+    seconds = (told["execution_success"]["timestamp"] - told["execution_start"]["timestamp"]) / 1000
+    total, nodes, reused = map(float, re.match(r"([\d.]+) s · (\d+) nodes, (\d+) reused", shown).groups())
+    assert (nodes, reused) == (len(entry["prompt"][2]), len(cached))
+    assert total == pytest.approx(seconds, abs=0.5)
+    rows = browser.execute_script(
+        "return [...document.querySelector('.storefront-panel details').querySelectorAll('tbody tr')]"
+        ".map(row => row.cells[1].innerText)"
+    )
+    times = [float(text) for text in rows if text != "reused"]
+    assert rows.count("reused") == reused
+    assert 0 < sum(times) <= total + 0.1
+    browser.save_screenshot(str(editor.base / "plain.png"))
 
 
 def test_warm_up_loads_what_the_open_graph_draws_with(editor, browser):
