@@ -63,6 +63,8 @@ app.registerExtension({
         { text: "As the interface", value: OWN },
         { text: "English", value: "en" },
         { text: "한국어", value: "ko" },
+        { text: "日本語", value: "ja" }, // of the lines under nodes; notes in templates are in English and Korean
+        { text: "中文", value: "zh" },
       ],
     },
   ],
