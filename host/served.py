@@ -8,11 +8,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import comfy.utils
 import torch
 
 from ..serving import stages
 from ..serving.about import About
-from ..serving.client import ServingError, SyncClient, UnreachableError
+from ..serving.client import Drawn, ServingError, SyncClient, UnreachableError
 from ..serving.remote import StageError
 from ..serving.wire import WireError
 from ..studio.errors import InputError
@@ -39,7 +40,7 @@ class ConnectedServer:
             seconds=connection.seconds,
             key=connection.key,
             connector=lambda: connector(connection, keeps_open=True),
-            check=check_cancel,
+            check=_meanwhile,
         )
         self._client = self._asked(client.__enter__)
         # In a thread of its own: what collects garbage may be the very thread that is to be ended.
@@ -65,12 +66,53 @@ class ConnectedServer:
         """What its tokenizers make of texts."""
         return self._asked(lambda: self._client.tokens(texts, texts_2, max_tokens))
 
+    def draw(self, prompt: str, progress: Callable[[int, int], object], **options: Any) -> Drawn:
+        """A picture that it draws whole. `progress` is called in this thread, with steps done and steps in all."""
+        told: list[tuple[int, int]] = []
+
+        def show() -> None:
+            if told:
+                progress(*told[-1])
+                told.clear()
+
+        _waiting.show = show
+        try:
+            drawn = self._asked(
+                lambda: self._client.draw(prompt, progress=lambda *steps: told.append(steps), **options)
+            )
+        finally:
+            del _waiting.show
+        progress(drawn.steps_done, drawn.steps)
+        return drawn
+
     def _asked(self, ask: Callable[[], T]) -> T:
         try:
             return ask()
         except (ServingError, StageError, WriterError) as error:
             failed = _explained(self.connection.name, error)
         raise failed  # out here: a cause or context would bring the address into logs
+
+
+_waiting = threading.local()  # `show`: what the thread that waits does meanwhile
+
+
+def _meanwhile() -> None:
+    check_cancel()
+    getattr(_waiting, "show", lambda: None)()
+
+
+def draw(connection: str, order: Mapping[str, Any]) -> tuple[torch.Tensor, list[str], bool]:
+    """(IMAGE, notes, whether it is whole) of what the server of a connection draws. order: options of `Client.draw`.
+
+    A mask is ComfyUI's MASK [1, H, W].
+    """
+    server = server_of(connection)
+    given = dict(order)
+    if given.get("mask") is not None:
+        given["mask"] = given["mask"][..., None].expand(-1, -1, -1, 3)
+    bar = comfy.utils.ProgressBar(1)
+    drawn = server.draw(progress=bar.update_absolute, **given)
+    return drawn.images, list(drawn.notes), drawn.status == stages.FINISHED
 
 
 def _explained(name: str, error: Exception) -> InputError:
@@ -86,6 +128,8 @@ def _explained(name: str, error: Exception) -> InputError:
         return OutOfMemory("connection", name, "a smaller picture: the memory of its server did not suffice")
     if code == "UNAVAILABLE" or "not healthy" in text:
         cure = f"Its server cannot do it now ({text}). Queue again in a moment; if it stays so, start the server anew."
+    elif code == "INVALID_ARGUMENT" and text.startswith("`"):
+        cure = f"Its server says: {text}"
     elif code == "INVALID_ARGUMENT":
         cure = f"Its server refuses ({text}). If its model was changed, restart ComfyUI."
     else:

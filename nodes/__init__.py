@@ -26,7 +26,7 @@ from .prompt import StorefrontAdPrompt
 from .reference import StorefrontReference
 from .scene import StorefrontScene
 from .scene_size import StorefrontSceneToFormat
-from .server import StorefrontConnectServer
+from .server import StorefrontConnectServer, StorefrontDrawOnServer
 from .text import StorefrontTextOverlay
 
 NODES: list[type[io.ComfyNode]] = [
@@ -65,6 +65,7 @@ NODES: list[type[io.ComfyNode]] = [
     StorefrontPhotos,
     StorefrontGatherProducts,
     StorefrontConnectServer,
+    StorefrontDrawOnServer,
 ]
 
 for _node in NODES:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..studio.sampling.schedule import MAX_STEPS
+from . import common
 from .checked import refusal
 
 CATEGORY = "Storefront/FLUX"
@@ -61,3 +63,126 @@ class StorefrontConnectServer(io.ComfyNode):
         model, clip, vae, notes = served_model.connected(connection)
         progress.say_all(notes, cls.hidden.unique_id)
         return io.NodeOutput(model, clip, vae)
+
+
+class StorefrontDrawOnServer(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StorefrontDrawOnServer",
+            display_name="Draw on Server (Storefront)",
+            category=CATEGORY,
+            description="A server draws the whole picture in one call: for slow networks. With image, it repaints that.",
+            search_aliases=["triton", "remote", "text to image", "img2img", "원격", "서버"],
+            inputs=[
+                _connection(),
+                io.String.Input(
+                    "prompt",
+                    multiline=True,
+                    dynamic_prompts=True,
+                    default="a red mug on a wooden table",
+                    tooltip="What the picture shows.",
+                    optional=True,
+                ),
+                common.seed("The same number draws the same picture again."),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    step=16,
+                    tooltip="Pixels, a multiple of 16. 0 = the model's own size, or that of image.",
+                    optional=True,
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    step=16,
+                    tooltip="Pixels, a multiple of 16. 0 = the model's own size, or that of image.",
+                    optional=True,
+                ),
+                io.Int.Input(
+                    "steps", default=0, min=0, max=MAX_STEPS, tooltip="0 = the model's default.", optional=True
+                ),
+                io.Float.Input(
+                    "guidance",
+                    default=-1,
+                    min=-1,
+                    max=100,
+                    step=0.1,
+                    tooltip="Embedded guidance. -1 = the model's default.",
+                    optional=True,
+                ),
+                io.Image.Input("image", tooltip="A picture to begin with.", optional=True),
+                io.Mask.Input("mask", tooltip="What of image is repainted: 1. As large as image.", optional=True),
+                io.Float.Input(
+                    "strength",
+                    default=0.5,
+                    min=0,
+                    max=1,
+                    step=0.01,
+                    tooltip="How much of image is repainted. 1 = start from noise.",
+                    optional=True,
+                ),
+                io.Float.Input(
+                    "time_limit",
+                    default=0,
+                    min=0,
+                    max=86_400,
+                    step=1,
+                    tooltip="Seconds for the steps; 0 = no limit. At the limit, returns the picture so far.",
+                    optional=True,
+                    advanced=True,
+                ),
+            ],
+            outputs=[io.Image.Output(tooltip="The drawn picture.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, connection=NONE) -> bool | str:
+        """In place of ComfyUI's "not in list": connections come and go."""
+        from ..host import connections
+
+        return refusal((connections.require_server, connection))
+
+    @classmethod
+    def fingerprint_inputs(cls, connection=NONE, **_) -> str:
+        from ..host import served
+
+        return served.fingerprint(connection, cls.hidden.unique_id)
+
+    @classmethod
+    def execute(
+        cls,
+        connection: str = NONE,
+        prompt: str = "a red mug on a wooden table",
+        seed: int = 0,
+        width: int = 0,
+        height: int = 0,
+        steps: int = 0,
+        guidance: float = -1,
+        image=None,
+        mask=None,
+        strength: float = 0.5,
+        time_limit: float = 0,
+    ) -> io.NodeOutput:
+        from ..host import progress, served
+
+        order = {
+            "prompt": prompt,
+            "seed": seed,
+            "width": width or None,
+            "height": height or None,
+            "steps": steps or None,
+            "guidance": None if guidance == -1 else guidance,
+            "image": image,
+            "mask": mask,
+            "strength": None if image is None else strength,
+            "time_limit": time_limit,
+        }
+        picture, notes, is_whole = served.draw(connection, order)
+        progress.say_all(notes if is_whole else [], cls.hidden.unique_id, [] if is_whole else notes)
+        return io.NodeOutput(picture)

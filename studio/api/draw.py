@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..canvas import FORMATS, MULTIPLE, Size, size_like
 from ..errors import InputError, require_number, require_one_of
@@ -14,6 +14,7 @@ from ..sampling.references import OWN_SIZE
 from ..sampling.unfinished import Unfinished
 from ..scale import covering
 from .drawing import Drawing, Start, draw, encoded_picture, require_words
+from .elsewhere import DrawingServer, drawn_elsewhere
 from .load import Model, ModelChoice, as_model
 from .result import Progress, Result, StageClock
 
@@ -44,6 +45,7 @@ def text_to_image(
     resume: Unfinished | str | Path | None = None,
     model: ModelChoice = None,
     progress: Progress | None = None,
+    server: DrawingServer | None = None,
 ) -> Result:
     """One picture of words, equal to the workflow text_to_image and to FluxPipeline.
 
@@ -54,29 +56,30 @@ def text_to_image(
 
     time_limit: seconds for the steps, 0 none. At the limit the picture so far is returned, with `unfinished`: `resume` takes
     that, or the file it was saved in, and goes on; everything else has to be the same. `progress` is called with every
-    `Step`; an exception raised in it ends the work. Raises InputError; OutOfMemory, which is one, where nothing fits.
+    `Step`; an exception raised in it ends the work. server: a `storefront.serving.SyncClient`, whose server draws in place
+    of this process. Raises InputError; OutOfMemory, which is one, where nothing fits.
     """
-    return next(
-        text_to_images(
-            [prompt],
-            negative=negative,
-            format=format,
-            width=width,
-            height=height,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            cfg=cfg,
-            prompt_2=prompt_2,
-            max_tokens=max_tokens,
-            references=references,
-            reference_size=reference_size,
-            time_limit=time_limit,
-            resume=resume,
-            model=model,
-            progress=progress,
-        )
-    )
+    given: dict[str, Any] = {
+        "negative": negative,
+        "format": format,
+        "width": width,
+        "height": height,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "cfg": cfg,
+        "prompt_2": prompt_2,
+        "max_tokens": max_tokens,
+        "references": references,
+        "reference_size": reference_size,
+        "time_limit": time_limit,
+        "resume": resume,
+        "model": model,
+        "progress": progress,
+    }
+    if server is not None:
+        return drawn_elsewhere(server, prompt, _size(format, width, height), given | {"resume": resumed(resume)})
+    return next(text_to_images([prompt], **given))
 
 
 def text_to_images(

@@ -38,7 +38,10 @@ ONE_OF = {
     ("StorefrontLogo", "brand"),
     ("StorefrontLayers", "image"),
 }  # optional by its schema, and one of them is needed
-ON_A_SERVER = {"StorefrontConnectServer"}  # refused by the connection's name where its owner has set up none
+ON_A_SERVER = {
+    "StorefrontConnectServer",
+    "StorefrontDrawOnServer",
+}  # refused by the connection's name where its owner has set up none
 # Defaults that would take seconds each.
 QUICK = {
     ("StorefrontTextOverlay", "text"): "1+1",  # what fits a picture of 64 px

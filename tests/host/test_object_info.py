@@ -26,6 +26,7 @@ DEPENDS_ON_THE_MACHINE = {
     ("StorefrontAdPrompt", "connection"),
     ("StorefrontPlanLayout", "connection"),
     ("StorefrontConnectServer", "connection"),
+    ("StorefrontDrawOnServer", "connection"),
     ("StorefrontScene", "setting"),
     ("StorefrontScene", "palette"),
     ("StorefrontScene", "scene"),

@@ -311,3 +311,83 @@ def test_cancel_ends_a_run_within_a_step(comfyui, server):
     time.sleep(0.5)
     assert server.executions("dit_transformer")[0] == stopped
     assert comfyui.run(drawn(Sample={"seed": 503})).ok
+
+
+# --- drawn whole on the server ----------------------------------------------------------------------------------------
+
+WHOLE = {"connection": "shop", "prompt": "a red mug", "seed": 5, "steps": 4}
+
+
+def on_server(**changes: object) -> dict[str, dict]:
+    return {
+        **PHOTO,
+        "1": node("StorefrontDrawOnServer", **WHOLE | changes),
+        "2": node("SaveImage", images=["1", 0], filename_prefix="whole"),
+    }
+
+
+def test_the_server_draws_a_whole_picture_as_the_sampler_here_does(comfyui):
+    drawn_there = comfyui.run(on_server(width=64, height=64))
+    here = text_to_image(Encode={"prompt": "a red mug"}, Sample={"seed": 5, "steps": 4})
+    assert abs(drawn_there.pixels().astype(int) - comfyui.run(here).pixels()).max() <= 1  # of 255
+
+
+def test_a_picture_is_repainted_on_the_server_where_its_mask_says(comfyui):
+    plain = (
+        comfyui.run({**PHOTO, "2": node("SaveImage", images=["p", 0], filename_prefix="photo")}).pixels().astype(int)
+    )
+    half = {
+        "l": node("SolidMask", value=0.0, width=64, height=64),
+        "o": node("SolidMask", value=1.0, width=32, height=64),
+        "j": node("MaskComposite", destination=["l", 0], source=["o", 0], x=0, y=0, operation="add"),
+    }
+    both = comfyui.run(on_server(image=["p", 0], strength=0.9, steps=8)).pixels()
+    masked = comfyui.run(half | on_server(image=["p", 0], mask=["j", 0], strength=0.9, steps=8)).pixels()
+    changed = abs(masked - plain).mean((0, 1, 3))
+    assert abs(both - plain).mean() > 10
+    assert changed[:24].mean() > 2 * changed[40:].mean()
+
+
+def test_progress_and_cancel_reach_a_drawing_on_the_server(comfyui, server):
+    with comfyui.listening() as (socket, client):
+        prompt = comfyui.queue(on_server(steps=3000, seed=6), client_id=client)
+        told = []
+        while not told or told[-1][0] < 3:
+            message = json.loads(text) if isinstance(text := socket.recv(), str) else {}
+            if message.get("type") == "progress" and message["data"].get("max") == 3000:
+                told.append((message["data"]["value"], message["data"]["max"]))
+        comfyui.get("/interrupt", {})
+        result = comfyui.wait(prompt, 30)
+    assert not result.ok
+    waited_until(lambda: not server.drawings(), 30)
+    assert comfyui.run(on_server(seed=7)).ok
+
+
+def test_a_time_limit_gives_the_picture_so_far(comfyui):
+    assert comfyui.run(on_server(steps=2000, time_limit=1, seed=8)).pixels().std() > 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"width": 64}, "`height` is missing"),
+        ({"width": 2048, "height": 2048}, "`width` is 2048"),
+        ({"prompt": " "}, "`prompt` is empty"),
+    ],
+)
+def test_an_order_that_the_server_cannot_draw_is_named(comfyui, wrong, named):
+    result = comfyui.run(on_server(**wrong))
+    print(f"\n{result.error}")
+    assert named in result.error
+    assert "Traceback" not in result.error
+
+
+def test_a_server_that_is_killed_while_it_draws_a_whole_picture_is_named(comfyui, server):
+    with between(server.url) as (url, kill):
+        put_connection(comfyui.url, "whole", url)
+        prompt = comfyui.queue(on_server(connection="whole", steps=3000, seed=9))
+        waited_until(server.drawings)
+        kill()
+        result = comfyui.wait(prompt)
+    assert "`connection` is 'whole'. Its server does not answer" in result.error
+    waited_until(lambda: not server.drawings(), 30)

@@ -265,3 +265,36 @@ UNSENT = [
 def test_what_cannot_travel_is_refused_before_it_does(client, order, named):
     with pytest.raises(InputError, match=f"`{named}` is "):
         client.draw(**{"prompt": "a mug", **order})
+
+
+def test_text_to_image_on_a_server_equals_it_here(client, here):
+    told = []
+    order = {"seed": 4, "steps": 3, "width": 64, "height": 96}
+    there = text_to_image("a red mug", server=client, progress=told.append, **order)
+    assert float((there.image - text_to_image("a red mug", model=here, **order).image).abs().max()) <= CLOSE
+    assert [(step.done, step.total) for step in told if step.stage == "sample" and step.done] == [
+        (1, 3),
+        (2, 3),
+        (3, 3),
+    ]
+    assert any("licence" in note for note in there.report.notes)
+    cut = text_to_image("a red mug", server=client, time_limit=0.001, **order)
+    assert cut.unfinished is not None
+    whole = text_to_image("a red mug", server=client, resume=cut.unfinished, **order)
+    assert float((whole.image - there.image).abs().max()) <= CLOSE
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"negative": "blur"}, "negative"),
+        ({"cfg": 2.0}, "cfg"),
+        ({"model": "flux-micro"}, "model"),
+        ({"width": 65, "height": 64}, "width"),
+    ],
+)
+def test_what_a_server_cannot_do_for_text_to_image_is_refused_by_name(client, given, named):
+    with pytest.raises(InputError, match=f"`{named}` is "):
+        text_to_image("a mug", server=client, **given)
+    with pytest.raises(InputError, match="`server` is "):
+        text_to_image("a mug", server="http://127.0.0.1:8000")
