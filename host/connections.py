@@ -230,7 +230,7 @@ def _described(connection: Connection) -> dict[str, Any]:
 
 
 async def _check(request: web.Request) -> web.Response:
-    """Ask a connection's server whether it answers. It is asked at no other time but when a prompt is to be written."""
+    """Ask a connection's server whether it answers. It is asked at no other time but when a run needs it."""
     if not same_origin(request):
         return _refused("only this server's own page may have connections checked", 403)
     if not owner.may_write(request):

@@ -43,7 +43,7 @@ async def reached(connection: Connection) -> Reached:
         return Reached(ADDRESS)
     except OSError:
         return Reached(UNREACHABLE)
-    except aiohttp.ClientError:
+    except (aiohttp.ClientError, ValueError):  # the latter of names that no resolver takes
         return Reached(BROKEN)
     if connection.kind == TRITON:
         return Reached(SERVES if status == 200 else BAD_STATUS, status)

@@ -67,6 +67,7 @@ def test_servers_that_cannot_be_asked(server):
     assert asked(connection("http://storefront.invalid/v1")).state == reached.UNREACHABLE
     assert asked(connection(server.url, allow_private=False)).state == reached.ADDRESS
     assert asked(connection("http://127.1/v1")).state == reached.ADDRESS
+    assert asked(connection(f"http://{'a' * 70}..b/v1")).state not in reached.ANSWERED
     assert server.requests == []
 
 
