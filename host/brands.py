@@ -14,7 +14,7 @@ def own_folder() -> Path:
 
 
 def read() -> brands.Brands:
-    return brands.read_brands(brands.BUNDLED, own_folder())
+    return brands.known_brands(brands.BUNDLED, own_folder())
 
 
 def names() -> list[str]:

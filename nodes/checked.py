@@ -22,10 +22,13 @@ ENOUGH_MEMORY = (
 def check_inputs(node: type[io.ComfyNode]) -> None:
     """From now on `execute` of the node gets only values that its schema allows; others raise InputError before it.
 
-    While it works, `cancelling.check_cancel` hears the user's Cancel. What an InputError says reaches the editor in its user's language. Where memory runs out, the node is named, and
-    ComfyUI unloads its models, so that the next prompt begins with all of it.
+    While it works, `cancelling.check_cancel` hears the user's Cancel. What an InputError says reaches the editor in its
+    user's language. Where memory runs out, the node is named, and ComfyUI unloads its models, so that the next prompt begins
+    with all of it. No node has an async `execute`: its errors would pass by.
     """
     inner = node.execute.__func__  # type: ignore[attr-defined]  # a classmethod's function
+    if inspect.iscoroutinefunction(inner):
+        raise TypeError(f"{node.__name__}.execute is async: check_inputs would see none of its errors")
 
     @functools.wraps(inner)
     def execute(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,12 +96,22 @@ def read_brands(*folders: Path) -> Brands:
     return Brands(brands, tuple(problems))
 
 
+def known_brands(*folders: Path) -> Brands:
+    """`read_brands`, read anew when a file of theirs has changed: a run asks several times."""
+    return _read_at(folders, brand_stamps(*folders))
+
+
+@lru_cache(maxsize=2)
+def _read_at(folders: tuple[Path, ...], stamps: tuple[tuple[str, int, int], ...]) -> Brands:
+    return read_brands(*folders)
+
+
 def brand_stamps(*folders: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when a brand or one of its files is added, changed or removed."""
     found = []
     for folder in folders:
         for path in _brand_folders(folder):
-            for file in sorted(path.iterdir())[:MOST_FILES_OF_BRAND]:
+            for file in [path / BRAND_FILE, *sorted(path.iterdir())[:MOST_FILES_OF_BRAND]]:
                 if file.suffix.lower() in (*LOGO_ENDINGS, ".yaml") and file.is_file():
                     stat = file.stat()
                     found.append((f"{path.name}/{file.name}", stat.st_mtime_ns, stat.st_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -58,6 +59,23 @@ def test_a_brand_may_be_its_title_alone(tmp_path):
     assert found == brand.Brand("shop", "모리")
     with pytest.raises(InputError, match="logo"):
         logo.brand_logos(found)
+
+
+def test_brands_are_read_once_until_a_file_changes(tmp_path):
+    shop = written(tmp_path, "title: MORI\nlogo: late.png\n")
+    known = brand.known_brands(tmp_path)
+    assert "late.png" in known.problems[0]
+    assert brand.known_brands(tmp_path) is known
+    Image.new("RGB", (8, 8)).save(shop / "late.png")
+    with_logo = brand.known_brands(tmp_path).brands["shop"]
+    assert with_logo.on_light == shop / "late.png"
+    for number in range(brand.MOST_FILES_OF_BRAND + 1):  # more files than are looked at, and before brand.yaml
+        (shop / f"a{number}.png").touch()
+    brand.known_brands(tmp_path)
+    (shop / brand.BRAND_FILE).write_text("title: MORI and more\n", "utf-8")
+    assert brand.known_brands(tmp_path).brands["shop"].title == "MORI and more"
+    shutil.rmtree(shop)
+    assert not brand.known_brands(tmp_path).brands
 
 
 @pytest.mark.parametrize(
