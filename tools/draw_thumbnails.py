@@ -23,6 +23,7 @@ BEGINS_WITH = {  # workflow of a model that is not bundled -> pictures
     "flux2_two_references": [COFFEE, SCENES / "wood-1" / "1x1.webp"],
     "zimage_turbo": [SCENES / "kitchen-1" / "4x5.webp"],
 }
+WITHOUT_A_SERVER = {"text_to_image_server": "text_to_image"}  # what draws the same picture here
 BESIDE_THE_PHOTO = ("image_to_image",)  # the photo, and what became of it
 SIDE, GAP, LARGEST = 512, 8, 900
 
@@ -48,7 +49,10 @@ def beside(pictures: list[Image.Image]) -> Image.Image:
 def drawn(comfy, name: str) -> list[Image.Image]:
     if name in BEGINS_WITH:
         return [Image.open(path).convert("RGB") for path in BEGINS_WITH[name]]
-    made = [Image.open(io.BytesIO(picture.content)).convert("RGB") for picture in comfy.run(name).pictures]
+    made = [
+        Image.open(io.BytesIO(picture.content)).convert("RGB")
+        for picture in comfy.run(WITHOUT_A_SERVER.get(name, name)).pictures
+    ]
     return [Image.open(COFFEE).convert("RGB"), *made] if name in BESIDE_THE_PHOTO else made
 
 

@@ -27,7 +27,7 @@ from storefront.client import Client, SyncClient
 PHOTO = ROOT / "workflows" / "assets" / "coffee.jpg"
 ENDLESS = {"steps": 9999}
 # Three wait for a model of the user's own: test_workflows.py runs them with a stand-in.
-NEED_A_MODEL = {"flux2_two_references", "kontext_edit", "zimage_turbo"}
+NEED_A_MODEL = {"flux2_two_references", "kontext_edit", "zimage_turbo", "text_to_image_server"}
 NAMES = [name for name in client.workflow_names() if name not in NEED_A_MODEL]
 PICTURES = {"campaign": 5, "catalogue": 2, "product_on_white": 3, "style_lora": 3}
 

@@ -12,7 +12,7 @@ from comfyui import node
 from PIL import Image
 
 SAVED = Path(__file__).parent / "saved"
-NEED_A_MODEL = {"kontext_edit", "flux2_two_references", "zimage_turbo"}
+NEED_A_MODEL = {"kontext_edit", "flux2_two_references", "zimage_turbo", "text_to_image_server"}
 PROMPTS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((SAVED / "prompts").glob("*.json"))}
 LETTERED = {
     "1": node("StorefrontExamplePhoto"),

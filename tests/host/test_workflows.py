@@ -21,6 +21,17 @@ NEEDS = {  # workflow: its model's folder, and what stands in for it here (a bui
 }
 
 
+ON_A_SERVER = {"text_to_image_server"}  # runs in tests/serving/test_comfyui.py
+
+
+@pytest.mark.parametrize("name", ON_A_SERVER)
+def test_a_workflow_says_that_it_needs_a_server(comfyui, name):
+    workflow = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
+    assert (
+        "`connection` is 'none'. Expected: one of: none of the kind triton is set up yet" in comfyui.run(workflow).error
+    )
+
+
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_workflow_says_which_model_it_needs_and_runs_with_it(comfyui, name, tiny):
     folder, builder = NEEDS[name]
@@ -39,7 +50,9 @@ def test_a_workflow_says_which_model_it_needs_and_runs_with_it(comfyui, name, ti
     assert comfyui.run(workflow).pixels().shape == (1, 192, 256, 3)
 
 
-@pytest.mark.parametrize("path", [p for p in WORKFLOWS if p.stem not in NEEDS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in WORKFLOWS if p.stem not in {*NEEDS, *ON_A_SERVER}], ids=lambda path: path.stem
+)
 def test_it_runs_at_once(comfyui, path):
     (title,) = [
         n["_meta"]["title"] for n in json.loads(path.read_text("utf-8")).values() if n["class_type"] == "SaveImage"

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from comfyui import Result, node, text_to_image
+from comfyui import ROOT, Result, node, text_to_image
 from connected import put_connection
 from safetensors.torch import load_file, save_file
 
@@ -391,3 +391,10 @@ def test_a_server_that_is_killed_while_it_draws_a_whole_picture_is_named(comfyui
         result = comfyui.wait(prompt)
     assert "`connection` is 'whole'. Its server does not answer" in result.error
     waited_until(lambda: not server.drawings(), 30)
+
+
+def test_the_bundled_workflow_runs_with_a_connection(comfyui):
+    workflow = json.loads((ROOT / "workflows" / "api" / "text_to_image_server.json").read_text("utf-8"))
+    here = comfyui.run(text_to_image()).pixels()
+    workflow["1"]["inputs"]["connection"] = "shop"
+    assert (comfyui.run(workflow).pixels() == here).all()
