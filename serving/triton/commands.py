@@ -38,7 +38,9 @@ def _serve(options: argparse.Namespace) -> int:
     from .serve import Ports, serve
 
     ports = Ports(options.http_port, options.grpc_port, options.metrics_port, options.host)
-    return serve(Path(options.dest), ports, lambda text: print(text, flush=True), options.drain, options.wait)
+    return serve(
+        Path(options.dest), ports, lambda text: print(text, flush=True), options.drain, options.wait, options.probe
+    )
 
 
 def _probe(options: argparse.Namespace) -> int:
@@ -99,6 +101,9 @@ def _arguments() -> argparse.ArgumentParser:
         serve.add_argument(f"--{name}-port", type=int, default=port)
     serve.add_argument("--wait", type=float, default=600, help="seconds until every stage has to work")
     serve.add_argument("--drain", type=float, default=120, help="seconds for drawings to finish at the end")
+    serve.add_argument(
+        "--probe", type=float, default=30, help="seconds between two looks at the stages; a dead one is revived"
+    )
     probe = command("probe", _probe)
     probe.add_argument("url", metavar="URL")
     probe.add_argument("--seconds", type=float, default=60, help="for each stage")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,6 +137,10 @@ def _write_stage(
     offer = _OFFER[facts.name == stages.ORCHESTRATOR].format(name=facts.name)
     code = MODEL_PY.format(name=facts.name, model=model.replace('"', "'").replace("\\", "/"), offer=offer)
     write(folder / "1" / "model.py", code.encode(), 0o644)
+    cache = folder / "1" / "__pycache__"
+    if cache.is_dir():
+        shutil.rmtree(cache)
+    write(cache, b"", 0o644)  # a file, so that Python puts nothing here: Triton loads a stage anew whose folder changes
     write(folder / "config.pbtxt", config(facts, parameters, deployment).encode(), 0o644)
 
 

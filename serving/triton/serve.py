@@ -23,6 +23,7 @@ from typing import NamedTuple
 from ...studio.errors import InputError
 from .. import probe, stages
 from . import engine
+from .supervise import EVERY_SECONDS, POLL_SECONDS, Supervisor
 
 STATE_FOLDER = "STOREFRONT_STATE"  # names a folder for the two files that `serve` and the orchestrator share:
 DRAINING = "draining"  # while it is there, no new order is taken
@@ -155,6 +156,9 @@ def command(found: engine.Engine, repository: Path, ports: Ports, region: str) -
     key = f"{RESTRICTED}:storefront-key={secrets.token_hex()}"  # that of nobody: not even `serve` asks for them
     line += ["--http-restricted-api", key, "--grpc-restricted-protocol", key]
     line += ["--disable-auto-complete-config", "--exit-timeout-secs", str(EXIT_SECONDS)]
+    # A stage whose code is newer is loaded anew: so `supervise` revives a dead one. Loading by request would need a key, which
+    # every user of this machine could read in the list of processes.
+    line += ["--model-control-mode", "poll", "--repository-poll-secs", str(POLL_SECONDS)]
     # One after the other: while several stubs start at once, 2.51 may die (boost lock_exception) or wait for ever.
     line += ["--model-load-thread-count", "1"]
     line += ["--backend-config", f"python,shm-region-prefix-name={region}"]
@@ -248,8 +252,15 @@ class _Signals:
             raise _StoppedError
 
 
-def serve(repository: Path, ports: Ports, say: Callable[[str], object], drain: float, seconds: float) -> int:
-    """Run a server until SIGINT or SIGTERM. 0 where it ended so, 1 where it died."""
+def serve(
+    repository: Path,
+    ports: Ports,
+    say: Callable[[str], object],
+    drain: float,
+    seconds: float,
+    every: float = EVERY_SECONDS,
+) -> int:
+    """Run a server until SIGINT or SIGTERM, its stages looked after every so many seconds. 0 where it ended so, 1 where it died."""
     with _Signals() as signals:
         folder = Path(tempfile.mkdtemp(prefix="storefront-triton-"))
         try:
@@ -259,9 +270,11 @@ def serve(repository: Path, ports: Ports, say: Callable[[str], object], drain: f
                 say(f"gRPC      {ports.host}:{ports.grpc}")
                 say(f"metrics   http://{ports.host}:{ports.metrics}/metrics")
                 say(json.dumps({"ready": True, "pid": server.process.pid}))
+                supervisor = Supervisor(server.url, server.process.pid, repository, say, every)
                 try:
                     while server.process.poll() is None:
                         signals.check()
+                        supervisor.look()
                         time.sleep(_POLL)
                 except _StoppedError:
                     say(f"Stopping; drawings may take up to {drain:g} s more.")

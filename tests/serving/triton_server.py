@@ -88,7 +88,9 @@ def started(repository: Path) -> tuple[subprocess.Popen, Ports, int, Path] | Non
     """A `serve`, its ports, tritonserver's id and the folder of its log; None where a port was taken."""
     ports = free_ports()
     numbers = [f"--{name}-port={getattr(ports, name)}" for name in ("http", "grpc", "metrics")]
-    line = command("serve", repository, *numbers, f"--wait={STARTED_WITHIN}", "--drain=5")
+    line = command(
+        "serve", repository, *numbers, f"--wait={STARTED_WITHIN}", "--drain=5", "--probe=86400"
+    )  # tests count rows
     process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = []
     for text in process.stdout:
