@@ -193,8 +193,8 @@ class Client:
             url = self.urls[(first + turn) % len(self.urls)]
             try:
                 return await ask(url)
-            except (aiohttp.ClientError, asyncio.TimeoutError, OSError, wire.WireError) as error:
-                why = error
+            except (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError, wire.WireError) as error:
+                why = error  # UnicodeError: of a host's name that no resolver takes, such as a..b
             except ServingError as error:
                 if error.code != "UNAVAILABLE" or len(self.urls) == 1:
                     raise

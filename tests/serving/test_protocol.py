@@ -248,6 +248,11 @@ def test_a_server_that_does_not_answer_is_passed_over(server):
     assert refused.value.code == "UNAVAILABLE"
 
 
+def test_a_name_that_no_resolver_takes_is_a_server_that_does_not_answer():
+    with SyncClient("http://a..b:8000") as opened, pytest.raises(UnreachableError, match="UnicodeError"):
+        opened.draw("a mug")
+
+
 def test_a_server_that_takes_no_connection_is_passed_over(server, monkeypatch):
     """Its queue is full, so that the kernel answers nothing."""
     monkeypatch.setattr(client_module, "CONNECTION_SECONDS", 0.5)
