@@ -27,7 +27,10 @@ class StorageError(RuntimeError):
 
 def folder_inside(root: Path, parts: tuple[str, ...]) -> Path:
     """The folder root/parts, both made where they are missing. Raises InputError where a link leads out of `root`."""
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _storage_error(root, root.parent, error) from None
     folder = root = root.resolve()
     for part in parts:
         parent, folder = folder, folder / part
@@ -77,7 +80,7 @@ def write_once(folder: Path, name: str, data: Callable[[], bytes]) -> bool:
 def _scan(folder: Path, pattern: re.Pattern[str] | None, data: bytes) -> tuple[int, str | None]:
     """The highest number in use, and the file that holds `data` already. Clears away what a kill has left."""
     highest, same = 0, None
-    with os.scandir(folder) as entries:
+    with _entries(folder) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):  # another server has just renamed or removed it
                 if entry.name.startswith(_TEMPORARY):
@@ -92,6 +95,14 @@ def _scan(folder: Path, pattern: re.Pattern[str] | None, data: bytes) -> tuple[i
                     ):
                         same = entry.name
     return highest, same
+
+
+def _entries(folder: Path) -> contextlib.AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    """What is in the folder. Raises StorageError where it may not be read."""
+    try:
+        return os.scandir(folder)
+    except OSError as error:
+        raise _storage_error(folder, folder.parent, error) from None
 
 
 @contextlib.contextmanager

@@ -105,6 +105,63 @@ def test_a_small_disk(tmp_path):
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+NOBODY = 65534
+
+
+def as_nobody(work) -> str:
+    """What `work` raises in a process that may write nowhere; root may write everywhere, read-only or not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        said = "nothing"
+        try:
+            if os.geteuid() == 0:
+                os.setuid(NOBODY)
+            work()
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as heard:
+        said = heard.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has neither fork nor modes")
+@pytest.mark.parametrize("mode", [0o555, 0o111])
+def test_a_folder_that_may_not_be_written_or_read_says_so(tmp_path, mode):
+    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own are closed to others
+        folder.chmod(0o755)
+    locked = tmp_path / "output"
+    locked.mkdir()
+    locked.chmod(mode)
+    try:
+        for work in (
+            lambda: numbered(locked, b"a"),
+            lambda: files.write_once(locked, "a.png", lambda: b"a"),
+            lambda: files.folder_inside(locked, ("ads",)),
+        ):
+            said = as_nobody(work)
+            assert said.startswith("StorageError: "), said
+            assert "the output folder does not allow it" in said, said
+    finally:
+        locked.chmod(0o755)
+    assert list(locked.iterdir()) == []
+    assert numbered(locked, b"a") == ("cup_00001_.png", True)
+
+
+@pytest.mark.parametrize("hours", [-48, 48], ids=["set forward since", "set back since"])
+def test_a_clock_that_was_set_loses_and_overwrites_nothing(tmp_path, hours):
+    assert [numbered(tmp_path, data)[0] for data in (b"a", b"b")] == ["cup_00001_.png", "cup_00002_.png"]
+    for path in tmp_path.iterdir():
+        os.utime(path, (time.time() + hours * 3600,) * 2)
+    assert numbered(tmp_path, b"c") == ("cup_00003_.png", True)
+    assert numbered(tmp_path, b"b") == ("cup_00002_.png", False)
+    assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == [b"a", b"b", b"c"]
+
+
 def numbered(folder: Path, data: bytes, stem: str = "cup") -> tuple[str, bool]:
     return files.write_numbered(folder, stem + r"_([0-9]{1,9})_\.\w+", lambda n: f"{stem}_{n:05}_.png", data)
 
