@@ -17,6 +17,16 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
 
 
+def test_no_test_module_is_imported_by_a_name_that_two_have():
+    """Which of the two comes depends on the order in which the tests of a run are collected."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    names = [path.stem for path in paths]
+    imports = re.compile(r"^(?:from|import) (test_\w+)", re.MULTILINE)
+    imported = {name for path in paths for name in imports.findall(path.read_text("utf-8"))}
+    assert imported
+    assert [name for name in sorted(imported) if names.count(name) > 1] == []
+
+
 def follows_schema(path: Path) -> bool:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
     return subprocess.run(command, capture_output=True).returncode == 0

@@ -50,7 +50,7 @@ def damaged(good: bytes, chance: random.Random) -> bytes:
 
 def outcome(face: fonts.Typeface, text: str) -> str:
     try:
-        draw.overlay(PICTURE, [text], design.Design(preset="caption", width=100, height=100), face, None, lambda: None)
+        draw.overlay(PICTURE, [text], design.Design(preset="caption", width=100, height=100), face)
     except InputError:
         return "named"
     return "drawn"

@@ -53,9 +53,9 @@ def server(comfyui_folder, tmp_path_factory):
 
 def test_memory_comes_to_rest(server, size):
     info = server.get("/object_info")
-    count = size(36, 500)
-    warm, every = count // 3, max(1, count // 12)
-    warm += (count - warm) % PERIOD  # measured behind the same prompts: some leave a loaded model, some a file's pixels
+    count = size(60, 500)
+    # Measured behind the same prompts: some leave a loaded model, some a file's pixels.
+    warm, every = count - PERIOD * max(1, count * 2 // (3 * PERIOD)), max(1, count // 12)
     before, shown = {}, []
     for number in range(count):
         if number == warm:

@@ -32,6 +32,7 @@ PUBLISHED = {
     "pyproject.toml",
     "requirements.txt",
     "sbom.cdx.json",
+    "serving",  # the client of a server; its stages are not
     "studio",
     "subgraphs",
     "workflows",
@@ -75,6 +76,7 @@ def test_nothing_but_what_users_need_is_in_it(archive):
         names = packed.namelist()
     assert {name.split("/")[0] for name in names} <= PUBLISHED
     assert not [name for name in names if "test" in Path(name).name or name.endswith((".pyc", ".lock"))]
+    assert not [name for name in names if name.startswith("serving/triton/")]
     assert archive.stat().st_size < LARGEST
 
 

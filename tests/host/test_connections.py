@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 from comfyui import ROOT, node
+from connection_routes import ask
 from test_prompt import ad, put, run, shown
 
 sys.path.insert(0, str(ROOT / "tests" / "studio" / "prompt"))
@@ -18,23 +19,6 @@ sys.path.insert(0, str(ROOT / "tests" / "studio" / "prompt"))
 from chat_server import chat_server
 
 KEY = "sk-host-7f3a9c-never-seen-again"
-
-
-def ask(comfyui, method: str, name: str | None, body=None, **headers) -> tuple[int, str]:
-    path = "/storefront/connections" + ("" if name is None else f"/{name}")
-    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json", "Origin": comfyui.url, **headers}
-    request = urllib.request.Request(
-        comfyui.url + path,
-        data,
-        {key.replace("_", "-"): value for key, value in headers.items() if value},
-        method=method,
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(errors="replace")
 
 
 @pytest.fixture

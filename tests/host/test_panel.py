@@ -8,8 +8,8 @@ import time
 
 import pytest
 from comfyui import ROOT, node, text_to_image
+from connection_routes import ask
 from editors import EDITORS, running
-from test_connections import ask
 from test_editor import SCREEN, browser, open_template, until
 
 sys.path.insert(0, str(ROOT / "tests" / "studio" / "prompt"))
