@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import struct
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
 LARGEST_STRIKE = 512  # pixels an em of a bitmap; Apple's largest has 160
+LARGEST_SIDE = 1024  # pixels of a bitmap: FreeType takes 32,767, which are 4 GB
+_PNG = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(.{8})", re.DOTALL)
 WIDEST = 8  # em that a sequence may take: a flag and its flagpole are below 2
 
 
@@ -69,8 +73,9 @@ def _drawn(path: Path, face: int, size: int, text: str) -> ColorPicture | None:
 
     font = _font(path, face, size)
     length = font.getlength(text)
-    if length > WIDEST * size * len(text):
-        raise OSError(f"a letter of {length / size:.0f} em")
+    left, top, right, bottom = font.getbbox(text, mode="RGBA", anchor="ls")
+    if max(length, right - left, bottom - top) > WIDEST * size * len(text):
+        raise OSError(f"a letter of {max(length, right - left, bottom - top) / size:.0f} em")
     room, base = size, 2 * size  # pixels beside and above the origin
     planes = []
     for ground in (0, 255):
@@ -91,17 +96,29 @@ def _drawn(path: Path, face: int, size: int, text: str) -> ColorPicture | None:
 
 
 def strike_of(font: object) -> int | None:
-    """How a font of fontTools is drawn in colours: the strike's pixels an em, 0 of layers, None where FreeType cannot."""
+    """How a font of fontTools is drawn in colours: the strike's pixels an em, 0 of layers, None where FreeType cannot.
+
+    Raises ValueError for a bitmap that is far larger than any letter.
+    """
     tables = set(font.keys())  # type: ignore[attr-defined]
     if {"CBDT", "CBLC"} <= tables:
+        _require_small(font.reader["CBDT"])  # type: ignore[attr-defined]
         sizes = [strike.bitmapSizeTable.ppemY for strike in font["CBLC"].strikes]  # type: ignore[index]
     elif "sbix" in tables:
+        _require_small(font.reader["sbix"])  # type: ignore[attr-defined]
         sizes = list(font["sbix"].strikes)  # type: ignore[index]
     elif "COLR" in tables and font["COLR"].version == 0 and "CPAL" in tables:  # type: ignore[index]
         return 0
     else:
         return None
     return max((size for size in sizes if 0 < size <= LARGEST_STRIKE), default=None)
+
+
+def _require_small(table: bytes) -> None:
+    for found in _PNG.finditer(table):
+        width, height = struct.unpack(">II", found[1])
+        if max(width, height) > LARGEST_SIDE:
+            raise ValueError(f"a letter of {width} x {height} pixels; at most {LARGEST_SIDE} are drawn")
 
 
 def stroked(alpha: np.ndarray, width: float) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 import torch
 from storefront.studio.errors import InputError
 from storefront.studio.text import design, draw, font_files, fonts
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "studio" / "text"))
+
+import color_fonts
 
 LONGEST = 5.0  # seconds for a text; a good font takes tenths
 PICTURE = torch.full((1, 96, 256, 3), 0.5)
@@ -62,13 +67,14 @@ def test_damaged_fonts(tmp_path, small, size):
     count = size(60, 1500)
     for number in range(count):
         source = small[number % len(small)]
-        path = tmp_path / f"Damaged{source.suffix}"
+        name = f"Damaged{number}"  # each another: a font is kept by its path
+        path = tmp_path / f"{name}{source.suffix}"
         path.write_bytes(damaged(source.read_bytes(), chance))
         families = fonts.families_in([fonts.BUNDLED_FOLDER, tmp_path])
         start = time.perf_counter()
-        chosen = outcome(fonts.Typeface({"Damaged": families["Damaged"]}, "Damaged"), "1")
+        chosen = outcome(fonts.Typeface({name: families[name]}, name), "1")
         behind = outcome(
-            fonts.Typeface({fonts.BUNDLED: families[fonts.BUNDLED], "Damaged": families["Damaged"]}, fonts.BUNDLED),
+            fonts.Typeface({fonts.BUNDLED: families[fonts.BUNDLED], name: families[name]}, fonts.BUNDLED),
             "가 1",
         )
         slowest = max(slowest, time.perf_counter() - start)
@@ -79,6 +85,27 @@ def test_damaged_fonts(tmp_path, small, size):
     print(
         f"\ndamaged fonts: {count}, {dict(found)}, slowest {slowest:.2f} s, words of another font spoilt {len(spoilt)}"
     )
+    assert not spoilt
+    assert slowest < LONGEST
+
+
+@pytest.mark.parametrize("made", [color_fonts.bitmaps, color_fonts.layers], ids=["bitmaps", "layers"])
+def test_damaged_coloured_fonts_never_spoil_the_words(tmp_path, made, size):
+    """They come first for emoji; where one cannot be drawn, the bundled face does it."""
+    chance, spoilt, slowest = random.Random(20261130), [], 0.0
+    made(tmp_path / "Whole.ttf")
+    good, folder = (tmp_path / "Whole.ttf").read_bytes(), tmp_path / "fonts"
+    folder.mkdir()
+    for number in range(count := size(60, 1500)):
+        path = folder / f"Emoji{number}x.ttf"  # each another: a font is kept by its path
+        path.write_bytes(damaged(good, chance))
+        families = fonts.families_in([fonts.BUNDLED_FOLDER, folder])
+        start = time.perf_counter()
+        if outcome(fonts.Typeface(families, fonts.BUNDLED), "가 🍓") != "drawn":
+            spoilt.append(number)
+        slowest = max(slowest, time.perf_counter() - start)
+        path.unlink()
+    print(f"\ndamaged coloured fonts: {count}, slowest {slowest:.2f} s, words spoilt {len(spoilt)}")
     assert not spoilt
     assert slowest < LONGEST
 

@@ -2,68 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
-from fontTools.ttLib import newTable
-from fontTools.ttLib.tables.sbixGlyph import Glyph
-from fontTools.ttLib.tables.sbixStrike import Strike
-from PIL import Image
+from color_fonts import GREEN, RED, bitmaps, layers
 from storefront.studio.text import draw, font_files, fonts
 from storefront.studio.text.design import Design
-
-RED, GREEN = (230, 20, 40), (20, 180, 60)
-NAMES = [".notdef", "berry", "zero"]
-
-
-def builder(with_outline: bool) -> FontBuilder:
-    """A strawberry, 0.8 em wide and high, and a figure, as emoji's fonts have them."""
-    made = FontBuilder(1000, isTTF=True)
-    made.setupGlyphOrder(NAMES)
-    made.setupCharacterMap({0x1F353: "berry", 0x30: "zero"})
-    empty, pen = TTGlyphPen(None).glyph(), TTGlyphPen(None)
-    if with_outline:
-        pen.moveTo((0, 0))
-        for point in ((0, 800), (800, 800), (800, 0)):
-            pen.lineTo(point)
-        pen.closePath()
-    made.setupGlyf({".notdef": empty, "berry": pen.glyph(), "zero": empty})
-    made.setupHorizontalMetrics({name: (1000, 0) for name in NAMES})
-    made.setupHorizontalHeader(ascent=800, descent=-200)
-    made.setupNameTable({"familyName": "Berry", "styleName": "Regular"})
-    made.setupOS2(sTypoAscender=800, sTypoDescender=-200)
-    made.setupPost()
-    return made
-
-
-def bitmaps(path, strike: int = 64) -> None:
-    """Red above, green below, half of its right side see-through."""
-    made = builder(with_outline=False)
-    picture = Image.new("RGBA", (strike, strike), (*RED, 255))
-    picture.paste((*GREEN, 255), (0, strike // 2, strike, strike))
-    picture.putalpha(Image.linear_gradient("L").rotate(90).resize(picture.size).point(lambda level: max(level, 128)))
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    table = newTable("sbix")
-    table.version, table.flags = 1, 1
-    strikes = Strike(ppem=strike, resolution=72)
-    for name in NAMES:
-        data = file.getvalue() if name != ".notdef" else None
-        strikes.glyphs[name] = Glyph(glyphName=name, graphicType="png " if data else None, imageData=data)
-    table.strikes = {strike: strikes}
-    made.font["sbix"] = table
-    made.save(path)
-
-
-def layers(path, with_outline: bool = True) -> None:
-    made = builder(with_outline)
-    made.setupCOLR({"berry": [("berry", 0)]})
-    made.setupCPAL([[(RED[0] / 255, RED[1] / 255, RED[2] / 255, 1)]])
-    made.save(path)
 
 
 def written(folder, text: str, font: str = fonts.BUNDLED, **design):
@@ -157,3 +101,12 @@ def test_layers_over_empty_outlines_are_passed_over(tmp_path):
 def test_a_strike_of_thousands_of_pixels_is_not_taken(tmp_path):
     bitmaps(tmp_path / "HugeEmoji.ttf", strike=600)
     assert font_files.opened(tmp_path / "HugeEmoji.ttf", 0).strike is None
+
+
+@pytest.mark.parametrize(("side", "fault"), [(1200, "1200 x 1200 pixels"), (900, "")])
+def test_a_bitmap_far_larger_than_its_letters_is_not_drawn(tmp_path, side, fault):
+    """FreeType takes 32,767 pixels a side, which are 4 GB: the font is set aside before; and no letter has 14 em."""
+    bitmaps(tmp_path / "BerryEmoji.ttf", side=side)
+    assert fault in font_files.opened(tmp_path / "BerryEmoji.ttf", 0).fault
+    typeface = fonts.Typeface(fonts.all_families([tmp_path]), fonts.BUNDLED)
+    assert typeface.file_for("🍓", 700).path.name == "NotoEmoji-Bold.ttf"
