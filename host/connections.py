@@ -92,6 +92,9 @@ def _write(entries: dict[str, Any]) -> None:
     atomic.write(target, json.dumps(entries, indent=2, ensure_ascii=False).encode(), stat.S_IRUSR | stat.S_IWUSR)
 
 
+_SPOKEN = {CHAT: "language model", TRITON: "Triton server"}
+
+
 def names(kind: str = CHAT) -> list[str]:
     return sorted(name for name, connection in _read().items() if connection.kind == kind)
 
@@ -100,9 +103,10 @@ def get(name: str, kind: str = CHAT) -> Connection:
     """A connection of a kind by its name. Raises InputError that names the known ones."""
     known = {own: connection for own, connection in _read().items() if connection.kind == kind}
     if not isinstance(name, str) or name not in known:
-        none = f"none of the kind {kind} is set up yet; see ComfyUI's settings, Storefront"
-        listed = ", ".join(sorted(known)) or none
-        raise InputError("connection", name, f"one of: {listed}")
+        if not known:
+            cure = f"No connection to a {_SPOKEN[kind]} is set up yet. Add one in ComfyUI's settings under Storefront."
+            raise InputError("connection", name, cure=cure)
+        raise InputError("connection", name, f"one of: {', '.join(sorted(known))}")
     return known[name]
 
 
@@ -256,7 +260,10 @@ async def _put(request: web.Request) -> web.Response:
     except (ValueError, RecursionError):
         body = None
     if not _is_whole(body) or not set(body) <= set(_FIELDS):
-        return _refused(f"Expected: a JSON object with base_url and model, and of: {', '.join(_FIELDS[2:])}", 400)
+        return _refused(
+            f"Expected: a JSON object with base_url, of a language model also model, and of: {', '.join(_FIELDS[2:])}",
+            400,
+        )
     name = request.match_info["name"]
     try:
         with _WRITING:

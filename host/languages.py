@@ -54,7 +54,7 @@ def error(problem: InputError, asked: object = None) -> str:
     language = of_user() if asked is None else asked
     if not isinstance(language, str) or language not in known():
         return str(problem)
-    cure = problem.cure or translated(f"Expected: {problem.wanted}.", language)
+    cure = translated(problem.cure or f"Expected: {problem.wanted}.", language)
     whole = _table(language)[0].get(PROBLEM, PROBLEM)
     return _filled(whole, {"0": problem.name, "1": translated(problem.shown, language), "2": cure})
 

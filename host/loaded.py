@@ -28,6 +28,14 @@ def remember(described: Description, sockets: tuple[Any, Any, Any]) -> None:
     _name(vae and vae.first_stage_model, described, "VAE", [described.vae.name] if described.vae else [])
 
 
+def remember_served(name: str, licence: Licence, sockets: tuple[Any, Any, Any]) -> None:
+    """The same of MODEL, CLIP and VAE whose modules are on a server."""
+    model, clip, vae = sockets
+    held = {"transformer": model.model, "text encoder": clip.cond_stage_model, "VAE": vae.first_stage_model}
+    for part, module in held.items():
+        _known[module] = (name, part, licence.name, licence.commercial)
+
+
 def _name(held: Any, described: Description, part: str, names: list[str]) -> None:
     """The licence is that of the file or folder: what comes from another file than the transformer has its own."""
     if held is None:

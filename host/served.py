@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -16,17 +17,22 @@ from ..serving.about import About
 from ..serving.client import Drawn, ServingError, SyncClient, UnreachableError
 from ..serving.remote import StageError
 from ..serving.wire import WireError
-from ..studio.errors import InputError
+from ..studio.errors import Bare, InputError
+from ..studio.images import require_mask
 from ..studio.out_of_memory import OutOfMemory
-from ..studio.prompt.connections import TRITON, Connection, connector, reason_of
+from ..studio.prompt.connections import TRITON, Connection, connector, holds_key, reason_of
 from ..studio.prompt.writers import WriterError
-from . import connections, fingerprints
+from . import connections, fingerprints, sampling
 from .progress import check_cancel
 
 T = TypeVar("T")
 
 _LONGEST_WORDS = 500  # characters of a server's own words
-_START = "Start it (python -m serving serve), or correct the connection in ComfyUI's settings under Storefront"
+_KEY_HIDDEN = "its words held the key"
+_NO_MODEL = (
+    "Its server has no model of this project, or one that another version exported: run `python -m serving export` there"
+    " again, with the version of this pack."
+)
 _OPENED: weakref.WeakValueDictionary[Connection, ConnectedServer] = weakref.WeakValueDictionary()
 
 
@@ -49,14 +55,23 @@ class ConnectedServer:
 
     def about(self) -> About:
         """What it says of its model."""
-        config = self._asked(lambda: self._client.get(f"models/{stages.ORCHESTRATOR}/config"))
+        config = self._asked(self._described)
         with contextlib.suppress(KeyError, TypeError, InputError):
-            return About.from_text(config["parameters"][stages.DESCRIBED]["string_value"])
-        cure = (
-            "Its server has no model of this project, or one that another version exported: run `python -m serving"
-            " export` there again, with the version of this pack."
-        )
-        raise InputError("connection", self.connection.name, cure=cure)
+            return About.from_text(self._plain(config["parameters"][stages.DESCRIBED]["string_value"]))
+        raise InputError("connection", self.connection.name, cure=_NO_MODEL)
+
+    def _described(self) -> Any:
+        try:
+            return self._client.get(f"models/{stages.ORCHESTRATOR}/config")
+        except ServingError as error:
+            if error.status in (400, 404):  # Triton's, and any other server's, of a model that is not there
+                return {}
+            raise
+
+    def _plain(self, text: str) -> str:
+        """The server's own words, unless the key is in them."""
+        key = self.connection.key
+        return _KEY_HIDDEN if key and holds_key(text, key) else text
 
     def stage(self, name: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """A `remote.Call`."""
@@ -64,7 +79,11 @@ class ConnectedServer:
 
     def tokens(self, texts: list[str], texts_2: list[str], max_tokens: int) -> Mapping[str, Any]:
         """What its tokenizers make of texts."""
-        return self._asked(lambda: self._client.tokens(texts, texts_2, max_tokens))
+        read = self._asked(lambda: self._client.tokens(texts, texts_2, max_tokens))
+        for part in read.values():
+            if isinstance(part["cut"], list):  # remote.py refuses what is none
+                part["cut"] = [self._plain(str(words)) for words in part["cut"]]
+        return read
 
     def draw(self, prompt: str, progress: Callable[[int, int], object], **options: Any) -> Drawn:
         """A picture that it draws whole. `progress` is called in this thread, with steps done and steps in all."""
@@ -83,14 +102,46 @@ class ConnectedServer:
         finally:
             del _waiting.show
         progress(drawn.steps_done, drawn.steps)
-        return drawn
+        return dataclasses.replace(drawn, notes=tuple(map(self._plain, drawn.notes)))
 
     def _asked(self, ask: Callable[[], T]) -> T:
         try:
             return ask()
         except (ServingError, StageError, WriterError) as error:
-            failed = _explained(self.connection.name, error)
+            failed = self._explained(error)
         raise failed  # out here: a cause or context would bring the address into logs
+
+    def _explained(self, error: Exception) -> InputError:
+        """What a user reads: the connection, what is wrong, what helps. Never an address or a key."""
+        name, status = self.connection.name, getattr(error, "status", 0)
+        code, text = getattr(error, "code", ""), self._plain(str(error).partition(": ")[2])[:_LONGEST_WORDS]
+        if isinstance(error, WriterError):
+            cure = f"{text[:1].upper()}{text[1:]}."
+        elif isinstance(error, UnreachableError):
+            cure = _away(error.__cause__ or error)
+        elif code == "OUT_OF_MEMORY":
+            return OutOfMemory("connection", name, cure="Its server ran out of memory. Draw a smaller picture.")
+        elif status in (401, 403):
+            cure = "Its server did not accept the key. Correct it in ComfyUI's settings under Storefront."
+        elif code == "UNAVAILABLE" or "not healthy" in text:
+            cure = (
+                f"Its server cannot do it now ({text}). Queue again in a moment; if it stays so, start the server anew."
+            )
+        elif code == "INVALID_ARGUMENT" and text.startswith("`"):
+            cure = f"Its server says: {text}"
+        elif code == "INVALID_ARGUMENT":
+            cure = f"Its server refuses ({text}). If its model was changed, restart ComfyUI."
+        else:
+            cure = f"Its server failed ({text}). Its log says why; `python -m serving probe` tries every stage."
+        return InputError("connection", name, cure=cure)
+
+
+def _away(cause: BaseException) -> str:
+    """What helps where no answer could be read."""
+    correct = "correct the connection in ComfyUI's settings under Storefront"
+    if isinstance(cause, WireError):
+        return f"Its server answers, but not as this project's Triton does: {correct}."
+    return f"Its server does not answer ({reason_of(cause)}). Start it (python -m serving serve), or {correct}."
 
 
 _waiting = threading.local()  # `show`: what the thread that waits does meanwhile
@@ -101,40 +152,25 @@ def _meanwhile() -> None:
     getattr(_waiting, "show", lambda: None)()
 
 
-def draw(connection: str, order: Mapping[str, Any]) -> tuple[torch.Tensor, list[str], bool]:
-    """(IMAGE, notes, whether it is whole) of what the server of a connection draws. order: options of `Client.draw`.
+def draw(connection: str, order: Mapping[str, Any]) -> tuple[torch.Tensor, list[str], list[str]]:
+    """(IMAGE, notes, notes on what was done otherwise than asked) of what the server of a connection draws.
 
-    A mask is ComfyUI's MASK [1, H, W].
+    order: options of `Client.draw`; the node's values for "the model's own" are left out. A mask is a MASK [1, H, W] or [H, W], of every picture of `image`. Raises InputError for several.
     """
     server = server_of(connection)
-    given = dict(order)
-    if given.get("mask") is not None:
-        given["mask"] = given["mask"][..., None].expand(-1, -1, -1, 3)
+    auto = {"width": 0, "height": 0, "steps": sampling.AUTO_STEPS, "guidance": sampling.AUTO_GUIDANCE}
+    given = {name: value for name, value in order.items() if name not in auto or value != auto[name]}
+    if given["image"] is None:
+        del given["strength"]
+    if given["mask"] is not None:
+        masks = torch.from_numpy(require_mask("mask", given["mask"]))
+        if len(masks) != 1:
+            raise InputError("mask", Bare(f"{len(masks)} masks"), "one mask, for every picture of image")
+        given["mask"] = masks[..., None].expand(-1, -1, -1, 3)
     bar = comfy.utils.ProgressBar(1)
     drawn = server.draw(progress=bar.update_absolute, **given)
-    return drawn.images, list(drawn.notes), drawn.status == stages.FINISHED
-
-
-def _explained(name: str, error: Exception) -> InputError:
-    """What a user reads: the connection, what is wrong, what helps. Never an address or a key."""
-    if isinstance(error, WriterError):
-        return InputError("connection", name, cure=f"{str(error).partition(': ')[2].capitalize()}.")
-    if isinstance(error, UnreachableError):
-        cause = error.__cause__ or error
-        why = str(cause) if isinstance(cause, WireError) else reason_of(cause)
-        return InputError("connection", name, cure=f"Its server does not answer ({why}). {_START}, then queue again.")
-    code, text = getattr(error, "code", ""), str(error).partition(": ")[2][:_LONGEST_WORDS]
-    if code == "OUT_OF_MEMORY":
-        return OutOfMemory("connection", name, "a smaller picture: the memory of its server did not suffice")
-    if code == "UNAVAILABLE" or "not healthy" in text:
-        cure = f"Its server cannot do it now ({text}). Queue again in a moment; if it stays so, start the server anew."
-    elif code == "INVALID_ARGUMENT" and text.startswith("`"):
-        cure = f"Its server says: {text}"
-    elif code == "INVALID_ARGUMENT":
-        cure = f"Its server refuses ({text}). If its model was changed, restart ComfyUI."
-    else:
-        cure = f"Its server failed ({text}). Its log says why; `python -m serving probe` tries every stage."
-    return InputError("connection", name, cure=cure)
+    notes = list(drawn.notes)
+    return (drawn.images, notes, []) if drawn.status == stages.FINISHED else (drawn.images, [], notes)
 
 
 def server_of(name: str) -> ConnectedServer:
@@ -151,5 +187,5 @@ def fingerprint(name: Any, node_id: str) -> str:
     seen: list[Any] = []
     with contextlib.suppress(InputError):  # `execute` names it
         connection = connections.get(name, TRITON)
-        seen.append((connection.base_url, connection.seconds, connection.allow_private, bool(connection.key)))
+        seen.append(dataclasses.astuple(connection))  # the hash is keyed: the connection's key cannot be read from it
     return fingerprints.of(seen, node_id)

@@ -13,9 +13,10 @@ import torch
 from ..serving import remote
 from ..serving.about import About
 from ..studio.errors import Bare, InputError
+from ..studio.kinds.facts import Licence
 from ..studio.opening.lora import Slice
 from ..studio.sampling.encode import PairEncoders
-from . import lora_patches, served
+from . import loaded, lora_patches, served
 from .clip_socket import TextEncoders, Tokenizer, make_clip
 from .model_socket import DiffusersModel
 from .vae_socket import StudioVae, make_vae
@@ -110,7 +111,9 @@ def connected(name: str) -> tuple[Any, Any, Any, list[str]]:
     """(MODEL, CLIP, VAE, notes) of the server of a connection. Raises InputError where it does not answer."""
     server = served.server_of(name)
     about = server.about()
-    return _model(server, about), _clip(server, about), _vae(server, about), about.notes
+    sockets = (_model(server, about), _clip(server, about), _vae(server, about))
+    loaded.remember_served(about.name, Licence(*about.licence), sockets)
+    return *sockets, about.notes
 
 
 def _model(server: served.ConnectedServer, about: About) -> Any:

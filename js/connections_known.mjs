@@ -2,6 +2,7 @@
 // person presses.
 import { api } from "../../scripts/api.js"
 import { language } from "./defaults.mjs"
+import { made } from "./page.mjs"
 
 const STATES = {
   en: {
@@ -11,8 +12,8 @@ const STATES = {
     "wrong key": "answers, but does not accept the key",
     "no list": "answers, but lists no models",
     "bad status": "answers with status {0}",
-    unreadable: "answers, but not as such a server does",
-    address: "not asked: its address is private or written in short",
+    unreadable: "answers, but not like a server of this kind",
+    address: "not asked: its address is private, or a shortened IP address",
     late: "no answer in time",
     unreachable: "cannot be reached",
     broken: "broke off",
@@ -58,6 +59,14 @@ const STATES = {
   },
 }
 
+const WORDS = {
+  en: { check: "Check", asking: "asking …", unchecked: "not checked", token: "Check it in Settings › Storefront." },
+  ko: { check: "확인", asking: "묻는 중 …", unchecked: "확인 안 함", token: "설정 › Storefront에서 확인하세요." },
+  ja: { check: "確認", asking: "問い合わせ中…", unchecked: "未確認", token: "設定 › Storefrontで確認してください。" },
+  zh: { check: "检查", asking: "正在询问…", unchecked: "未检查", token: "请在 设置 › Storefront 中检查。" },
+}
+const found = new Map() // name -> what was last found, for as long as the page is open
+
 /** The server's answer to a request for connections. Throws its own words; `token`: whether it asks for the owner's. */
 export async function ask(method, path = "", body, token = "") {
   const options = { method, cache: "no-store", headers: {} }
@@ -85,4 +94,29 @@ export async function check(name, token) {
   const { reachable, state, status } = await ask("POST", `${pathOf(name)}/check`, undefined, token)
   const text = (STATES[language()] ?? STATES.en)[state] ?? state
   return { reachable, text: text.replace("{0}", () => status) }
+}
+
+/** The line with a connection's state in `words`, and in `line` the button that asks. token(): the owner's; failed(error): told. */
+export function checker(line, words, name, token = () => "", failed = () => {}) {
+  const say = WORDS[language()] ?? WORDS.en
+  const state = made("small", words)
+  state.setAttribute("role", "status")
+  const button = made("button", line, say.check, { type: "button" })
+  button.setAttribute("aria-label", `${say.check} ${name}`)
+  const show = ({ text, reachable }) => {
+    state.textContent = text
+    state.className = reachable === undefined ? "" : reachable ? "yes" : "no"
+  }
+  show(found.get(name) ?? { text: say.unchecked })
+  button.addEventListener("click", async () => {
+    show({ text: say.asking })
+    try {
+      const answer = await check(name, token())
+      found.set(name, answer)
+      show(answer)
+    } catch (error) {
+      show({ text: error.token ? say.token : error.message, reachable: false })
+      failed(error)
+    }
+  })
 }

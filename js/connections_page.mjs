@@ -1,47 +1,47 @@
 // The page of connections in ComfyUI's settings: those there are, with Check, Edit and Delete, and a form for one. They are
 // written to the server's own file and never into ComfyUI's settings: those are readable by every page of this server, and
 // a key must not be. No key comes back.
-import { ask, check, known, pathOf } from "./connections_known.mjs"
+import { ask, checker, known, pathOf } from "./connections_known.mjs"
 import { language } from "./defaults.mjs"
 import { made } from "./page.mjs"
 
 const TEXT = {
   en: {
-    kind: "Kind", chat: "Language model (OpenAI-compatible)", triton: "Triton (FLUX on a server)",
+    kind: "Kind", chat: "Language model", triton: "Triton server",
     name: "Name", address: "Address", model: "Model", key: "Key", seconds: "Seconds to wait for an answer",
-    nearby: "On this machine or in its network", token: "Owner's token", kept: "Kept as it was if left empty",
-    save: "Save", cancel: "Cancel", check: "Check", edit: "Edit", remove: "Delete", sure: "Delete for good?",
-    fresh: "New connection", changed: "Change {0}", none: "No connection yet.", checking: "asking …", unchecked: "not checked",
+    nearby: "On this machine or in its network", token: "Owner's token", kept: "Kept while the address is the same",
+    save: "Save", cancel: "Cancel", edit: "Edit", remove: "Delete", sure: "Delete for good?",
+    fresh: "New connection", changed: "Change {0}", none: "No connection yet.",
     hasKey: "with a key", noKey: "without a key", saved: "Saved. Press R in the editor to see it in the nodes.",
     removed: "Removed.",
     elsewhere: "This page is open on another machine than ComfyUI's. Enter the owner's token: the text of user/__storefront/owner_token.txt on the server.",
   },
   ko: {
-    kind: "종류", chat: "언어 모델 (OpenAI 호환)", triton: "Triton (서버의 FLUX)",
+    kind: "종류", chat: "언어 모델", triton: "Triton 서버",
     name: "이름", address: "주소", model: "모델", key: "키", seconds: "응답을 기다리는 시간(초)",
-    nearby: "이 컴퓨터나 같은 네트워크에 있음", token: "소유자 토큰", kept: "비워 두면 그대로 둡니다",
-    save: "저장", cancel: "취소", check: "확인", edit: "고치기", remove: "삭제", sure: "정말 삭제할까요?",
-    fresh: "새 연결", changed: "{0} 고치기", none: "아직 연결이 없습니다.", checking: "묻는 중 …", unchecked: "확인 안 함",
+    nearby: "이 컴퓨터나 같은 네트워크에 있음", token: "소유자 토큰", kept: "주소가 같으면 그대로 둡니다",
+    save: "저장", cancel: "취소", edit: "고치기", remove: "삭제", sure: "정말 삭제할까요?",
+    fresh: "새 연결", changed: "{0} 고치기", none: "아직 연결이 없습니다.",
     hasKey: "키 있음", noKey: "키 없음", saved: "저장했습니다. 편집기에서 R을 누르면 노드에 나타납니다.",
     removed: "삭제했습니다.",
     elsewhere: "이 페이지는 ComfyUI와 다른 컴퓨터에서 열려 있습니다. 소유자 토큰을 넣으세요. 서버의 user/__storefront/owner_token.txt에 있는 글입니다.",
   },
   ja: {
-    kind: "種類", chat: "言語モデル（OpenAI互換）", triton: "Triton（サーバー上のFLUX）",
+    kind: "種類", chat: "言語モデル", triton: "Tritonサーバー",
     name: "名前", address: "アドレス", model: "モデル", key: "キー", seconds: "応答を待つ秒数",
-    nearby: "このコンピューターか同じネットワークにある", token: "所有者のトークン", kept: "空なら変わりません",
-    save: "保存", cancel: "キャンセル", check: "確認", edit: "編集", remove: "削除", sure: "本当に削除しますか？",
-    fresh: "新しい接続", changed: "{0}の編集", none: "接続はまだありません。", checking: "問い合わせ中…", unchecked: "未確認",
+    nearby: "このコンピューターか同じネットワークにある", token: "所有者のトークン", kept: "アドレスが同じなら変わりません",
+    save: "保存", cancel: "キャンセル", edit: "編集", remove: "削除", sure: "本当に削除しますか？",
+    fresh: "新しい接続", changed: "{0}の編集", none: "接続はまだありません。",
     hasKey: "キーあり", noKey: "キーなし", saved: "保存しました。エディタでRを押すとノードに現れます。",
     removed: "削除しました。",
     elsewhere: "このページはComfyUIとは別のコンピューターで開かれています。所有者のトークン（サーバーのuser/__storefront/owner_token.txtの文字列）を入力してください。",
   },
   zh: {
-    kind: "种类", chat: "语言模型（兼容 OpenAI）", triton: "Triton（服务器上的 FLUX）",
+    kind: "种类", chat: "语言模型", triton: "Triton 服务器",
     name: "名称", address: "地址", model: "模型", key: "密钥", seconds: "等待响应的秒数",
-    nearby: "在此计算机或其网络中", token: "所有者令牌", kept: "留空则保持不变",
-    save: "保存", cancel: "取消", check: "检查", edit: "编辑", remove: "删除", sure: "确定删除？",
-    fresh: "新连接", changed: "编辑 {0}", none: "还没有连接。", checking: "正在询问…", unchecked: "未检查",
+    nearby: "在此计算机或其网络中", token: "所有者令牌", kept: "地址不变则保留",
+    save: "保存", cancel: "取消", edit: "编辑", remove: "删除", sure: "确定删除？",
+    fresh: "新连接", changed: "编辑 {0}", none: "还没有连接。",
     hasKey: "有密钥", noKey: "无密钥", saved: "已保存。在编辑器中按 R 即可在节点中看到。",
     removed: "已删除。",
     elsewhere: "此页面是在 ComfyUI 以外的计算机上打开的。请输入所有者令牌，即服务器上 user/__storefront/owner_token.txt 中的文本。",
@@ -98,7 +98,7 @@ function makeForm(page, say) {
     kind: choice(form, say.kind, "kind", say),
     base_url: field(form, say.address, { name: "base_url", type: "url", required: true }),
     model: field(form, say.model, { name: "model" }),
-    key: field(form, say.key, { name: "key", type: "password", autocomplete: "new-password", placeholder: say.kept }),
+    key: field(form, say.key, { name: "key", type: "password", autocomplete: "new-password" }),
     seconds: field(form, say.seconds, { name: "seconds", type: "number", min: 1, max: 600, value: 120, required: true }),
     allow_private: field(form, say.nearby, { name: "allow_private", type: "checkbox" }),
     // Asked for only where this page is open on another machine than the server's. It is kept nowhere.
@@ -133,16 +133,18 @@ export function show(place) {
     inputs.seconds.value = one?.seconds ?? 120
     inputs.allow_private.checked = one?.allow_private ?? false
     inputs.key.value = ""
+    inputs.key.placeholder = one?.has_key ? say.kept : ""
+  }
+  const failed = (error) => {
+    message.textContent = error.message
+    if (error.token) inputs.token.parentElement.hidden = false
   }
   const attempt = async (done, text = "") => {
     try {
       await done()
       message.textContent = text
     } catch (error) {
-      message.textContent = error.message
-      if (error.token) inputs.token.parentElement.hidden = false
-    } finally {
-      inputs.key.value = ""
+      failed(error)
     }
   }
   const row = (one) => {
@@ -150,40 +152,35 @@ export function show(place) {
     const words = made("div", line, one.name)
     const key = one.has_key ? say.hasKey : say.noKey
     if (one.base_url) made("small", words, [one.model || say[one.kind], one.base_url, key].join(" · "))
-    const state = made("small", words, say.unchecked)
-    state.setAttribute("role", "status")
+    checker(line, words, one.name, token, failed)
+    const rename = (button, text) => {
+      button.textContent = text
+      button.setAttribute("aria-label", `${text} ${one.name}`)
+    }
     const button = (text, press) => {
-      const pressed = made("button", line, text, { type: "button" })
-      pressed.setAttribute("aria-label", `${text} ${one.name}`)
+      const pressed = made("button", line, "", { type: "button" })
+      rename(pressed, text)
       pressed.addEventListener("click", () => press(pressed))
     }
-    button(say.check, async () => {
-      Object.assign(state, { textContent: say.checking, className: "" })
-      await attempt(async () => {
-        const { reachable, text } = await check(one.name, token()).catch((error) => {
-          state.textContent = say.unchecked
-          throw error
-        })
-        Object.assign(state, { textContent: text, className: reachable ? "yes" : "no" })
-      })
-    })
     button(say.edit, () => attempt(async () => {
       // Pages on other machines learn more than the name with the owner's token alone.
       const all = one.base_url ? [one] : await known(token())
       const found = all.find(({ name }) => name === one.name)
       if (!found?.base_url) throw Object.assign(new Error(say.elsewhere), { token: true })
       turnTo(found)
+      inputs.base_url.focus()
     }))
     button(say.remove, (pressed) => {
       if (pressed.textContent === say.remove) {
-        pressed.textContent = say.sure
-        setTimeout(() => (pressed.textContent = say.remove), SURE)
+        rename(pressed, say.sure)
+        setTimeout(() => rename(pressed, say.remove), SURE)
         return
       }
       attempt(async () => {
         await ask("DELETE", pathOf(one.name), undefined, token())
         if (inputs.name.readOnly && inputs.name.value === one.name) turnTo(null)
         await fill()
+        inputs.name.focus() // the row that had it is gone
       }, say.removed)
     })
   }

@@ -39,15 +39,15 @@ function inOneLanguage(text, korean) {
 app.registerExtension({
   name: "Storefront.Defaults",
   settings: [
-    combo(MODEL, 50, "Default model", "For new nodes Load FLUX Model. What is open keeps its own."),
-    combo(TRADE, 40, "Default trade", "For new nodes Ad Prompt and Scene, and for New advertisement."),
-    combo(STYLE, 30, "Default style", "For new nodes Ad Prompt and Style LoRA."),
-    combo(FONT, 20, "Default font", "For new nodes Text Overlay, Badge and Call to Action, and for New advertisement."),
+    combo(MODEL, 50, "Default model", "For new Load FLUX Model nodes. Open graphs keep their own."),
+    combo(TRADE, 40, "Default trade", "For new Ad Prompt and Scene nodes, and for New advertisement."),
+    combo(STYLE, 30, "Default style", "For new Ad Prompt and Style LoRA nodes."),
+    combo(FONT, 20, "Default font", "For new Text Overlay, Badge and Call to Action nodes, and for New advertisement."),
     {
       id: OUTPUT_NAME,
       name: "Default output name",
       category: ["Storefront", "New nodes", "Default output name"],
-      tooltip: "For new nodes Save Image (Storefront), and for New advertisement. Empty: as the node has it.",
+      tooltip: "For new Save Image (Storefront) nodes, and for New advertisement. Empty: the node's own.",
       sortOrder: 10,
       type: "text",
       defaultValue: "",
@@ -56,7 +56,7 @@ app.registerExtension({
       id: NOTES_LANGUAGE,
       name: "Language of notes",
       category: ["Storefront", "Notes", "Language of notes"],
-      tooltip: "Of the notes in templates, from the next one that is opened, and of the lines under nodes.",
+      tooltip: "For notes in templates that you open from now on, and for the lines under nodes.",
       type: "combo",
       defaultValue: OWN,
       options: [

@@ -1,7 +1,7 @@
 // What the panel "Storefront" shows. All that comes from a run or a server is text, never markup.
 import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
-import { check, known } from "./connections_known.mjs"
+import { checker, known } from "./connections_known.mjs"
 import { asked, made } from "./page.mjs"
 import { merged } from "./runs.mjs"
 import { warmUp } from "./warm_up.mjs"
@@ -29,9 +29,6 @@ const TEXT = {
     warm: "Warm up",
     warming: "Loading and compiling what this graph draws with …",
     nothing: "The open graph has no FLUX Sampler. Open one, or choose a default model in the settings.",
-    check: "Check",
-    asking: "asking …",
-    unchecked: "not checked",
   },
   ko: {
     runs: "최근 실행",
@@ -55,9 +52,6 @@ const TEXT = {
     warm: "예열",
     warming: "이 그래프가 쓰는 모델을 올리고 컴파일하는 중 …",
     nothing: "열린 그래프에 FLUX 샘플러가 없습니다. 있는 그래프를 열거나 설정에서 기본 모델을 고르세요.",
-    check: "확인",
-    asking: "묻는 중 …",
-    unchecked: "확인 안 함",
   },
   ja: {
     runs: "最近の実行",
@@ -81,9 +75,6 @@ const TEXT = {
     warm: "ウォームアップ",
     warming: "このグラフが使うモデルを読み込み、コンパイルしています…",
     nothing: "開いているグラフにFLUXサンプラーがありません。あるグラフを開くか、設定で既定のモデルを選んでください。",
-    check: "確認",
-    asking: "問い合わせ中…",
-    unchecked: "未確認",
   },
   zh: {
     runs: "最近的运行",
@@ -107,9 +98,6 @@ const TEXT = {
     warm: "预热",
     warming: "正在加载并编译此图使用的模型…",
     nothing: "打开的图中没有 FLUX 采样器。请打开一个有采样器的图，或在设置中选择默认模型。",
-    check: "检查",
-    asking: "正在询问…",
-    unchecked: "未检查",
   },
 }
 const STYLE = `
@@ -190,27 +178,11 @@ function showModel(line, { name, part, bytes, licence, allows }) {
 }
 
 /** A connection and its state, of which nothing is known before somebody asks for it. */
-function showConnection(line, { name, model }, say) {
+function showConnection(line, { name, model }) {
   line.append([name, model].filter(Boolean).join(" · "))
-  const button = made("button", line, say.check, { type: "button" })
-  button.setAttribute("aria-label", `${say.check} ${name}`)
-  const { state } = states.get(name) ?? { state: { text: say.unchecked } }
-  const shown = made("small", line)
-  shown.setAttribute("role", "status")
-  const show = ({ text, reachable }) => {
-    shown.textContent = text
-    shown.className = reachable === undefined ? "" : reachable ? "yes" : "no"
-  }
-  show(state)
-  button.addEventListener("click", async () => {
-    show({ text: say.asking })
-    const found = await check(name).catch((error) => ({ text: error.message, reachable: false }))
-    states.set(name, { state: found })
-    show(found)
-  })
+  checker(line, line, name)
 }
 
-const states = new Map() // name -> what was last found, for as long as the page is open
 const EVENTS = ["execution_success", "execution_error", "execution_interrupted"]
 let leave = () => {} // the panel that was shown before
 
@@ -239,7 +211,7 @@ export function show(place, language) {
       made("h3", section, say.runs)
       showRuns(section, merged(runs), say)
       part(content, say.models, models, say.noModels, showModel)
-      part(content, say.connections, connections, say.noConnections, (line, one) => showConnection(line, one, say))
+      part(content, say.connections, connections, say.noConnections, showConnection)
       if (failed) message.textContent = ""
       failed = false
     } catch (error) {

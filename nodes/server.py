@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..studio.sampling.schedule import MAX_STEPS
+from ..studio import canvas
 from . import common
 from .checked import refusal
+from .flux import CATEGORY
 
-CATEGORY = "Storefront/FLUX"
 NONE = "none"
 
 
@@ -25,7 +25,24 @@ def _connection() -> io.Input:
     )
 
 
-class StorefrontConnectServer(io.ComfyNode):
+class _OfServer(io.ComfyNode):
+    """What both nodes answer of their connection."""
+
+    @classmethod
+    def validate_inputs(cls, connection=NONE) -> bool | str:
+        """In place of ComfyUI's "not in list": connections come and go."""
+        from ..host import connections
+
+        return refusal((connections.require_server, connection))
+
+    @classmethod
+    def fingerprint_inputs(cls, connection=NONE, **_) -> str:
+        from ..host import served
+
+        return served.fingerprint(connection, cls.hidden.unique_id)
+
+
+class StorefrontConnectServer(_OfServer):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -44,19 +61,6 @@ class StorefrontConnectServer(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, connection=NONE) -> bool | str:
-        """In place of ComfyUI's "not in list": connections come and go."""
-        from ..host import connections
-
-        return refusal((connections.require_server, connection))
-
-    @classmethod
-    def fingerprint_inputs(cls, connection=NONE, **_) -> str:
-        from ..host import served
-
-        return served.fingerprint(connection, cls.hidden.unique_id)
-
-    @classmethod
     def execute(cls, connection: str = NONE) -> io.NodeOutput:
         from ..host import progress, served_model
 
@@ -65,14 +69,16 @@ class StorefrontConnectServer(io.ComfyNode):
         return io.NodeOutput(model, clip, vae)
 
 
-class StorefrontDrawOnServer(io.ComfyNode):
+class StorefrontDrawOnServer(_OfServer):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..studio.sampling.schedule import MAX_STEPS
+
         return io.Schema(
             node_id="StorefrontDrawOnServer",
             display_name="Draw on Server (Storefront)",
             category=CATEGORY,
-            description="A server draws the whole picture in one call: for slow networks. With image, it repaints that.",
+            description="A server draws the whole picture in one call: for slow networks. Connect image to repaint it.",
             search_aliases=["triton", "remote", "text to image", "img2img", "원격", "서버"],
             inputs=[
                 _connection(),
@@ -85,23 +91,17 @@ class StorefrontDrawOnServer(io.ComfyNode):
                     optional=True,
                 ),
                 common.seed("The same number draws the same picture again."),
-                io.Int.Input(
-                    "width",
-                    default=0,
-                    min=0,
-                    max=16384,
-                    step=16,
-                    tooltip="Pixels, a multiple of 16. 0 = the model's own size, or that of image.",
-                    optional=True,
-                ),
-                io.Int.Input(
-                    "height",
-                    default=0,
-                    min=0,
-                    max=16384,
-                    step=16,
-                    tooltip="Pixels, a multiple of 16. 0 = the model's own size, or that of image.",
-                    optional=True,
+                *(
+                    io.Int.Input(
+                        side,
+                        default=0,
+                        min=0,
+                        max=canvas.LARGEST,
+                        step=16,
+                        tooltip="Pixels, a multiple of 16. 0 = the model's own size, or that of image.",
+                        optional=True,
+                    )
+                    for side in ("width", "height")
                 ),
                 io.Int.Input(
                     "steps", default=0, min=0, max=MAX_STEPS, tooltip="0 = the model's default.", optional=True
@@ -116,7 +116,7 @@ class StorefrontDrawOnServer(io.ComfyNode):
                     optional=True,
                 ),
                 io.Image.Input("image", tooltip="A picture to begin with.", optional=True),
-                io.Mask.Input("mask", tooltip="What of image is repainted: 1. As large as image.", optional=True),
+                io.Mask.Input("mask", tooltip="1 = repainted. Same size as image.", optional=True),
                 io.Float.Input(
                     "strength",
                     default=0.5,
@@ -142,19 +142,6 @@ class StorefrontDrawOnServer(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, connection=NONE) -> bool | str:
-        """In place of ComfyUI's "not in list": connections come and go."""
-        from ..host import connections
-
-        return refusal((connections.require_server, connection))
-
-    @classmethod
-    def fingerprint_inputs(cls, connection=NONE, **_) -> str:
-        from ..host import served
-
-        return served.fingerprint(connection, cls.hidden.unique_id)
-
-    @classmethod
     def execute(
         cls,
         connection: str = NONE,
@@ -174,15 +161,15 @@ class StorefrontDrawOnServer(io.ComfyNode):
         order = {
             "prompt": prompt,
             "seed": seed,
-            "width": width or None,
-            "height": height or None,
-            "steps": steps or None,
-            "guidance": None if guidance == -1 else guidance,
+            "width": width,
+            "height": height,
+            "steps": steps,
+            "guidance": guidance,
             "image": image,
             "mask": mask,
-            "strength": None if image is None else strength,
+            "strength": strength,
             "time_limit": time_limit,
         }
-        picture, notes, is_whole = served.draw(connection, order)
-        progress.say_all(notes if is_whole else [], cls.hidden.unique_id, [] if is_whole else notes)
+        picture, notes, fallbacks = served.draw(connection, order)
+        progress.say_all(notes, cls.hidden.unique_id, fallbacks)
         return io.NodeOutput(picture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..studio.errors import InputError
 from ..studio.kinds import table
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _LARGEST_ABOUT = 1 << 20  # characters
 _WIDEST = 1 << 20  # of any width
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN or Infinity, which Python's JSON reads
 
 
 class About(NamedTuple):
@@ -65,9 +69,9 @@ class About(NamedTuple):
         try:
             if not isinstance(text, str) or len(text) > _LARGEST_ABOUT:
                 raise ValueError
-            about = cls(**json.loads(text))
+            about = cls(**json.loads(text, parse_constant=_refuse_constant))
             about._require()
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise InputError("about", "not readable", "what `export` of this version writes") from error
         return about
 
@@ -84,6 +88,8 @@ class About(NamedTuple):
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in self.defaults):
             raise ValueError
         if self.preview is not None and not isinstance(self.preview, dict):
+            raise ValueError
+        if not isinstance(self.guided, bool) or not isinstance(self.takes_references, bool):
             raise ValueError
 
     @property

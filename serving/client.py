@@ -32,21 +32,23 @@ CONNECTION_SECONDS = 10
 SECONDS_TO_END = 5  # seconds that ending a drawing may take where nobody waits for it any more
 _LARGEST_FLOAT = 3e38
 RETRIED = (502, 503, 504)
+LARGEST_WORDS = 1 << 20  # bytes of a configuration, or of an error
+_CHUNK = 1 << 16
 ERROR_CODES = ("INVALID_ARGUMENT", "OUT_OF_MEMORY", "UNAVAILABLE", "CANCELLED", "INTERNAL")
 
 
 class ServingError(RuntimeError):
-    """What a server could not do. `code` is one of ERROR_CODES."""
+    """What a server could not do. `code` is one of ERROR_CODES; `status` of HTTP, 0 within an answer."""
 
-    def __init__(self, code: str, message: str):
+    def __init__(self, code: str, message: str, status: int = 0):
         super().__init__(message)
-        self.code = code
+        self.code, self.status = code, status
 
     @classmethod
-    def of(cls, text: str, otherwise: str = "INTERNAL") -> ServingError:
+    def of(cls, text: str, otherwise: str = "INTERNAL", status: int = 0) -> ServingError:
         """By the code that begins the text; `otherwise` where none does."""
         code = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), None)
-        return cls(otherwise, f"{otherwise}: {text}") if code is None else cls(code, text)
+        return cls(otherwise, f"{otherwise}: {text}", status) if code is None else cls(code, text, status)
 
 
 class UnreachableError(ServingError):
@@ -97,7 +99,7 @@ class Client:
         if not self.urls:
             raise InputError("urls", "empty", "at least one address")
         self._seconds, self._connector = seconds, connector
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._turns = itertools.count()
         self._session: aiohttp.ClientSession | None = None
         self._asking: set[asyncio.Task[Any]] = set()
@@ -111,6 +113,7 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTION_SECONDS, sock_read=self._seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            auto_decompress=False,  # a small answer must not unpack to a large one
         )
         return self
 
@@ -211,7 +214,7 @@ class Client:
             if answer.status != 200:
                 raise await _refused(answer)
             try:
-                return json.loads(await answer.read() or b"null")
+                return json.loads(await _read(answer, LARGEST_WORDS) or b"null")
             except (ValueError, RecursionError) as error:
                 raise wire.WireError("the answer is none of Triton's") from error
 
@@ -220,7 +223,7 @@ class Client:
         async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise await _refused(answer)
-            return wire.response(await answer.read(), answer.headers.get(wire.HEADER_LENGTH))
+            return wire.response(await _read(answer, LARGEST_EVENT), answer.headers.get(wire.HEADER_LENGTH))
 
     async def _stream(
         self, url: str, body: bytes, progress: Progress | None, read: Callable[[Mapping[str, Any]], T]
@@ -231,6 +234,7 @@ class Client:
         async with self._session.post(where, data=body, headers=headers, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise await _refused(answer)
+            _require_plain(answer)
             events = wire.Events(LARGEST_EVENT)
             async for chunk in answer.content.iter_any():
                 for event in events.add(chunk):
@@ -243,8 +247,27 @@ class Client:
         raise wire.WireError("the answer ended before the picture")
 
 
+def _require_plain(answer: aiohttp.ClientResponse) -> None:
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise wire.WireError("the answer is compressed, which was not asked for")
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body of an answer of at most so many bytes. Raises WireError for a larger one."""
+    _require_plain(answer)
+    content = bytearray()
+    async for chunk in answer.content.iter_chunked(_CHUNK):
+        content += chunk
+        if len(content) > most:
+            raise wire.WireError(f"the answer is larger than {most} bytes")
+    return bytes(content)
+
+
 def _tell(progress: Progress, event: Mapping[str, Any]) -> None:
-    done, total = int(event["steps_done"]), int(event["steps"])
+    try:
+        done, total = int(event["steps_done"]), int(event["steps"])
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise wire.WireError("the answer tells no steps") from error
     try:
         progress(done, total)
     except Exception as error:
@@ -260,11 +283,11 @@ def _address(url: object) -> str:
 async def _refused(answer: aiohttp.ClientResponse) -> ServingError:
     """By the status of an answer, and the error that Triton puts into it; into an event where it should have streamed."""
     try:
-        text = str(json.loads((await answer.read()).removeprefix(b"data:"))["error"])
-    except (ValueError, KeyError, TypeError):
+        text = str(json.loads((await _read(answer, LARGEST_WORDS)).removeprefix(b"data:"))["error"])
+    except (ValueError, KeyError, TypeError, RecursionError, wire.WireError):
         text = f"status {answer.status}"
     code = "UNAVAILABLE" if answer.status in RETRIED else "INVALID_ARGUMENT" if answer.status == 400 else "INTERNAL"
-    return ServingError.of(text, code)
+    return ServingError.of(text, code, answer.status)
 
 
 def _body(
@@ -321,7 +344,7 @@ def _drawn(event: Mapping[str, Any]) -> Drawn:
         told = tuple(notes) if isinstance(notes, list) else (str(notes),)
         unfinished = event.get("unfinished")
         return Drawn(images, str(event["status"]), int(event["steps_done"]), int(event["steps"]), told, unfinished)
-    except (KeyError, InputError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, InputError, ValueError, TypeError, IndexError, OverflowError) as error:
         raise wire.WireError("the answer is no picture of this project") from error
 
 

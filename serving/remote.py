@@ -87,15 +87,8 @@ class RemoteTransformer(_Remote):
         encoder_hidden_states: torch.Tensor,
         txt_ids: torch.Tensor,
         img_ids: torch.Tensor,
-        **options: Any,
+        **_: Any,  # of diffusers; a ControlNet's are refused before sampling
     ) -> tuple[torch.Tensor]:
-        for name in ("controlnet_block_samples", "controlnet_single_block_samples"):
-            if options.get(name) is not None:
-                raise InputError(
-                    "control",
-                    "a ControlNet on a MODEL of a server",
-                    cure="Take the ControlNet away, or use a local MODEL.",
-                )
         count = len(hidden_states)
         guided = torch.zeros(count) if guidance is None else guidance
         flow = self.call(

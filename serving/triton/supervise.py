@@ -19,16 +19,29 @@ _ANSWERED_WITHIN = 30  # seconds, of the smallest inference
 _ALL = (*probe.EVERY_STAGE, stages.ORCHESTRATOR)
 
 
+def _state(process: Path) -> tuple[str, int]:
+    """(state, parent's id) of a folder of /proc. Raises OSError or ValueError for one that has ended meanwhile."""
+    state, parent = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+    return state, int(parent)
+
+
 def living(server: int) -> set[str]:
     """The stages that have a process. server: tritonserver's id."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):  # one that has ended meanwhile
-            state, parent = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+        with contextlib.suppress(OSError, ValueError):
+            state, parent = _state(process)
             line = (process / "cmdline").read_bytes().decode("utf-8", "replace")
-            if int(parent) == server and state != "Z":
+            if parent == server and state != "Z":
                 found |= {name for name in _ALL if f"/{name}/1/model.py" in line}
     return found
+
+
+def _has_ended(server: int) -> bool:
+    try:
+        return _state(Path("/proc", str(server)))[0] == "Z"
+    except (OSError, ValueError):
+        return True
 
 
 class Supervisor:
@@ -44,8 +57,7 @@ class Supervisor:
             return
         dead = set(_ALL) - living(self._server)
         if not dead:  # a stage that lives and is slow has much to do
-            asked = tuple(name for name in _ALL if name != stages.ORCHESTRATOR)
-            wrong = asyncio.run(probe.failing(self._url, max(self._every, _ANSWERED_WITHIN), asked))
+            wrong = asyncio.run(probe.failing(self._url, max(self._every, _ANSWERED_WITHIN), probe.EVERY_STAGE))
             dead = set(wrong) - living(self._server)
         for name in sorted(dead):
             self._revive(name)
@@ -56,6 +68,8 @@ class Supervisor:
         began = time.monotonic()
         os.utime(self._repository / name / "1" / "model.py")
         while name not in living(self._server) or asyncio.run(probe.failing(self._url, _ANSWERED_WITHIN, (name,))):
+            if _has_ended(self._server):  # `serve` says so
+                return
             if time.monotonic() - began > _LOADED_WITHIN:
                 self._say(f"stage {name} is dead and was not revived within {_LOADED_WITHIN} s; trying again")
                 return

@@ -165,12 +165,12 @@ def chat(
         raise WriterError(f"connection {connection.name!r}: its answer is no chat completion")
     if choice.get("finish_reason") == "length":
         raise WriterError(f"connection {connection.name!r}: its answer was cut short")
-    if connection.key and _holds_key(text, connection.key):
+    if connection.key and holds_key(text, connection.key):
         raise WriterError(f"connection {connection.name!r}: its answer held the key and was thrown away")
     return text
 
 
-def _holds_key(text: str, key: str) -> bool:
+def holds_key(text: str, key: str) -> bool:
     """Whether an answer gives the key away: as it is, spaced out, backwards or in base64."""
     squeezed = re.sub(r"[\s\-_.]+", "", text).casefold()
     plain = re.sub(r"[\s\-_.]+", "", key).casefold()
@@ -242,7 +242,9 @@ def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPCo
     from aiohttp.abc import AbstractResolver
 
     host = origin(connection.base_url)[1]
-    refused = f"connection {connection.name!r}: {host} is in a private network, and the connection does not allow that"
+    refused = (
+        f"connection {connection.name!r}: its address is in a private network, which the connection does not allow"
+    )
 
     class Pinned(AbstractResolver):
         """Gives aiohttp the very addresses that were judged: a name that changes its mind later changes nothing."""

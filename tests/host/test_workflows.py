@@ -28,7 +28,7 @@ ON_A_SERVER = {"text_to_image_server"}  # runs in tests/serving/test_comfyui.py
 def test_a_workflow_says_that_it_needs_a_server(comfyui, name):
     workflow = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
     assert (
-        "`connection` is 'none'. Expected: one of: none of the kind triton is set up yet" in comfyui.run(workflow).error
+        "`connection` is 'none'. No connection to a Triton server is set up yet. Add one" in comfyui.run(workflow).error
     )
 
 

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+import zlib
 
 import pytest
 from comfyui import ROOT, Result, node, text_to_image
@@ -241,8 +242,9 @@ def between(target: str, answer: bytes | None = None):
         kill()
 
 
-def http_answer(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+def http_answer(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
+    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n"
+    return head % (status, len(body), more) + body
 
 
 GARBAGE = {
@@ -251,8 +253,23 @@ GARBAGE = {
     "another Triton": http_answer(b'{"name": "bls", "parameters": {}}'),
     "a strange model": http_answer(json.dumps({"parameters": {"about": {"string_value": '{"name": 5}'}}}).encode()),
     "nothing": b"",
+    "a model without defaults": http_answer(
+        json.dumps({"parameters": {"about": {"string_value": json.dumps({"name": "x", "defaults": []})}}}).encode()
+    ),
     "an error": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    "a gigabyte in a megabyte": http_answer(zlib.compress(bytes(2**30), 9), more=b"Content-Encoding: deflate\r\n"),
+    "more than any configuration": http_answer(b" " * (2**20 + 1)),
 }
+KEY = "sk-shop-1a2b3c4d5e6f"
+TOLD = {  # a proxy's status and words -> what is said
+    "no Triton": (http_answer(b"{}", b"404 Not Found"), "Its server has no model of this project"),
+    "no such model": (http_answer(b'{"error": "unknown model"}', b"400 Bad Request"), "Its server has no model of this project"),
+    "a wrong key": (http_answer(b'{"error": "who are you?"}', b"401 Unauthorized"), "Its server did not accept the key."),
+    "the key in its words": (
+        http_answer(json.dumps({"error": f"no room for Bearer {KEY}"}).encode(), b"500 Internal Server Error"),
+        "Its server failed (its words held the key).",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", GARBAGE)
@@ -264,6 +281,49 @@ def test_what_is_no_server_of_ours_is_named(comfyui, server, case):
     assert result.error.startswith("`connection` is 'strange'. Its server ")
     assert url not in result.error
     assert "127.0.0.1" not in comfyui.log().split("got prompt")[-1], "no address in the log"
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_a_proxy_says_becomes_what_helps_and_never_shows_the_key(comfyui, server, case):
+    answer, says = TOLD[case]
+    with between(server.url, answer) as (url, _):
+        put_connection(comfyui.url, "proxy", url, key=KEY)
+        result = comfyui.run(drawn("proxy"))
+    assert result.error.startswith(f"`connection` is 'proxy'. {says}")
+    assert KEY not in result.error
+    assert KEY not in comfyui.log()
+
+
+def test_a_key_that_was_changed_is_taken_at_once(comfyui, server):
+    """A cached MODEL would go on with the old one."""
+    with between(server.url) as (url, _):
+        put_connection(comfyui.url, "turned", url, key=KEY)
+        assert comfyui.run(drawn("turned", Sample={"seed": 601})).ok
+        prompt = drawn("turned", Sample={"seed": 602})
+        put_connection(comfyui.url, "turned", url, key=KEY[::-1])
+        again = comfyui.run(prompt)
+        assert again.ok
+    (cached,) = [body["nodes"] for kind, body in again.history["status"]["messages"] if kind == "execution_cached"]
+    assert "1" not in cached
+    assert "3" in cached, "the canvas, which knows of no key"
+
+
+def test_an_address_in_a_private_network_is_refused_without_naming_it(comfyui):
+    put_connection(comfyui.url, "inner", "http://10.20.30.40:8000", allow_private=False)
+    error = comfyui.run(drawn("inner")).error
+    assert error.startswith(
+        "`connection` is 'inner'. Its address is in a private network, which the connection does not allow."
+    )
+    assert "10.20" not in error
+
+
+def test_errors_of_a_server_are_in_the_editors_language(comfyui, server):
+    with between(server.url) as (url, kill):
+        kill()
+        put_connection(comfyui.url, "down", url)
+        comfyui.get("/storefront/language", {"client_id": "editor-served", "language": "ko"})
+        result = comfyui.wait(comfyui.queue(drawn("down", Sample={"seed": 603}), client_id="editor-served"))
+    assert "서버가 응답하지 않습니다(연결할 수 없음). 서버를 켜거나" in result.error
 
 
 def test_a_server_that_is_down_is_named_and_the_next_prompt_draws(comfyui, server):
@@ -321,6 +381,8 @@ WHOLE = {"connection": "shop", "prompt": "a red mug", "seed": 5, "steps": 4}
 def on_server(**changes: object) -> dict[str, dict]:
     return {
         **PHOTO,
+        "two": node("RepeatImageBatch", image=["p", 0], amount=2),
+        "masks": node("ImageToMask", image=["two", 0], channel="red"),
         "1": node("StorefrontDrawOnServer", **WHOLE | changes),
         "2": node("SaveImage", images=["1", 0], filename_prefix="whole"),
     }
@@ -373,6 +435,10 @@ def test_a_time_limit_gives_the_picture_so_far(comfyui):
         ({"width": 64}, "`height` is missing"),
         ({"width": 2048, "height": 2048}, "`width` is 2048"),
         ({"prompt": " "}, "`prompt` is empty"),
+        (
+            {"image": ["p", 0], "mask": ["masks", 0]},
+            "`mask` is 2 masks. Expected: one mask, for every picture of image",
+        ),
     ],
 )
 def test_an_order_that_the_server_cannot_draw_is_named(comfyui, wrong, named):
