@@ -130,7 +130,7 @@ def test_a_connection_is_set_up_checked_changed_and_deleted(editor, browser, ser
     button(page, "Delete from page").click()
     assert "Delete for good?" in page.text
     assert list(stored(editor)) == ["from page"]
-    button(page, "Delete from page").click()
+    button(page, "Delete for good? from page").click()
     until(lambda: "Removed" in page.text)
     assert stored(editor) == {}
     assert "No connection yet." in page.text
