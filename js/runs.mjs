@@ -1,5 +1,5 @@
 // The last runs of this page, by ComfyUI's own messages: what the panel shows of workflows without a Report node. A node's
-// time is that until the next message; memory is not among them.
+// time is that until the next message arrives, a run's that between its messages' own times; memory is not among them.
 import { api } from "../../scripts/api.js"
 import { nodeOf } from "./notes.js"
 
@@ -27,16 +27,18 @@ function pause() {
 }
 
 function begin({ detail }) {
-  open = { run: detail.prompt_id, began: now(), nodes: [], error: null }
+  open = { run: detail.prompt_id, began: now(), sent: detail.timestamp, nodes: [], error: null }
   node = null
   runs.unshift(open)
   runs.splice(MOST_RUNS)
 }
 
-function end(error) {
+function end({ detail }, error) {
   if (!open) return
   pause()
-  open.seconds = now() - open.began
+  // A busy server sends late: the first run's messages arrive up to a second after what they tell.
+  const told = (detail?.timestamp - open.sent) / 1000
+  open.seconds = told >= 0 ? told : now() - open.began
   open.error = error
   open = null
 }
@@ -55,14 +57,14 @@ export function record() {
     node = nodeIn(open, String(id), "done")
     node.status = "done"
   })
-  on("execution_success", () => end(null))
-  on("execution_interrupted", () => {
+  on("execution_success", (event) => end(event, null))
+  on("execution_interrupted", (event) => {
     if (node) node.status = "stopped"
-    end({ message: "" })
+    end(event, { message: "" })
   })
-  on("execution_error", ({ detail }) => {
+  on("execution_error", (event) => {
     if (node) node.status = "stopped"
-    end({ message: String(detail?.exception_message ?? "").trim() })
+    end(event, { message: String(event.detail?.exception_message ?? "").trim() })
   })
 }
 

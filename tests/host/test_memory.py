@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
 import sys
 import time
+import urllib.error
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,12 +99,24 @@ def prompt(time_limit: int, **changes) -> dict:
     return drawn
 
 
+def patiently(ask, *args, **given):
+    """An answer, asked again where the server has no memory left to answer with: it then closes the connection."""
+    for _ in range(100):
+        try:
+            return ask(*args, **given)
+        except (ConnectionError, http.client.HTTPException, urllib.error.URLError) as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code != 500:
+                raise
+            time.sleep(0.2)
+    raise TimeoutError("the server has closed every connection for 20 s")
+
+
 def notes_heard(comfyui: ComfyUI, workflow: dict) -> tuple[object, list[str]]:
     """The result, and what the editor would show under the sampler."""
     with comfyui.listening() as (socket, client):
         socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
         time.sleep(0.2)
-        result = comfyui.wait(comfyui.queue(workflow, client_id=client))
+        result = patiently(comfyui.wait, patiently(comfyui.queue, workflow, client_id=client))
         heard = []
         socket.settimeout(1)
         while True:

@@ -105,14 +105,14 @@ def test_runs_of_this_page_need_no_report(editor, browser):
     seconds = (told["execution_success"]["timestamp"] - told["execution_start"]["timestamp"]) / 1000
     total, nodes, reused = map(float, re.match(r"([\d.]+) s · (\d+) nodes, (\d+) reused", shown).groups())
     assert (nodes, reused) == (len(entry["prompt"][2]), len(cached))
-    assert total == pytest.approx(seconds, abs=0.5)
+    assert total == pytest.approx(seconds, abs=0.06)  # shown to a tenth
     rows = browser.execute_script(
         "return [...document.querySelector('.storefront-panel details').querySelectorAll('tbody tr')]"
         ".map(row => row.cells[1].innerText)"
     )
     times = [float(text) for text in rows if text != "reused"]
     assert rows.count("reused") == reused
-    assert 0 < sum(times) <= total + 0.1
+    assert 0 < sum(times) <= total + 2  # messages arrive later than they are sent
     browser.save_screenshot(str(editor.base / "plain.png"))
 
 
