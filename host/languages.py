@@ -14,6 +14,7 @@ from aiohttp import web
 from server import PromptServer
 
 from ..studio.errors import InputError
+from ..studio.layout.layout import Layout
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,12 @@ def note(english: str) -> str:
     return translated(english, of_user())
 
 
-def either(english: str, korean: str) -> str:
-    """One of two sentences, by the user's language; both for a program's prompt."""
+def reason(layout: Layout) -> str:
+    """Why a layout is as it is, in the user's language; in English and Korean for a program's prompt."""
     language = _spoken.get(getattr(PromptServer.instance, "client_id", None) or "")
-    return f"{english} {korean}" if language is None else korean if language == "ko" else english
+    if language is None:
+        return f"{layout.reason_en} {layout.reason_ko}"
+    return getattr(layout, f"reason_{language}", "") or layout.reason_en
 
 
 def error(problem: InputError, asked: object = None) -> str:

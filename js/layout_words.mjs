@@ -105,7 +105,7 @@ const TABLES = {
     Height: "高さ",
     "Picture {0} of {1}": "画像 {0} / {1}",
     "Next picture": "次の画像",
-    "Safe area: what lies outside may be covered or cut off.": "安全領域: 外側は隠れたり切れたりすることがあります。",
+    "Safe area: what lies outside may be covered or cut off.": "セーフエリア: 外側は隠れたり切れたりすることがあります。",
     "moved by hand": "手で動かしたもの",
     "This workflow has not run yet.": "このワークフローはまだ実行していません。",
     "The server does not answer: the words are shown as before.": "サーバーが応答しないため、文字は前のまま表示しています。",

@@ -221,8 +221,7 @@ class StorefrontPlanLayout(io.ComfyNode):
             own = own if advice is None else with_places_of(own, advice)
             return rooms.with_rooms(own, background, masks, extras)
 
-        reason = languages.either(layout.reason_en, layout.reason_ko)
-        progress.say_all([*misfits(layout, hand), *notes, reason], cls.hidden.unique_id)
+        progress.say_all([*misfits(layout, hand), *notes, languages.reason(layout)], cls.hidden.unique_id)
         shown = arranging.plan_shown(background, layout, automatic, hand, arrangement)
         return io.NodeOutput(layout, preview(background, layout), layout.to_json(), ui=shown)
 

@@ -11,6 +11,7 @@ from ..canvas import SIDES, Box, Safe
 from ..contrast import Scrim, require_color
 from ..errors import InputError, require_number, require_unicode
 from ..text.design import HandWords, TextPlan
+from .reason_words import REASON_LANGUAGES
 
 if TYPE_CHECKING:
     from .drawing import DrawnPicture
@@ -93,6 +94,8 @@ class Layout:
     light: Light
     reason_en: str = ""
     reason_ko: str = ""
+    reason_ja: str = field(default="", kw_only=True)
+    reason_zh: str = field(default="", kw_only=True)
     safe: Safe | None = None  # what the plan kept free of words, for whoever moves them later; None: not known
     known: KnownGround | None = None  # of a scene from the bank; None: the ground is guessed from the picture
     # For each product the sides at which its photo cuts it off and its box ends at the frame; empty: none at any.
@@ -104,9 +107,7 @@ class Layout:
     hand_words: HandWords | None = None  # of the headline
     further_words: tuple[tuple[str, HandWords], ...] = ()  # of other words, by their role
     low_words: bool = False  # at the lower end of their box, although a person moved what was to follow
-    drawing: DrawnPicture | None = field(
-        default=None, compare=False, repr=False
-    )  # how the picture came to be; not in JSON
+    drawing: DrawnPicture | None = field(default=None, compare=False, repr=False)  # how it came to be; not in JSON
 
     @property
     def words_drawn(self) -> bool:
@@ -184,7 +185,7 @@ class Layout:
                 **({"placed": self.placed} if self.placed else {}),
                 **({"overlays": [_written(one) for one in self.overlays]} if self.overlays else {}),
                 **self._hand_as_json(),
-                "reasons": {"en": self.reason_en, "ko": self.reason_ko},
+                "reasons": {language: getattr(self, f"reason_{language}") for language in REASON_LANGUAGES},
             },
             indent=2,
             ensure_ascii=False,
@@ -283,12 +284,9 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
     if scrim is not None:
         scrim = _mapping(text, "text.scrim")
         scrim = Scrim(require_color("layout: text.scrim.color", scrim.get("color")), _number(scrim, "opacity", 0, 1))
-    safe = None
-    if value.get("safe") is not None:
-        part = _mapping(value, "safe")
-        safe = Safe(*(_number(part, f"safe.{edge}", 0, WIDEST_SAFE) for edge in Safe._fields))
-    reasons = value.get("reasons")
-    reasons = reasons if isinstance(reasons, Mapping) else {}
+    part = None if value.get("safe") is None else _mapping(value, "safe")
+    safe = None if part is None else Safe(*(_number(part, f"safe.{edge}", 0, WIDEST_SAFE) for edge in Safe._fields))
+    reasons = value["reasons"] if isinstance(value.get("reasons"), Mapping) else {}
     return Layout(
         int(width),
         int(height),
@@ -307,6 +305,8 @@ def parse(value: Layout | Mapping[str, Any] | str) -> Layout:
         _placed(value, len(products)),
         _overlays(value, width, height),
         *_by_hand(value),
+        reason_ja=str(reasons.get("ja", "")),
+        reason_zh=str(reasons.get("zh", "")),
     )
 
 

@@ -175,7 +175,7 @@ def _finished(
     color, scrim, ratio = readable(background[text.y : text.bottom, text.x : text.right], LEAST_VEIL if veiled else 0.0)
     lost = frozenset[str]().union(*(shape.cut for shape in shapes)) - flush
     facts = Facts(choice, products, scene, width, height, color, ratio, scrim, flush, lost, hand.placed())
-    english, korean = reasons(facts)
+    reason = reasons(facts)
     return Layout(
         width,
         height,
@@ -186,8 +186,10 @@ def _finished(
         text_align=alignment(float(choice.words.boxes[0] + choice.words.boxes[2]) / 2),
         scrim=scrim,
         light=estimate_light(background),
-        reason_en=english,
-        reason_ko=korean,
+        reason_en=reason.en,
+        reason_ko=reason.ko,
+        reason_ja=reason.ja,
+        reason_zh=reason.zh,
         safe=frame.safe,
         cuts=(flush,) * len(products) if flush else (),
     )

@@ -70,3 +70,24 @@ def test_a_wrong_request_is_refused(comfyui, body):
 
 def test_a_language_is_no_path(comfyui):
     assert spoken(comfyui, "wanderer", "../../ko") == ""
+
+
+@pytest.mark.parametrize(("language", "kept"), [("ko", "ko"), ("ja", "ja"), ("zh", "zh"), ("en", "en"), ("fr", "en")])
+def test_the_reason_of_a_layout_is_in_the_editors_language(comfyui, language, kept):
+    plan = {
+        "s": node("StorefrontScene", scene="bath-1", seed=70 + len(kept) + ord(language[0])),
+        "p": node("StorefrontPlanLayout", background=["s", 0], headline="오늘만"),
+        "j": node("PreviewAny", source=["p", 2]),
+    }
+    with comfyui.listening() as (socket, client):
+        socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        spoken(comfyui, client, language)
+        result = comfyui.wait(comfyui.queue(plan, client_id=client))
+        reasons = json.loads(result.history["outputs"]["j"]["text"][0])["reasons"]
+        while True:
+            message = socket.recv()
+            body = json.loads(message) if isinstance(message, str) else {"type": "a picture"}
+            if body["type"] == "storefront.note" and body["data"]["node"] == "p":
+                break
+    assert body["data"]["text"].endswith(reasons[kept])
+    assert len(set(reasons.values())) == 4

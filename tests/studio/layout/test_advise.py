@@ -21,7 +21,12 @@ MASK = torch.zeros(1, 100, 100)
 MASK[:, 20:90, 30:70] = 1
 LOCAL = plan.plan_pictures(SCENE, MASK, "오늘만", LayoutOptions())
 TEXT = {"x": 60, "y": 80, "width": 300, "height": 250}
-REASONS = {"reason_en": "It is free.", "reason_ko": "비어 있습니다."}
+REASONS = {
+    "reason_en": "It is free.",
+    "reason_ko": "비어 있습니다.",
+    "reason_ja": "空いています。",
+    "reason_zh": "这里是空的。",
+}
 
 
 def local(**changes) -> dict:
@@ -120,11 +125,14 @@ def test_only_words_are_placed_where_there_is_no_product():
     assert layout.text.x == 72
 
 
-def test_reasons_are_one_line_of_text_or_the_plans_own():
+def test_reasons_are_one_line_of_text_and_those_of_the_same_answer():
     layout = advise(answer(reason_en="a\n" * 1000, reason_ko=None))
     assert "\n" not in layout.reason_en
     assert len(layout.reason_en) <= 300
-    assert layout.reason_ko == LOCAL.reason_ko
+    assert layout.reason_ko == layout.reason_en  # the plan's own is of other places
+    assert (layout.reason_ja, layout.reason_zh) == (REASONS["reason_ja"], REASONS["reason_zh"])
+    silent = advise(answer(**dict.fromkeys(REASONS)))
+    assert [getattr(silent, name) for name in REASONS] == [getattr(LOCAL, name) for name in REASONS]
 
 
 def test_words_that_run_downwards_may_have_a_narrow_box():

@@ -78,6 +78,8 @@ def test_what_every_plan_keeps(name, masks):
     assert parse(layout.to_json()) == layout
     assert len(layout.reason_en) > 20
     assert any("가" <= c <= "힣" for c in layout.reason_ko)
+    assert any("ぁ" <= c <= "ん" for c in layout.reason_ja)
+    assert "的" in layout.reason_zh
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -563,7 +565,7 @@ def test_the_reasons_tell_what_was_measured():
     ]
     said = int(re.search(r"where (\d+)% of the picture is busy", layout.reason_en).group(1))
     assert abs(said - 100 * (part > 0.3).mean()) < 3
-    assert f"{said}%" in layout.reason_ko
+    assert all(f"{said}%" in reason for reason in (layout.reason_ko, layout.reason_ja, layout.reason_zh))
     assert ("veil" in layout.reason_en) == (layout.scrim is not None) == ("막" in layout.reason_ko)
 
 
