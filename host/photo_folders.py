@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 import folder_paths
@@ -18,7 +18,7 @@ from . import photos
 if TYPE_CHECKING:
     import torch
 
-EXAMPLE_FOLDER = "storefront"
+EXAMPLE_FOLDER = f"{photos.EXAMPLES}/{examples.SET}"
 MOST_FOLDERS = 200  # in the list
 FOLDER_CURE = "a folder with photos in ComfyUI's input folder: put it there and press R"
 
@@ -32,7 +32,7 @@ class Photos(NamedTuple):
 
 
 def listed() -> list[str]:
-    """The example's folder, then those of the input folder that hold pictures, sub-folders too. Links are not followed."""
+    """The example's folder first, then those of the input folder that hold pictures, sub-folders too. Links are not followed."""
     found = {
         folder.as_posix()
         for folder, files in photos.input_folders()
@@ -48,9 +48,14 @@ def find(folder: str) -> Path:
     path = inside(Path(folder_paths.get_input_directory()), folder.strip())
     if path is not None and path.is_dir():
         return path
-    if folder == EXAMPLE_FOLDER:
-        return examples.file(examples.DEFAULT_PHOTO).parent
+    if folder in (own := _bundled()):
+        return own[folder]
     raise InputError("folder", folder, FOLDER_CURE)
+
+
+def _bundled() -> dict[str, Path]:
+    """The pack's own folders, by their names in the input folder."""
+    return {PurePosixPath(name).parent.as_posix(): path.parent for name, path in photos.bundled().items()}
 
 
 def files_of(folder: str) -> list[Path]:
@@ -81,7 +86,7 @@ def read(folder: str, first: int = 1, most: int = 16) -> Photos:
     root = Path(folder_paths.get_input_directory()).resolve()
     for file in files[first - 1 : first - 1 + most]:
         try:
-            name = file.relative_to(root).as_posix() if file.is_relative_to(root) else photos.EXAMPLE
+            name = file.relative_to(root).as_posix() if file.is_relative_to(root) else f"{folder}/{file.name}"
             read.append(photos.load(name))
             names.append(file.stem)
         except InputError as error:

@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_LOOKED_AT = 20_000  # files and folders
-EXAMPLE = f"storefront/{examples.DEFAULT_PHOTO}.jpg"  # in the input folder, so that every editor and client can show it
+# Bundled photos lie in the input folder too, so that every editor and client can show them.
+EXAMPLES = "storefront"
+EXAMPLE = f"{EXAMPLES}/{examples.DEFAULT_PHOTO}.jpg"
 
 
-def put_example() -> None:
-    """The bundled photo in the input folder, where the editor shows pictures from."""
-    copy_to_input(examples.file(examples.DEFAULT_PHOTO), EXAMPLE)
+def bundled() -> dict[str, Path]:
+    """The pack's own photos, by their names in the input folder."""
+    return {f"{EXAMPLES}/{name}": path for name, path in examples.photos().items()}
+
+
+def put_examples() -> None:
+    """The bundled photos in the input folder, where the editor shows pictures from."""
+    for name, path in bundled().items():
+        copy_to_input(path, name)
 
 
 def copy_to_input(bundled: Path, name: str) -> None:
@@ -79,8 +87,8 @@ def find(image: str) -> Path:
         raise InputError("image", image, "a picture inside ComfyUI's input folder")
     if path.is_file():
         return path
-    if image == EXAMPLE:
-        return examples.file(examples.DEFAULT_PHOTO)
+    if image in (own := bundled()):
+        return own[image]
     raise InputError("image", image, "a picture in ComfyUI's input folder: drop it on the node, or upload it first")
 
 

@@ -78,7 +78,7 @@ class StorefrontExtension(ComfyExtension):
         from ..host import connections, languages, letters, photos, report, sizes, start_up, tables
 
         log_missing_packages()
-        photos.put_example()
+        photos.put_examples()
         tables.put_example()
         report.add_route()
         connections.add_routes()

@@ -35,6 +35,7 @@ BUNDLED = (
     Bundled("flux-micro words", "1", "Apache-2.0", PROJECT, "models/flux-micro/tokenizer*/tokenizer.json"),
     Bundled("flux-micro style", "1", "Apache-2.0", f"{PROJECT}: tools/train_lora.py", "models/loras/*.safetensors"),
     Bundled("coffee", "1", "CC0-1.0", "pypi:scikit-image skimage.data.coffee", "workflows/assets/coffee.jpg"),
+    Bundled("skincare", "1", "CC0-1.0", f"{PROJECT}: tools/render_photos.py", "workflows/assets/skincare/*.jpg"),
 )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SAME_HEIGHT, AS_PHOTOGRAPHED = "same height", "as in the photos"
 PROPORTIONS_OF_PRODUCTS = (SAME_HEIGHT, AS_PHOTOGRAPHED)
 LONGEST_CANVAS_SIDE, MOST_CANVAS_PIXELS = 2048, 64_000_000  # of a canvas; of all together
+ENOUGH = 1280  # pixels of the tallest product, for an advertisement of a format
 CANVAS_MARGIN = 4  # pixels, on sides at which no photo cuts the product off
 TALLEST_OF_SMALLEST = 100.0  # a real height may be so many times another
 
@@ -90,14 +91,15 @@ def gather(
 
 
 def _sizes(cuts: Sequence[Product], sizes: str, heights: list[float] | None) -> list[tuple[int, int]]:
-    """Width and height of each in pixels: the largest photo keeps its pixels, as far as all fit into memory."""
+    """Width and height of each in pixels. A small product's finer photo loses what no advertisement shows; none is enlarged for more."""
     shapes = [cut.alpha.shape for cut in cuts]
     if heights is None and sizes == SAME_HEIGHT:
         heights = [1.0] * len(cuts)
     if heights is None:
         factors = [1.0] * len(cuts)
     else:
-        unit = max(shape[0] / own for shape, own in zip(shapes, heights))
+        fine = [shape[0] / own for shape, own in zip(shapes, heights)]  # pixels a unit of height
+        unit = min(max(fine), max(min(fine), ENOUGH / max(heights)))
         factors = [unit * own / shape[0] for shape, own in zip(shapes, heights)]
     wide, high = (max(shape[axis] * factor for shape, factor in zip(shapes, factors)) for axis in (1, 0))
     scale = min(1.0, LONGEST_CANVAS_SIDE / max(wide, high), math.sqrt(MOST_CANVAS_PIXELS / (len(cuts) * wide * high)))

@@ -39,6 +39,7 @@ SHOWN = """
 def test_what_a_shop_owner_uses_is_an_app():
     assert set(APPS) == {
         "ad_from_photo",
+        "ad_of_a_set",
         "ad_with_brand",
         "product_composite",
         "sentence_to_ad",

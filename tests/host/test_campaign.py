@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -120,6 +121,23 @@ def test_the_photos_of_a_folder_become_one_ad_in_their_proportions(comfyui):
     log = comfyui.log()
     assert "left out: cup 3.jpg" in log
     assert comfyui.run(family("two products", first=2)).error.count("heights")  # one photo is left, two heights
+
+
+def test_the_bundled_photos_are_a_set_at_their_real_heights(comfyui):
+    """They are read from the pack where the input folder lost them, and the ad's products have the heights of the graph."""
+    kept = comfyui.base / "input" / "storefront" / "skincare"
+    assert sorted(path.name for path in kept.iterdir()) == ["1 lotion.jpg", "2 cream.jpg", "3 soap.jpg"]
+    workflow = json.loads((ROOT / "workflows" / "api" / "ad_of_a_set.json").read_text("utf-8"))
+    heights = [float(line) for line in workflow["22"]["inputs"]["heights"].split()]
+    workflow["report"] = node("PreviewAny", source=["11", 2])
+    drawn = comfyui.run(workflow)
+    tall = [box["height"] for box in json.loads(drawn.history["outputs"]["report"]["text"][0])["products"]]
+    assert [one / tall[0] for one in tall] == pytest.approx([one / heights[0] for one in heights], rel=0.02)
+    shutil.rmtree(kept)
+    try:
+        assert np.array_equal(comfyui.run(workflow).pixels(), drawn.pixels())
+    finally:
+        shutil.copytree(ROOT / "workflows" / "assets" / "skincare", kept)
 
 
 def test_a_folder_that_is_none_is_refused(comfyui):

@@ -52,6 +52,14 @@ def test_the_same_height_and_real_heights():
     assert wide[0] / wide[1] == pytest.approx(4, rel=0.02)
 
 
+def test_a_finer_photo_of_a_small_product_enlarges_no_other_for_nothing():
+    """A jar of 6.5 cm in 585 pixels would make 1,620 of an 18 cm bottle in 660: more than an advertisement shows."""
+    jar, bottle = cut_out(700, 700, (50, 50, 650, 635)), cut_out(400, 700, (100, 20, 300, 680))
+    gathered = gather([bottle[0], jar[0]], [bottle[1], jar[1]], heights="18\n6.5")
+    assert [height for _, height in sizes(gathered.mask)] == [1280, pytest.approx(1280 * 6.5 / 18, abs=1)]
+    assert gathered.notes == ()
+
+
 def test_no_color_from_behind_the_matte_comes_out():
     ground, mask = torch.ones(1, 300, 300, 3), torch.zeros(1, 300, 300)
     y, x = torch.meshgrid(torch.arange(300), torch.arange(300), indexing="ij")
