@@ -21,7 +21,7 @@ from ..studio.errors import InputError
 from ..studio.layout import advise
 from ..studio.layout.layout import Layout
 from ..studio.layout.options import LayoutOptions
-from ..studio.prompt.connections import CHAT, TRITON, Connection, ConnectionWriter, chat, origin
+from ..studio.prompt.connections import CHAT, TRITON, Connection, ConnectionWriter, chat, origins
 from ..studio.prompt.reached import ANSWERED, reached
 from ..studio.prompt.writers import MOST_NEW_TOKENS, WRITING_ATTEMPTS, Writer, WriterError
 from . import fingerprints, owner, user_files
@@ -285,8 +285,8 @@ def _replaced(name: str, before: Any, body: dict[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(InputError):
         old = _connection(name, before)
         known["seconds"] = old.seconds
-        if origin(old.base_url) == origin(body["base_url"]):
-            known["key"] = old.key  # a key goes to the server it was given for and to no other
+        if origins(body["base_url"], body.get("kind", CHAT)) <= origins(old.base_url, old.kind):
+            known["key"] = old.key  # a key goes to the servers it was given for and to no other
     connection = Connection(name, **{**known, **body})
     return {field: getattr(connection, field) for field in _FIELDS}
 

@@ -33,16 +33,17 @@ _NO_MODEL = (
     "Its server has no model of this project, or one that another version exported: run `python -m serving export` there"
     " again, with the version of this pack."
 )
+_SEVERAL_MODELS = "Its servers have different models. Give each model a connection of its own, in ComfyUI's settings under Storefront."
 _OPENED: weakref.WeakValueDictionary[Connection, ConnectedServer] = weakref.WeakValueDictionary()
 
 
 class ConnectedServer:
-    """The server of a connection. Its requests hear Cancel, and what fails is said by the connection's name."""
+    """The server, or the servers, of a connection. Its requests hear Cancel, and what fails is said by the connection's name."""
 
     def __init__(self, connection: Connection):
         self.connection = connection
         client = SyncClient(
-            connection.base_url,
+            connection.addresses,
             seconds=connection.seconds,
             key=connection.key,
             connector=lambda: connector(connection, keeps_open=True),
@@ -55,17 +56,23 @@ class ConnectedServer:
 
     def about(self) -> About:
         """What it says of its model."""
-        config = self._asked(self._described)
+        configs = self._asked(self._described)
+        models: list[About] = []
         with contextlib.suppress(KeyError, TypeError, InputError):
-            return About.from_text(self._plain(config["parameters"][stages.DESCRIBED]["string_value"]))
-        raise InputError("connection", self.connection.name, cure=_NO_MODEL)
+            texts = [config["parameters"][stages.DESCRIBED]["string_value"] for config in configs]
+            models = [About.from_text(self._plain(text)) for text in texts]
+        if not models:
+            raise InputError("connection", self.connection.name, cure=_NO_MODEL)
+        if any(model != models[0] for model in models):  # some steps of a picture would be another model's
+            raise InputError("connection", self.connection.name, cure=_SEVERAL_MODELS)
+        return models[0]
 
-    def _described(self) -> Any:
+    def _described(self) -> list[Any]:
         try:
-            return self._client.get(f"models/{stages.ORCHESTRATOR}/config")
+            return self._client.get_each(f"models/{stages.ORCHESTRATOR}/config")
         except ServingError as error:
             if error.status in (400, 404):  # Triton's, and any other server's, of a model that is not there
-                return {}
+                return [{}]
             raise
 
     def _plain(self, text: str) -> str:

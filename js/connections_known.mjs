@@ -7,6 +7,7 @@ import { made } from "./page.mjs"
 const STATES = {
   en: {
     serves: "answers and is ready",
+    some: "some of its servers answer, not all",
     ready: "answers and has the model",
     "other model": "answers, but does not list this model",
     "wrong key": "answers, but does not accept the key",
@@ -20,6 +21,7 @@ const STATES = {
   },
   ko: {
     serves: "응답하고 준비되어 있습니다",
+    some: "일부 서버만 응답합니다",
     ready: "응답하고 모델이 있습니다",
     "other model": "응답하지만 모델 목록에 이 모델이 없습니다",
     "wrong key": "응답하지만 키를 받아들이지 않습니다",
@@ -33,6 +35,7 @@ const STATES = {
   },
   ja: {
     serves: "応答し、準備ができています",
+    some: "一部のサーバーだけが応答します",
     ready: "応答し、モデルがあります",
     "other model": "応答しますが、このモデルは一覧にありません",
     "wrong key": "応答しますが、キーが受け付けられません",
@@ -46,6 +49,7 @@ const STATES = {
   },
   zh: {
     serves: "有响应，已就绪",
+    some: "只有部分服务器有响应",
     ready: "有响应，且有该模型",
     "other model": "有响应，但列表中没有该模型",
     "wrong key": "有响应，但不接受密钥",

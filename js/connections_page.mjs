@@ -9,7 +9,7 @@ const TEXT = {
   en: {
     kind: "Kind", chat: "Language model", triton: "Triton server",
     name: "Name", address: "Address", model: "Model", key: "Key", seconds: "Seconds to wait for an answer",
-    nearby: "On this machine or in its network", token: "Owner's token", kept: "Kept while the address is the same",
+    nearby: "On this machine or in its network", token: "Owner's token", several: "Several servers of the same model: one address a line", kept: "Kept while the address is the same",
     save: "Save", cancel: "Cancel", edit: "Edit", remove: "Delete", sure: "Delete for good?",
     fresh: "New connection", changed: "Change {0}", none: "No connection yet.",
     hasKey: "with a key", noKey: "without a key", saved: "Saved. Press R in the editor to see it in the nodes.",
@@ -19,7 +19,7 @@ const TEXT = {
   ko: {
     kind: "종류", chat: "언어 모델", triton: "Triton 서버",
     name: "이름", address: "주소", model: "모델", key: "키", seconds: "응답을 기다리는 시간(초)",
-    nearby: "이 컴퓨터나 같은 네트워크에 있음", token: "소유자 토큰", kept: "주소가 같으면 그대로 둡니다",
+    nearby: "이 컴퓨터나 같은 네트워크에 있음", token: "소유자 토큰", several: "같은 모델의 서버가 여럿이면 한 줄에 주소 하나", kept: "주소가 같으면 그대로 둡니다",
     save: "저장", cancel: "취소", edit: "고치기", remove: "삭제", sure: "정말 삭제할까요?",
     fresh: "새 연결", changed: "{0} 고치기", none: "아직 연결이 없습니다.",
     hasKey: "키 있음", noKey: "키 없음", saved: "저장했습니다. 편집기에서 R을 누르면 노드에 나타납니다.",
@@ -29,7 +29,7 @@ const TEXT = {
   ja: {
     kind: "種類", chat: "言語モデル", triton: "Tritonサーバー",
     name: "名前", address: "アドレス", model: "モデル", key: "キー", seconds: "応答を待つ秒数",
-    nearby: "このコンピューターか同じネットワークにある", token: "所有者のトークン", kept: "アドレスが同じなら変わりません",
+    nearby: "このコンピューターか同じネットワークにある", token: "所有者のトークン", several: "同じモデルのサーバーが複数あれば、1行に1つのアドレス", kept: "アドレスが同じなら変わりません",
     save: "保存", cancel: "キャンセル", edit: "編集", remove: "削除", sure: "本当に削除しますか？",
     fresh: "新しい接続", changed: "{0}の編集", none: "接続はまだありません。",
     hasKey: "キーあり", noKey: "キーなし", saved: "保存しました。エディタでRを押すとノードに現れます。",
@@ -39,7 +39,7 @@ const TEXT = {
   zh: {
     kind: "种类", chat: "语言模型", triton: "Triton 服务器",
     name: "名称", address: "地址", model: "模型", key: "密钥", seconds: "等待响应的秒数",
-    nearby: "在此计算机或其网络中", token: "所有者令牌", kept: "地址不变则保留",
+    nearby: "在此计算机或其网络中", token: "所有者令牌", several: "同一模型的多台服务器：每行一个地址", kept: "地址不变则保留",
     save: "保存", cancel: "取消", edit: "编辑", remove: "删除", sure: "确定删除？",
     fresh: "新连接", changed: "编辑 {0}", none: "还没有连接。",
     hasKey: "有密钥", noKey: "无密钥", saved: "已保存。在编辑器中按 R 即可在节点中看到。",
@@ -60,8 +60,9 @@ const STYLE = `
   .storefront-page h4 { margin: 4px 0 0; font-size: 14px; font-weight: 600 }
   .storefront-page label { display: flex; justify-content: space-between; align-items: center; gap: 12px }
   .storefront-page label[hidden], .storefront-page button[hidden] { display: none }
-  .storefront-page :is(input:not([type=checkbox]), select) { flex: none; box-sizing: border-box; width: 270px; padding: 4px 8px; border: 1px solid var(--border-color); border-radius: 6px;
+  .storefront-page :is(input:not([type=checkbox]), select, textarea) { flex: none; box-sizing: border-box; width: 270px; padding: 4px 8px; border: 1px solid var(--border-color); border-radius: 6px;
     background: var(--comfy-input-bg); color: var(--input-text) }
+  .storefront-page textarea { resize: vertical; font: inherit }
   .storefront-page input[readonly] { opacity: 0.6 }
   .storefront-page .buttons { display: flex; gap: 8px; justify-content: flex-end; align-items: center }
   .storefront-page .buttons span { flex: 1; font-size: 0.9em }
@@ -76,6 +77,18 @@ function field(form, label, properties) {
   return made("input", line, "", { type: "text", autocomplete: "off", spellcheck: false, ...properties })
 }
 
+/** One address, or several of Triton servers: a line each. Enter sends the form where there is one line. */
+function addresses(form, say) {
+  const line = made("label", form, say.address)
+  const area = made("textarea", line, "", { name: "base_url", autocomplete: "off", spellcheck: false, required: true })
+  area.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || area.rows > 1 || event.isComposing) return
+    event.preventDefault()
+    form.requestSubmit()
+  })
+  return area
+}
+
 function choice(form, label, name, say) {
   const select = made("select", made("label", form, label), "", { name })
   for (const kind of KINDS) made("option", select, say[kind], { value: kind })
@@ -83,11 +96,13 @@ function choice(form, label, name, say) {
 }
 
 /** What a kind of server asks for: a Triton server has one model. */
-function adapt({ kind, model, base_url }) {
+function adapt({ kind, model, base_url }, say) {
   const chat = kind.value === "chat"
   model.required = chat
   model.parentElement.hidden = !chat
   base_url.placeholder = chat ? "https://api.example.com/v1" : "http://127.0.0.1:8000"
+  base_url.rows = chat ? 1 : 3
+  base_url.title = chat ? "" : say.several
 }
 
 function makeForm(page, say) {
@@ -96,7 +111,7 @@ function makeForm(page, say) {
   const inputs = {
     name: field(form, say.name, { name: "name", maxLength: 40, required: true }),
     kind: choice(form, say.kind, "kind", say),
-    base_url: field(form, say.address, { name: "base_url", type: "url", required: true }),
+    base_url: addresses(form, say),
     model: field(form, say.model, { name: "model" }),
     key: field(form, say.key, { name: "key", type: "password", autocomplete: "new-password" }),
     seconds: field(form, say.seconds, { name: "seconds", type: "number", min: 1, max: 600, value: 120, required: true }),
@@ -129,7 +144,7 @@ export function show(place) {
     cancel.hidden = !one
     for (const name of ["name", "base_url", "model"]) inputs[name].value = one?.[name] ?? ""
     inputs.kind.value = one?.kind ?? "chat"
-    adapt(inputs)
+    adapt(inputs, say)
     inputs.seconds.value = one?.seconds ?? 120
     inputs.allow_private.checked = one?.allow_private ?? false
     inputs.key.value = ""
@@ -151,7 +166,7 @@ export function show(place) {
     const line = made("li", list)
     const words = made("div", line, one.name)
     const key = one.has_key ? say.hasKey : say.noKey
-    if (one.base_url) made("small", words, [one.model || say[one.kind], one.base_url, key].join(" · "))
+    if (one.base_url) made("small", words, [one.model || say[one.kind], one.base_url.split(/[\s,]+/).join(", "), key].join(" · "))
     checker(line, words, one.name, token, failed)
     const rename = (button, text) => {
       button.textContent = text
@@ -203,8 +218,8 @@ export function show(place) {
     }, say.saved)
   })
   cancel.addEventListener("click", () => turnTo(null))
-  inputs.kind.addEventListener("change", () => adapt(inputs))
-  adapt(inputs)
+  inputs.kind.addEventListener("change", () => adapt(inputs, say))
+  adapt(inputs, say)
   page.addEventListener("keydown", (event) => event.stopPropagation()) // or the editor takes letters for shortcuts
   attempt(fill)
 }

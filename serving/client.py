@@ -9,13 +9,13 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..studio.errors import InputError, require_number, require_unicode
+from ..studio.errors import InputError
 from ..studio.loop_thread import LoopThread
 from . import stages, wire
+from .orchestrated import LARGEST_EVENT, Drawn, order, read_drawn, read_tokens, require_type
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Progress = Callable[[int, int], object]  # steps done of all pictures, steps in all. What it raises ends the drawing.
-LARGEST_EVENT = 1 << 30  # bytes of one event: a batch of pictures
-DRAWN_PIXELS = LARGEST_EVENT // 12  # of a picture in float32
 CONNECTION_SECONDS = 10
+AWAY_SECONDS = 10  # for which a server that did not answer is asked last
 SECONDS_TO_END = 5  # seconds that ending a drawing may take where nobody waits for it any more
-_LARGEST_FLOAT = 3e38
 RETRIED = (502, 503, 504)
 LARGEST_WORDS = 1 << 20  # bytes of a configuration, or of an error
 _CHUNK = 1 << 16
-ERROR_CODES = ("INVALID_ARGUMENT", "OUT_OF_MEMORY", "UNAVAILABLE", "CANCELLED", "INTERNAL")
+ERROR_CODES_OF_SERVERS = ("OUT_OF_MEMORY", "UNAVAILABLE", "INTERNAL")  # another server may do better
+ERROR_CODES = ("INVALID_ARGUMENT", "CANCELLED", *ERROR_CODES_OF_SERVERS)
 
 
 class ServingError(RuntimeError):
@@ -66,22 +65,12 @@ class _ProgressError(Exception):
         self.own = own
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """An answer of the orchestrator."""
-
-    images: torch.Tensor  # IMAGE [B, H, W, 3] in 0..1
-    status: str  # "finished", or "time limit"
-    steps_done: int
-    steps: int
-    notes: tuple[str, ...]
-    unfinished: str | None = None  # what `resume` takes, where a time limit cut one prompt's drawing off
-
-
 class Client:
     """`async with Client("http://127.0.0.1:8000") as server: await server.draw("a red mug")`.
 
-    urls: one address, or several: requests go to them in turn, and to the next one where one does not answer.
+    urls: one address, or several of the same model: requests go to them in turn, and to the next one where one does not
+    answer. One that did not is asked last for AWAY_SECONDS. A call of a stage, which keeps nothing, also goes on to the next
+    server where one fails otherwise than by what it was given.
     seconds: how long an answer may take; a drawing's next sign of life counts as one. key: for a proxy before the servers.
     connector: makes aiohttp's connector, in the event loop.
     """
@@ -101,6 +90,7 @@ class Client:
         self._seconds, self._connector = seconds, connector
         self._headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._turns = itertools.count()
+        self._away: dict[str, float] = {}  # url -> the loop's time until which it is asked last
         self._session: aiohttp.ClientSession | None = None
         self._asking: set[asyncio.Task[Any]] = set()
 
@@ -139,9 +129,9 @@ class Client:
         resume: as in `text_to_image` and `image_to_image`; left out, the model's own defaults. Raises InputError for another
         option, ServingError for what the server says. Where the caller is cancelled, the server stops within a step.
         """
-        body = _body(prompt, image, mask, progress is not None, options)
+        body = order(prompt, image, mask, progress is not None, options)
         try:
-            return await self._first_that_answers(lambda url: self._stream(url, body, progress, _drawn))
+            return await self._first_that_answers(lambda url: self._stream(url, body, progress, read_drawn))
         except _ProgressError as ended:
             own = ended.own
         raise own  # out here: with the cause and context that it has
@@ -152,15 +142,15 @@ class Client:
         texts_2: other texts for T5. max_tokens: of T5; 0: the model's own. Raises ServingError.
         """
         body: dict[str, Any] = {"prompt": list(texts), "max_sequence_length": max_tokens, "output": stages.TOKENS}
-        _require_type("max_sequence_length", max_tokens)
+        require_type("max_sequence_length", max_tokens)
         read: list[dict[str, Any]] = []
         for some in filter(None, (texts, texts_2)):
-            _require_type("prompt", list(some))
+            require_type("prompt", list(some))
             read.append(await self._tokens(json.dumps(body | {"prompt": list(some)}).encode()))
         return read[0] | {"t5xxl": read[-1]["t5xxl"]}
 
     async def _tokens(self, body: bytes) -> dict[str, Any]:
-        return await self._first_that_answers(lambda url: self._stream(url, body, None, _tokens))
+        return await self._first_that_answers(lambda url: self._stream(url, body, None, read_tokens))
 
     async def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
         """One call of a stage: tensors [B, ...], int64 or float, -> its output [B, ...] in float32."""
@@ -172,36 +162,65 @@ class Client:
 
     async def infer(self, name: str, body: bytes, headers: Mapping[str, str]) -> dict[str, wire.Value]:
         """A request of `wire.request` to a model. Raises ServingError."""
-        return await self._first_that_answers(lambda url: self._infer(f"{url}/v2/models/{name}/infer", body, headers))
+        return await self._first_that_answers(
+            lambda url: self._infer(f"{url}/v2/models/{name}/infer", body, headers), ERROR_CODES_OF_SERVERS
+        )
 
     async def get(self, path: str) -> Any:
         """JSON of GET v2/..., such as `models/bls/config`."""
         return await self._first_that_answers(lambda url: self._get(f"{url}/v2/{path}"))
 
-    async def _first_that_answers(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+    async def get_each(self, path: str) -> list[Any]:
+        """The same of every server that answers. Raises ServingError where none does, or one refuses."""
+        answers = await asyncio.gather(*map(self._got, self.urls, [path] * len(self.urls)))
+        return [answer for answer in answers if answer is not None] or [await self.get(path)]
+
+    async def _got(self, url: str, path: str) -> Any:
+        """None where the server does not answer."""
+        import aiohttp
+
+        try:
+            return await self._get(f"{url}/v2/{path}")
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError, wire.WireError):
+            return None
+        except ServingError as error:
+            if error.code == "UNAVAILABLE":
+                return None
+            raise
+
+    async def _first_that_answers(
+        self, ask: Callable[[str], Coroutine[Any, Any, T]], passed_over: Sequence[str] = ("UNAVAILABLE",)
+    ) -> T:
         task = asyncio.current_task()
         assert task is not None
         self._asking.add(task)
         try:
-            return await self._asked(ask)
+            return await self._asked(ask, passed_over)
         finally:
             self._asking.discard(task)
 
-    async def _asked(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+    def _in_turn(self) -> list[str]:
+        """The servers in the order in which this request asks them. A single one is asked once more."""
+        first, now = next(self._turns) % len(self.urls), asyncio.get_running_loop().time()
+        turned = [*self.urls[first:], *self.urls[:first]]
+        return sorted(turned, key=lambda url: self._away.get(url, 0) > now) * (2 if len(turned) == 1 else 1)
+
+    async def _asked(self, ask: Callable[[str], Coroutine[Any, Any, T]], passed_over: Sequence[str]) -> T:
         import aiohttp
 
-        first = next(self._turns)
         why: BaseException | None = None
-        for turn in range(len(self.urls) + (len(self.urls) == 1)):  # a single server is asked once more
-            url = self.urls[(first + turn) % len(self.urls)]
+        for url in self._in_turn():
             try:
-                return await ask(url)
+                answer = await ask(url)
+                self._away.pop(url, None)
+                return answer
             except (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError, wire.WireError) as error:
                 why = error  # UnicodeError: of a host's name that no resolver takes, such as a..b
             except ServingError as error:
-                if error.code != "UNAVAILABLE" or len(self.urls) == 1:
+                if error.code not in passed_over or len(self.urls) == 1:
                     raise
                 why = error
+            self._away[url] = asyncio.get_running_loop().time() + AWAY_SECONDS
             if isinstance(why, asyncio.TimeoutError) and not isinstance(why, aiohttp.ConnectionTimeoutError):
                 break  # it has waited long enough
         if isinstance(why, ServingError):
@@ -290,72 +309,6 @@ async def _refused(answer: aiohttp.ClientResponse) -> ServingError:
     return ServingError.of(text, code, answer.status)
 
 
-def _body(
-    prompt: str | Sequence[str], image: Picture | None, mask: Picture | None, tells: bool, options: dict[str, Any]
-) -> bytes:
-    """The JSON of a request to the orchestrator."""
-    known = {tensor.name for tensor in stages.ORDERS.inputs} - {"prompt", "image", "mask", "progress", "output"}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise InputError(unknown[0], options[unknown[0]], f"one of the options {', '.join(sorted(known))}")
-    body: dict[str, Any] = {"prompt": [prompt] if isinstance(prompt, str) else prompt}
-    body |= {name: value for name, value in options.items() if value is not None and value != ""}
-    for name, value in body.items():
-        _require_type(name, value)
-    for name, picture in (("image", image), ("mask", mask)):
-        if picture is not None:
-            body[name] = _picture(name, picture)
-    body |= {"progress": tells, "output": "npy"}
-    return json.dumps(body, allow_nan=False).encode()
-
-
-def _require_type(name: str, value: object) -> None:
-    """Raise InputError for what cannot travel, or what Triton would refuse without the input's name."""
-    dtype = next(tensor.dtype for tensor in stages.ORDERS.inputs if tensor.name == name)
-    if dtype == "STRING":
-        texts = value if name == "prompt" and isinstance(value, list | tuple) else [value]
-        for text in texts:
-            if not isinstance(text, str):
-                raise InputError(name, value, "a text, or a list of texts" if name == "prompt" else "a text")
-            require_unicode(name, text)
-    elif dtype == "FP32":
-        require_number(name, value, -_LARGEST_FLOAT, _LARGEST_FLOAT)  # type: ignore[arg-type]
-    else:
-        low, high = (0, 2**64 - 1) if dtype == "UINT64" else (-(2**31), 2**31 - 1)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise InputError(name, value, f"a whole number from {low} to {high}")
-
-
-def _picture(name: str, picture: Picture) -> str:
-    from ..studio.images import read_opaque, require_picture
-    from .pictures import to_text
-
-    if getattr(picture, "ndim", 0) == 4:
-        return to_text(require_picture(name, picture), "npy")[0]  # type: ignore[arg-type]
-    return to_text(read_opaque(name, picture), "npy")[0]
-
-
-def _drawn(event: Mapping[str, Any]) -> Drawn:
-    from .pictures import from_text
-
-    try:
-        files, notes = event["files"], event.get("notes", ())
-        images = from_text("files", files[0] if isinstance(files, list) else files, DRAWN_PIXELS)
-        told = tuple(notes) if isinstance(notes, list) else (str(notes),)
-        unfinished = event.get("unfinished")
-        return Drawn(images, str(event["status"]), int(event["steps_done"]), int(event["steps"]), told, unfinished)
-    except (KeyError, InputError, ValueError, TypeError, IndexError, OverflowError) as error:
-        raise wire.WireError("the answer is no picture of this project") from error
-
-
-def _tokens(event: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        encoders = json.loads(event["tokens"])
-        return {name: {part: encoders[name][part] for part in ("ids", "counts", "cut")} for name in ("l", "t5xxl")}
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise wire.WireError("the answer holds no tokens of this project") from error
-
-
 def _value(tensor: torch.Tensor) -> wire.Value:
     import torch
 
@@ -428,6 +381,10 @@ class SyncClient:
     def get(self, path: str) -> Any:
         """As `Client.get`."""
         return self._wait_for(self._client.get(path))
+
+    def get_each(self, path: str) -> list[Any]:
+        """As `Client.get_each`."""
+        return self._wait_for(self._client.get_each(path))
 
     def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.wait_for(work, self._check)

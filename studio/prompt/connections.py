@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import InputError, require_one_of
+from ..errors import Bare, InputError, require_one_of
 from .writers import WriterError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ CONNECT_SECONDS = 10
 SHORTEST_KEY = 8  # a shorter one would be found in any text
 CHAT, TRITON = "chat", "triton"
 CONNECTION_KINDS = (CHAT, TRITON)  # OpenAI's chat completions; this project's stages on NVIDIA Triton
+MOST_SERVERS = 16  # of one connection
 
 # What a status means for the owner of a connection. A server's own words are not shown: they may hold the key.
 _STATUS = {
@@ -47,10 +48,12 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Connection:
-    """One server. Raises InputError that names the field; never with the key in it."""
+    """One server, or several Tritons with the same model. Raises InputError that names the field; never with the key in it."""
 
     name: str
-    base_url: str  # of a chat server up to and with /v1; of Triton its HTTP address
+    base_url: (
+        str  # of a chat server up to and with /v1; of Triton its HTTP address, or several, one a line or with commas
+    )
     model: str = ""  # as a chat server lists it; Triton has one
     key: str = field(default="", repr=False)
     allow_private: bool = False  # whether it may stand on this machine or in its network
@@ -61,7 +64,7 @@ class Connection:
         if not isinstance(self.name, str) or not CONNECTION_NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
             raise InputError("name", self.name, "1 to 40 letters, digits, spaces, . _ - (and not: none)")
         require_one_of("kind", self.kind, CONNECTION_KINDS)
-        origin(self.base_url)
+        origins(self.base_url, self.kind)
         if self.kind == TRITON and self.model != "":
             raise InputError("model", self.model, "nothing: a Triton server has one model")
         named = isinstance(self.model, str) and re.fullmatch(r"[\w./:@+ -]{1,200}", self.model)
@@ -74,6 +77,24 @@ class Connection:
         low, high = SECONDS
         if isinstance(self.seconds, bool) or not isinstance(self.seconds, int) or not low <= self.seconds <= high:
             raise InputError("seconds", self.seconds, f"a whole number from {low} to {high}")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of its servers."""
+        return _addresses(self.base_url, self.kind)
+
+
+def _addresses(base_url: str, kind: str) -> tuple[str, ...]:
+    several = kind == TRITON and isinstance(base_url, str)
+    return tuple(dict.fromkeys(re.split(r"[\s,]+", base_url.strip(" \t\r\n,")))) if several else (base_url,)
+
+
+def origins(base_url: str, kind: str = CHAT) -> frozenset[tuple[str, str, int]]:
+    """`origin` of each server of a connection. Raises InputError as it does, and for too many."""
+    addresses = _addresses(base_url, kind)
+    if len(addresses) > MOST_SERVERS:
+        raise InputError("base_url", Bare(f"{len(addresses)} addresses"), f"at most {MOST_SERVERS}")
+    return frozenset(map(origin, addresses))
 
 
 def origin(base_url: str) -> tuple[str, str, int]:
@@ -241,7 +262,7 @@ def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPCo
     import aiohttp
     from aiohttp.abc import AbstractResolver
 
-    host = origin(connection.base_url)[1]
+    hosts = [origin(address)[1] for address in connection.addresses]
     refused = (
         f"connection {connection.name!r}: its address is in a private network, which the connection does not allow"
     )
@@ -263,11 +284,12 @@ def connector(connection: Connection, keeps_open: bool = False) -> aiohttp.TCPCo
         async def close(self) -> None:
             pass
 
-    if is_short_address(host):
+    if any(map(is_short_address, hosts)):
         raise AddressError(f"connection {connection.name!r}: its address cannot be used: write an IP address in full")
-    with contextlib.suppress(ValueError):  # aiohttp asks no resolver for a literal address
-        if not connection.allow_private and not is_public(host):
-            raise AddressError(refused)
+    for host in hosts:
+        with contextlib.suppress(ValueError):  # aiohttp asks no resolver for a literal address
+            if not connection.allow_private and not is_public(host):
+                raise AddressError(refused)
     return aiohttp.TCPConnector(resolver=Pinned(), use_dns_cache=False, force_close=not keeps_open)
 
 

@@ -11,10 +11,10 @@ from .connections import TRITON, AddressError, Connection, exchange
 from .writers import WriterError
 
 CHECK_SECONDS = 15  # a person waits for it
-SERVES = "serves"  # Triton
+SERVES, SOME_SERVE = "serves", "some"  # Triton; several of which not all answer
 READY, OTHER_MODEL, WRONG_KEY, NO_LIST, BAD_STATUS = "ready", "other model", "wrong key", "no list", "bad status"
 UNREADABLE, ADDRESS, TOO_LATE, UNREACHABLE, BROKEN = "unreadable", "address", "late", "unreachable", "broken"
-ANSWERED = (SERVES, READY, OTHER_MODEL, WRONG_KEY, NO_LIST, BAD_STATUS, UNREADABLE)
+ANSWERED = (SERVES, SOME_SERVE, READY, OTHER_MODEL, WRONG_KEY, NO_LIST, BAD_STATUS, UNREADABLE)
 
 
 class Reached(NamedTuple):
@@ -25,7 +25,16 @@ class Reached(NamedTuple):
 
 
 async def reached(connection: Connection) -> Reached:
-    """How the server answers, within `CHECK_SECONDS`. Its key is sent along, as in a request for words."""
+    """How the server answers, within `CHECK_SECONDS`. Its key is sent along, as in a request for words.
+
+    Of several the first that does not serve, where none does.
+    """
+    each = await asyncio.gather(*(_reached(replace(connection, base_url=url)) for url in connection.addresses))
+    wrong = [found for found in each if found.state != SERVES]
+    return Reached(SOME_SERVE) if 0 < len(wrong) < len(each) else (wrong or each)[0]
+
+
+async def _reached(connection: Connection) -> Reached:
     import aiohttp
 
     path = "/v2/health/ready" if connection.kind == TRITON else "/models"

@@ -232,6 +232,13 @@ def test_a_key_stays_with_the_server_it_was_given_for(comfyui):
         assert "Authorization" not in second.requests[-1][1]
     assert ask(comfyui, "DELETE", "moved")[0] == 200
     assert "moved" not in stored(comfyui)
+    several = {"kind": "triton", "base_url": "http://a.example:8000, http://b.example:8000"}
+    put(comfyui, "several", **several, key=KEY)
+    put(comfyui, "several", kind="triton", base_url="http://b.example:8000")
+    assert stored(comfyui)["several"]["key"] == KEY
+    put(comfyui, "several", **several)
+    assert stored(comfyui)["several"]["key"] == "", "a server more would get it"
+    assert ask(comfyui, "DELETE", "several")[0] == 200
 
 
 def test_without_the_owners_word_no_private_address_is_asked(comfyui):

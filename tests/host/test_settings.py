@@ -165,15 +165,16 @@ def test_a_triton_server_has_no_name_of_a_model(editor, browser, server):
     page.find_element(By.CSS_SELECTOR, "select[name=kind] option[value=triton]").click()
     assert not page.find_element(By.NAME, "model").is_displayed()
     url = server.url.removesuffix("/v1")
-    fill(page, name="pictures", base_url=url)
+    fill(page, name="pictures", base_url=f"{url}\nhttp://127.0.0.1:9")  # two lines
     page.find_element(By.NAME, "allow_private").click()
     send(page)
     until(lambda: "Saved" in page.text)
     assert stored(editor)["pictures"]["kind"] == "triton"
     assert page.find_element(By.NAME, "model").is_displayed()  # of the next one
     button(page, "Check pictures").click()
-    until(lambda: "answers and is ready" in page.text, 20)
+    until(lambda: "some of its servers answer, not all" in page.text, 20)
     button(page, "Edit pictures").click()
+    assert page.find_element(By.NAME, "base_url").get_attribute("value").split() == [url, "http://127.0.0.1:9"]
     assert page.find_element(By.NAME, "kind").get_attribute("value") == "triton"
     browser.save_screenshot(str(editor.base / "triton.png"))
 

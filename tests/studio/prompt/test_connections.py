@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import ipaddress
 import json
@@ -17,7 +18,14 @@ import pytest
 from storefront.studio.errors import InputError
 from storefront.studio.prompt import connections, writers
 from storefront.studio.prompt.advert import AdBrief, compose
-from storefront.studio.prompt.connections import Connection, ConnectionWriter, is_public, is_short_address
+from storefront.studio.prompt.connections import (
+    AddressError,
+    Connection,
+    ConnectionWriter,
+    connector,
+    is_public,
+    is_short_address,
+)
 from storefront.studio.prompt.presets import read_library
 from storefront.studio.prompt.writers import WriterError
 
@@ -289,6 +297,10 @@ BAD = [
     ("base_url", {"base_url": "http://[::1"}),
     ("base_url", {"base_url": "https://evil.com\\@example.com"}),
     ("base_url", {"base_url": None}),
+    ("base_url", {"base_url": "https://a.example/v1, https://b.example/v1"}),
+    ("base_url", {"base_url": "http://a.example\nfile:///etc/passwd", "kind": "triton", "model": ""}),
+    ("base_url", {"base_url": " \n,", "kind": "triton", "model": ""}),
+    ("base_url", {"base_url": ",".join(f"http://a{n}" for n in range(17)), "kind": "triton", "model": ""}),
     ("model", {"model": ""}),
     ("model", {"model": "a\r\nHost: evil"}),
     ("key", {"key": "short"}),
@@ -311,6 +323,23 @@ def test_a_bad_connection_is_refused_by_name_without_its_secrets(named, change):
     assert "secret@" not in str(caught.value)
     assert "한글열쇠" not in str(caught.value)
     assert "sk-test-0123" not in shown
+
+
+@pytest.mark.parametrize("told", ["http://a:8000,http://b:8000", " http://a:8000\n\nhttp://b:8000 ,http://a:8000\r\n"])
+def test_a_connection_to_triton_has_one_address_or_several(told):
+    assert Connection("mine", told, kind="triton").addresses == ("http://a:8000", "http://b:8000")
+    assert Connection("mine", "http://a:8000", kind="triton").addresses == ("http://a:8000",)
+    assert Connection("mine", "https://a/v1", "m").addresses == ("https://a/v1",)
+
+
+def test_every_address_of_a_connection_must_be_one_that_may_be_asked():
+    async def asked(told: str, **more: object) -> None:
+        await connector(Connection("mine", told, kind="triton", **more)).close()
+
+    for second in ("http://10.0.0.1:8000", "http://127.1:8000"):
+        with pytest.raises(AddressError):
+            asyncio.run(asked(f"http://8.8.8.8:8000\n{second}"))
+    asyncio.run(asked("http://8.8.8.8:8000\nhttp://10.0.0.1:8000", allow_private=True))
 
 
 def test_a_connection_shows_no_key():

@@ -88,3 +88,14 @@ def test_triton_is_asked_whether_it_is_ready(server, status, state):
     one = Connection("mine", url, allow_private=True, seconds=5, kind="triton")
     assert asked(one) == (state, status)
     assert [path for path, *_ in server.requests] == ["/v2/health/ready"]
+
+
+def test_several_tritons_are_all_asked(server):
+    server.listed = (b"", 200)
+    url = server.url.removesuffix("/v1")
+    one = Connection("mine", f"{url}\n{url}/", allow_private=True, seconds=5, kind="triton")
+    assert asked(one) == (reached.SERVES, 200)
+    assert len(server.requests) == 2
+    away = "http://127.0.0.1:9"
+    assert asked(dataclasses.replace(one, base_url=f"{away},{url}")) == (reached.SOME_SERVE, 0)
+    assert asked(dataclasses.replace(one, base_url=f"{away},{away}/")) == (reached.UNREACHABLE, 0)
