@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from ..studio.errors import InputError
 from ..studio.loop_thread import LoopThread
 from . import stages, wire
+from .errors import ERROR_CODES_OF_SERVERS, ServingError, UnreachableError
+from .nearby import Nearby, numbers
 from .orchestrated import LARGEST_EVENT, Drawn, order, read_drawn, read_tokens, require_type
 
 if TYPE_CHECKING:
@@ -32,29 +34,6 @@ SECONDS_TO_END = 5  # seconds that ending a drawing may take where nobody waits 
 RETRIED = (502, 503, 504)
 LARGEST_WORDS = 1 << 20  # bytes of a configuration, or of an error
 _CHUNK = 1 << 16
-ERROR_CODES_OF_SERVERS = ("OUT_OF_MEMORY", "UNAVAILABLE", "INTERNAL")  # another server may do better
-ERROR_CODES = ("INVALID_ARGUMENT", "CANCELLED", *ERROR_CODES_OF_SERVERS)
-
-
-class ServingError(RuntimeError):
-    """What a server could not do. `code` is one of ERROR_CODES; `status` of HTTP, 0 within an answer."""
-
-    def __init__(self, code: str, message: str, status: int = 0):
-        super().__init__(message)
-        self.code, self.status = code, status
-
-    @classmethod
-    def of(cls, text: str, otherwise: str = "INTERNAL", status: int = 0) -> ServingError:
-        """By the code that begins the text; `otherwise` where none does."""
-        code = next((code for code in ERROR_CODES if text.startswith(f"{code}:")), None)
-        return cls(otherwise, f"{otherwise}: {text}", status) if code is None else cls(code, text, status)
-
-
-class UnreachableError(ServingError):
-    """No server answered. The message names them."""
-
-    def __init__(self, servers: Sequence[str], why: object):
-        super().__init__("UNAVAILABLE", f"UNAVAILABLE: no answer from {', '.join(servers)} ({why})")
 
 
 class _ProgressError(Exception):
@@ -91,6 +70,7 @@ class Client:
         self._headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._turns = itertools.count()
         self._away: dict[str, float] = {}  # url -> the loop's time until which it is asked last
+        self._nearby = Nearby()
         self._session: aiohttp.ClientSession | None = None
         self._asking: set[asyncio.Task[Any]] = set()
 
@@ -112,6 +92,7 @@ class Client:
         for task in self._asking - {asyncio.current_task()}:  # they would wait for ever
             task.cancel()
         await self._session.close()
+        self._nearby.close()
 
     async def draw(
         self,
@@ -154,11 +135,20 @@ class Client:
 
     async def stage(self, name: str, tensors: Mapping[str, torch.Tensor], output: str) -> torch.Tensor:
         """One call of a stage: tensors [B, ...], int64 or float, -> its output [B, ...] in float32."""
-        body, headers = wire.request({key: _value(tensor) for key, tensor in tensors.items()}, [output])
-        values = await self.infer(name, body, headers)
-        if output not in values or values[output].dtype != "FP32":
+        if name == stages.TRANSFORMER:
+            value = await self._first_that_answers(lambda url: self._transformer(url, tensors), ERROR_CODES_OF_SERVERS)
+        else:
+            body, headers = wire.request({key: numbers(tensor) for key, tensor in tensors.items()}, [output])
+            value = (await self.infer(name, body, headers)).get(output, wire.Value("", (), b""))
+        if value.dtype != "FP32":
             raise ServingError("INTERNAL", f"INTERNAL: stage {name}: its answer holds no {output}")
-        return _tensor(values[output])
+        return _tensor(value)
+
+    async def _transformer(self, url: str, tensors: Mapping[str, torch.Tensor]) -> wire.Value:
+        async def ask(inputs: Mapping[str, wire.Value], outputs: Sequence[str]) -> dict[str, wire.Value]:
+            return await self._infer(f"{url}/v2/models/{stages.TRANSFORMER}/infer", *wire.request(inputs, outputs))
+
+        return await self._nearby.transformer(url, tensors, ask)
 
     async def infer(self, name: str, body: bytes, headers: Mapping[str, str]) -> dict[str, wire.Value]:
         """A request of `wire.request` to a model. Raises ServingError."""
@@ -309,18 +299,11 @@ async def _refused(answer: aiohttp.ClientResponse) -> ServingError:
     return ServingError.of(text, code, answer.status)
 
 
-def _value(tensor: torch.Tensor) -> wire.Value:
-    import torch
-
-    whole = tensor.dtype == torch.int64
-    array = (tensor if whole else tensor.float()).detach().cpu().contiguous().numpy()
-    return wire.Value("INT64" if whole else "FP32", tuple(tensor.shape), array.tobytes())
-
-
 def _tensor(value: wire.Value) -> torch.Tensor:
     import torch
 
-    return torch.frombuffer(bytearray(value.data), dtype=torch.float32).reshape(value.shape)
+    data = value.data if isinstance(value.data, bytearray) else bytearray(value.data)
+    return torch.frombuffer(data, dtype=torch.float32).reshape(value.shape)
 
 
 class SyncClient:

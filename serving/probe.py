@@ -19,8 +19,8 @@ async def inference(client: Client, name: str) -> None:
         await client.draw("probe", width=64, height=64, steps=1)
         return
     described = await client.get(f"models/{name}/config")
-    inputs = {one["name"]: _zeros(one) for one in described["input"]}
-    await client.infer(name, *wire.request(inputs, [one["name"] for one in described["output"]]))
+    inputs = {one["name"]: _zeros(one) for one in described["input"] if one["data_type"] != "TYPE_STRING"}
+    await client.infer(name, *wire.request(inputs, [stages.OUTPUT_OF[name]]))
 
 
 def _zeros(tensor: Mapping[str, Any]) -> wire.Value:

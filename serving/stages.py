@@ -23,6 +23,11 @@ OUTPUT_OF = {
     VAE_ENCODER: "latents",
     VAE_DECODER: "images",
 }
+# In place of the transformer's tensors, for clients of this project: a region of memory on the same machine (region.py), and
+# the SHA-256 of T5's embeddings that it was given before, a text a row.
+REGION, T5_HASH = "region", "t5_hash"
+EMBEDS_AGAIN = "t5_embeds once more"  # ends the error for a hash that a server has not, or no longer
+IN_REGION = "in_region"  # the answer of a call with a region: bytes that lie in it, per row
 ANY_LENGTH = -1  # a length that differs from request to request
 
 
@@ -51,6 +56,12 @@ class StageFacts(NamedTuple):
     component: str  # of the model, by its name in a diffusers folder; "": none
     inputs: tuple[Wire, ...]
     outputs: tuple[Wire, ...]
+    instead: tuple[Wire, ...] = ()  # inputs in whose place others may be left out
+
+    @property
+    def answer(self) -> Wire:
+        """What a module gives."""
+        return self.outputs[0]
 
 
 def stages_of(described: Description) -> tuple[StageFacts, ...]:
@@ -84,7 +95,8 @@ def stages_of(described: Description) -> tuple[StageFacts, ...]:
                 Wire("t5_embeds", "FP32", (ANY_LENGTH, widths.sequence)),
                 Wire("text_ids", "FP32", (ANY_LENGTH, 3)),
             ),
-            (Wire(OUTPUT_OF[TRANSFORMER], "FP32", (ANY_LENGTH, drawn)),),
+            (Wire(OUTPUT_OF[TRANSFORMER], "FP32", (ANY_LENGTH, drawn)), Wire(IN_REGION, "INT64", (1,))),
+            (Wire(REGION, "STRING", (1,)), Wire(T5_HASH, "STRING", (1,))),
         ),
         StageFacts(
             VAE_ENCODER,

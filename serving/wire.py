@@ -20,11 +20,18 @@ class Value(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...]
-    data: bytes | memoryview
+    data: bytes | bytearray | memoryview
 
     @classmethod
     def zeros(cls, dtype: str, shape: Sequence[int]) -> Value:
         return cls(dtype, tuple(shape), bytes(ITEM_BYTES[dtype] * math.prod(shape)))
+
+    @classmethod
+    def texts(cls, rows: Sequence[str]) -> Value:
+        """[B, 1]."""
+        encoded = [row.encode() for row in rows]
+        data = b"".join(len(one).to_bytes(4, "little") + one for one in encoded)
+        return cls("BYTES", (len(rows), 1), data)
 
 
 def request(inputs: Mapping[str, Value], outputs: Sequence[str]) -> tuple[bytes, dict[str, str]]:

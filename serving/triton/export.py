@@ -148,7 +148,8 @@ def config(facts: stages.StageFacts, parameters: dict[str, str], deployment: Dep
     """The text of a stage's config.pbtxt."""
     bls = facts.name == stages.ORCHESTRATOR
     lines = [f'name: "{facts.name}"', 'backend: "python"', f"max_batch_size: {0 if bls else stages.ROWS_TOGETHER}"]
-    lines += [_tensor("input", wire) for wire in facts.inputs]
+    lines += [_tensor("input", wire._replace(optional=True) if facts.instead else wire) for wire in facts.inputs]
+    lines += [_tensor("input", wire._replace(optional=True)) for wire in facts.instead]
     lines += [_tensor("output", wire) for wire in facts.outputs]
     lines.append(_instances(facts.name, deployment))
     if bls:

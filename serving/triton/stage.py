@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,17 +11,17 @@ from typing import Any
 import torch
 
 from ...studio.api.load import DTYPES
-from ...studio.errors import Bare, InputError
+from ...studio.errors import InputError
 from ...studio.opening.models import Description, ModelFiles, describe
 from ...studio.out_of_memory import OutOfMemory, in_parts, ran_out
 from ...studio.sampling.encode import pooled_embedding, sequence_embedding
 from ...studio.weights.linear import expand_at_use
 from .. import stages
+from ..region import Opened
+from .given import Embeds, Given, alike, read
 
 log = logging.getLogger(__name__)
 
-# Given once for a batch by diffusers' class: only rows whose values are the same can be drawn together.
-SHARED_INPUTS = ("latent_image_ids", "text_ids")
 OUT_OF_MEMORY = "OUT_OF_MEMORY"  # begins the text of an error, since Triton has no code for it
 
 
@@ -54,7 +53,7 @@ class StageModule:
 
     @torch.no_grad()
     def rows(self, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The output [B, ...], float32 on the CPU, of inputs [B, ...] whose SHARED_INPUTS are the same in all rows."""
+        """The output [B, ...], float32 on the CPU, of inputs [B, ...] whose given.SHARED_INPUTS are the same in all rows."""
         return WORK[self.facts.name](self, given).float().cpu()
 
     def of(self, given: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
@@ -120,16 +119,17 @@ class StageModel:
         device = device_of(args)
         described = opened(parameters)
         facts = next(facts for facts in stages.stages_of(described) if facts.name == self.name)
+        self.embeds = Embeds()
         self.stage = StageModule(facts, described, DTYPES[parameters["dtype"]], device)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """A response for each request, in order. What is wrong with one of them is no other's error."""
         responses: list[Any] = [None] * len(requests)
-        groups: dict[Any, list[tuple[int, dict[str, torch.Tensor]]]] = {}
+        groups: dict[Any, list[tuple[int, Given]]] = {}
         for index, request in enumerate(requests):
             try:
                 given = self._read(request)
-                groups.setdefault(_alike(given), []).append((index, given))
+                groups.setdefault(alike(given.tensors), []).append((index, given))
             except Exception as error:
                 responses[index] = self._failed(error)
         for members in groups.values():
@@ -137,29 +137,22 @@ class StageModel:
                 responses[index] = response
         return responses
 
-    def _read(self, request: Any) -> dict[str, torch.Tensor]:
-        given = {}
-        for wire in self.stage.facts.inputs:
+    def _read(self, request: Any) -> Given:
+        facts, tensors, texts = self.stage.facts, {}, {}
+        for wire in facts.inputs:
             tensor = self.utils.get_input_tensor_by_name(request, wire.name)
-            given[wire.name] = torch.from_dlpack(tensor.to_dlpack())
-        for name in SHARED_INPUTS:
-            if name in given and not bool((given[name] == given[name][:1]).all()):
-                raise InputError(name, Bare("not the same in all rows"), "requests of one row each, or the same values")
-        for name, value in given.items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise InputError(name, Bare("not finite"), "finite numbers")
-        if "input_ids" in given:
-            ids, most = given["input_ids"], int(self.stage.module.config.vocab_size)
-            if bool((ids < 0).any()) or bool((ids >= most).any()):
-                raise InputError(
-                    "input_ids", Bare(f"{int(ids.min())} to {int(ids.max())}"), f"tokens from 0 to {most - 1}"
-                )
-        return given
+            if tensor is not None:
+                tensors[wire.name] = torch.from_dlpack(tensor.to_dlpack())
+        for wire in facts.instead:
+            tensor = self.utils.get_input_tensor_by_name(request, wire.name)
+            if tensor is not None:
+                texts[wire.name] = [str(text, "utf-8", "replace") for text in tensor.as_numpy().reshape(-1)]
+        return read(facts, tensors, texts, self.embeds, getattr(self.stage.module.config, "vocab_size", 0))
 
-    def _together(self, members: list[tuple[int, dict[str, torch.Tensor]]]) -> list[Any]:
-        names = list(members[0][1])
-        rows = {name: torch.cat([given[name] for _, given in members]) for name in names}
-        counts = [len(given[names[0]]) for _, given in members]
+    def _together(self, members: list[tuple[int, Given]]) -> list[Any]:
+        tensors = [given.tensors for _, given in members]
+        rows = {name: torch.cat([each[name] for each in tensors]) for name in tensors[0]}
+        counts = [len(next(iter(each.values()))) for each in tensors]
         failed = OutOfMemory("rows", 1, f"a smaller picture or text for {self.name}, or less else in memory")
 
         def part(some: slice) -> torch.Tensor:
@@ -170,9 +163,19 @@ class StageModel:
         except Exception as error:
             log.exception("Storefront: %s", self.name)
             return [self._failed(error) for _ in members]
-        output = self.stage.facts.outputs[0].name
-        tensors = [self.utils.Tensor.from_dlpack(output, one.contiguous()) for one in out.split(counts)]
-        return [self.utils.InferenceResponse([tensor]) for tensor in tensors]
+        return [self._answered(given, one.contiguous()) for (_, given), one in zip(members, out.split(counts))]
+
+    def _answered(self, given: Given, out: torch.Tensor) -> Any:
+        if given.region is None:
+            tensor = self.utils.Tensor.from_dlpack(self.stage.facts.answer.name, out)
+            return self.utils.InferenceResponse([tensor])
+        try:
+            with Opened(given.region) as region:
+                region.write(memoryview(out.numpy()).cast("B"))
+        except Exception as error:
+            return self._failed(error)
+        each = torch.full((len(out), 1), out[0].numel() * out.element_size(), dtype=torch.int64)
+        return self.utils.InferenceResponse([self.utils.Tensor.from_dlpack(stages.IN_REGION, each)])
 
     def _say(self, note: str) -> None:
         log.warning("Storefront: %s: %s", self.name, note)
@@ -184,13 +187,6 @@ class StageModel:
         if isinstance(error, InputError):
             return self.utils.InferenceResponse(error=codes(str(error), codes.INVALID_ARG))
         return self.utils.InferenceResponse(error=codes(f"{type(error).__name__}: {error}", codes.INTERNAL))
-
-
-def _alike(given: Mapping[str, torch.Tensor]) -> tuple[Any, ...]:
-    """What is equal for requests that can be drawn together."""
-    shapes = tuple((name, tuple(value.shape[1:])) for name, value in given.items())
-    shared = [given[name][0].contiguous().numpy().tobytes() for name in SHARED_INPUTS if name in given]
-    return (*shapes, *(hashlib.sha256(part).digest() for part in shared))
 
 
 def model_for(name: str) -> type:

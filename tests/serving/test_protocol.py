@@ -62,7 +62,7 @@ def test_the_configuration_has_the_real_dimensions(client, facts):
     for name, one in facts.items():
         config = client.get(f"models/{name}/config")
         told = {tensor["name"]: tuple(map(int, tensor["dims"])) for tensor in config["input"]}
-        assert told == {tensor.name: tensor.dims for tensor in one.inputs}
+        assert told == {tensor.name: tensor.dims for tensor in (*one.inputs, *one.instead)}
         assert config["max_batch_size"] == 8
         queue = config["dynamic_batching"]
         assert queue["default_queue_policy"]["max_queue_size"] == 256
