@@ -26,7 +26,7 @@ if sys.platform == "linux":
     import fcntl
     import mmap
 
-NAME = "storefront-tensors"
+REGION_NAME = "storefront-tensors"
 LARGEST_REGION = 1 << 30  # bytes
 LARGEST_NOTE = 1 << 16  # characters of what names a region
 _SECRET = 32  # bytes, at its beginning
@@ -44,13 +44,13 @@ def _aligned(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
 
 
-class Region:
+class SharedRegion:
     """The client's side. One call at a time. Raises OSError where the system gives no memory."""
 
     def __init__(self, size: int):
         self.size = -(-max(size, 1) // _GRAIN) * _GRAIN
         self._secret = secrets.token_bytes(_SECRET)
-        self._file = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._file = os.memfd_create(REGION_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(self._file, self.size)
             # A stage that reads what becomes shorter meanwhile would be killed by the kernel.
@@ -93,18 +93,18 @@ class Regions:
     """Those of a client: as many as it has calls at the same time, used again. All is done in the thread of its loop."""
 
     def __init__(self) -> None:
-        self._free: list[Region] = []
+        self._free: list[SharedRegion] = []
 
     @contextlib.contextmanager
-    def taken(self, size: int, answered: type[Exception]) -> Iterator[Region]:
+    def taken(self, size: int, answered: type[Exception]) -> Iterator[SharedRegion]:
         """A region of at least so many bytes. Where its call ends with another error than `answered`, it is given back: a
         stage may still write to it.
         """
-        region = self._free.pop() if self._free else Region(size)
+        region = self._free.pop() if self._free else SharedRegion(size)
         try:
             if region.size < size:
                 region.close()
-                region = Region(size)
+                region = SharedRegion(size)
             yield region
         except answered:
             self._free.append(region)
@@ -202,7 +202,7 @@ def _opened(pid: int, file: int) -> int:
     """Its descriptor. Only memory of this name is opened: no file of the server's user by a stranger's word."""
     path = f"/proc/{pid}/fd/{file}"
     try:
-        if not available() or str(Path(path).readlink()) != f"/memfd:{NAME} (deleted)":
+        if not available() or str(Path(path).readlink()) != f"/memfd:{REGION_NAME} (deleted)":
             raise _out_of_reach()
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except (OSError, ValueError, OverflowError) as error:

@@ -49,14 +49,14 @@ def opened_files(process: int) -> list[str]:
         except OSError:  # it has been closed
             continue
     files += Path(f"/proc/{process}/maps").read_text().splitlines()
-    return [one for one in files if region.NAME in one]
+    return [one for one in files if region.REGION_NAME in one]
 
 
 # --- without a server -------------------------------------------------------------------------------------------------
 
 
 def test_what_is_put_in_is_read_and_the_answer_comes_back():
-    mine = region.Region(region.room(ROWS, 8))
+    mine = region.SharedRegion(region.room(ROWS, 8))
     with region.Opened(mine.put(ROWS, 8)) as theirs:
         assert theirs.read("latents") == ("FP32", (1, 4), bytearray(range(16)))
         theirs.write(memoryview(b"answered"))
@@ -86,7 +86,7 @@ FORGED = {
 
 @pytest.mark.parametrize("case", FORGED)
 def test_a_forged_note_opens_nothing(case):
-    mine = region.Region(1000)
+    mine = region.SharedRegion(1000)
     forged = FORGED[case](json.loads(mine.put(ROWS, 16)))
     before = opened_files(os.getpid())
     with pytest.raises(InputError, match=r"^`region` is ") as refused:
@@ -97,7 +97,7 @@ def test_a_forged_note_opens_nothing(case):
 
 
 def test_beyond_the_region_nothing_is_read_or_written():
-    mine = region.Region(1000)
+    mine = region.SharedRegion(1000)
     note = json.loads(mine.put(ROWS, 16))
     note["inputs"]["latents"][2] = mine.size - 8
     note["answer"] = mine.size - 4
@@ -112,7 +112,7 @@ def test_beyond_the_region_nothing_is_read_or_written():
 def test_memory_that_its_owner_could_shorten_is_refused():
     """A stage that reads it meanwhile would be killed."""
     secret = b"s" * 32
-    file = os.memfd_create(region.NAME)
+    file = os.memfd_create(region.REGION_NAME)
     os.write(file, secret + bytes(64))
     note = {"pid": os.getpid(), "fd": file, "secret": secret.hex(), "inputs": {}, "answer": 32}
     with pytest.raises(InputError, match="`region` is not the client's own"):
