@@ -110,7 +110,7 @@ class Client:
         resume: as in `text_to_image` and `image_to_image`; left out, the model's own defaults. Raises InputError for another
         option, ServingError for what the server says. Where the caller is cancelled, the server stops within a step.
         """
-        body = order(prompt, image, mask, progress is not None, options)
+        body = order(prompt, image, mask, options)
         try:
             return await self._first_that_answers(lambda url: self._stream(url, body, progress, read_drawn))
         except _ProgressError as ended:

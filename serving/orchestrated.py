@@ -32,9 +32,7 @@ class Drawn:
     unfinished: str | None = None  # what `resume` takes, where a time limit cut one prompt's drawing off
 
 
-def order(
-    prompt: str | Sequence[str], image: Picture | None, mask: Picture | None, tells: bool, options: dict[str, Any]
-) -> bytes:
+def order(prompt: str | Sequence[str], image: Picture | None, mask: Picture | None, options: dict[str, Any]) -> bytes:
     """The JSON of a request to the orchestrator."""
     known = {tensor.name for tensor in stages.ORDERS.inputs} - {"prompt", "image", "mask", "progress", "output"}
     unknown = sorted(set(options) - known)
@@ -47,7 +45,8 @@ def order(
     for name, picture in (("image", image), ("mask", mask)):
         if picture is not None:
             body[name] = _picture(name, picture)
-    body |= {"progress": tells, "output": "npy"}
+    # Steps are told also where nobody asks for them: only where it writes does Triton notice that a client has gone.
+    body |= {"progress": True, "output": "npy"}
     return json.dumps(body, allow_nan=False).encode()
 
 

@@ -170,6 +170,8 @@ class _Drawing:
 
     def _answered(self, values: Mapping[str, Any]) -> _Answer:
         try:
+            if self.loop.call(self._is_cancelled):  # while it waited for others to finish
+                raise _GoneError
             orders = Orders(values, self.most)
             if orders.output == stages.TOKENS:
                 return _Answer(self._tokens(orders))
