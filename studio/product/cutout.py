@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError, require_fields
 from ..images import require_colors, to_levels
-from . import matting, outline, solid
+from . import matting, outline, overlooked, solid
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 TELL_UNSURE = 0.03  # of the product's area
+MISSING = "part of the product may be missing: photograph it before a darker background, or try isnet-general-use"
 
 RANGES: dict[str, tuple[float, float]] = {
     "threshold": (0.01, 0.99),
@@ -76,6 +77,7 @@ def cut_out(
         edge, others = outline.largest(found.alpha) if edges.parts == outline.LARGEST_PART else (found.alpha, 0)
         edge = outline.without_specks(edge)
         unsure = solid.unsure_share(outline.smaller(edge, max(mask.shape)))
+        missing = not others and overlooked.share(picture, edge) >= overlooked.TELL
         if edges.straight_edges:
             edge = outline.straightened(edge, edges.straight_edges)
         if edges.grow:
@@ -85,21 +87,25 @@ def cut_out(
         if not edge.numpy().any():
             raise InputError("image", f"picture {index + 1} of {len(pictures)}", "edges that leave some of the product")
         which = f"picture {index + 1}: " if len(pictures) > 1 else ""
-        done.append(Cutout(found.foreground[None], edge[None], tuple(which + note for note in _notes(others, unsure))))
+        done.append(
+            Cutout(found.foreground[None], edge[None], tuple(which + note for note in _notes(others, unsure, missing)))
+        )
     if len(done) == 1:  # no copy of a large picture
         return done[0]
     notes = tuple(note for one in done for note in one.notes)
     return Cutout(torch.cat([one.foreground for one in done]), torch.cat([one.alpha for one in done]), notes)
 
 
-def _notes(others: int, unsure: float) -> list[str]:
-    """Sentences on objects that were left out and on the share of the product that is uncertain."""
+def _notes(others: int, unsure: float, missing: bool) -> list[str]:
+    """Sentences on objects that were left out, on the share of the product that is uncertain, and on what was passed over."""
     notes = []
     if others:
         what = "1 object beside the largest was" if others == 1 else f"{others} objects beside the largest were"
         notes.append(f"{what} left out; parts = {outline.ALL_PARTS} keeps them")
     if unsure >= TELL_UNSURE:
         notes.append(f"{unsure:.0%} of the product is uncertain: crop closer, or try isnet-general-use")
+    if missing:
+        notes.append(MISSING)
     return notes
 
 

@@ -26,7 +26,7 @@ import stand_ins
 from products import photographs, scene
 from storefront.studio import examples
 from storefront.studio.errors import InputError, ModelFilesError
-from storefront.studio.images import to_levels, to_pil
+from storefront.studio.images import read_opaque, to_levels, to_pil
 from storefront.studio.packages import PackageError
 from storefront.studio.product import cutout, matting, networks, rembg_mattes
 from storefront.studio.product.cutout import Edges
@@ -408,3 +408,9 @@ def test_an_edge_that_eats_the_product_is_refused(find):
     mask[12:20, 12:20] = 1
     with pytest.raises(InputError, match="picture 1 of 1"):
         cutout.cut_out(small, lambda _: mask, Edges(refine=False, grow=-20), nothing)
+
+
+@pytest.mark.parametrize("name", [name for name in examples.photos() if name.startswith(examples.SET)])
+def test_the_bundled_set_is_cut_out_whole(session, name):
+    photo = read_opaque("image", examples.photos()[name])
+    assert cutout.cut_out(photo, partial(networks.saliency, session), Edges(), nothing).notes == ()
