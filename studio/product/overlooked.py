@@ -29,7 +29,7 @@ def share(picture: torch.Tensor, alpha: torch.Tensor) -> float:
     product = functional.interpolate(alpha[None, None], size=size, mode="area")[0, 0].numpy()
     slope = np.max([np.hypot(ndimage.sobel(plane, 0), ndimage.sobel(plane, 1)) for plane in planes], axis=0) / 4
     away = product <= 0.05
-    rim = np.ones(size, bool)
+    rim: np.ndarray = np.ones(size, bool)
     width = max(1, round(RIM * max(size)))
     rim[width:-width, width:-width] = False
     rim &= away

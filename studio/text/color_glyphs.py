@@ -31,16 +31,18 @@ class ColorFont:
     """A face of coloured pictures at `size` pixels an em. It answers what the typesetter asks Pillow's FreeTypeFont.
 
     strike: pixels an em at which its bitmaps lie in the file, from which others are scaled; 0: of layers, drawn at any size.
+    changed: of the file, as FontFile has it.
     """
 
-    def __init__(self, path: Path, face: int, size: float, strike: int):
+    def __init__(self, path: Path, face: int, size: float, strike: int, changed: int = 0):
         self.size = size
-        self._path, self._face, self._strike = path, face, strike or max(1, round(size))
+        self._strike = strike or max(1, round(size))
+        self._drawn_from = path, face, self._strike, changed
         self._scale = size / self._strike
 
     def getlength(self, text: str) -> float:
         """Pixels from this text to the next."""
-        return _font(self._path, self._face, self._strike).getlength(text) * self._scale
+        return _font(*self._drawn_from).getlength(text) * self._scale
 
     def getbbox(self, text: str, anchor: str = "ls") -> tuple[float, float, float, float]:
         """Left, top, right, bottom of what is drawn, from the origin on the baseline; zeros where that is nothing."""
@@ -51,7 +53,7 @@ class ColorFont:
 
     def drawn(self, text: str) -> ColorPicture | None:
         """The text in its colours; None where nothing is seen. Raises OSError for a font that FreeType cannot draw."""
-        found = _drawn(self._path, self._face, self._strike, text)
+        found = _drawn(*self._drawn_from, text)
         if found is None or self._scale == 1:
             return found
         wide, high = (max(1, round(side * self._scale)) for side in found.picture.size)
@@ -59,19 +61,19 @@ class ColorFont:
 
 
 @lru_cache(maxsize=16)
-def _font(path: Path, face: int, size: int) -> ImageFont.FreeTypeFont:
+def _font(path: Path, face: int, size: int, changed: int) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
     return ImageFont.truetype(path, size, face)
 
 
 @lru_cache(maxsize=256)
-def _drawn(path: Path, face: int, size: int, text: str) -> ColorPicture | None:
+def _drawn(path: Path, face: int, size: int, changed: int, text: str) -> ColorPicture | None:
     """Drawn on black and on white: what both have in common is the colour, in which they differ the opacity."""
     import numpy as np
     from PIL import Image, ImageDraw
 
-    font = _font(path, face, size)
+    font = _font(path, face, size, changed)
     length = font.getlength(text)
     left, top, right, bottom = font.getbbox(text, mode="RGBA", anchor="ls")
     if max(length, right - left, bottom - top) > WIDEST * size * len(text):

@@ -71,6 +71,7 @@ class FontFile(NamedTuple):
     path: Path
     face: int  # its number in a collection (.ttc), else 0
     weight: int  # 100..900, by the file's name; a variable font has them all
+    changed: int = 0  # ns: what is kept of a font goes by its file, which a user may replace
 
 
 Families = dict[str, tuple[FontFile, ...]]
@@ -113,8 +114,15 @@ def families_in(folders: Iterable[Path], wanted: re.Pattern[str] | None = None) 
             if path.suffix.lower() in FONT_SUFFIXES and (wanted is None or wanted.match(path.stem)):
                 name, weight = split_name(path.stem)
                 index = 1 if path.suffix.lower() == ".ttc" and KOREAN_IN_COLLECTION.match(path.stem) else 0
-                found.setdefault(name, []).append(FontFile(path, index, weight))
+                found.setdefault(name, []).append(FontFile(path, index, weight, _changed(path)))
     return {name: tuple(sorted(files, key=lambda file: file.weight)) for name, files in found.items()}
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # a link to nowhere: who opens it hears of it
+        return 0
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +161,7 @@ def sized(file: FontFile, size: float, weight: int) -> ImageFont.FreeTypeFont | 
     good = _good(file.path, file.face)
     axes = good.axes
     if good.strike is not None:
-        return ColorFont(file.path, file.face, size, good.strike)
+        return ColorFont(file.path, file.face, size, good.strike, file.changed)
     try:
         font = ImageFont.truetype(file.path, size, file.face)
         if axes:

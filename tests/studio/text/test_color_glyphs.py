@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 from color_fonts import GREEN, RED, bitmaps, layers
 from storefront.studio.text import draw, font_files, fonts
 from storefront.studio.text.design import Design
@@ -42,6 +48,14 @@ def test_emoji_of_a_font_in_comfyuis_folder_keep_their_colours(folder):
     left, right = np.flatnonzero(mask.any(0))[[0, -1]]
     assert done.ink.x <= left
     assert right <= done.ink.right
+
+
+def test_a_replaced_font_of_pictures_is_drawn_anew(tmp_path):
+    layers(tmp_path / "BerryEmoji.ttf")
+    assert share_of(written(tmp_path, "🍓"), GREEN) == 0
+    bitmaps(tmp_path / "new.ttf")
+    (tmp_path / "new.ttf").replace(tmp_path / "BerryEmoji.ttf")
+    assert share_of(written(tmp_path, "🍓"), GREEN) > 0.002
 
 
 def test_only_pictures_come_from_it(folder):

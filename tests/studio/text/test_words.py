@@ -261,6 +261,17 @@ def test_a_variable_font_has_every_weight_whatever_its_axis_is_called(tmp_path):
         assert 0.6 - bearings.left - bearings.right == pytest.approx(wide, abs=0.01)
 
 
+def test_a_font_file_that_is_replaced_is_drawn_anew(tmp_path):
+    square_font(tmp_path / "Square.ttf")
+    (before,) = fonts.families_in([tmp_path])["Square"]
+    square_font(tmp_path / "new.ttf", variable=True)
+    seen = [fonts.side_bearings(before, 900, "A")]
+    (tmp_path / "new.ttf").replace(tmp_path / "Square.ttf")
+    (after,) = fonts.families_in([tmp_path])["Square"]
+    seen.append(fonts.side_bearings(after, 900, "A"))
+    assert [0.6 - one.left - one.right for one in seen] == pytest.approx([0.1, 0.3], abs=0.01)
+
+
 @pytest.mark.parametrize("wrong", [{"ink": False}, {"colors": True}])
 def test_what_a_font_cannot_draw_as_outlines_is_never_left_blank(tmp_path, wrong):
     square_font(tmp_path / "Square.ttf", **wrong)
