@@ -77,7 +77,7 @@ def cut_out(
         edge, others = outline.largest(found.alpha) if edges.parts == outline.LARGEST_PART else (found.alpha, 0)
         edge = outline.without_specks(edge)
         unsure = solid.unsure_share(outline.smaller(edge, max(mask.shape)))
-        missing = not others and overlooked.share(picture, edge) >= overlooked.TELL
+        missing = not others and overlooked.share(picture, edge) >= overlooked.TELL_MISSING
         if edges.straight_edges:
             edge = outline.straightened(edge, edges.straight_edges)
         if edges.grow:

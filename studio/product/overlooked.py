@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-SIDE = 512  # pixels in which a photo is looked at
-RIM = 0.05  # of the side: where a backdrop shows whether it is plain
+LOOKED_AT_SIDE = 512  # pixels in which a photo is looked at
+BACKDROP_RIM = 0.05  # of the side: where a backdrop shows whether it is plain
 UNEVEN, SHARP = 0.06, 0.12  # levels of 0..1 a pixel: what a plain backdrop has not, and what no soft shadow has
 MOST_UNEVEN = 0.02  # share of the rim: more of it, and the backdrop is none
-BESIDE = 0.02  # of the side: an edge nearer to the product is its own
-TELL = 0.01  # edges as a share of the product's area: none in 34 product photos cut out whole, 0.06 in one that lost its body
+OWN_EDGE = 0.02  # of the side: an edge nearer to the product is its own
+TELL_MISSING = 0.01  # edges as a share of the product's area: none in 34 product photos cut out whole, 0.06 in one that lost its body
 
 
 def share(picture: torch.Tensor, alpha: torch.Tensor) -> float:
@@ -24,18 +24,18 @@ def share(picture: torch.Tensor, alpha: torch.Tensor) -> float:
     from scipy import ndimage
     from torch.nn import functional
 
-    size = [max(3, round(length * min(1.0, SIDE / max(alpha.shape)))) for length in alpha.shape]
+    size = [max(3, round(length * min(1.0, LOOKED_AT_SIDE / max(alpha.shape)))) for length in alpha.shape]
     planes = functional.interpolate(picture.movedim(-1, 0)[None], size=size, mode="area")[0].numpy()
     product = functional.interpolate(alpha[None, None], size=size, mode="area")[0, 0].numpy()
     slope = np.max([np.hypot(ndimage.sobel(plane, 0), ndimage.sobel(plane, 1)) for plane in planes], axis=0) / 4
     away = product <= 0.05
     rim: np.ndarray = np.ones(size, bool)
-    width = max(1, round(RIM * max(size)))
+    width = max(1, round(BACKDROP_RIM * max(size)))
     rim[width:-width, width:-width] = False
     rim &= away
     if not rim.any() or (slope[rim] > UNEVEN).mean() > MOST_UNEVEN:
         return 0.0
-    sharp = (slope > SHARP) & ~ndimage.binary_dilation(~away, iterations=max(1, round(BESIDE * max(size))))
+    sharp = (slope > SHARP) & ~ndimage.binary_dilation(~away, iterations=max(1, round(OWN_EDGE * max(size))))
     parts, _ = ndimage.label(ndimage.binary_dilation(sharp, iterations=2))
     sharp &= ~np.isin(parts, np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     return float(sharp.sum() / max(1, (product > 0.5).sum()))
