@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ def text_to_image(added: dict[str, dict] | None = None, **changes: dict[str, Any
     for entry in workflow.values():
         entry["inputs"] |= changes.get(entry["class_type"].removeprefix("Storefront"), {})
     return workflow
+
+
+def until(question: Callable[[], Any], patience: float = 120) -> Any:
+    """The first answer that is one. Patience is for a busy machine: no test asks how soon it comes."""
+    deadline = time.monotonic() + patience
+    while not (answer := question()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {patience} s")
+        time.sleep(0.3)
+    return answer
 
 
 class Result:
@@ -89,7 +100,7 @@ class ComfyUI:
     def queue(self, workflow: dict, **extra: Any) -> str:
         return self.get("/prompt", {"prompt": workflow, **extra})["prompt_id"]
 
-    def wait(self, prompt_id: str, patience: float = 120) -> Result:
+    def wait(self, prompt_id: str, patience: float = 300) -> Result:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if history := self.get(f"/history/{prompt_id}").get(prompt_id):

@@ -56,13 +56,13 @@ def proxy(target: str, spoil: Spoil = passed_on, chatter: float | None = None) -
         await runner.cleanup()
         await session.close()
 
-    session, runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    session, runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

@@ -96,7 +96,7 @@ def run_as_app(browser, server, name: str) -> None:
     picture = (
         "return [...document.querySelectorAll('[data-testid=linear-outputs] img')].some(i => i.naturalWidth > 256)"
     )
-    assert until(lambda: browser.execute_script(picture), 60)
+    assert until(lambda: browser.execute_script(picture))
     if any(widget == ARRANGE for _, widget in GRAPHS[name]["extra"]["linearData"]["inputs"]):
         arrange_in_app(browser)
     for photo in (server.base / "input").glob(f"**/{name}*.png"):  # other tests compare the list of photos

@@ -85,7 +85,7 @@ def ran(result) -> set[str]:
 
 def open_editor(browser) -> dict:
     browser.execute_script(OPEN)
-    until(lambda: browser.execute_script(IS_OPEN), 20)
+    until(lambda: browser.execute_script(IS_OPEN))
     return seen(browser)
 
 
@@ -96,7 +96,7 @@ def seen(browser, anew: bool | None = None) -> dict:
         one, again = browser.execute_script(SEEN), until(lambda: browser.execute_script(SEEN))
         return again if one == again and again["whole"] and anew in (None, again["anew"]) else None
 
-    return until(still, 30)
+    return until(still)
 
 
 def drag(browser, selector: str, x: float, y: float) -> None:
@@ -335,7 +335,7 @@ def test_what_is_being_typed_outlives_a_run_and_a_click(comfyui, browser):
         comfyui,
         "window.app.graph._nodes.find(n => n.type === 'EmptyImage').widgets[3].value++; window.app.queuePrompt(0, 1)",
     )
-    until(lambda: browser.execute_script("return !window.paperBefore.isConnected"), 20)
+    until(lambda: browser.execute_script("return !window.paperBefore.isConnected"))
     assert browser.execute_script("return document.activeElement.value") == "typed"
     keys(browser, TAB)
     until(lambda: json.loads(browser.execute_script(ARRANGEMENT) or "{}").get("headline") == {"words": "typed"})
@@ -424,7 +424,7 @@ def test_before_a_run_it_says_so(comfyui, browser):
     load(browser, comfyui, graph("아직 없는 그림"))
     browser.execute_script(OPEN)
     look = "return document.querySelector('dialog.storefront-arrange aside')?.textContent ?? ''"
-    assert until(lambda: "Run the workflow once" in browser.execute_script(look), 20)
+    assert until(lambda: "Run the workflow once" in browser.execute_script(look))
 
 
 @pytest.mark.usefixtures("no_traceback")

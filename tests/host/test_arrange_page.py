@@ -47,12 +47,12 @@ def test_axe_finds_nothing(comfyui, browser):
     browser.execute_script(axe)
     browser.execute_script(OPEN)
     # The graph has no name of a template: the example is another one of ours.
-    until(lambda: browser.execute_script("return document.querySelector('.example img')?.naturalWidth"), 20)
+    until(lambda: browser.execute_script("return document.querySelector('.example img')?.naturalWidth"))
     assert browser.execute_async_script(FAULTS) == []
     browser.execute_script("document.querySelector('.example img').removeAttribute('alt')")
     assert [name for name, _ in browser.execute_async_script(FAULTS)] == ["image-alt"]  # it would
     queue(browser, comfyui)
-    until(lambda: browser.execute_script(IS_OPEN), 20)  # the run takes the example's place
+    until(lambda: browser.execute_script(IS_OPEN))  # the run takes the example's place
     assert browser.execute_script("return document.querySelector('.example')") is None
     for role in ("product 1", "headline", "badge", "light"):
         browser.execute_script("document.querySelector(`.grip[data-role='${arguments[0]}']`).focus()", role)
@@ -91,10 +91,10 @@ def tap_button(browser, scale: float) -> None:
     """The node's button by finger, with the graph at a zoom; the dialog is open then."""
     wide = browser.execute_script("return document.querySelector('.storefront_arrange input').offsetWidth")
     browser.execute_script(TAP_AT, scale)
-    x, y, _ = until(lambda: abs((now := browser.execute_script(BUTTON))[2] - scale * wide) < 2 and now, 20)
+    x, y, _ = until(lambda: abs((now := browser.execute_script(BUTTON))[2] - scale * wide) < 2 and now)
     touch(browser, "touchStart", x, y)
     touch(browser, "touchEnd")
-    until(lambda: browser.execute_script(IS_OPEN), 20)
+    until(lambda: browser.execute_script(IS_OPEN))
 
 
 @in_the_newest
@@ -124,7 +124,7 @@ def test_before_a_run_it_shows_the_template_s_picture_and_says_so(comfyui, brows
     open_template(browser, comfyui, "ad_with_brand")
     browser.execute_script(OPEN)
     shown = "const e = document.querySelector('.example'); return e && !e.hidden && [e.querySelector('img').src, e.textContent]"
-    address, told = until(lambda: browser.execute_script(shown), 20)
+    address, told = until(lambda: browser.execute_script(shown))
     assert address.endswith("/ad_with_brand.jpg")
     assert "example" in told
     browser.execute_script(DONE)

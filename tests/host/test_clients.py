@@ -119,15 +119,19 @@ def api_v2(comfyui, tmp_path):
     with (tmp_path / "proxy.log").open("w") as log:
         proxy = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
     try:
-        for _ in range(600):
+        deadline = time.monotonic() + 300
+        while True:
             with socket.socket() as knock:
                 if knock.connect_ex(("127.0.0.1", port)) == 0:
                     break
+            said = (tmp_path / "proxy.log").read_text()[-2000:]
+            assert proxy.poll() is None, said
+            assert time.monotonic() < deadline, said
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
         proxy.terminate()
-        proxy.wait(timeout=30)
+        proxy.wait(timeout=120)
 
 
 def test_comfy_sdk(api_v2, ads, tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ def test_what_is_no_longer_on_the_server_is_named_and_not_used(editor, browser, 
     added = browser.execute_script(ADD, ["StorefrontLoadModel", "StorefrontAdPrompt"])
     assert added["StorefrontLoadModel"]["model"] == "flux-micro"
     assert (added["StorefrontAdPrompt"]["trade"], added["StorefrontAdPrompt"]["style"]) == ("auto", "realistic")
-    said = until(lambda: (text := browser.execute_script(TOASTS)).count("이 서버에 없습니다") == 2 and text, 10)
+    said = until(lambda: (text := browser.execute_script(TOASTS)).count("이 서버에 없습니다") == 2 and text)
     assert "gone <img src=x onerror=window.harmed=1>" in said
     assert "flux-micro" in said
     assert "closed" in said
@@ -193,8 +193,8 @@ def test_the_settings_page_offers_what_the_server_has(editor, browser, choose):
     browser.save_screenshot(str(editor.base / "settings.png"))
     chosen = "return window.app.ui.settings.getSettingValue('Storefront.Model')"
     assert pick(browser, "Storefront.Model", "own") > 2
-    until(lambda: browser.execute_script(chosen) == "own", 10)
-    until(lambda: editor.get("/settings").get("Storefront.Model") == "own", 10)
+    until(lambda: browser.execute_script(chosen) == "own")
+    until(lambda: editor.get("/settings").get("Storefront.Model") == "own")
     choose(Model="own")  # to be undone
     editor.get("/api/settings/Comfy.Locale", "ko")
     open_template(browser, editor, "poster_from_photo")
@@ -209,7 +209,7 @@ DIALOG = "return [...document.querySelectorAll('[role=dialog], .p-dialog')].map(
 
 def shows(browser, text: str) -> None:
     """Wait until the dialog has it: its lists come from the server one by one."""
-    until(lambda: text in browser.execute_script(DIALOG), 20)
+    until(lambda: text in browser.execute_script(DIALOG))
 
 
 def open_settings(browser) -> None:
@@ -230,6 +230,6 @@ def pick(browser, setting: str, option: str) -> int:
     box = f"[data-setting-id='{setting}'] [role=combobox]"
     until(lambda: browser.find_elements(By.CSS_SELECTOR, box))[-1].click()
     texts = "return [...document.querySelectorAll('[role=option]')].map(e => e.innerText.trim())"
-    found = until(lambda: option in (shown := browser.execute_script(texts)) and shown, 20)
+    found = until(lambda: option in (shown := browser.execute_script(texts)) and shown)
     browser.find_elements(By.CSS_SELECTOR, "[role=option]")[found.index(option)].click()
     return len(found)

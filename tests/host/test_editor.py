@@ -8,7 +8,7 @@ import shutil
 import time
 
 import pytest
-from comfyui import ROOT, without_older_names
+from comfyui import ROOT, until, without_older_names
 
 pytestmark = pytest.mark.usefixtures("no_traceback")
 
@@ -46,15 +46,6 @@ def browser():
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREEN)
     yield driver
     driver.quit()
-
-
-def until(question, patience: float = 120):
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if answer := question():
-            return answer
-        time.sleep(0.3)
-    raise TimeoutError(f"not within {patience} s")
 
 
 APP_SHOWS = "return !!document.querySelector('[data-testid=linear-widgets]')"
@@ -137,7 +128,7 @@ def test_no_node_covers_another_in_nodes_2(comfyui, browser):
 def test_a_template_opens_whole_and_exports_its_twin(comfyui, browser, name):
     nodes = open_template(browser, comfyui, name)
     assert not any(node["bad"] for node in nodes)
-    assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE, 10)
+    assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE)
     assert overlapping(browser.execute_script(CLASSIC_PLACES)) == []
     exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
     twin = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))

@@ -21,7 +21,7 @@ def newest(newest_folder, tmp_path_factory):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_template_can_be_read_and_no_node_covers_another(newest, browser, name):
     assert not any(node["bad"] for node in open_template(browser, newest, name))
-    assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE, 10)
+    assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE)
     assert overlapping(browser.execute_script(CLASSIC_PLACES)) == []
 
 

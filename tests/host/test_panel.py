@@ -80,8 +80,8 @@ def test_the_panel_shows_the_last_run_and_what_is_loaded(editor, browser):
     until(lambda: summary(again) in browser.execute_script(TEXT))
     browser.execute_script(PRESS, "Free memory")
     until(lambda: "ComfyUI frees the memory" in browser.execute_script(TEXT))
-    until(lambda: editor.get("/storefront/runs")["models"] == [], 20)
-    until(lambda: "Nothing is loaded." in browser.execute_script(TEXT), 20)
+    until(lambda: editor.get("/storefront/runs")["models"] == [])
+    until(lambda: "Nothing is loaded." in browser.execute_script(TEXT))
 
 
 def test_runs_of_this_page_need_no_report(editor, browser):
@@ -93,11 +93,13 @@ def test_runs_of_this_page_need_no_report(editor, browser):
         " = arguments[0]",
         time.time_ns() % 2**31,
     )
+    begun = time.monotonic()
     browser.execute_async_script("window.app.queuePrompt(0, 1).then(arguments[0])")
     (prompt_id,) = until(lambda: set(editor.get("/history")) - before)
     browser.execute_script(OPEN)
     first = "return document.querySelector('.storefront-panel details')?.innerText ?? ''"
     shown = until(lambda: "FLUX Sampler" in (text := browser.execute_script(first)) and text)
+    waited = time.monotonic() - begun
     entry = editor.get(f"/history/{prompt_id}")[prompt_id]
     assert prompt_id not in [run["run"] for run in editor.get("/storefront/runs")["runs"]]
     told = {kind: body for kind, body in entry["status"]["messages"]}
@@ -112,13 +114,13 @@ def test_runs_of_this_page_need_no_report(editor, browser):
     )
     times = [float(text) for text in rows if text != "reused"]
     assert rows.count("reused") == reused
-    assert 0 < sum(times) <= total + 2  # messages arrive later than they are sent
+    assert 0 < sum(times) <= waited + 0.01 * len(times)  # by when their messages come; each is shown to a hundredth
     browser.save_screenshot(str(editor.base / "plain.png"))
 
 
 def test_warm_up_loads_what_the_open_graph_draws_with(editor, browser):
     editor.get("/free", {"unload_models": True, "free_memory": True})
-    until(lambda: editor.get("/storefront/runs")["models"] == [], 20)
+    until(lambda: editor.get("/storefront/runs")["models"] == [])
     open_template(browser, editor, "text_to_image")
     before = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
     browser.execute_script(OPEN)
@@ -170,12 +172,12 @@ def test_a_connection_is_asked_when_somebody_presses_check(editor, browser):
         time.sleep(1)
         assert server.requests == []
         browser.execute_script(PRESS, "Check")
-        until(lambda: "answers and has the model" in browser.execute_script(TEXT), 20)
+        until(lambda: "answers and has the model" in browser.execute_script(TEXT))
         browser.execute_script(PRESS, "Refresh")  # asks nobody
-        until(lambda: "answers and has the model" in browser.execute_script(TEXT), 20)
+        until(lambda: "answers and has the model" in browser.execute_script(TEXT))
         assert len(server.requests) == 1
     browser.execute_script(PRESS, "Check")
-    until(lambda: "cannot be reached" in browser.execute_script(TEXT), 20)
+    until(lambda: "cannot be reached" in browser.execute_script(TEXT))
     browser.save_screenshot(str(editor.base / "check.png"))
     assert ask(editor, "DELETE", "shop")[0] == 200
 

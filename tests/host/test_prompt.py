@@ -170,7 +170,7 @@ def real_server(models):
             [*command, str(models / "reciter")], env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
         try:
-            deadline = time.monotonic() + 180
+            deadline = time.monotonic() + 300
             while True:
                 with contextlib.suppress(OSError):
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
@@ -181,7 +181,7 @@ def real_server(models):
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(120)
 
 
 @pytest.mark.usefixtures("no_traceback")

@@ -155,7 +155,7 @@ def test_an_id_used_again_tells_of_the_run_under_way(comfyui):
     comfyui.queue(with_report(Sample={"seed": 50, "cfg": 3.0}), prompt_id=id)
     assert not comfyui.wait(id).ok
     assert comfyui.get(f"/storefront/report/{id}")["error"]["node"] == "4"
-    comfyui.queue(with_report(Sample={"seed": 51, "steps": 100}), prompt_id=id)
+    comfyui.queue(with_report(Sample={"seed": 51, "steps": 400}), prompt_id=id)
     live = []
     while any(comfyui.get("/queue").values()):
         summary = comfyui.get(f"/storefront/report/{id}")

@@ -103,7 +103,7 @@ def test_a_connection_is_set_up_checked_changed_and_deleted(editor, browser, ser
     assert server.requests == []
 
     button(page, "Check from page").click()
-    until(lambda: "answers and has the model" in row.text, 20)
+    until(lambda: "answers and has the model" in row.text)
     assert [(path, headers["Authorization"]) for path, headers, _ in server.requests] == [
         ("/v1/models", f"Bearer {KEY}")
     ]
@@ -121,7 +121,7 @@ def test_a_connection_is_set_up_checked_changed_and_deleted(editor, browser, ser
     assert stored(editor) == {"from page": entry | {"model": "other", "seconds": 30}}  # the key is as it was
     assert not page.find_element(By.NAME, "name").get_attribute("readonly")
     button(page, "Check from page").click()
-    until(lambda: "does not list this model" in page.text, 20)
+    until(lambda: "does not list this model" in page.text)
 
     kept = "return JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.documentElement.outerHTML"
     assert KEY not in browser.execute_script(kept)
@@ -151,9 +151,9 @@ def test_a_server_that_does_not_answer_is_named_so(editor, browser):
     send(page)
     until(lambda: "Check strict" in page.get_attribute("innerHTML"))
     button(page, "Check away").click()
-    until(lambda: "cannot be reached" in page.text, 20)
+    until(lambda: "cannot be reached" in page.text)
     button(page, "Check strict").click()
-    until(lambda: "not asked: its address is private" in page.text, 20)
+    until(lambda: "not asked: its address is private" in page.text)
     assert not browser.execute_script("return window.harmed")
     browser.save_screenshot(str(editor.base / "states.png"))
 
@@ -172,7 +172,7 @@ def test_a_triton_server_has_no_name_of_a_model(editor, browser, server):
     assert stored(editor)["pictures"]["kind"] == "triton"
     assert page.find_element(By.NAME, "model").is_displayed()  # of the next one
     button(page, "Check pictures").click()
-    until(lambda: "some of its servers answer, not all" in page.text, 20)
+    until(lambda: "some of its servers answer, not all" in page.text)
     button(page, "Edit pictures").click()
     assert page.find_element(By.NAME, "base_url").get_attribute("value").split() == [url, "http://127.0.0.1:9"]
     assert page.find_element(By.NAME, "kind").get_attribute("value") == "triton"

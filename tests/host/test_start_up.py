@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
-from comfyui import ComfyUI, node, text_to_image
+from comfyui import ComfyUI, node, text_to_image, until
 from conftest import dev
 
 WARM_UP = {
@@ -14,14 +13,6 @@ WARM_UP = {
     "2": node("StorefrontWarmUp", model=["1", 0], width=64, height=64),
     "3": node("StorefrontReport", value=["2", 0], format="JSON"),
 }
-
-
-def until(found, patience: float = 60):
-    deadline = time.monotonic() + patience
-    while not (result := found()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return result
 
 
 def started_with(folder, base, content: str):

@@ -10,7 +10,7 @@ import time
 import zlib
 
 import pytest
-from comfyui import ROOT, Result, node, text_to_image
+from comfyui import ROOT, Result, node, text_to_image, until
 from connected import put_connection
 from safetensors.torch import load_file, save_file
 
@@ -218,9 +218,9 @@ def between(target: str, answer: bytes | None = None):
                 client, _ = listener.accept()
                 opened.append(client)
                 if answer is not None:
-                    client.recv(2**16)
-                    client.sendall(answer)
-                    client.close()
+                    with contextlib.suppress(OSError), client:  # who has read enough hangs up
+                        client.recv(2**16)
+                        client.sendall(answer)
                     continue
                 server = socket.create_connection((host, int(port)))
                 opened.append(server)
@@ -337,13 +337,6 @@ def test_a_server_that_is_down_is_named_and_the_next_prompt_draws(comfyui, serve
     assert comfyui.run(drawn(Sample={"seed": 501})).ok
 
 
-def waited_until(met, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 LONG = {"steps": 3000, "seed": 11}
 
 
@@ -352,7 +345,7 @@ def test_a_server_killed_in_the_middle_is_named_and_drawing_goes_on_when_it_is_b
     with between(server.url) as (url, kill):
         put_connection(comfyui.url, "killed", url)
         prompt = comfyui.queue(drawn("killed", Sample=LONG))
-        waited_until(lambda: server.executions("dit_transformer")[0] > before + 3)
+        until(lambda: server.executions("dit_transformer")[0] > before + 3)
         kill()
         result: Result = comfyui.wait(prompt)
     assert "`connection` is 'killed'. Its server does not answer" in result.error
@@ -363,13 +356,17 @@ def test_a_server_killed_in_the_middle_is_named_and_drawing_goes_on_when_it_is_b
 def test_cancel_ends_a_run_within_a_step(comfyui, server):
     before, _ = server.executions("dit_transformer")
     prompt = comfyui.queue(drawn(Sample=LONG))
-    waited_until(lambda: server.executions("dit_transformer")[0] > before + 3)
+    until(lambda: server.executions("dit_transformer")[0] > before + 3)
     comfyui.get("/interrupt", {})
-    comfyui.wait(prompt, 30)
-    stopped, _ = server.executions("dit_transformer")
-    assert stopped - before < LONG["steps"] / 2
-    time.sleep(0.5)
-    assert server.executions("dit_transformer")[0] == stopped
+    comfyui.wait(prompt)
+
+    def rests() -> bool:  # a step that was under way when the run ended is counted when it is done
+        counted = server.executions("dit_transformer")
+        time.sleep(0.5)
+        return server.executions("dit_transformer") == counted
+
+    until(rests)
+    assert server.executions("dit_transformer")[0] - before < LONG["steps"] / 2
     assert comfyui.run(drawn(Sample={"seed": 503})).ok
 
 
@@ -419,9 +416,9 @@ def test_progress_and_cancel_reach_a_drawing_on_the_server(comfyui, server):
             if message.get("type") == "progress" and message["data"].get("max") == 3000:
                 told.append((message["data"]["value"], message["data"]["max"]))
         comfyui.get("/interrupt", {})
-        result = comfyui.wait(prompt, 30)
+        result = comfyui.wait(prompt)
     assert not result.ok
-    waited_until(lambda: not server.drawings(), 30)
+    until(lambda: not server.drawings())
     assert comfyui.run(on_server(seed=7)).ok
 
 
@@ -452,11 +449,11 @@ def test_a_server_that_is_killed_while_it_draws_a_whole_picture_is_named(comfyui
     with between(server.url) as (url, kill):
         put_connection(comfyui.url, "whole", url)
         prompt = comfyui.queue(on_server(connection="whole", steps=3000, seed=9))
-        waited_until(server.drawings)
+        until(server.drawings)
         kill()
         result = comfyui.wait(prompt)
     assert "`connection` is 'whole'. Its server does not answer" in result.error
-    waited_until(lambda: not server.drawings(), 30)
+    until(lambda: not server.drawings())
 
 
 def test_the_bundled_workflow_runs_with_a_connection(comfyui):

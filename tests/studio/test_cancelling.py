@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -85,18 +84,17 @@ def test_an_encoder_that_cannot_be_divided_is_left_to_itself():
 
     def slow() -> str:
         begun.set()
-        may_end.wait(30)
-        ended.append(time.monotonic())
+        may_end.wait(120)
+        ended.append(True)
         return "slow"
 
     def ask() -> None:
         if begun.is_set():
             raise Cancelled
 
-    start = time.monotonic()
     with pytest.raises(Cancelled), cancelled_by(ask):
         apart(slow)
-    assert time.monotonic() - start < 5
+    assert not ended
     threading.Timer(0.3, may_end.set).start()
     with cancelled_by(lambda: None):
         assert apart(lambda: len(ended)) == 1

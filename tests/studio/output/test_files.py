@@ -70,7 +70,7 @@ def test_kill_9_during_200_saves_leaves_whole_files_and_loses_none(tmp_path):
 
 def test_two_processes_saving_500_pictures_into_one_folder(tmp_path):
     writers = [writer(tmp_path, number, 250) for number in (1, 2)]
-    outputs = [process.communicate(timeout=120) for process in writers]
+    outputs = [process.communicate(timeout=600) for process in writers]
     assert [errors for _, errors in outputs] == ["", ""]
     first, second = (reported(output) for output, _ in outputs)
     assert len(first) == len(second) == 250
@@ -81,7 +81,7 @@ def test_two_processes_saving_500_pictures_into_one_folder(tmp_path):
 def test_a_disk_that_is_full_leaves_nothing_and_says_so(tmp_path):
     """A limit on the size of files, which a picture of noise meets half-way."""
     process = writer(tmp_path, 1, 1, "10000")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert "StorageError: a picture of 0.0 MiB could not be saved: the file is larger" in errors
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

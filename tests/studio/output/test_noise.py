@@ -76,7 +76,7 @@ print(saved[0].name, *notes, sep="\\n")
 def test_a_format_that_fails_is_named_and_the_picture_is_saved_as_png(tmp_path, naming):
     root = Path(__file__).resolve().parents[3]
     command = [sys.executable, "-c", SHORT_OF_MEMORY, str(tmp_path), naming]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     name, note = done.stdout.splitlines()
     assert note.startswith("WebP could not be written at 3000x3000: ")

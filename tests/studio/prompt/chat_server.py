@@ -16,6 +16,7 @@ SCENE = (
     "vase of flowers in the background, and a calm empty area above it in muted colours."
 )
 
+HELD = 60  # seconds that a slow server keeps whoever asks waiting
 REASONS = {"reason_en": "The right side is free.", "reason_ko": "오른쪽이 비어 있습니다."}
 
 
@@ -49,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         """The list of models; the server's `listed` may be another answer: (body, status)."""
         self.server.requests.append((self.path, dict(self.headers), {}))
         if self.server.silent:
-            self.server.hold.wait(20)
+            self.server.hold.wait(HELD)
         self.reply(*self.server.listed)
 
     def reply(self, content: bytes, status: int = 200, **headers: str) -> None:
@@ -81,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         self.good(body) if "temperature" not in body else self.reply(b'{"error": {}}', 400)
 
     def slow(self, body: dict) -> None:
-        self.server.hold.wait(20)
+        self.server.hold.wait(HELD)
         self.reply(chat(translated(body)))
 
     def dripping(self, body: dict) -> None:

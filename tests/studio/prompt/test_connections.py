@@ -31,7 +31,7 @@ from storefront.studio.prompt.writers import WriterError
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from chat_server import chat_server
+from chat_server import HELD, chat_server
 from sentences import SENTENCES
 
 KEY = "sk-test-0123456789-secret"
@@ -49,7 +49,7 @@ def server():
 
 
 def writer(server, model: str = "good", **changes) -> ConnectionWriter:
-    options = {"key": KEY, "allow_private": True, "seconds": 10, **changes}
+    options = {"key": KEY, "allow_private": True, "seconds": 60, **changes}
     return ConnectionWriter(Connection("mine", server.url, model, **options), 400, never)
 
 
@@ -111,7 +111,7 @@ def test_time_is_capped(server, model):
     began = time.monotonic()
     with pytest.raises(WriterError, match="no answer in time"):
         writer(server, model, seconds=1).write("a", "{}", 0)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < HELD / 2
 
 
 def test_cancel_is_heard_while_waiting(server):
@@ -127,13 +127,13 @@ def test_cancel_is_heard_while_waiting(server):
     connection = Connection("mine", server.url, "slow", key=KEY, allow_private=True)
     with pytest.raises(Cancelled):
         ConnectionWriter(connection, 400, check).write("a", "{}", 0)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < HELD / 2
     server.hold.set()
     assert_no_thread_left()
 
 
 def assert_no_thread_left() -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(thread.name == "storefront-connection" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
