@@ -73,9 +73,9 @@ def merge(file: str | Path, strength: float, names: Names) -> Merged:
     changes = [(names[layer], _changes(path, layer, group)) for layer, group in known.items()]
     for ((module, slices), own), layer in zip(changes, known, strict=True):
         _require_fit(path, layer, module, slices, own)
-    computed = [(where, [(one.part, one.matrix()) for one in own]) for where, own in changes]
-    for (module, slices), matrices in computed:
-        _add(module, slices, matrices, strength)
+    for (module, slices), own in changes:  # one matrix at a time: all of them together are as large as the model
+        for change in own:
+            _add(module, slices, change, strength)
     return Merged(len(known), [key for layer, group in groups.items() if layer not in known for key in group])
 
 
@@ -228,13 +228,10 @@ def _require_fit(
 
 
 @torch.no_grad()
-def _add(
-    module: torch.nn.Module, slices: Sequence[Slice], matrices: list[tuple[str, torch.Tensor]], strength: float
-) -> None:
-    total = sum(one.rows for one in slices)
-    for part, matrix in matrices:
-        for layer, start, rows, offset in slices:
-            own = getattr(module.get_submodule(layer), part)
-            target = own.data[offset : offset + rows]
-            added = matrix.reshape(total, *target.shape[1:])[start : start + rows].to(own.device)
-            target.copy_((target.float() + strength * added).to(own.dtype))
+def _add(module: torch.nn.Module, slices: Sequence[Slice], change: _Change, strength: float) -> None:
+    total, matrix = sum(one.rows for one in slices), change.matrix()
+    for layer, start, rows, offset in slices:
+        own = getattr(module.get_submodule(layer), change.part)
+        target = own.data[offset : offset + rows]
+        added = matrix.reshape(total, *target.shape[1:])[start : start + rows].to(own.device)
+        target.copy_((target.float() + strength * added).to(own.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from storefront.studio.errors import InputError
 from storefront.studio.opening import merging, models
+from storefront.studio.opening.lora import Slice
 
 MICRO = Path(__file__).parents[3] / "models" / "flux-micro"
 LAYER = "transformer_blocks.0.attn.to_q"  # of 128 rows and columns
@@ -75,3 +77,28 @@ def test_matrices_that_go_together_are_added(tmp_path, transformer, tensors, cha
     before = weight.detach().clone()
     merge(tmp_path, transformer, **tensors)
     assert torch.allclose(weight.detach() - before, torch.full_like(before, change), atol=1e-4)
+
+
+def highest() -> float:
+    """MiB that the process has had at most since the mark was set back."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory was taken at most")
+def test_a_lora_of_every_layer_takes_the_memory_of_one_matrix(tmp_path):
+    """Multiplied, that of FLUX.1 is 48 GB."""
+    side, count = 1024, 64
+    layers = torch.nn.ModuleList(torch.nn.Linear(side, side, False, dtype=torch.bfloat16) for _ in range(count))
+    names = {f"transformer.layer_{n}": (layers, (Slice(str(n), 0, side, 0),)) for n in range(count)}
+    file = tmp_path / "all.safetensors"
+    shapes = {"lora_A.weight": (1, side), "lora_B.weight": (side, 1)}
+    save_file(
+        {f"transformer.layer_{n}.{key}": ones(*shape) for n in range(count) for key, shape in shapes.items()}, file
+    )
+    before = layers[-1].weight.detach().clone()
+    Path("/proc/self/clear_refs").write_text("5")
+    had = highest()
+    assert merging.merge(file, 1.0, names) == (count, [])
+    assert highest() - had < count * side * side * 4 / 2**20 / 2  # half of all in MiB, for torch's own buffers
+    assert torch.allclose(layers[-1].weight.float(), before.float() + 1, atol=0.01)
