@@ -67,7 +67,10 @@ def apart(call: Callable[[], T]) -> T:
         finally:
             _AT_WORK.release()
 
-    threading.Thread(target=run, name="storefront-apart", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="storefront-apart", daemon=True).start()
+    except RuntimeError:  # the system has no thread left: then it runs here, and Cancel waits
+        run()
     while not wait([future], OFTEN).done:
         check_cancel()
     return future.result()

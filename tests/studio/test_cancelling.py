@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -101,6 +102,18 @@ def test_an_encoder_that_cannot_be_divided_is_left_to_itself():
         with pytest.raises(ValueError, match="as it was"):
             apart(lambda: int("as it was"))
     assert apart(threading.current_thread) is threading.current_thread()  # nobody listens: no thread is made
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes a stack larger than its memory for a wish")
+def test_where_no_thread_can_be_started_the_work_is_done_here_and_the_next_one_too():
+    before = threading.stack_size(2**46)  # bytes, which no machine has
+    try:
+        with cancelled_by(lambda: None):
+            assert apart(threading.current_thread) is threading.current_thread()
+    finally:
+        threading.stack_size(before)
+    with cancelled_by(lambda: None):
+        assert apart(threading.current_thread) is not threading.current_thread()
 
 
 def test_a_listener_hears_its_own_thread_alone():
