@@ -1,6 +1,7 @@
 // Rarely used widgets are behind a button in the classic renderer too. Nodes 2.0 has a button of its own for them; where it
 // is on, nothing changes here. A widget with a link stays in sight.
 import { app } from "../../scripts/app.js"
+import { language } from "./defaults.mjs"
 
 const LABELS = {
   en: ["More settings", "Fewer settings"],
@@ -10,8 +11,7 @@ const LABELS = {
 }
 
 function label(open) {
-  const language = String(app.ui.settings.getSettingValue("Comfy.Locale") ?? "en").split("-")[0]
-  return (LABELS[language] ?? LABELS.en)[open ? 1 : 0]
+  return (LABELS[language()] ?? LABELS.en)[open ? 1 : 0]
 }
 
 const isLinked = (node, widget) => node.inputs?.some((slot) => slot.widget?.name === widget.name && slot.link != null)

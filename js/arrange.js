@@ -2,9 +2,10 @@
 // tall enough. What it shows comes from the `ui` of the nodes behind the layout (host/arranging.py); what is moved goes into
 // the declared input `arrangement`.
 import { app } from "../../scripts/app.js"
-import { FOLDER } from "./page.mjs"
 import { api } from "../../scripts/api.js"
+import { language } from "./defaults.mjs"
 import { nodeOf } from "./notes.js"
+import { FOLDER } from "./page.mjs"
 
 const NAME = "storefront_arrange"
 const PLANS = ["StorefrontPlanLayout", "StorefrontEditLayout"]
@@ -36,8 +37,7 @@ let editor = null // the one that is open,
 let opened = "" // on this graph
 
 const graphId = () => (app.rootGraph ?? app.graph)?.id ?? ""
-const language = () => String(app.ui.settings.getSettingValue("Comfy.Locale") ?? "en")
-const labels = () => LABELS[language().split("-")[0]] ?? LABELS.en
+const labels = () => LABELS[language()] ?? LABELS.en
 const widgetOf = (node) => node.widgets?.find((widget) => widget.name === "arrangement")
 
 function keep(map, key, value, most) {

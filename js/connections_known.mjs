@@ -2,7 +2,7 @@
 // person presses.
 import { api } from "../../scripts/api.js"
 import { language } from "./defaults.mjs"
-import { made } from "./page.mjs"
+import { filled, made } from "./page.mjs"
 
 const STATES = {
   en: {
@@ -97,7 +97,7 @@ export async function known(token) {
 export async function check(name, token) {
   const { reachable, state, status } = await ask("POST", `${pathOf(name)}/check`, undefined, token)
   const text = (STATES[language()] ?? STATES.en)[state] ?? state
-  return { reachable, text: text.replace("{0}", () => status) }
+  return { reachable, text: filled(text, status) }
 }
 
 /** The line with a connection's state in `words`, and in `line` the button that asks. token(): the owner's; failed(error): told. */

@@ -3,7 +3,7 @@
 // a key must not be. No key comes back.
 import { ask, checker, known, pathOf } from "./connections_known.mjs"
 import { language } from "./defaults.mjs"
-import { made } from "./page.mjs"
+import { filled, made } from "./page.mjs"
 
 const TEXT = {
   en: {
@@ -139,7 +139,7 @@ export function show(place) {
 
   /** The form for a connection, or for a new one. */
   const turnTo = (one) => {
-    title.textContent = one ? say.changed.replace("{0}", () => one.name) : say.fresh
+    title.textContent = one ? filled(say.changed, one.name) : say.fresh
     inputs.name.readOnly = Boolean(one)
     cancel.hidden = !one
     for (const name of ["name", "base_url", "model"]) inputs[name].value = one?.[name] ?? ""

@@ -1,5 +1,6 @@
 // What a user has chosen in ComfyUI's settings, Storefront, for what is new: nodes that are added, and "New advertisement…".
 import { app } from "../../scripts/app.js"
+import { filled } from "./page.mjs"
 
 /** The value of a setting that leaves nodes as they are. */
 export const OWN = "(the node's own)"
@@ -43,7 +44,7 @@ export function offered(inputs, name) {
 }
 
 /** That a default is not on this server, and what is used in its place. */
-export const gone = (value, instead) => (GONE[language()] ?? GONE.en).replace("{0}", () => value).replace("{1}", () => instead)
+export const gone = (value, instead) => filled(GONE[language()] ?? GONE.en, value, instead)
 
 /**
  * Give a widget what the user has chosen for it. What is wrong with that (a sentence), or null. The widget keeps its own

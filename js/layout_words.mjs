@@ -1,4 +1,6 @@
 // The layout editor's words. Languages without a table read English.
+import { filled } from "./page.mjs"
+
 const TABLES = {
   ko: {
     Arrange: "배치하기",
@@ -169,5 +171,5 @@ const TABLES = {
 /** A function that gives a sentence in a language, with {0}, {1} filled in. */
 export function wordsIn(language) {
   const table = TABLES[String(language ?? "en").split("-")[0]] ?? {}
-  return (english, ...parts) => (table[english] ?? english).replace(/\{(\d)\}/g, (_, index) => String(parts[index]))
+  return (english, ...parts) => filled(table[english] ?? english, ...parts)
 }

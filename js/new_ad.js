@@ -1,11 +1,10 @@
 // The command "New advertisement…": asks for photo, sentence, trade and format, and opens the template filled in. The form
 // is loaded when somebody asks for it.
 import { app } from "../../scripts/app.js"
+import { language } from "./defaults.mjs"
 
 const LABEL = { en: "New advertisement…", ko: "새 광고…", ja: "新しい広告…", zh: "新建广告…" }
 const ID = "Storefront.NewAdvertisement"
-
-const language = () => String(app.ui.settings.getSettingValue("Comfy.Locale") ?? "en").split("-")[0]
 
 app.registerExtension({
   name: ID,

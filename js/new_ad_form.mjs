@@ -1,7 +1,7 @@
 // The form behind "New advertisement…". What a person types and what the server says is text, never markup.
 import { app } from "../../scripts/app.js"
 import { chosen, FONT, give, gone, offered, OUTPUT_NAME, TRADE, warn } from "./defaults.mjs"
-import { asked, FOLDER, made } from "./page.mjs"
+import { asked, filled, FOLDER, made } from "./page.mjs"
 
 const TEMPLATE = "ad_from_photo"
 const OWN_TOKENS = /[_-]?%(counter|format|seed)%/g // ComfyUI's Save Image, which the template has, does not fill these in
@@ -90,10 +90,10 @@ async function uploaded(file) {
   return subfolder ? `${subfolder}/${name}` : name
 }
 
-const nodeOf = (type) => (app.rootGraph ?? app.graph)._nodes.find((one) => one.type === type)
+const firstOf = (type) => (app.rootGraph ?? app.graph)._nodes.find((one) => one.type === type)
 
 function put(type, name, value) {
-  const node = nodeOf(type)
+  const node = firstOf(type)
   const widget = node.widgets.find((one) => one.name === name)
   const values = widget.options?.values
   if (Array.isArray(values) && !values.includes(value)) values.push(value) // a photo that has just come
@@ -109,7 +109,7 @@ async function open({ photo, sentence, trade, format }) {
   put("PrimitiveStringMultiline", "value", sentence)
   put("StorefrontScene", "trade", trade)
   put("StorefrontScene", "format", format)
-  const letters = nodeOf("StorefrontTextOverlay")
+  const letters = firstOf("StorefrontTextOverlay")
   const wrong = give(letters, FONT, letters.widgets.find((one) => one.name === "font"))
   if (wrong) warn(wrong)
   const name = chosen(OUTPUT_NAME)?.replace(OWN_TOKENS, "")
@@ -135,14 +135,14 @@ export async function ask(language) {
   const buttons = made("div", form, "", { className: "buttons" })
   const cancel = made("button", buttons, say.cancel, { type: "button" })
   const submit = made("button", buttons, say.open, { type: "submit" })
-  const failed = (error) => (problem.textContent = say.failed.replace("{0}", () => error.message))
+  const failed = (error) => (problem.textContent = filled(say.failed, error.message))
 
   for (const event of ["keydown", "keyup", "paste", "drop"]) dialog.addEventListener(event, (e) => e.stopPropagation()) // the graph's
   cancel.addEventListener("click", () => dialog.close())
   dialog.addEventListener("close", () => dialog.remove())
   photo.addEventListener("change", () => {
     const wrong = photo.files[0] && !photo.files[0].type.startsWith("image/")
-    problem.textContent = wrong ? say.picture.replace("{0}", () => photo.files[0].name) : ""
+    problem.textContent = wrong ? filled(say.picture, photo.files[0].name) : ""
     if (wrong) photo.value = ""
   })
   form.addEventListener("submit", async (event) => {

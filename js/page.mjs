@@ -11,6 +11,9 @@ export function made(tag, parent, text = "", properties = {}) {
   return element
 }
 
+/** A sentence with its {0}, {1} … filled in. */
+export const filled = (sentence, ...parts) => sentence.replace(/\{(\d)\}/g, (_, place) => String(parts[place]))
+
 /** A server's answer as JSON, or null of an empty one. */
 export async function asked(path, options) {
   const answer = await api.fetchApi(path, { cache: "no-store", ...options })

@@ -2,7 +2,7 @@
 import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
 import { checker, known } from "./connections_known.mjs"
-import { asked, made } from "./page.mjs"
+import { asked, filled, made } from "./page.mjs"
 import { merged } from "./runs.mjs"
 import { warmUp } from "./warm_up.mjs"
 
@@ -123,8 +123,6 @@ const STYLE = `
   .storefront-panel .bar { height: 4px; border-radius: 2px; background: #2a9df4 }
   .storefront-panel .fallback { color: #ffb86b }
   .storefront-panel ul { margin: 0; padding-inline-start: 18px }`
-
-const filled = (sentence, ...values) => sentence.replace(/\{(\d)\}/g, (_, place) => values[place])
 
 function size(bytes) {
   const gib = bytes / 2 ** 30

@@ -3,6 +3,7 @@
 // has a drop zone for Load Image alone, it has one of its own: the photo, to drop another on or to press.
 import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
+import { language } from "./defaults.mjs"
 
 const NAME = "storefront_drop"
 const TEXT = {
@@ -24,10 +25,7 @@ const STYLE = `
 
 const find = (node, name) => node.widgets?.find((widget) => widget.name === name)
 
-function texts() {
-  const language = String(app.ui.settings.getSettingValue("Comfy.Locale") ?? "en").split("-")[0]
-  return TEXT[language] ?? TEXT.en
-}
+const texts = () => TEXT[language()] ?? TEXT.en
 
 /** Where the server shows a file of the input folder, which may be in a folder there. */
 function address(file) {

@@ -31,7 +31,7 @@ function sizeOf(prompt, sampler) {
 }
 
 /** The prompt that warms up, or null where there is no model to be warmed up. */
-function made(prompt, stamp) {
+function warming(prompt, stamp) {
   const links = new Map() // each model once
   for (const node of Object.values(prompt)) {
     const { model } = node.inputs
@@ -69,7 +69,7 @@ async function ended(id) {
 /** Queue it and wait: its notes, one a model; null where the graph has no model. Throws what the server says. */
 export async function warmUp() {
   const { output } = await app.graphToPrompt()
-  const prompt = made(output, Date.now())
+  const prompt = warming(output, Date.now())
   if (prompt === null) return null
   const body = JSON.stringify({ prompt, client_id: api.clientId, front: true })
   const answer = await api.fetchApi("/prompt", { method: "POST", headers: { "Content-Type": "application/json" }, body })
