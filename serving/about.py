@@ -42,11 +42,11 @@ class About(NamedTuple):
     @classmethod
     def of(cls, described: Description, side: int) -> About:
         """Of a description; `side` as above."""
-        widths, defaults, family = described.transformer.widths(), described.defaults, described.family
+        widths, defaults = described.transformer.widths(), described.defaults
         return cls(
             described.name,
-            family.name,
-            (family.latent_channels + described.edition.beside_noise) * family.cells_per_token**2,
+            described.family.name,
+            described.edition.in_channels,
             widths.sequence,
             widths.pooled,
             side,

@@ -206,10 +206,10 @@ def limited(call: Call) -> Call:
 
 def transformer_of(described: Description, call: Call) -> RemoteTransformer:
     """The stand-in of a description's transformer."""
-    widths, family = described.transformer.widths(), described.family
+    widths = described.transformer.widths()
     return RemoteTransformer(
         call,
-        in_channels=(family.latent_channels + described.edition.beside_noise) * family.cells_per_token**2,
+        in_channels=described.edition.in_channels,
         guidance_embeds=True,  # one that embeds none ignores the number
         joint_attention_dim=widths.sequence,
         pooled_projection_dim=widths.pooled,

@@ -67,9 +67,8 @@ class StageFacts(NamedTuple):
 def stages_of(described: Description) -> tuple[StageFacts, ...]:
     """The five stages of a FLUX.1 model, with its real dimensions."""
     family, widths = described.family, described.transformer.widths()
-    patch = family.cells_per_token**2
-    seen = (family.latent_channels + described.edition.beside_noise) * patch
-    drawn, cells = family.latent_channels * patch, (family.vae_channels, ANY_LENGTH, ANY_LENGTH)
+    drawn = family.latent_channels * family.cells_per_token**2
+    cells = (family.vae_channels, ANY_LENGTH, ANY_LENGTH)
     return (
         StageFacts(
             CLIP,
@@ -87,7 +86,7 @@ def stages_of(described: Description) -> tuple[StageFacts, ...]:
             TRANSFORMER,
             "transformer",
             (
-                Wire("latents", "FP32", (ANY_LENGTH, seen)),
+                Wire("latents", "FP32", (ANY_LENGTH, described.edition.in_channels)),
                 Wire("latent_image_ids", "FP32", (ANY_LENGTH, 3)),
                 Wire("timestep", "FP32", (1,)),
                 Wire("guidance", "FP32", (1,)),

@@ -88,6 +88,11 @@ class Edition:
     since: str = ""  # first diffusers release that draws with it, where that is younger than its family
     beside_noise: int = 0  # latent channels that come beside the noise: a picture (16), or a picture and a mask (80)
 
+    @property
+    def in_channels(self) -> int:
+        """Numbers of a token that the transformer takes in, as diffusers' configuration has it."""
+        return (self.family.latent_channels + self.beside_noise) * self.family.cells_per_token**2
+
 
 @dataclass(frozen=True)
 class ModelFacts:
