@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cancelling import check_cancel
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image, ImageFont
@@ -131,6 +133,7 @@ def stroked(alpha: np.ndarray, width: float) -> np.ndarray:
     around = np.pad(alpha, reach)
     grown = around.copy()
     for step in range(turns := max(8, 4 * reach)):
+        check_cancel()  # a line of large emoji with a wide outline takes seconds
         angle = 2 * math.pi * step / turns
         down, right = round(width * math.sin(angle)), round(width * math.cos(angle))
         np.maximum(grown, np.roll(around, (down, right), (0, 1)), out=grown)

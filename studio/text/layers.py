@@ -153,6 +153,7 @@ def put_pictures(canvas: Canvas, glyphs: list[Glyphs]) -> None:
     import numpy as np
 
     for glyph in glyphs:
+        check_cancel()
         drawn = glyph.font.drawn(glyph.text) if isinstance(glyph.font, ColorFont) else None
         if drawn is None:
             continue

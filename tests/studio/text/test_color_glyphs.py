@@ -12,7 +12,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from color_fonts import GREEN, RED, bitmaps, layers
+from storefront.studio.cancelling import cancelled_by
 from storefront.studio.text import draw, font_files, fonts
+from storefront.studio.text.color_glyphs import stroked
 from storefront.studio.text.design import Design
 
 
@@ -124,3 +126,11 @@ def test_a_bitmap_far_larger_than_its_letters_is_not_drawn(tmp_path, side, fault
     assert fault in font_files.opened(tmp_path / "BerryEmoji.ttf", 0).fault
     typeface = fonts.Typeface(fonts.all_families([tmp_path]), fonts.BUNDLED)
     assert typeface.file_for("🍓", 700).path.name == "NotoEmoji-Bold.ttf"
+
+
+def test_cancel_is_heard_while_an_outline_is_drawn():
+    asked: list[None] = []
+    with cancelled_by(lambda: asked.append(None)):
+        grown = stroked(np.full((9, 9), 255, np.uint8), 2.0)
+    assert grown.shape == (13, 13)
+    assert len(asked) >= 8
