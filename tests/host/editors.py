@@ -7,10 +7,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from comfyui import ComfyUI
+from comfyui import ComfyUI, until
 from conftest import NEWEST, OLDEST, dev
 from devtools.environment import FRONT_END_NEWEST, front_end
 
+_PRESS = """
+    const found = [...document.querySelectorAll('[role=dialog] *, .p-dialog *')]
+      .filter((e) => e.children.length === 0 && e.textContent.trim() === 'Storefront')
+    found.at(0)?.click()
+    return found.length
+    """
 EDITORS = ["0.33.0", "0.33.0, newest editor", "0.20.1"]
 
 
@@ -27,3 +33,9 @@ def running(editor: str, base: Path) -> Iterator[ComfyUI]:
     version = FRONT_END_NEWEST if "newest" in editor else own_editor(folder)
     with dev.running_comfyui(folder, base, "--front-end-root", str(front_end(version))) as url:
         yield ComfyUI(url, base)
+
+
+def open_settings(browser) -> None:
+    """ComfyUI's settings, at this pack's page."""
+    browser.execute_script("window.app.extensionManager.command.execute('Comfy.ShowSettingsDialog')")
+    until(lambda: browser.execute_script(_PRESS))

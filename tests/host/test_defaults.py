@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from comfyui import ROOT
-from editors import EDITORS, running
+from editors import EDITORS, open_settings, running
 from test_editor import browser, open_template, show, until
 
 __all__ = ["browser"]  # the fixture
@@ -210,17 +210,6 @@ DIALOG = "return [...document.querySelectorAll('[role=dialog], .p-dialog')].map(
 def shows(browser, text: str) -> None:
     """Wait until the dialog has it: its lists come from the server one by one."""
     until(lambda: text in browser.execute_script(DIALOG))
-
-
-def open_settings(browser) -> None:
-    """The dialog's page of ours."""
-    browser.execute_script("window.app.extensionManager.command.execute('Comfy.ShowSettingsDialog')")
-    press = """
-      const found = [...document.querySelectorAll('[role=dialog] *, .p-dialog *')]
-        .filter((e) => e.children.length === 0 && e.textContent.trim() === 'Storefront');
-      found.at(0)?.click(); return found.length"""
-    until(lambda: browser.execute_script(press))
-    until(lambda: browser.execute_script("return !!document.querySelector('.storefront-connections')"))
 
 
 def pick(browser, setting: str, option: str) -> int:

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -131,25 +132,26 @@ def as_nobody(work) -> str:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has neither fork nor modes")
 @pytest.mark.parametrize("mode", [0o555, 0o111])
-def test_a_folder_that_may_not_be_written_or_read_says_so(tmp_path, mode):
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own are closed to others
-        folder.chmod(0o755)
-    locked = tmp_path / "output"
-    locked.mkdir()
-    locked.chmod(mode)
-    try:
-        for work in (
-            lambda: numbered(locked, b"a"),
-            lambda: files.write_once(locked, "a.png", lambda: b"a"),
-            lambda: files.folder_inside(locked, ("ads",)),
-        ):
-            said = as_nobody(work)
-            assert said.startswith("StorageError: "), said
-            assert "the output folder does not allow it" in said, said
-    finally:
-        locked.chmod(0o755)
-    assert list(locked.iterdir()) == []
-    assert numbered(locked, b"a") == ("cup_00001_.png", True)
+def test_a_folder_that_may_not_be_written_or_read_says_so(mode):
+    with tempfile.TemporaryDirectory() as outer:  # pytest's own are closed to others: whatever is in them says so
+        Path(outer).chmod(0o755)
+        locked = Path(outer, "output")
+        locked.mkdir()
+        assert as_nobody(locked.iterdir) == "nothing"
+        locked.chmod(mode)
+        try:
+            for work in (
+                lambda: numbered(locked, b"a"),
+                lambda: files.write_once(locked, "a.png", lambda: b"a"),
+                lambda: files.folder_inside(locked, ("ads",)),
+            ):
+                said = as_nobody(work)
+                assert said.startswith("StorageError: "), said
+                assert "the output folder does not allow it" in said, said
+        finally:
+            locked.chmod(0o755)
+        assert list(locked.iterdir()) == []
+        assert numbered(locked, b"a") == ("cup_00001_.png", True)
 
 
 @pytest.mark.parametrize("hours", [-48, 48], ids=["set forward since", "set back since"])
