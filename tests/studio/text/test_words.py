@@ -144,14 +144,12 @@ def test_a_split_word_keeps_its_numbers_and_signs():
 
 
 def test_loan_words_in_katakana_stay_whole():
-    assert lines("春のキャンペーン開催中", 8) == ["春の", "キャンペーン開催", "中"] or "キャンペーン" in "/".join(
-        lines("春のキャンペーン開催中", 8)
-    )
+    assert lines("春のキャンペーン開催中", 8) == ["春のキャンペーン", "開催中"]
 
 
 def test_a_word_wider_than_the_line_is_broken_only_where_allowed():
     assert lines("abcdefgh", 3) is None
-    assert lines("abcdefgh", 3, split_words=True) == ["abc", "def", "gh"] or len(lines("abcdefgh", 3, True)) == 3
+    assert lines("abcdefgh", 3, split_words=True) == ["ab", "cde", "fgh"]
 
 
 def test_lines_share_so_that_none_is_left_with_one_word():
