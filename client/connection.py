@@ -30,6 +30,7 @@ SUBFOLDER = "storefront"  # of ComfyUI's input folder, for what is uploaded
 CONNECT, SILENCE = 30, 60  # seconds that a connection may take to come about, and an answer to go on
 AWAY = (502, 503, 504)  # what a proxy answers while the server behind it is down
 HISTORY_INTERVAL = 5  # seconds without news of a prompt, after which the history is asked
+LAST_NEWS = 2  # seconds that a prompt's last messages may come after its entry in the history
 STOPPING = 5  # seconds that a cancelled prompt is waited for
 LEAVING = 10  # seconds that cancelling may take where nobody waits for the prompt any more
 LARGEST_MESSAGE = 256 * 2**20  # bytes; previews come over the same WebSocket
@@ -88,6 +89,7 @@ class Job:
         self._client, self._client_id = client, client_id
         self._socket: aiohttp.ClientWebSocketResponse | None = socket
         self._cancelled = False
+        self._end_heard = False  # of its messages
         self._begun = time.monotonic()
 
     async def cancel(self) -> None:
@@ -147,9 +149,11 @@ class Job:
                     self._socket = await self._client._listen(self._client_id)
                 while True:
                     if (entry := await self._history_entry()) is not None:
+                        if progress is not None and not self._end_heard:  # what came while the history was asked
+                            await self._listen_until_news(self._socket, progress, LAST_NEWS)
                         return entry
                     away_since = None
-                    if not await self._listen_until_news(self._socket, progress):
+                    if not await self._listen_until_news(self._socket, progress, HISTORY_INTERVAL):
                         break
             except ConnectionLost:
                 pass  # the server may come back
@@ -157,18 +161,20 @@ class Job:
             away_since = away_since or time.monotonic()
             await self._client._be_patient(away_since)
 
-    async def _listen_until_news(self, socket: aiohttp.ClientWebSocketResponse, progress: Progress | None) -> bool:
+    async def _listen_until_news(
+        self, socket: aiohttp.ClientWebSocketResponse, progress: Progress | None, patience: float
+    ) -> bool:
         """Pass on progress until this prompt has ended or nothing was heard of it for a while; False: the line is dead."""
         import aiohttp
 
-        deadline = time.monotonic() + HISTORY_INTERVAL
+        deadline = time.monotonic() + patience
         while True:
             try:
                 message = await asyncio.wait_for(socket.receive(), max(0.0, deadline - time.monotonic()))
             except asyncio.TimeoutError:
                 return not socket.closed
             if message.type == aiohttp.WSMsgType.BINARY:  # a preview; they go to this prompt's client alone
-                deadline = time.monotonic() + HISTORY_INTERVAL
+                deadline = time.monotonic() + patience
                 continue
             if message.type != aiohttp.WSMsgType.TEXT:
                 return False
@@ -176,13 +182,14 @@ class Job:
             data = news.get("data") or {}
             if data.get("prompt_id") != self.prompt_id:  # the queue's length, which a busy server tells all the time
                 continue
-            deadline = time.monotonic() + HISTORY_INTERVAL
+            deadline = time.monotonic() + patience
             kind = news.get("type")
             if kind == "progress" and progress is not None and data.get("node") is not None:
                 progress(Step(data["node"], self.workflow.title(data["node"]), data["value"], data["max"]))
             elif kind == "executing" and data.get("node") is not None and progress is not None:
                 progress(Step(data["node"], self.workflow.title(data["node"]), 0, 1))
             elif kind == "executing" or kind in ("execution_error", "execution_interrupted"):
+                self._end_heard = True
                 return True
 
     async def _history_entry(self) -> dict[str, Any] | None:

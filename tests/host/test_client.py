@@ -99,6 +99,18 @@ def test_a_parameter_changes_the_picture_and_progress_is_told(comfyui):
 
 
 @pytest.mark.usefixtures("no_traceback")
+def test_every_step_is_told_of_a_run_that_has_ended_meanwhile(comfyui):
+    """As where a busy machine is asked for the history just then."""
+    steps: list[client.Step] = []
+    with SyncClient(comfyui.url) as comfy:
+        job = comfy.queue("text_to_image", seed=945, steps=5)
+        comfyui.wait(job.prompt_id)
+        assert job.result(steps.append).pictures
+    assert [step.done for step in steps if step.stage == "StorefrontSample"][-1] == 5
+    assert "Picture · 그림" in {step.stage for step in steps}
+
+
+@pytest.mark.usefixtures("no_traceback")
 def test_cancelling_while_it_draws_leaves_the_others_alone(comfyui):
     drawing = threading.Event()
 
