@@ -104,22 +104,26 @@ class Nearby:
             texts[stages.T5_HASH] = wire.Value.texts(hashes)
             if all((url, one) in self._known for one in hashes):
                 del inputs[_EMBEDS]
-        if url in self._plain or not is_near(url) or not region.available():
+        found = None
+        if url not in self._plain and is_near(url) and region.available():
+            found = await self._in_region(inputs, texts, values[_LATENTS], ask)
+        if found is None:
             answer = await ask({**inputs, **texts}, [stages.OUTPUT_OF[stages.TRANSFORMER]])
             found = answer.get(stages.OUTPUT_OF[stages.TRANSFORMER], wire.Value("", (), b""))
-        else:
-            found = await self._in_region(inputs, texts, values[_LATENTS], ask)
         self._remember(url, hashes)
         return found
 
     async def _in_region(
         self, inputs: Mapping[str, wire.Value], texts: dict[str, wire.Value], latents: wire.Value, ask: Ask
-    ) -> wire.Value:
+    ) -> wire.Value | None:
+        """None where there is no memory for it."""
         size = len(latents.data)
         with self._regions.taken(region.room(inputs, size), ServingError) as taken:
+            if taken is None:
+                return None
             count = latents.shape[0]
-            texts[stages.REGION] = wire.Value.texts([taken.put(inputs, size), *[""] * (count - 1)])
-            answer = await ask(texts, [stages.IN_REGION])
+            noted = wire.Value.texts([taken.put(inputs, size), *[""] * (count - 1)])
+            answer = await ask({**texts, stages.REGION: noted}, [stages.IN_REGION])
             if stages.IN_REGION not in answer or answer[stages.IN_REGION].shape != (count, 1):
                 raise wire.WireError("the answer is not in the region")
             return wire.Value("FP32", latents.shape, taken.answer())

@@ -28,6 +28,7 @@ if sys.platform == "linux":
 
 REGION_NAME = "storefront-tensors"
 LARGEST_REGION = 1 << 30  # bytes
+MOST_FREE = 8  # regions that a client keeps for its next calls
 LARGEST_NOTE = 1 << 16  # characters of what names a region
 _SECRET = 32  # bytes, at its beginning
 _ALIGNED = 64
@@ -96,23 +97,37 @@ class Regions:
         self._free: list[SharedRegion] = []
 
     @contextlib.contextmanager
-    def taken(self, size: int, answered: type[Exception]) -> Iterator[SharedRegion]:
-        """A region of at least so many bytes. Where its call ends with another error than `answered`, it is given back: a
-        stage may still write to it.
+    def taken(self, size: int, answered: type[Exception]) -> Iterator[SharedRegion | None]:
+        """A region of at least so many bytes; None where the system has no more. Where its call ends with another error than
+        `answered`, it is given back: a stage may still write to it.
         """
-        region = self._free.pop() if self._free else SharedRegion(size)
+        region = self._found(size)
         try:
-            if region.size < size:
-                region.close()
-                region = SharedRegion(size)
             yield region
         except answered:
-            self._free.append(region)
+            self._keep(region)
             raise
         except BaseException:
-            region.close()
+            if region is not None:
+                region.close()
             raise
-        self._free.append(region)
+        self._keep(region)
+
+    def _found(self, size: int) -> SharedRegion | None:
+        region = self._free.pop() if self._free else None
+        if region is not None and region.size >= size:
+            return region
+        if region is not None:
+            region.close()
+        with contextlib.suppress(OSError):  # no memory, or as many files as a process may open
+            return SharedRegion(size)
+        return None
+
+    def _keep(self, region: SharedRegion | None) -> None:
+        if region is not None and len(self._free) < MOST_FREE:
+            self._free.append(region)
+        elif region is not None:
+            region.close()
 
     def close(self) -> None:
         """Give all back."""

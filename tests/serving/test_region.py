@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -122,6 +123,8 @@ def test_memory_that_its_owner_could_shorten_is_refused():
 
 
 def test_a_region_is_used_again_but_not_after_a_call_that_may_still_write():
+    import resource
+
     regions = region.Regions()
     with regions.taken(10, ServingError) as first:
         pass
@@ -133,6 +136,17 @@ def test_a_region_is_used_again_but_not_after_a_call_that_may_still_write():
     with pytest.raises(KeyboardInterrupt), regions.taken(3 << 20, ServingError) as larger:
         raise KeyboardInterrupt
     assert larger.size == 3 << 20
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with regions.taken(5 << 20, ServingError) as none:
+            assert none is None, "no more files may be opened"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with contextlib.ExitStack() as many:
+        for _ in range(20):
+            many.enter_context(regions.taken(10, ServingError))
+    assert len(set(opened_files(os.getpid()))) <= 2 * region.MOST_FREE
     regions.close()
     assert opened_files(os.getpid()) == []
 
