@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from comfyui import until
 from storefront.serving import ServingError, SyncClient
 from storefront.serving.triton.supervise import Supervisor, living
 
@@ -42,8 +42,7 @@ def test_a_killed_stage_is_named_and_revived(server):
         with pytest.raises(ServingError, match=f"UNAVAILABLE: stage {stage}: ") as failed:
             client.draw("a red mug", progress=kill, **ORDER | {"steps": 3000})
         assert failed.value.code == "UNAVAILABLE"
-        while stage in living(server.pid):  # until the system has taken it away
-            time.sleep(0.01)
+        until(lambda: stage not in living(server.pid))  # the system takes it away
         supervisor = Supervisor(server.url, server.pid, server.repository, told.append, every=0)
         supervisor.look()
         assert len(told) == 1
