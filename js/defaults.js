@@ -2,6 +2,7 @@
 // runs. A graph that is opened, pasted or brought back by undo keeps its own values, whoever made it.
 import { app } from "../../scripts/app.js"
 import { chosen, FONT, give, INPUTS, language, MODEL, NOTES_LANGUAGE, notesLanguage, offered, OUTPUT_NAME, OWN, STYLE, TRADE, warn } from "./defaults.mjs"
+import { shown } from "./values.mjs"
 
 const KEEP = "Node default"
 const MISSING = { en: "missing", ko: "없음", ja: "なし", zh: "缺失" }
@@ -14,7 +15,7 @@ function options(id) {
   const value = chosen(id) // not the one that the editor hands over: that is empty in some releases
   const [[type, name]] = Object.entries(INPUTS[id])
   const values = offered(window.LiteGraph?.registered_node_types?.[type]?.nodeData?.input, name)
-  const list = [{ text: KEEP, value: OWN }, ...values.map((one) => ({ text: String(one), value: one }))]
+  const list = [{ text: KEEP, value: OWN }, ...values.map((one) => ({ text: shown(type, name, one), value: one }))]
   if (value !== null && list.every((one) => one.value !== value)) list.push({ text: `${MISSING[language()] ?? MISSING.en}: ${value}`, value })
   return list
 }
@@ -31,9 +32,27 @@ function widgetsOf(node) {
 }
 
 /** The paragraphs of a note in one language. The templates' notes are in English and Korean, one below the other. */
-function inOneLanguage(text, korean) {
+function paragraphs(text, korean) {
   const isKorean = (part) => (part.match(HANGUL)?.length ?? 0) > 0.3 * (part.match(LETTERS)?.length ?? 1)
   return text.split("\n\n").filter((part) => isKorean(part) === korean).join("\n\n")
+}
+
+/** A template's notes, titles and labels in the language of notes; it brings those in Japanese and Chinese beside the graph. */
+function inOneLanguage(nodes, translations) {
+  const chosenOne = notesLanguage()
+  const korean = chosenOne === "ko"
+  const { names = {}, notes = {} } = translations[chosenOne] ?? {}
+  const nameOf = (text) => {
+    const [english, own] = String(text).split(" · ")
+    return own ? (korean ? own : (names[english] ?? english)) : text
+  }
+  for (const node of nodes) {
+    if (typeof node.title === "string") node.title = nameOf(node.title)
+    for (const slot of node.inputs ?? []) if (typeof slot.label === "string") slot.label = nameOf(slot.label)
+    if (node.type !== "MarkdownNote" || typeof node.widgets_values?.[0] !== "string") continue
+    const [whole] = node.widgets_values
+    node.widgets_values[0] = notes[node.id] ?? (paragraphs(whole, korean) || whole)
+  }
 }
 
 app.registerExtension({
@@ -63,7 +82,7 @@ app.registerExtension({
         { text: "As the interface", value: OWN },
         { text: "English", value: "en" },
         { text: "한국어", value: "ko" },
-        { text: "日本語", value: "ja" }, // of the lines under nodes; notes in templates are in English and Korean
+        { text: "日本語", value: "ja" },
         { text: "中文", value: "zh" },
       ],
     },
@@ -82,15 +101,10 @@ app.registerExtension({
     }
   },
   beforeConfigureGraph(graph) {
-    if (!graph?.extra?.storefront_notes) return // a template's mark, which no saved graph keeps
+    const translations = graph?.extra?.storefront_notes // a template's, which no saved graph keeps
+    if (!translations) return
     delete graph.extra.storefront_notes
-    const korean = notesLanguage() === "ko"
-    for (const node of graph.nodes ?? []) {
-      if (node.type !== "MarkdownNote" || typeof node.widgets_values?.[0] !== "string") continue
-      node.widgets_values[0] = inOneLanguage(node.widgets_values[0], korean) || node.widgets_values[0]
-      const [english, own] = String(node.title ?? "").split(" · ")
-      if (own) node.title = korean ? own : english
-    }
+    inOneLanguage(graph.nodes ?? [], translations)
   },
   nodeCreated(node) {
     if (!widgetsOf(node).length) return

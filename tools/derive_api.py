@@ -21,7 +21,7 @@ SNAPSHOT = ROOT / "tests" / "host" / "object_info.json"  # python dev.py snapsho
 WIDGETS = {"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING"}  # types that the editor shows as fields
 PHOTOS = {"LoadImage", "StorefrontExamplePhoto"}
 NOTES = {"MarkdownNote", "Note", "Reroute"}
-LANGUAGES = ["en", "ko"]  # of the notes in every graph, in this order: js/defaults.js
+TRANSLATED = ("ja", "zh")  # beside English and Korean, which the graphs' own notes, titles and labels are in
 PREVIEWS = {"PreviewImage", "MaskPreview", "PreviewAny"}  # of the graph alone: a file has one output, its result
 # Inputs that have a newer name. The graph hides them; clients would take `width` for pixels, and `photo` for a photo of one's own.
 OLDER_NAMES = {"StorefrontTextOverlay": {"width", "height"}, "StorefrontExamplePhoto": {"photo"}}
@@ -75,13 +75,28 @@ def derive(graph: dict[str, Any]) -> dict[str, Any]:
     return prompt
 
 
+def translations(graph: dict[str, Any], name: str) -> dict[str, Any]:
+    """A template's notes, titles and labels in further languages, from locales; js/defaults.js shows one and drops them."""
+    nodes = graph["nodes"]
+    (note,) = (str(node["id"]) for node in nodes if node["type"] == "MarkdownNote")
+    shown = [node.get("title") or "" for node in nodes]
+    shown += [entry.get("label", "") for node in nodes for entry in node.get("inputs", ())]
+    english = sorted({text.split(" · ")[0] for text in shown if " · " in text})
+    found = {}
+    for language in TRANSLATED:
+        table = json.loads((ROOT / "locales" / language / "templates.json").read_text("utf-8"))
+        names = {text: table["names"][text] for text in english}
+        found[language] = {"names": names, "notes": {note: table["notes"][name]}}
+    return found
+
+
 def main() -> int:
     stale = []
     snapshot = json.loads(SNAPSHOT.read_text("utf-8"))
     for path in sorted(WORKFLOWS.glob("*.json")):
         graph = json.loads(path.read_text("utf-8"))
         complete(graph, snapshot)
-        graph["extra"]["storefront_notes"] = LANGUAGES  # an editor that shows one of them takes the mark away
+        graph["extra"]["storefront_notes"] = translations(graph, path.stem)
         for file, content in ((path, graph), (WORKFLOWS / "api" / path.name, derive(graph))):
             text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
             if file.is_file() and file.read_text("utf-8") == text:

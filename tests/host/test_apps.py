@@ -76,6 +76,7 @@ def run_as_app(browser, server, name: str) -> None:
     server.get("/history", {"clear": True})
     open_template(browser, server, name, as_app=True)
     labels = [entry["label"] for node in GRAPHS[name]["nodes"] for entry in node.get("inputs", ()) if "label" in entry]
+    labels = [label.split(" · ")[0] for label in labels]  # the interface is English
     until(lambda: set(labels) <= set(browser.execute_script(SHOWN)))
     has_photo = any(node["type"] == PHOTO_NODE for node in GRAPHS[name]["nodes"])
     if has_photo:

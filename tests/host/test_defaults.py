@@ -149,10 +149,22 @@ def test_a_new_advertisement_begins_with_them(editor, browser, choose):
     assert [path.parent.name for path in result.files()] == ["shop"]
 
 
+TITLES = "return window.app.graph._nodes.map(n => n.title)"
+LABELS = "return window.app.graph._nodes.flatMap(n => (n.widgets ?? []).map(w => w.label)).filter(Boolean)"
+
+
 @pytest.mark.parametrize(
-    ("interface", "wanted", "korean"), [("en", "ko", True), ("ko", None, True), ("ko", "en", False)]
+    ("interface", "wanted", "language"),
+    [
+        ("en", "ko", "ko"),
+        ("ko", None, "ko"),
+        ("ko", "en", "en"),
+        ("ja", None, "ja"),
+        ("en", "zh", "zh"),
+        ("fr", None, "en"),
+    ],
 )
-def test_a_template_shows_its_notes_in_one_language(editor, browser, choose, interface, wanted, korean):
+def test_a_template_shows_its_notes_and_names_in_one_language(editor, browser, choose, interface, wanted, language):
     if wanted:
         choose(NotesLanguage=wanted)
     editor.get("/api/settings/Comfy.Locale", interface)
@@ -161,9 +173,23 @@ def test_a_template_shows_its_notes_in_one_language(editor, browser, choose, int
         ((title, text),) = browser.execute_script(NOTES)
         stored = json.loads((ROOT / "workflows" / "product_composite.json").read_text("utf-8"))
         (note,) = [node for node in stored["nodes"] if node["type"] == "MarkdownNote"]
+        own = stored["extra"]["storefront_notes"].get(language, {})
         parts = note["widgets_values"][0].split("\n\n")
-        assert text.split("\n\n") == (parts[2:] if korean else parts[:2])
-        assert title == note["title"].split(" · ")[korean]
+        assert (
+            text == own["notes"][str(note["id"])] if own else "\n\n".join(parts[2:] if language == "ko" else parts[:2])
+        )
+
+        def named(both: str) -> str:
+            english, korean = both.split(" · ")
+            return own["names"][english] if own else korean if language == "ko" else english
+
+        assert title == named(note["title"])
+        assert {named(node["title"]) for node in stored["nodes"] if "title" in node} <= set(
+            browser.execute_script(TITLES)
+        )
+        labels = [entry["label"] for node in stored["nodes"] for entry in node.get("inputs", ()) if "label" in entry]
+        assert {named(label) for label in labels} <= set(browser.execute_script(LABELS))
+        assert not any(" · " in name for name in browser.execute_script(TITLES) + browser.execute_script(LABELS))
         graph = browser.execute_script("return window.app.graph.serialize()")
         assert "storefront_notes" not in graph["extra"]
         browser.save_screenshot(str(editor.base / f"notes-{interface}-{wanted}.png"))

@@ -99,3 +99,38 @@ def test_categories_are_there_in_every_language(comfyui):
         assert parts == set(json.loads((LOCALES / language / "main.json").read_text("utf-8"))["nodeCategories"])
     shown = [sent[language]["nodeCategories"]["Product"] for language in LANGUAGES]
     assert shown == ["상품", "商品", "商品"]
+
+
+NAMES_OF_FORMATS = {"bf16", "fp16", "fp32", "taylorseer", "magcache"}  # the same in every language
+# Lists without words: of files, of names, or of one value.
+WITHOUT_WORDS = DEPENDS_ON_THE_MACHINE - {("StorefrontScene", "setting"), ("StorefrontScene", "palette")}
+WITHOUT_WORDS |= {("StorefrontLoadLora", f"lora_{number}") for number in range(1, 5)}
+WITHOUT_WORDS |= {
+    ("StorefrontLoadComponents", name) for name in ("transformer", "text_encoder", "text_encoder_2", "vae", "edition")
+}
+WITHOUT_WORDS |= {
+    ("StorefrontReport", "format"),
+    ("StorefrontExamplePhoto", "photo"),
+    ("StorefrontAccelerate", "matmul"),
+}
+
+
+def test_every_value_of_a_list_has_words_in_every_language(comfyui):
+    lists = {}
+    for node_id, node in comfyui.get("/object_info").items():
+        for group in ("required", "optional"):
+            for name, (kind, *rest) in node["input"].get(group, {}).items() if node_id.startswith("Storefront") else ():
+                if isinstance(kind, list) or kind == "COMBO":
+                    lists[node_id, name] = set(kind if isinstance(kind, list) else rest[0]["options"])
+    assert set(lists) >= WITHOUT_WORDS
+    for language, names in NAMES.items():
+        words = {
+            (node_id, name): entry["options"]
+            for node_id, node in names.items()
+            for name, entry in node.get("inputs", {}).items()
+            if "options" in entry
+        }
+        assert set(words) == set(lists) - WITHOUT_WORDS, language
+        for place, options in words.items():
+            assert set(options) | NAMES_OF_FORMATS & lists[place] == lists[place], (language, place)
+            assert len(set(options.values())) == len(options), (language, place)

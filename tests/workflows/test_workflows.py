@@ -120,9 +120,9 @@ def test_a_note_tells_what_to_change_in_english_and_korean(path):
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_a_note_is_whole_in_each_language(path):
-    """The editor shows one of them: English paragraphs first, then the Korean ones (js/defaults.js)."""
+    """The editor shows one of them: English paragraphs first, then the Korean ones (js/defaults.js); others are beside."""
     graph = json.loads(path.read_text("utf-8"))
-    assert graph["extra"]["storefront_notes"] == ["en", "ko"]
+    assert set(graph["extra"]["storefront_notes"]) == {"ja", "zh"}
     notes = [node for node in graph["nodes"] if node["type"] == "MarkdownNote"]
     assert notes
     for note in notes:
@@ -155,6 +155,34 @@ def test_korean_notes_call_nodes_as_the_korean_editor_does(path):
     assert [name for line in korean for name in re.findall(r"\*([^*]+)\*", line) if name in titles] == []
     named = [pair for line in korean for pair in re.findall(r"\*([^*]+)\*\(([^)]+)\)", line)]
     assert [(shown, name) for shown, name in named if titles.get(name, shown) != shown] == []
+
+
+NAMES_IN_LATIN = {"Load Image", "Batch Images", "flux-micro", "brand.yaml", "user/__storefront/brands"}
+NAMES_IN_LATIN |= {"python -m serving setup", "export models/flux-micro repository", "serve repository"}
+
+
+@pytest.mark.parametrize("language", ["ja", "zh"])
+def test_further_notes_call_nodes_and_inputs_as_the_editor_does(language):
+    table = json.loads((ROOT / "locales" / language / "templates.json").read_text("utf-8"))
+    nodes = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+    assert list(table["notes"]) == [path.stem for path in GRAPHS]
+    known = {node["display_name"].removesuffix(" (Storefront)") for node in nodes.values()}
+    known |= {entry["name"] for node in nodes.values() for entry in node["inputs"].values()}
+    known |= {*table["names"].values(), *NAMES_IN_LATIN}
+    for name, text in table["notes"].items():
+        emphasised = re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", text)
+        assert set(emphasised) <= known, name
+        marked = re.findall(r"\*+([^*]+)\*+", text)
+        assert "*" not in re.sub(r"\*+[^*]+\*+", "", text)
+        assert all(re.fullmatch(r"\w|\w.*\w", one) for one in marked), name  # else CommonMark shows the asterisks
+        if name in OWN_MODEL:
+            assert "models/diffusers" in text
+    used = {
+        text
+        for graph in GRAPHS
+        for text in json.loads(graph.read_text("utf-8"))["extra"]["storefront_notes"][language]["names"]
+    }
+    assert used == set(table["names"])
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
