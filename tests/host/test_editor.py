@@ -114,11 +114,32 @@ def all_places(browser, count: int) -> dict[str, list[float]]:
     return until(lambda: len(p := browser.execute_script(NODES_2_PLACES)) == count and p)
 
 
+# The minimap's top left corner in the page, and what brings a place of the classic renderer there: scale and offset.
+MINIMAP = """
+    const {left, top} = document.querySelector(".minimap-main-container").getBoundingClientRect()
+    const {scale, offset} = window.app.canvas.ds, page = window.app.canvas.canvas.getBoundingClientRect()
+    return [left, top, scale, offset[0] + page.left / scale, offset[1] + page.top / scale]
+    """
+
+
+def under_the_minimap(browser, places: dict[str, list[float]], in_nodes_2: bool = False) -> list[str]:
+    """The nodes that the minimap, which is open at first, hides a part of."""
+    left, top, scale, x, y = until(lambda: browser.execute_script(MINIMAP))
+    x, y = (0, 0) if in_nodes_2 else (x, y)
+    return [
+        node
+        for node, (a, b, w, h) in places.items()
+        if (a + w + x) * scale > left + 2 and (b + h + y) * scale > top + 2
+    ]
+
+
 def test_no_node_covers_another_in_nodes_2(comfyui, browser):
     comfyui.get("/api/settings/Comfy.VueNodes.Enabled", True)
     try:
         for name in GRAPHS:
-            assert overlapping(all_places(browser, len(open_template(browser, comfyui, name)))) == [], name
+            places = all_places(browser, len(open_template(browser, comfyui, name)))
+            assert overlapping(places) == [], name
+            assert under_the_minimap(browser, places, in_nodes_2=True) == [], name
             assert browser.execute_script("return window.app.canvas.ds.scale") >= READABLE, name
     finally:
         comfyui.get("/api/settings/Comfy.VueNodes.Enabled", False)
@@ -129,7 +150,9 @@ def test_a_template_opens_whole_and_exports_its_twin(comfyui, browser, name):
     nodes = open_template(browser, comfyui, name)
     assert not any(node["bad"] for node in nodes)
     assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE)
-    assert overlapping(browser.execute_script(CLASSIC_PLACES)) == []
+    places = browser.execute_script(CLASSIC_PLACES)
+    assert overlapping(places) == []
+    assert under_the_minimap(browser, places) == []
     exported = browser.execute_async_script("window.app.graphToPrompt().then(arguments[0])")["output"]
     twin = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
     shown = {

@@ -6,7 +6,17 @@ import pytest
 from comfyui import ComfyUI
 from conftest import dev
 from devtools.environment import FRONT_END_NEWEST, front_end
-from test_editor import CLASSIC_PLACES, GRAPHS, READABLE, all_places, browser, open_template, overlapping, until
+from test_editor import (
+    CLASSIC_PLACES,
+    GRAPHS,
+    READABLE,
+    all_places,
+    browser,
+    open_template,
+    overlapping,
+    under_the_minimap,
+    until,
+)
 
 __all__ = ["browser"]  # the fixture
 
@@ -22,7 +32,9 @@ def newest(newest_folder, tmp_path_factory):
 def test_a_template_can_be_read_and_no_node_covers_another(newest, browser, name):
     assert not any(node["bad"] for node in open_template(browser, newest, name))
     assert until(lambda: browser.execute_script("return window.app.canvas.ds.scale") >= READABLE)
-    assert overlapping(browser.execute_script(CLASSIC_PLACES)) == []
+    places = browser.execute_script(CLASSIC_PLACES)
+    assert overlapping(places) == []
+    assert under_the_minimap(browser, places) == []
 
 
 def test_rare_widgets_wait_behind_their_button(newest, browser):
@@ -47,6 +59,8 @@ def test_no_node_covers_another_in_nodes_2(newest, browser):
     newest.get("/api/settings/Comfy.VueNodes.Enabled", True)
     try:
         for name in GRAPHS:
-            assert overlapping(all_places(browser, len(open_template(browser, newest, name)))) == [], name
+            places = all_places(browser, len(open_template(browser, newest, name)))
+            assert overlapping(places) == [], name
+            assert under_the_minimap(browser, places, in_nodes_2=True) == [], name
     finally:
         newest.get("/api/settings/Comfy.VueNodes.Enabled", False)

@@ -157,7 +157,7 @@ def test_korean_notes_call_nodes_as_the_korean_editor_does(path):
     assert [(shown, name) for shown, name in named if titles.get(name, shown) != shown] == []
 
 
-NAMES_IN_LATIN = {"Load Image", "Batch Images", "flux-micro", "brand.yaml", "user/__storefront/brands"}
+NAMES_IN_LATIN = {"input", "Load Image", "Batch Images", "flux-micro", "brand.yaml", "user/__storefront/brands"}
 NAMES_IN_LATIN |= {"python -m serving setup", "export models/flux-micro repository", "serve repository"}
 
 
