@@ -2,7 +2,7 @@
 // runs. A graph that is opened, pasted or brought back by undo keeps its own values, whoever made it.
 import { app } from "../../scripts/app.js"
 import { chosen, FONT, give, INPUTS, language, MODEL, NOTES_LANGUAGE, notesLanguage, offered, OUTPUT_NAME, OWN, STYLE, TRADE, warn } from "./defaults.mjs"
-import { shown } from "./values.mjs"
+import { inWords } from "./values.mjs"
 
 const KEEP = "Node default"
 const MISSING = { en: "missing", ko: "없음", ja: "なし", zh: "缺失" }
@@ -15,7 +15,7 @@ function options(id) {
   const value = chosen(id) // not the one that the editor hands over: that is empty in some releases
   const [[type, name]] = Object.entries(INPUTS[id])
   const values = offered(window.LiteGraph?.registered_node_types?.[type]?.nodeData?.input, name)
-  const list = [{ text: KEEP, value: OWN }, ...values.map((one) => ({ text: shown(type, name, one), value: one }))]
+  const list = [{ text: KEEP, value: OWN }, ...values.map((one) => ({ text: inWords(type, name, one), value: one }))]
   if (value !== null && list.every((one) => one.value !== value)) list.push({ text: `${MISSING[language()] ?? MISSING.en}: ${value}`, value })
   return list
 }

@@ -2,7 +2,7 @@
 import { app } from "../../scripts/app.js"
 import { chosen, FONT, give, gone, offered, OUTPUT_NAME, TRADE, warn } from "./defaults.mjs"
 import { asked, filled, FOLDER, made } from "./page.mjs"
-import { load, shown } from "./values.mjs"
+import { load, inWords } from "./values.mjs"
 
 const TEMPLATE = "ad_from_photo"
 const OWN_TOKENS = /[_-]?%(counter|format|seed)%/g // ComfyUI's Save Image, which the template has, does not fill these in
@@ -166,7 +166,7 @@ export async function ask(language) {
     const { input } = (await asked("/object_info/StorefrontScene")).StorefrontScene
     for (const [list, name] of [[trade, "trade"], [format, "format"]]) {
       for (const value of offered(input, name)) {
-        made("option", list, value === "auto" ? say.auto : shown("StorefrontScene", name, value), { value })
+        made("option", list, value === "auto" ? say.auto : inWords("StorefrontScene", name, value), { value })
       }
     }
     const usual = chosen(TRADE)

@@ -1,7 +1,7 @@
 // Lists show their values in the interface's language. No editor translates values by itself; each has a hook for other
 // words: `getOptionLabel` (the canvas, and Nodes 2.0 since 1.49) and `optionLabel` (Nodes 2.0 of 1.42).
 import { app } from "../../scripts/app.js"
-import { load, shown, wordsOf } from "./values.mjs"
+import { load, inWords, wordsOf } from "./values.mjs"
 
 app.registerExtension({
   name: "Storefront.Values",
@@ -13,7 +13,7 @@ app.registerExtension({
     if (!node.comfyClass?.startsWith("Storefront")) return
     for (const widget of node.widgets ?? []) {
       if (widget.type !== "combo" || !widget.options) continue
-      const label = (value) => shown(node.comfyClass, widget.name, value)
+      const label = (value) => inWords(node.comfyClass, widget.name, value)
       // Asked anew each time: where there are no words, a list keeps the editor's own menu, which can be searched.
       const get = () => (wordsOf(node.comfyClass, widget.name) ? label : undefined)
       for (const hook of ["getOptionLabel", "optionLabel"]) {

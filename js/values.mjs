@@ -19,4 +19,4 @@ export async function load() {
 export const wordsOf = (node, input) => tables[language()]?.nodeDefs?.[node]?.inputs?.[input]?.options
 
 /** A value as it is shown. */
-export const shown = (node, input, value) => wordsOf(node, input)?.[value] ?? String(value ?? "")
+export const inWords = (node, input, value) => wordsOf(node, input)?.[value] ?? String(value ?? "")
