@@ -17,11 +17,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 import torch
+from comfyui import until
 from storefront.serving import Client, Drawn, ServingError, SyncClient, probe, stages, wire
 from storefront.serving.triton.orchestrator import MOST_DRAWINGS, MOST_QUEUED
 from storefront.serving.triton.serve import REGIONS
 from storefront.serving.triton.supervise import Supervisor, living
-from test_comfyui import waited_until
 from test_region import call
 from test_supervise import ORDER, process_of
 from triton_server import STOPPED_WITHIN, TRIES, Running, group, started
@@ -125,7 +125,7 @@ def test_what_is_too_much_is_refused_at_once_and_clients_that_go_take_their_draw
 
     began = time.monotonic()
     assert asyncio.run(asyncio.wait_for(crowd(), 4 * LIMIT)) == {"UNAVAILABLE": 20}
-    waited_until(lambda: not server.drawings(), 4 * LIMIT)
+    until(lambda: not server.drawings(), 4 * LIMIT)
     print(f"\n{most} drawings begun and given up in {time.monotonic() - began:.0f} s")
     with SyncClient(server.url) as client:
         assert client.draw("a red mug", **ORDER).status == "finished"
@@ -243,10 +243,10 @@ def test_a_server_that_is_stopped_under_load_answers_everybody_and_leaves_nothin
     try:
         for thread in threads:
             thread.start()
-        waited_until(lambda: running.drawings() == 8)
+        until(lambda: running.drawings() == 8)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)  # `started` has it wait 5 s for drawings
-        waited_until(lambda: (folder / "draining").exists(), 10)
+        until(lambda: (folder / "draining").exists(), 10)
         with (
             SyncClient(running.url, seconds=LIMIT) as late,
             pytest.raises(ServingError, match="about to stop") as refused,

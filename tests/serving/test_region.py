@@ -267,7 +267,7 @@ def test_requests_with_nothing_or_with_a_strangers_words_are_refused(client):
 
 KILLED = """
 import sys
-sys.path[:0] = [{tools!r}, {here!r}]
+sys.path[:0] = {paths!r}
 from pack import import_pack
 import_pack()
 from storefront.serving import SyncClient
@@ -281,8 +281,8 @@ with SyncClient({url!r}) as client:
 
 
 def test_a_client_that_is_killed_leaves_nothing(server):
-    stage, here = process_of(server.pid, stages.TRANSFORMER), str(Path(__file__).parent)
-    code = KILLED.format(tools=str(ROOT / "tools"), here=here, url=server.url)
+    stage = process_of(server.pid, stages.TRANSFORMER)
+    code = KILLED.format(paths=[path for path in sys.path if str(ROOT) in path], url=server.url)
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "works\n"

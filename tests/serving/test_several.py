@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from comfyui import until
 from connected import put_connection
 from storefront.serving import SyncClient, stages
-from test_comfyui import drawn, waited_until
+from test_comfyui import drawn
 from triton_server import STOPPED_WITHIN, TRIES, Running, group, started
 
 ORDER = {"steps": 3, "seed": 21, "width": 64, "height": 64}
@@ -57,7 +58,7 @@ def test_one_of_two_servers_is_killed_and_no_call_fails(server, second, comfyui)
         alone = comfyui.run(drawn(Sample={"seed": 71, "steps": 400})).pixels()
         prompt = comfyui.queue(drawn("both", Sample={"seed": 71, "steps": 400}))
         began = rows_of(second, stages.TRANSFORMER)
-        waited_until(lambda: rows_of(second, stages.TRANSFORMER) > began + 3)
+        until(lambda: rows_of(second, stages.TRANSFORMER) > began + 3)
 
         half = threading.Event()
 
