@@ -26,7 +26,13 @@ FLAGS = [
     "--window-size=1366,900",
 ]
 # What a browser's own bars leave of 1366 x 768, the smallest screen that many laptops have.
-SCREEN = {"width": 1366, "height": 625, "deviceScaleFactor": 1, "mobile": False}
+SCREEN = {
+    "width": 1366,
+    "height": 625,
+    "deviceScaleFactor": 1,
+    "mobile": False,
+}  # a laptop's, less the browser's own bars
+FULL_SCREEN = {**SCREEN, "height": 768}
 READABLE = 0.58  # the classic renderer draws no text below 0.571: 8 px of the 14 that it has at 1
 
 
@@ -159,6 +165,19 @@ def test_a_template_opens_whole_and_exports_its_twin(comfyui, browser, name):
         k: (v["class_type"], without_older_names(v)) for k, v in exported.items() if v["class_type"] not in PREVIEWS
     }
     assert shown == {k: (v["class_type"], v["inputs"]) for k, v in twin.items()}
+
+
+def test_a_full_screen_hides_no_part_of_a_template_either(comfyui, browser):
+    """The editor fits a graph to the window: in a higher one it is larger, and nearer to the minimap."""
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", FULL_SCREEN)
+    try:
+        hidden = {}
+        for name in GRAPHS:
+            open_template(browser, comfyui, name)
+            hidden[name] = under_the_minimap(browser, browser.execute_script(CLASSIC_PLACES))
+        assert hidden == {name: [] for name in GRAPHS}
+    finally:
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREEN)
 
 
 SAVED = ROOT / "tests" / "host" / "saved"
