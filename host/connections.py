@@ -74,6 +74,9 @@ def _read() -> dict[str, Connection]:
     return connections
 
 
+_WHOLE = "a JSON object with base_url, and for a language model also model"
+
+
 def _is_whole(entry: Any) -> bool:
     """Whether an entry has the fields that its kind needs."""
     return isinstance(entry, dict) and "base_url" in entry and ("model" in entry or entry.get("kind", CHAT) != CHAT)
@@ -81,7 +84,7 @@ def _is_whole(entry: Any) -> bool:
 
 def _connection(name: str, entry: Any) -> Connection:
     if not _is_whole(entry):
-        raise InputError(name, "(hidden)", "a JSON object with base_url and model")
+        raise InputError(name, "(hidden)", _WHOLE)
     return Connection(name, **{field: entry[field] for field in _FIELDS if field in entry})
 
 
@@ -261,7 +264,7 @@ async def _put(request: web.Request) -> web.Response:
         body = None
     if not _is_whole(body) or not set(body) <= set(_FIELDS):
         return _refused(
-            f"Expected: a JSON object with base_url, of a language model also model, and of: {', '.join(_FIELDS[2:])}",
+            f"Expected: {_WHOLE}. It may also hold: {', '.join(_FIELDS[2:])}",
             400,
         )
     name = request.match_info["name"]

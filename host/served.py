@@ -17,8 +17,8 @@ from ..serving.about import About
 from ..serving.client import Drawn, ServingError, SyncClient, UnreachableError
 from ..serving.remote import StageError
 from ..serving.wire import WireError
-from ..studio.errors import Bare, InputError
-from ..studio.images import require_mask
+from ..studio.errors import InputError
+from ..studio.images import require_mask, require_one_each, require_picture
 from ..studio.out_of_memory import OutOfMemory
 from ..studio.prompt.connections import TRITON, Connection, connector, holds_key, reason_of
 from ..studio.prompt.writers import WriterError
@@ -162,7 +162,8 @@ def _meanwhile() -> None:
 def draw(connection: str, order: Mapping[str, Any]) -> tuple[torch.Tensor, list[str], list[str]]:
     """(IMAGE, notes, notes on what was done otherwise than asked) of what the server of a connection draws.
 
-    order: options of `Client.draw`; the node's values for "the model's own" are left out. A mask is a MASK [1, H, W] or [H, W], of every picture of `image`. Raises InputError for several.
+    order: options of `Client.draw`; the node's values for "the model's own" are left out. A mask is a MASK [1, H, W] or
+    [H, W] of the size of `image`, for every picture of it. Raises InputError for another.
     """
     server = server_of(connection)
     auto = {"width": 0, "height": 0, "steps": sampling.AUTO_STEPS, "guidance": sampling.AUTO_GUIDANCE}
@@ -171,8 +172,9 @@ def draw(connection: str, order: Mapping[str, Any]) -> tuple[torch.Tensor, list[
         del given["strength"]
     if given["mask"] is not None:
         masks = torch.from_numpy(require_mask("mask", given["mask"]))
-        if len(masks) != 1:
-            raise InputError("mask", Bare(f"{len(masks)} masks"), "one mask, for every picture of image")
+        if given["image"] is not None:
+            height, width = require_picture("image", given["image"]).shape[1:3]
+            require_one_each("mask", masks.numpy(), 1, width, height, "image")
         given["mask"] = masks[..., None].expand(-1, -1, -1, 3)
     bar = comfy.utils.ProgressBar(1)
     drawn = server.draw(progress=bar.update_absolute, **given)

@@ -82,6 +82,7 @@ export async function ask(method, path = "", body, token = "") {
   const answer = await api.fetchApi(`/storefront/connections${path}`, options)
   const content = await answer.json()
   if (!answer.ok) throw Object.assign(new Error(content.error), { token: content.token })
+  if (method === "PUT" || method === "DELETE") found.delete(decodeURIComponent(path.slice(1)))
   return content
 }
 

@@ -20,7 +20,7 @@ def _connection() -> io.Input:
         "connection",
         options=[NONE, *connections.names(connections.TRITON)],
         default=NONE,
-        tooltip="A server of the kind Triton, set up in ComfyUI's settings under Storefront.",
+        tooltip="A Triton server, set up in ComfyUI's settings under Storefront.",
         optional=True,
     )
 

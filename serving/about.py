@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..studio.errors import InputError
 from ..studio.kinds import table
@@ -18,8 +18,12 @@ _LARGEST_ABOUT = 1 << 20  # characters
 _WIDEST = 1 << 20  # of any width
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN or Infinity, which Python's JSON reads
+def _finite(text: str) -> float:
+    """Of JSON: Python reads NaN and Infinity too, and 1e999 as one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 class About(NamedTuple):
@@ -69,9 +73,9 @@ class About(NamedTuple):
         try:
             if not isinstance(text, str) or len(text) > _LARGEST_ABOUT:
                 raise ValueError
-            about = cls(**json.loads(text, parse_constant=_refuse_constant))
+            about = cls(**json.loads(text, parse_constant=_finite, parse_float=_finite))
             about._require()
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             raise InputError("about", "not readable", "what `export` of this version writes") from error
         return about
 

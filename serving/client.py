@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from ..studio.errors import InputError
 from ..studio.loop_thread import LoopThread
 from . import stages, wire
-from .errors import ERROR_CODES_OF_SERVERS, ServingError, UnreachableError
+from .errors import ERROR_CODES_OF_SERVERS, RETRIED, ServingError, UnreachableError
 from .nearby import Nearby, numbers
 from .orchestrated import LARGEST_EVENT, Drawn, order, read_drawn, read_tokens, require_type
 
@@ -31,7 +31,6 @@ Progress = Callable[[int, int], object]  # steps done of all pictures, steps in 
 CONNECTION_SECONDS = 10
 AWAY_SECONDS = 10  # for which a server that did not answer is asked last
 SECONDS_TO_END = 5  # seconds that ending a drawing may take where nobody waits for it any more
-RETRIED = (502, 503, 504)
 LARGEST_WORDS = 1 << 20  # bytes of a configuration, or of an error
 _CHUNK = 1 << 16
 
@@ -162,30 +161,30 @@ class Client:
 
     async def get_each(self, path: str) -> list[Any]:
         """The same of every server that answers. Raises ServingError where none does, or one refuses."""
-        answers = await asyncio.gather(*map(self._got, self.urls, [path] * len(self.urls)))
-        return [answer for answer in answers if answer is not None] or [await self.get(path)]
 
-    async def _got(self, url: str, path: str) -> Any:
-        """None where the server does not answer."""
-        import aiohttp
+        async def of(url: str) -> Any:
+            return await self._first_that_answers(lambda url: self._get(f"{url}/v2/{path}"), urls=[url])
 
-        try:
-            return await self._get(f"{url}/v2/{path}")
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError, wire.WireError):
-            return None
-        except ServingError as error:
-            if error.code == "UNAVAILABLE":
-                return None
-            raise
+        answers = await asyncio.gather(*map(of, self.urls), return_exceptions=True)
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        for error in failed:
+            if getattr(error, "code", "") != "UNAVAILABLE":
+                raise error
+        if len(failed) == len(answers):
+            raise failed[0]
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def _first_that_answers(
-        self, ask: Callable[[str], Coroutine[Any, Any, T]], passed_over: Sequence[str] = ("UNAVAILABLE",)
+        self,
+        ask: Callable[[str], Coroutine[Any, Any, T]],
+        passed_over: Sequence[str] = ("UNAVAILABLE",),
+        urls: Sequence[str] = (),
     ) -> T:
         task = asyncio.current_task()
         assert task is not None
         self._asking.add(task)
         try:
-            return await self._asked(ask, passed_over)
+            return await self._asked(ask, passed_over, urls or self._in_turn())
         finally:
             self._asking.discard(task)
 
@@ -195,11 +194,13 @@ class Client:
         turned = [*self.urls[first:], *self.urls[:first]]
         return sorted(turned, key=lambda url: self._away.get(url, 0) > now) * (2 if len(turned) == 1 else 1)
 
-    async def _asked(self, ask: Callable[[str], Coroutine[Any, Any, T]], passed_over: Sequence[str]) -> T:
+    async def _asked(
+        self, ask: Callable[[str], Coroutine[Any, Any, T]], passed_over: Sequence[str], urls: Sequence[str]
+    ) -> T:
         import aiohttp
 
         why: BaseException | None = None
-        for url in self._in_turn():
+        for url in urls:
             try:
                 answer = await ask(url)
                 self._away.pop(url, None)
@@ -210,12 +211,15 @@ class Client:
                 if error.code not in passed_over or len(self.urls) == 1:
                     raise
                 why = error
-            self._away[url] = asyncio.get_running_loop().time() + AWAY_SECONDS
+            if getattr(why, "code", "") != "OUT_OF_MEMORY":  # a smaller one may fit there
+                self._away[url] = asyncio.get_running_loop().time() + AWAY_SECONDS
             if isinstance(why, asyncio.TimeoutError) and not isinstance(why, aiohttp.ConnectionTimeoutError):
                 break  # it has waited long enough
         if isinstance(why, ServingError):
             raise why
-        raise UnreachableError(self.urls, f"{type(why).__name__}: {why}" if str(why) else type(why).__name__) from why
+        raise UnreachableError(
+            list(dict.fromkeys(urls)), f"{type(why).__name__}: {why}" if str(why) else type(why).__name__
+        ) from why
 
     async def _get(self, url: str) -> Any:
         assert self._session is not None

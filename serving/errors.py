@@ -7,6 +7,8 @@ from collections.abc import Sequence
 ERROR_CODES_OF_SERVERS = ("OUT_OF_MEMORY", "UNAVAILABLE", "INTERNAL")  # another server may do better
 ERROR_CODES = ("INVALID_ARGUMENT", "CANCELLED", *ERROR_CODES_OF_SERVERS)
 
+RETRIED = (502, 503, 504)  # of HTTP: a proxy's, whose server may still be at work
+
 
 class ServingError(RuntimeError):
     """What a server could not do. `code` is one of ERROR_CODES; `status` of HTTP, 0 within an answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -60,7 +59,7 @@ class Sent:
             if kept.shape == bits.shape and torch.equal(kept, bits):
                 self._rows.move_to_end(known)
                 return known
-        made = hashlib.sha256(memoryview(row.numpy()).cast("B")).hexdigest()
+        made = stages.t5_hash(row)
         self._rows[made] = bits.clone()
         self._bytes += bits.numel() * 4
         while self._bytes > self._most:
@@ -89,24 +88,43 @@ class Nearby:
             given[_EMBEDS] = given[_EMBEDS].float().contiguous()
             hashes = self._sent.hashes(given[_EMBEDS])
         values = {name: numbers(tensor) for name, tensor in given.items()}
+        embeds_again = False
         while True:
+            hashes = [] if url in self._whole else hashes
+            by_hash = bool(hashes) and not embeds_again and all((url, one) in self._known for one in hashes)
+            in_region = url not in self._plain and is_near(url) and region.available()
             try:
-                return await self._once(url, values, hashes, ask)
+                return await self._once(url, values, hashes, by_hash, in_region, ask)
             except ServingError as error:
-                if not self._learns(url, hashes, str(error)):
+                # By what this call sent: another call may have learned the same meanwhile.
+                text = str(error)
+                if by_hash and f"`{stages.T5_HASH}`" in text and stages.EMBEDS_AGAIN in text:
+                    for one in hashes:
+                        self._known.pop((url, one), None)
+                    embeds_again = True
+                elif in_region and f"`{stages.REGION}`" in text and region.CANNOT in text:
+                    self._plain.add(url)
+                elif (hashes or in_region) and _is_of_an_older_version(text):
+                    self._whole.add(url)
+                    self._plain.add(url)
+                else:
                     raise
-            if url in self._whole:
-                hashes = []
 
-    async def _once(self, url: str, values: Mapping[str, wire.Value], hashes: list[str], ask: Ask) -> wire.Value:
+    async def _once(
+        self,
+        url: str,
+        values: Mapping[str, wire.Value],
+        hashes: list[str],
+        by_hash: bool,
+        in_region: bool,
+        ask: Ask,
+    ) -> wire.Value:
         inputs, texts = dict(values), {}
         if hashes:
             texts[stages.T5_HASH] = wire.Value.texts(hashes)
-            if all((url, one) in self._known for one in hashes):
-                del inputs[_EMBEDS]
-        found = None
-        if url not in self._plain and is_near(url) and region.available():
-            found = await self._in_region(inputs, texts, values[_LATENTS], ask)
+        if by_hash:
+            del inputs[_EMBEDS]
+        found = await self._in_region(inputs, texts, values[_LATENTS], ask) if in_region else None
         if found is None:
             answer = await ask({**inputs, **texts}, [stages.OUTPUT_OF[stages.TRANSFORMER]])
             found = answer.get(stages.OUTPUT_OF[stages.TRANSFORMER], wire.Value("", (), b""))
@@ -124,7 +142,12 @@ class Nearby:
             count = latents.shape[0]
             noted = wire.Value.texts([taken.put(inputs, size), *[""] * (count - 1)])
             answer = await ask({**texts, stages.REGION: noted}, [stages.IN_REGION])
-            if stages.IN_REGION not in answer or answer[stages.IN_REGION].shape != (count, 1):
+            told = answer.get(stages.IN_REGION)
+            if (
+                told is None
+                or told.dtype != "INT64"
+                or bytes(told.data) != (size // count).to_bytes(8, "little") * count
+            ):
                 raise wire.WireError("the answer is not in the region")
             return wire.Value("FP32", latents.shape, taken.answer())
 
@@ -135,21 +158,9 @@ class Nearby:
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 
-    def _learns(self, url: str, hashes: list[str], error: str) -> bool:
-        """Whether the same call may do better now, by what its error says."""
-        if f"`{stages.T5_HASH}`" in error and stages.EMBEDS_AGAIN in error:
-            known = [(url, one) for one in hashes if (url, one) in self._known]
-            for one in known:
-                del self._known[one]
-            return len(known) == len(hashes) > 0
-        if f"`{stages.REGION}`" in error and region.CANNOT in error and url not in self._plain:
-            self._plain.add(url)
-            return True
-        foreign = "unexpected inference" in error and any(
-            name in error for name in (stages.REGION, stages.T5_HASH, stages.IN_REGION)
-        )
-        if foreign and url not in self._whole:
-            self._whole.add(url)
-            self._plain.add(url)
-            return True
-        return False
+
+def _is_of_an_older_version(error: str) -> bool:
+    """Whether a stage was given what it does not know."""
+    return "unexpected inference" in error and any(
+        name in error for name in (stages.REGION, stages.T5_HASH, stages.IN_REGION)
+    )

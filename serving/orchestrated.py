@@ -83,7 +83,7 @@ def read_drawn(event: Mapping[str, Any]) -> Drawn:
     try:
         files, notes = event["files"], event.get("notes", ())
         images = from_text("files", files[0] if isinstance(files, list) else files, DRAWN_PIXELS)
-        told = tuple(notes) if isinstance(notes, list) else (str(notes),)
+        told = tuple(map(str, notes)) if isinstance(notes, list) else (str(notes),)
         unfinished = event.get("unfinished")
         return Drawn(images, str(event["status"]), int(event["steps_done"]), int(event["steps"]), told, unfinished)
     except (KeyError, InputError, ValueError, TypeError, IndexError, OverflowError) as error:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..studio.errors import Bare, InputError
+from .errors import RETRIED
 from .wire import ITEM_BYTES, Value
 
 if sys.platform == "linux":
@@ -50,7 +51,6 @@ class SharedRegion:
 
     def __init__(self, size: int):
         self.size = -(-max(size, 1) // _GRAIN) * _GRAIN
-        self._secret = secrets.token_bytes(_SECRET)
         self._file = os.memfd_create(REGION_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(self._file, self.size)
@@ -60,17 +60,18 @@ class SharedRegion:
         except BaseException:
             os.close(self._file)
             raise
-        self._memory[:_SECRET] = self._secret
 
     def put(self, inputs: Mapping[str, Value], answer: int) -> str:
         """Write tensors, with room for an answer of so many bytes behind them; what names them to a stage."""
+        secret = secrets.token_bytes(_SECRET)  # of this call: a stage that is late with an earlier one is refused
+        self._memory[:_SECRET] = secret
         at, places = _aligned(_SECRET), {}
         for name, value in inputs.items():
             self._memory[at : at + len(value.data)] = value.data
             places[name] = [value.dtype, list(value.shape), at]
             at += _aligned(len(value.data))
         self._answer = (at, answer)
-        note = {"pid": os.getpid(), "fd": self._file, "secret": self._secret.hex(), "inputs": places, "answer": at}
+        note = {"pid": os.getpid(), "fd": self._file, "secret": secret.hex(), "inputs": places, "answer": at}
         return json.dumps(note)
 
     def answer(self) -> bytearray:
@@ -99,13 +100,16 @@ class Regions:
     @contextlib.contextmanager
     def taken(self, size: int, answered: type[Exception]) -> Iterator[SharedRegion | None]:
         """A region of at least so many bytes; None where the system has no more. Where its call ends with another error than
-        `answered`, it is given back: a stage may still write to it.
+        `answered`, or with that of a proxy, it is given back: a stage may still write to it.
         """
         region = self._found(size)
         try:
             yield region
-        except answered:
-            self._keep(region)
+        except answered as error:
+            if region is not None and getattr(error, "status", 0) in RETRIED:
+                region.close()
+            else:
+                self._keep(region)
             raise
         except BaseException:
             if region is not None:
@@ -158,7 +162,7 @@ class Opened:
             self.places = {str(name): _place(*place) for name, place in note["inputs"].items()}
             if min(pid, file, self.answer_at) < 0:
                 raise ValueError
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError("region", "not readable", "what a client of this version writes") from error
         self._file = _opened(pid, file)
         try:

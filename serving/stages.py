@@ -3,10 +3,13 @@ stand-ins on the other side are all made from this table."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import torch
+
     from ..studio.opening.models import Description
 
 ROWS_TOGETHER = 8  # at most, of one execution of a stage
@@ -15,7 +18,7 @@ VAE_ENCODER, VAE_DECODER = "vae_encoder", "vae_decoder"
 ORCHESTRATOR = "bls"
 DESCRIBED = "about"  # a parameter of the orchestrator's configuration: about.py
 CLIP_TOKENS = 77
-# Each stage has one output.
+# What each stage's module gives.
 OUTPUT_OF = {
     CLIP: "clip_embeds",
     T5: "t5_embeds",
@@ -29,6 +32,11 @@ REGION, T5_HASH = "region", "t5_hash"
 EMBEDS_AGAIN = "t5_embeds once more"  # ends the error for a hash that a server has not, or no longer
 IN_REGION = "in_region"  # the answer of a call with a region: bytes that lie in it, per row
 ANY_LENGTH = -1  # a length that differs from request to request
+
+
+def t5_hash(row: torch.Tensor) -> str:
+    """What T5's embeddings float32 [S, D] of one text are known by."""
+    return hashlib.sha256(memoryview(row.contiguous().numpy()).cast("B")).hexdigest()
 
 
 class Wire(NamedTuple):

@@ -60,12 +60,13 @@ def response(body: bytes, header_length: str | None) -> dict[str, Value]:
         for output in header["outputs"]:
             size = int(output["parameters"]["binary_data_size"])
             value = Value(output["datatype"], tuple(map(int, output["shape"])), memoryview(body)[at : at + size])
-            wanted = ITEM_BYTES.get(value.dtype, 0) * math.prod(value.shape)
-            if len(value.data) != size or (wanted and wanted != size):
+            known = value.dtype in ITEM_BYTES
+            wanted = ITEM_BYTES[value.dtype] * math.prod(value.shape) if known else size
+            if len(value.data) != size or wanted != size or (known and (not size or min(value.shape, default=1) < 0)):
                 raise WireError(f"the answer is cut short: {output['name']}")
             values[str(output["name"])] = value
             at += size
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise error if isinstance(error, WireError) else WireError("the answer is none of Triton's") from error
     return values
 

@@ -30,7 +30,7 @@ def run(name: str, parameters: Mapping[str, str]) -> int:
         print(f"  {wire.name} {wire.dtype} {list(value.shape)}")
     for _ in range(2):
         out = _timed(name, lambda: stage.rows(given))
-    print(f"  {facts.outputs[0].name} {facts.outputs[0].dtype} {list(out.shape)}")
+    print(f"  {facts.answer.name} {facts.answer.dtype} {list(out.shape)}")
     return 0
 
 

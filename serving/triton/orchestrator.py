@@ -299,7 +299,7 @@ class OrchestratorModel:
         parameters = stage_side.parameters_of(args)
         torch.set_num_threads(int(parameters["threads"]))
         described = stage_side.opened(parameters)
-        outputs = {facts.name: facts.outputs[0].name for facts in stages.stages_of(described)}
+        outputs = {facts.name: facts.answer.name for facts in stages.stages_of(described)}
         self.loop = _Loop()
         studio = studio_of(described, BlsCall(utils, self.loop, outputs), int(parameters["side"]))
         self.model = Model(studio, described.name, described.licence)

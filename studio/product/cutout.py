@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 TELL_UNSURE = 0.03  # of the product's area
-MISSING = "part of the product may be missing: photograph it before a darker background, or try isnet-general-use"
+MISSING = "part of the product may be missing: photograph it on a darker background, or try isnet-general-use"
 
 RANGES: dict[str, tuple[float, float]] = {
     "threshold": (0.01, 0.99),

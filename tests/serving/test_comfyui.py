@@ -434,7 +434,7 @@ def test_a_time_limit_gives_the_picture_so_far(comfyui):
         ({"prompt": " "}, "`prompt` is empty"),
         (
             {"image": ["p", 0], "mask": ["masks", 0]},
-            "`mask` is 2 masks. Expected: one mask, for every picture of image",
+            "`mask` is '2 masks of 64x64'. Expected: one mask of 64x64, as the image",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import struct
@@ -11,6 +12,7 @@ import sys
 
 import pytest
 from storefront.serving import stages, wire
+from storefront.serving.about import About
 from storefront.serving.probe import EVERY_STAGE
 from storefront.serving.triton import alone, serve
 from storefront.serving.triton.commands import main
@@ -111,6 +113,31 @@ def facts() -> tuple[stages.StageFacts, ...]:
     return stages.stages_of(describe(ModelFiles.whole(MICRO)))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("defaults", "[4, 1e999, 1]"),
+        ("defaults", f"[4, 1{'0' * 400}, 1]"),
+        ("defaults", "[4, NaN, 1]"),
+        ("note", "5"),
+        ("scheduler_config", '{"shift": 1e999}'),
+        ("channels", "0"),
+        ("channels", "1.5"),
+        ("channels", "true"),
+    ],
+)
+def test_a_description_that_no_sampler_could_use_is_refused(name, value):
+    from storefront.studio.opening.models import ModelFiles, describe
+
+    text = About.of(describe(ModelFiles.whole(MICRO)), 64).to_text()
+    assert About.from_text(text).to_text() == text
+    own = json.dumps(json.loads(text)[name], ensure_ascii=False)
+    broken = text.replace(f'"{name}": {own}', f'"{name}": {value}')
+    assert broken != text
+    with pytest.raises(InputError, match="`about` is 'not readable'"):
+        About.from_text(broken)
+
+
 # --- as it travels ----------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +161,13 @@ def test_an_answer_is_read():
         answer(data=b"\0\0"),
         answer(size=4),
         answer(shape=(2, 2)),
+        answer(shape=(-1, -2)),
+        answer(shape=(0, 4), size=0, data=b""),
+        answer(shape=(0,)),
+        (
+            b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 1e999}}]}',
+            None,
+        ),
         (b"", None),
         (b"[]", None),
         (b'{"outputs": 5}', None),
@@ -142,7 +176,7 @@ def test_an_answer_is_read():
         (b"[" * 100_000, None),
         (b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [1], "parameters": {}}]}', None),
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_a_broken_answer_is_an_error_of_the_wire(broken):
     with pytest.raises(wire.WireError):

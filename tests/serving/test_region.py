@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -66,6 +67,15 @@ def test_what_is_put_in_is_read_and_the_answer_comes_back():
     mine.close()
 
 
+def test_a_stage_that_is_late_with_an_earlier_call_is_refused():
+    mine = region.SharedRegion(region.room(ROWS, 8))
+    earlier = mine.put(ROWS, 8)
+    mine.put(ROWS, 8)
+    with pytest.raises(InputError, match="`region` is not the client's own"):
+        region.Opened(earlier)
+    mine.close()
+
+
 FORGED = {
     "no JSON": lambda note: "{",
     "deep": lambda note: "[" * 100_000,
@@ -82,6 +92,8 @@ FORGED = {
     "a gigantic shape": lambda note: json.dumps(note | {"inputs": {"latents": ["FP32", [2**20] * 7, 64]}}),
     "a negative shape": lambda note: json.dumps(note | {"inputs": {"latents": ["FP32", [-4], 64]}}),
     "another dtype": lambda note: json.dumps(note | {"inputs": {"latents": ["OBJECT", [4], 64]}}),
+    "an endless number": lambda note: json.dumps(note | {"pid": float("inf")}),
+    "an endless file": lambda note: json.dumps(note | {"fd": float("inf")}),
     "a list": lambda note: json.dumps(list(note)),
 }
 
@@ -133,6 +145,10 @@ def test_a_region_is_used_again_but_not_after_a_call_that_may_still_write():
         assert other is not first
     with pytest.raises(ServingError), regions.taken(10, ServingError):
         raise ServingError("INTERNAL", "answered")
+    with pytest.raises(ServingError), regions.taken(10, ServingError) as late:
+        raise ServingError("UNAVAILABLE", "of a proxy, in place of the server's", 504)
+    with regions.taken(10, ServingError) as fresh:
+        assert fresh is not late
     with pytest.raises(KeyboardInterrupt), regions.taken(3 << 20, ServingError) as larger:
         raise KeyboardInterrupt
     assert larger.size == 3 << 20
@@ -179,6 +195,61 @@ def test_embeddings_are_known_by_their_bits_and_forgotten_in_turn():
     assert torch.equal(kept.rows(hashes[1:3]), rows[1:3])
     with pytest.raises(InputError, match=f"`t5_hash` is unknown to this server. Expected: {stages.EMBEDS_AGAIN}"):
         kept.rows(hashes[:1])
+
+
+class Stage:
+    """The answers of a stage that cannot open regions, or has lost the embeddings, or is of an older version."""
+
+    def __init__(self, **fault: bool):
+        self.fault, self.asked = fault, 0
+
+    async def __call__(self, inputs, outputs):
+        self.asked += 1
+        await asyncio.sleep(0.01)  # calls at the same time meet here
+        if self.fault.get("older") and {stages.REGION, stages.T5_HASH} & set(inputs):
+            raise ServingError("INVALID_ARGUMENT", f"unexpected inference input '{stages.T5_HASH}'", 400)
+        if stages.REGION in inputs and self.fault.get("apart"):
+            raise ServingError("INVALID_ARGUMENT", f"`{stages.REGION}` is out of reach. Expected: {region.CANNOT}", 400)
+        if stages.REGION in inputs:
+            count = inputs[stages.REGION].shape[0]
+            return {stages.IN_REGION: wire.Value("INT64", (count, 1), (0).to_bytes(8, "little") * count)}
+        if self.fault.get("lost") and "t5_embeds" not in inputs:
+            raise ServingError(
+                "INVALID_ARGUMENT", f"`{stages.T5_HASH}` is unknown. Expected: {stages.EMBEDS_AGAIN}", 400
+            )
+        return {"noise_pred": wire.Value("FP32", inputs["latents"].shape, inputs["latents"].data)}
+
+
+@pytest.mark.parametrize("fault", ["apart", "lost", "older"])
+def test_what_one_call_learns_of_a_server_fails_no_other(fault):
+    """Rows of one text, and several calls at the same time: each of them is answered."""
+    url = "http://10.0.0.1:8000" if fault == "lost" else "http://127.0.0.1:1"
+    tensors = call(2)
+    tensors["t5_embeds"] = tensors["t5_embeds"][:1].expand(2, -1, -1)
+
+    async def together() -> list[wire.Value]:
+        nearby, stage = Nearby(), Stage(**{fault: True})
+        if fault == "lost":
+            nearby._remember(url, nearby._sent.hashes(tensors["t5_embeds"].contiguous()))
+        try:
+            return await asyncio.gather(*(nearby.transformer(url, tensors, stage) for _ in range(3)))
+        finally:
+            nearby.close()
+
+    for found in asyncio.run(together()):
+        assert bytes(found.data) == tensors["latents"].numpy().tobytes()
+
+
+def test_an_answer_that_does_not_lie_in_the_region_is_none():
+    async def asked() -> None:
+        nearby = Nearby()
+        try:
+            await nearby.transformer("http://127.0.0.1:1", call(), Stage())
+        finally:
+            nearby.close()
+
+    with pytest.raises(wire.WireError):
+        asyncio.run(asked())
 
 
 # --- with one ---------------------------------------------------------------------------------------------------------
