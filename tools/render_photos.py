@@ -116,9 +116,8 @@ def soap() -> None:
     s.box((0.78, 0.42, 1.1), card, (0, 0, 0.55), (0, 0, math.radians(24)), 0.015)
 
 
-PRODUCTS: dict[
-    str, tuple[Callable[[], None], float]
-] = {  # what builds it, and the units that the picture's height covers
+# What builds it, and the units that the picture's height covers.
+PRODUCTS: dict[str, tuple[Callable[[], None], float]] = {
     "1 lotion": (lotion, 2.7),
     "2 cream": (cream, 1.35),
     "3 soap": (soap, 1.9),

@@ -90,7 +90,7 @@ class Edition:
 
     @property
     def in_channels(self) -> int:
-        """Numbers of a token that the transformer takes in, as diffusers' configuration has it."""
+        """Numbers of a token that the transformer takes in."""
         return (self.family.latent_channels + self.beside_noise) * self.family.cells_per_token**2
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-REASON_LANGUAGES = ("en", "ko", "ja", "zh")  # of a Clause, in its order
 COMMAS = (", ", ", ", "、", "，")
 STOPS = (".", ".", "。", "。")
 
@@ -24,6 +23,8 @@ class Clause(NamedTuple):
             *(sentence.format(**{name: part[i] for name, part in parts.items()}) for i, sentence in enumerate(self))
         )
 
+
+REASON_LANGUAGES = Clause._fields
 
 ON_THE_LEFT = Clause("on the left", "왼쪽", "左側", "左侧")
 ON_THE_RIGHT = Clause("on the right", "오른쪽", "右側", "右侧")

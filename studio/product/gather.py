@@ -91,7 +91,7 @@ def gather(
 
 
 def _sizes(cuts: Sequence[Product], sizes: str, heights: list[float] | None) -> list[tuple[int, int]]:
-    """Width and height of each in pixels. A small product's finer photo loses what no advertisement shows; none is enlarged for more."""
+    """Width and height of each in pixels. The coarsest photo keeps its pixels; finer ones lose what no advertisement shows."""
     shapes = [cut.alpha.shape for cut in cuts]
     if heights is None and sizes == SAME_HEIGHT:
         heights = [1.0] * len(cuts)

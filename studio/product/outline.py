@@ -56,6 +56,13 @@ def without_specks(alpha: torch.Tensor) -> torch.Tensor:
     return alpha
 
 
+def at_the_border(parts: np.ndarray) -> np.ndarray:
+    """Bool [h, w]: where those of the labelled parts [h, w] lie that reach the picture's border."""
+    import numpy as np
+
+    return np.isin(parts, np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])) & (parts > 0)
+
+
 def smaller(alpha: torch.Tensor, side: int) -> np.ndarray:
     """Every n-th pixel of `alpha`, so that its longer side has `side` pixels or a little more."""
     return every_nth(alpha.numpy(), side)

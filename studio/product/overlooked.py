@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..scale import shrunk
+from . import outline
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,20 +25,18 @@ def share(picture: torch.Tensor, alpha: torch.Tensor) -> float:
     """
     import numpy as np
     from scipy import ndimage
-    from torch.nn import functional
 
-    size = [max(3, round(length * min(1.0, LOOKED_AT_SIDE / max(alpha.shape)))) for length in alpha.shape]
-    planes = functional.interpolate(picture.movedim(-1, 0)[None], size=size, mode="area")[0].numpy()
-    product = functional.interpolate(alpha[None, None], size=size, mode="area")[0, 0].numpy()
+    planes = np.moveaxis(shrunk(picture[None], LOOKED_AT_SIDE)[0].numpy(), -1, 0)
+    product = shrunk(alpha[None, ..., None], LOOKED_AT_SIDE)[0, ..., 0].numpy()
     slope = np.max([np.hypot(ndimage.sobel(plane, 0), ndimage.sobel(plane, 1)) for plane in planes], axis=0) / 4
     away = product <= 0.05
-    rim: np.ndarray = np.ones(size, bool)
-    width = max(1, round(BACKDROP_RIM * max(size)))
+    rim: np.ndarray = np.ones(product.shape, bool)
+    width = max(1, round(BACKDROP_RIM * max(product.shape)))
     rim[width:-width, width:-width] = False
     rim &= away
     if not rim.any() or (slope[rim] > UNEVEN).mean() > MOST_UNEVEN:
         return 0.0
-    sharp = (slope > SHARP) & ~ndimage.binary_dilation(~away, iterations=max(1, round(OWN_EDGE * max(size))))
+    sharp = (slope > SHARP) & ~ndimage.binary_dilation(~away, iterations=max(1, round(OWN_EDGE * max(product.shape))))
     parts, _ = ndimage.label(ndimage.binary_dilation(sharp, iterations=2))
-    sharp &= ~np.isin(parts, np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    sharp &= ~outline.at_the_border(parts)
     return float(sharp.sum() / max(1, (product > 0.5).sum()))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from . import outline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,7 @@ def _filled(mask: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
     product = mask > 0.5
     dips, _ = ndimage.label(~product)
-    outside = np.isin(dips, np.concatenate([dips[0], dips[-1], dips[:, 0], dips[:, -1]])) & ~product
+    outside = outline.at_the_border(dips)
     colors = None
     for number, place in enumerate(ndimage.find_objects(dips), 1):
         dip = dips[place] == number

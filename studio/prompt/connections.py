@@ -51,9 +51,7 @@ class Connection:
     """One server, or several Tritons with the same model. Raises InputError that names the field; never with the key in it."""
 
     name: str
-    base_url: (
-        str  # of a chat server up to and with /v1; of Triton its HTTP address, or several, one a line or with commas
-    )
+    base_url: str  # up to and with /v1; of Triton its HTTP addresses, one a line or with commas
     model: str = ""  # as a chat server lists it; Triton has one
     key: str = field(default="", repr=False)
     allow_private: bool = False  # whether it may stand on this machine or in its network
@@ -89,7 +87,7 @@ def _addresses(base_url: str, kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.split(r"[\s,]+", base_url.strip(" \t\r\n,")))) if several else (base_url,)
 
 
-def origins(base_url: str, kind: str = CHAT) -> frozenset[tuple[str, str, int]]:
+def origins(base_url: str, kind: str) -> frozenset[tuple[str, str, int]]:
     """`origin` of each server of a connection. Raises InputError as it does, and for too many."""
     addresses = _addresses(base_url, kind)
     if len(addresses) > MOST_SERVERS:

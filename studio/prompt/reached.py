@@ -27,7 +27,7 @@ class Reached(NamedTuple):
 async def reached(connection: Connection) -> Reached:
     """How the server answers, within `CHECK_SECONDS`. Its key is sent along, as in a request for words.
 
-    Of several the first that does not serve, where none does.
+    Of several servers that none of them serves: what the first one answers.
     """
     each = await asyncio.gather(*(_reached(replace(connection, base_url=url)) for url in connection.addresses))
     wrong = [found for found in each if found.state != SERVES]

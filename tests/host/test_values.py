@@ -61,21 +61,26 @@ def sent(browser) -> dict[str, str]:
     return {name: scene[name] for name in CHOSEN}
 
 
+def chosen_in(editor, browser, language: str) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """Words of the language, and those of the values that are chosen now in the template's scene."""
+    open_template(browser, editor, "ad_from_photo")
+    browser.execute_script(CHOOSE, CHOSEN)
+    own = words(language)
+    return own, {own[name][value] for name, value in CHOSEN.items()}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_canvas_shows_the_values_in_the_interfaces_language(editor, browser, language):
     editor.get("/api/settings/Comfy.Locale", language)
     try:
-        open_template(browser, editor, "ad_from_photo")
-        browser.execute_script(CHOOSE, CHOSEN)
-        own = words(language)
-        shown = {own[name][value] for name, value in CHOSEN.items()}
+        own, shown = chosen_in(editor, browser, language)
         assert len(shown & set(CHOSEN.values())) == 0
-        assert until(lambda: shown <= set(browser.execute_script(DRAWN)), 20)
+        assert until(lambda: shown <= set(browser.execute_script(DRAWN)))
         entries = browser.execute_script(MENU)
         assert entries == list(own["trade"].values())
         browser.save_screenshot(str(editor.base / f"values-{language}.png"))
         browser.execute_script(PICK, own["trade"]["bakery"])
-        assert until(lambda: sent(browser)["trade"] == "bakery", 10)
+        assert until(lambda: sent(browser)["trade"] == "bakery")
         assert sent(browser) == CHOSEN | {"trade": "bakery"}
     finally:
         editor.get("/api/settings/Comfy.Locale", "en")
@@ -86,11 +91,8 @@ def test_nodes_2_shows_the_values_in_the_interfaces_language(editor, browser, la
     editor.get("/api/settings/Comfy.Locale", language)
     editor.get("/api/settings/Comfy.VueNodes.Enabled", True)
     try:
-        open_template(browser, editor, "ad_from_photo")
-        browser.execute_script(CHOOSE, CHOSEN)
-        own = words(language)
-        shown = {own[name][value] for name, value in CHOSEN.items()}
-        assert until(lambda: shown <= set(browser.execute_script(IN_NODES_2)), 20)
+        _, shown = chosen_in(editor, browser, language)
+        assert until(lambda: shown <= set(browser.execute_script(IN_NODES_2)))
         browser.save_screenshot(str(editor.base / f"values-{language}-nodes-2.png"))
         assert sent(browser) == CHOSEN
     finally:

@@ -18,18 +18,7 @@ from comfyui import ComfyUI
 from connected import put_connection, put_lora
 from devtools import comfyui as dev
 from storefront.serving.triton.serve import REGIONS
-from triton_server import (
-    LARGEST,
-    MICRO,
-    ROOT,
-    STOPPED_WITHIN,
-    TRIES,
-    Running,
-    command,
-    group,
-    require_engine,
-    started,
-)
+from triton_server import LARGEST, MICRO, ROOT, STOPPED_WITHIN, Running, command, group, require_engine, start
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +29,7 @@ def server(tmp_path_factory) -> Iterator[Running]:
         command("export", MICRO, repository, "--largest", LARGEST), cwd=ROOT, capture_output=True, text=True
     )
     assert exported.returncode == 0, exported.stderr
-    process, ports, pid, folder = next(filter(None, (started(repository) for _ in range(TRIES))))
+    process, ports, pid, folder = start(repository)
     try:
         assert len(group(pid)) == 7, "tritonserver and a process a stage"
         assert list(Path("/dev/shm").glob(f"{REGIONS}{process.pid}_*"))

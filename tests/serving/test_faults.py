@@ -24,7 +24,7 @@ from storefront.serving.triton.serve import REGIONS
 from storefront.serving.triton.supervise import Supervisor, living
 from test_region import call
 from test_supervise import ORDER, process_of
-from triton_server import STOPPED_WITHIN, TRIES, Running, group, started
+from triton_server import STOPPED_WITHIN, Running, group, start
 
 LIMIT = 30  # seconds, of a client
 HOSTILE = 1000
@@ -227,7 +227,7 @@ def test_a_thousand_hostile_requests_each_have_an_answer_and_nothing_grows(serve
 
 
 def test_a_server_that_is_stopped_under_load_answers_everybody_and_leaves_nothing(server):
-    process, ports, pid, folder = next(filter(None, (started(server.repository) for _ in range(TRIES))))
+    process, ports, pid, folder = start(server.repository)
     running = Running(ports.url, "", server.repository, pid, folder)
     owner = f"{REGIONS}{process.pid}_"
     ended: list[object] = []
@@ -246,7 +246,7 @@ def test_a_server_that_is_stopped_under_load_answers_everybody_and_leaves_nothin
         until(lambda: running.drawings() == 8)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)  # `started` has it wait 5 s for drawings
-        until(lambda: (folder / "draining").exists(), 10)
+        until(lambda: (folder / "draining").exists())
         with (
             SyncClient(running.url, seconds=LIMIT) as late,
             pytest.raises(ServingError, match="about to stop") as refused,

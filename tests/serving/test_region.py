@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from comfyui import until
 from storefront.serving import ServingError, SyncClient, region, stages, wire
 from storefront.serving.nearby import Nearby, Sent, is_near
 from storefront.serving.triton.given import Embeds
@@ -110,6 +110,13 @@ def test_a_forged_note_opens_nothing(case):
     mine.close()
 
 
+def test_a_file_that_is_no_region_is_not_opened(tmp_path, monkeypatch):
+    with (tmp_path / "private").open("w+b") as file, monkeypatch.context() as patched:
+        patched.setattr(region.os, "open", lambda *_: pytest.fail("opened"))
+        with pytest.raises(InputError, match="`region` is out of reach"):
+            region._opened(os.getpid(), file.fileno())
+
+
 def test_beyond_the_region_nothing_is_read_or_written():
     mine = region.SharedRegion(1000)
     note = json.loads(mine.put(ROWS, 16))
@@ -152,6 +159,8 @@ def test_a_region_is_used_again_but_not_after_a_call_that_may_still_write():
     with pytest.raises(KeyboardInterrupt), regions.taken(3 << 20, ServingError) as larger:
         raise KeyboardInterrupt
     assert larger.size == 3 << 20
+    with regions.taken(3 << 20, ServingError) as after:
+        assert after is not larger
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
@@ -188,6 +197,7 @@ def test_embeddings_are_known_by_their_bits_and_forgotten_in_turn():
     rows = torch.randn(4, 2, 4)
     hashes = sent.hashes(rows)
     assert len(set(hashes)) == 4
+    assert len(sent._rows) == 3
     assert sent.hashes(rows) == hashes
     assert sent.hashes(-rows * 0) != sent.hashes(rows * 0)  # zeros of two signs are equal, their bits are not
     kept.keep(rows)
@@ -238,6 +248,22 @@ def test_what_one_call_learns_of_a_server_fails_no_other(fault):
 
     for found in asyncio.run(together()):
         assert bytes(found.data) == tensors["latents"].numpy().tobytes()
+
+
+def test_embeddings_travel_once_to_each_server():
+    travelled = []
+
+    async def ask(inputs, outputs):
+        travelled.append("t5_embeds" in inputs)
+        return {stages.OUTPUT_OF[stages.TRANSFORMER]: inputs["latents"]}
+
+    async def asked() -> None:
+        known = Nearby()
+        for url in ("http://10.0.0.1", "http://10.0.0.1", "http://10.0.0.2", "http://10.0.0.1"):
+            await known.transformer(url, call(), ask)
+
+    asyncio.run(asked())
+    assert travelled == [True, False, True, False]
 
 
 def test_an_answer_that_does_not_lie_in_the_region_is_none():
@@ -356,14 +382,13 @@ def test_a_client_that_is_killed_leaves_nothing(server):
     code = KILLED.format(paths=[path for path in sys.path if str(ROOT) in path], url=server.url)
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "works\n"
-            assert opened_files(process.pid), "it has some"
-            time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while opened_files(stage):
-        assert time.monotonic() < deadline, opened_files(stage)
-        time.sleep(0.05)
+            try:
+                assert process.stdout.readline() == "works\n"
+                assert opened_files(process.pid), "it has some"
+                time.sleep(0.05)
+            finally:
+                process.kill()
+    until(lambda: not opened_files(stage))
     ours = [path.name for path in Path("/dev/shm").iterdir() if "storefront" in path.name]
     assert [name for name in ours if not name.startswith(REGIONS)] == [], "beside those of servers"
     with SyncClient(server.url) as client:

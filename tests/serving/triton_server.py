@@ -103,3 +103,8 @@ def started(repository: Path) -> tuple[subprocess.Popen, Ports, int, Path] | Non
     if "a port that is free" in told or "Address already in use" in told:
         return None
     raise AssertionError(told)
+
+
+def start(repository: Path) -> tuple[subprocess.Popen, Ports, int, Path]:
+    """What `started` gives, tried again where a port was taken."""
+    return next(filter(None, (started(repository) for _ in range(TRIES))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -106,13 +107,17 @@ def test_an_encoder_that_cannot_be_divided_is_left_to_itself():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes a stack larger than its memory for a wish")
 def test_where_no_thread_can_be_started_the_work_is_done_here_and_the_next_one_too():
-    before = threading.stack_size(2**46)  # bytes, which no machine has
+    before, deadline = threading.stack_size(2**46), time.monotonic() + 60  # bytes, which no machine has
     try:
         with cancelled_by(lambda: None):
             assert apart(threading.current_thread) is threading.current_thread()
     finally:
         threading.stack_size(before)
-    with cancelled_by(lambda: None):
+
+    def in_time() -> None:
+        assert time.monotonic() < deadline, "the next one waits for ever"
+
+    with cancelled_by(in_time):
         assert apart(threading.current_thread) is not threading.current_thread()
 
 

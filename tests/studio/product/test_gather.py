@@ -58,6 +58,9 @@ def test_a_finer_photo_of_a_small_product_enlarges_no_other_for_nothing():
     gathered = gather([bottle[0], jar[0]], [bottle[1], jar[1]], heights="18\n6.5")
     assert [height for _, height in sizes(gathered.mask)] == [1280, pytest.approx(1280 * 6.5 / 18, abs=1)]
     assert gathered.notes == ()
+    fine = cut_out(700, 1600, (100, 50, 600, 1550))
+    gathered = gather([fine[0], jar[0]], [fine[1], jar[1]], heights="18\n6.5")
+    assert sizes(gathered.mask)[0][1] == 1500  # the coarsest photo keeps all of its pixels
 
 
 def test_no_color_from_behind_the_matte_comes_out():

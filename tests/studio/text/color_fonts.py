@@ -55,8 +55,8 @@ def bitmaps(path, strike: int = 64, side: int = 0) -> None:
     made.save(path)
 
 
-def layers(path, with_outline: bool = True) -> None:
+def layers(path, with_outline: bool = True, color: tuple[int, int, int] = RED) -> None:
     made = builder(with_outline)
     made.setupCOLR({"berry": [("berry", 0)]})
-    made.setupCPAL([[(RED[0] / 255, RED[1] / 255, RED[2] / 255, 1)]])
+    made.setupCPAL([[(*(level / 255 for level in color), 1)]])
     made.save(path)

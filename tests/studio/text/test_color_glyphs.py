@@ -55,7 +55,7 @@ def test_emoji_of_a_font_in_comfyuis_folder_keep_their_colours(folder):
 def test_a_replaced_font_of_pictures_is_drawn_anew(tmp_path):
     layers(tmp_path / "BerryEmoji.ttf")
     assert share_of(written(tmp_path, "🍓"), GREEN) == 0
-    bitmaps(tmp_path / "new.ttf")
+    layers(tmp_path / "new.ttf", color=GREEN)
     (tmp_path / "new.ttf").replace(tmp_path / "BerryEmoji.ttf")
     assert share_of(written(tmp_path, "🍓"), GREEN) > 0.002
 
